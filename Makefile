@@ -1,0 +1,62 @@
+# Every target installs what it needs into .venv first; PYTHON=… chooses the interpreter (3.11+).
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format kafka clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/.base ## Watch a model go wrong: an embedded broker, a worker, a model server (no Docker needed)
+	@$(BIN)/driftline demo $(ARGS)
+
+test: .venv/.dev ## Run the whole test suite, on a real Kafka where there is one (ARGS=… for pytest)
+	@$(BIN)/pytest $(ARGS)
+
+lint: .venv/.dev ## Check format, lint, types, import directions, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+	@if command -v promtool >/dev/null; then promtool check rules deploy/prometheus/alerts.yml; \
+	else echo "promtool is not installed: deploy/prometheus/alerts.yml was not checked"; fi
+
+format: .venv/.dev ## Rewrite the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+kafka: .venv/.base ## Run a real Kafka on 127.0.0.1:9092 in the foreground (needs Java and Maven)
+	@$(BIN)/python -m agents.local_kafka --port 9092
+
+clean: ## Delete .venv, caches and build outputs
+	rm -rf .venv dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip says one line per package; on a terminal they are shown as one moving line.
+define install
+	@echo "Installing $(2) into .venv; the first time this may take a minute."
+	@$(BIN)/python -m pip install --disable-pip-version-check \
+	  --editable '$(1)' >.venv/pip.out & pip=$$!; seconds=0; \
+	while kill -0 $$pip 2>/dev/null; do sleep 1; seconds=$$((seconds + 1)); \
+	  if [ -t 1 ]; then printf '\r\033[K  %3d s  %.60s' $$seconds "$$(tail -n 1 .venv/pip.out)"; fi; \
+	done; if [ -t 1 ]; then printf '\r\033[K'; fi; \
+	wait $$pip || { echo "The installation failed; .venv/pip.out has the details." >&2; exit 1; }
+endef
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; \
+	  sys.exit(None if sys.version_info >= (3, 11) else \
+	  f"driftline needs Python 3.11 or later, and $(PYTHON) is {v}: try make PYTHON=python3.12")'
+	@$(PYTHON) -m venv .venv
+
+.venv/.base: pyproject.toml | .venv/bin/python
+	$(call install,.,driftline)
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	$(call install,.[dev],driftline and the tools for its tests)
+	@touch .venv/.base $@

@@ -1,0 +1,377 @@
+"""A real Kafka on this machine, without containers: Java, and server jars from Maven.
+
+For development and tests only. The broker listens on the loopback interface, is its own KRaft
+controller, keeps its data in a temporary folder and loses it when it stops.
+
+``python -m agents.local_kafka --port 9092`` runs one in the foreground.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from xml.etree import ElementTree
+
+import typer
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Self
+
+POM = Path(__file__).resolve().parent.parent / "deploy" / "kafka" / "pom.xml"
+HOST = "127.0.0.1"
+STARTS = 3  # a free port may be taken by someone else before Kafka binds it
+START_SECONDS = 60
+LONGEST_MS = 2**63 - 1
+
+# What a single throw-away node needs, and what the tests rely on.
+PROPERTIES: Mapping[str, str] = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    # one node: nothing to replicate to
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # small and quick to start
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "log.cleaner.dedupe.buffer.size": "16777216",
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    # a topic that nobody created is a mistake to be seen
+    "auto.create.topics.enable": "false",
+    # 10 MB values are among the poison that the tests send
+    "message.max.bytes": "12582912",
+    "replica.fetch.max.bytes": "12582912",
+    # records carry event times, from any year: never refused, never deleted for their age
+    "log.message.timestamp.before.max.ms": str(LONGEST_MS),
+    "log.message.timestamp.after.max.ms": str(LONGEST_MS),
+    "log.retention.ms": "-1",
+}
+
+
+class LocalKafkaError(RuntimeError):
+    """A local Kafka cannot run here; the message says what is missing or went wrong."""
+
+
+class LocalKafka:
+    """Run a one-node Kafka for as long as the ``with`` block lasts.
+
+    The broker dies with this process, however that ends.
+
+    Parameters
+    ----------
+    port
+        Where to listen on 127.0.0.1; 0 takes a free port.
+    properties
+        Server properties that add to or replace ``PROPERTIES``.
+
+    Attributes
+    ----------
+    bootstrap_servers : str
+        ``127.0.0.1:<port>`` while the broker runs.
+    pid : int
+        Process id of the broker's Java.
+
+    Raises
+    ------
+    LocalKafkaError
+        On entry, if Java or Maven is missing, the jars cannot be had, or Kafka does not start.
+    """
+
+    def __init__(self, port: int = 0, *, properties: Mapping[str, str] | None = None) -> None:
+        self._wanted_port = port
+        self._properties = dict(properties or {})
+        self._folder: Path | None = None
+        self._server: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
+        self.bootstrap_servers = ""
+
+    @property
+    def pid(self) -> int:
+        """Give the process id of the broker; an error if it was never started."""
+        if self._server is None:
+            raise LocalKafkaError("the local Kafka does not run")
+        return self._server.pid
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the broker and wait until it answers; one that runs is left as it is."""
+        if self._server is not None:
+            return
+        libs = resolve_jars()
+        for attempts_left in reversed(range(STARTS)):
+            try:
+                self._start_once(libs)
+            except _PortTakenError:
+                self.stop()
+                if self._wanted_port or not attempts_left:
+                    raise
+            except BaseException:
+                self.stop()
+                raise
+            else:
+                return
+
+    def stop(self) -> None:
+        """Kill the broker and delete its data; stopping twice does nothing."""
+        for process in (self._server, self._watchdog):
+            if process is not None:
+                process.kill()
+                process.wait()
+        if self._watchdog is not None and self._watchdog.stdin is not None:
+            self._watchdog.stdin.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._server = self._watchdog = self._folder = None
+        self.bootstrap_servers = ""
+
+    def wait(self) -> int:
+        """Block until the broker's process has ended; return its exit status."""
+        if self._server is None:
+            raise LocalKafkaError("the local Kafka does not run")
+        return self._server.wait()
+
+    def _start_once(self, libs: Path) -> None:
+        port = self._wanted_port or _free_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="driftline-kafka-"))
+        config = self._folder / "server.properties"
+        config.write_text(_server_properties(self._folder, port=port, extra=self._properties))
+        cluster_id = _new_cluster_id()
+        _format_storage(libs, config, cluster_id=cluster_id)
+        log = self._folder / "server.log"
+        with log.open("wb") as output:
+            self._server = subprocess.Popen(
+                [*_java(libs), "kafka.Kafka", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us; we then stop the broker
+            )
+        self._watchdog = _watch(self._server.pid, folder=self._folder)
+        self._await_answer(f"{HOST}:{port}", cluster_id=cluster_id, log=log)
+        self.bootstrap_servers = f"{HOST}:{port}"
+
+    def _await_answer(self, address: str, *, cluster_id: str, log: Path) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._server is None or self._server.poll() is not None:
+                raise _start_error(log)
+            answer = _ask_cluster_id(address) if _listens(address) else None
+            if answer == cluster_id:
+                return
+            if answer is not None:
+                raise _PortTakenError(f"another Kafka listens at {address}")
+            time.sleep(0.1)
+        raise LocalKafkaError(f"Kafka did not answer within {START_SECONDS} s:\n{_tail(log)}")
+
+
+class _PortTakenError(LocalKafkaError):
+    """The port was in use when Kafka tried to bind it."""
+
+
+def missing_tools() -> list[str]:
+    """Name the programs that a local Kafka needs and that are not on the ``PATH``."""
+    return [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
+
+
+def kafka_version() -> str:
+    """Read the version of the Kafka server that ``deploy/kafka/pom.xml`` pins."""
+    if not POM.exists():
+        raise LocalKafkaError(f"{POM} is missing: a local Kafka runs from a checkout only")
+    version = ElementTree.parse(POM).findtext(".//{*}kafka.version")  # noqa: S314 - our own file
+    if not version:
+        raise LocalKafkaError(f"{POM} has no property kafka.version")
+    return version
+
+
+def cache_dir() -> Path:
+    """Name the folder that holds the server jars, whether or not it exists.
+
+    ``DRIFTLINE_CACHE_DIR`` replaces ``~/.cache/driftline``.
+    """
+    root = os.environ.get("DRIFTLINE_CACHE_DIR") or "~/.cache/driftline"
+    return Path(root).expanduser() / f"kafka-{kafka_version()}"
+
+
+def resolve_jars() -> Path:
+    """Download the server jars unless they are cached; return their folder.
+
+    Several processes may do so at once: the folder appears complete or not at all.
+
+    Raises
+    ------
+    LocalKafkaError
+        If Java or Maven is missing, or Maven fails.
+    """
+    missing = missing_tools()
+    if missing:
+        raise LocalKafkaError(
+            f"a local Kafka needs {' and '.join(missing)} on the PATH: install a JDK (17 or "
+            "later) and Maven, or set DRIFTLINE_BOOTSTRAP_SERVERS to a broker that runs"
+        )
+    target = cache_dir()
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetch-") as folder:
+        jars = Path(folder) / "jars"
+        _copy_dependencies(jars)
+        try:
+            jars.rename(target)
+        except OSError:  # another process was faster
+            if not target.is_dir():
+                raise
+    return target
+
+
+def _copy_dependencies(jars: Path) -> None:
+    command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), "dependency:copy-dependencies"]
+    options = [f"-DoutputDirectory={jars}", "-DincludeScope=runtime"]
+    done = subprocess.run(
+        [*command, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode or not any(jars.glob("kafka_*.jar")):
+        raise LocalKafkaError(f"Maven could not fetch Kafka:\n{done.stdout}{done.stderr}")
+
+
+def _java(libs: Path) -> list[str]:
+    # The heap starts small: most brokers here live for seconds and carry little.
+    return ["java", "-Xms128m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", f"{libs}/*"]
+
+
+def _server_properties(folder: Path, *, port: int, extra: Mapping[str, str]) -> str:
+    controller = f"{HOST}:{_free_port(other_than=port)}"
+    where = {
+        "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{controller}",
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{port}",
+        "controller.quorum.voters": f"1@{controller}",
+        "log.dirs": str(folder / "data"),
+    }
+    merged = {**PROPERTIES, **where, **extra}
+    return "".join(f"{key}={value}\n" for key, value in merged.items())
+
+
+def _new_cluster_id() -> str:
+    """Make a Kafka UUID, 22 characters, of which the first is never an option's dash."""
+    return "k" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+
+
+def _format_storage(libs: Path, config: Path, *, cluster_id: str) -> None:
+    tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)]
+    done = subprocess.run(
+        [*_java(libs), *tool], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise LocalKafkaError(f"Kafka's storage tool failed:\n{done.stdout}{done.stderr}")
+
+
+def _watch(pid: int, *, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a process that kills the broker and deletes its data once this process is gone.
+
+    It blocks on a pipe whose other end only this process holds. That end closes even after a
+    kill -9, which no exit handler would see.
+    """
+    script = 'read -r _; kill -9 "$0"; rm -rf "$1"'
+    return subprocess.Popen(
+        ["/bin/sh", "-c", script, str(pid), str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _free_port(*, other_than: int = 0) -> int:
+    port = other_than
+    while port == other_than:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+    return port
+
+
+def _listens(address: str) -> bool:
+    # Asked before a Kafka client is made, which would log every refused connection.
+    host, _, port = address.rpartition(":")
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
+
+
+def _ask_cluster_id(address: str) -> str | None:
+    admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
+    with suppress(KafkaException):
+        metadata = admin.list_topics(timeout=5)
+        if metadata.brokers:
+            return str(metadata.cluster_id)
+    return None
+
+
+def _start_error(log: Path) -> LocalKafkaError:
+    text = _tail(log)
+    if "Address already in use" in text or "BindException" in text:
+        return _PortTakenError(f"Kafka's port is in use by another process:\n{text}")
+    return LocalKafkaError(f"Kafka ended while it started:\n{text}")
+
+
+def _tail(log: Path, *, lines: int = 30) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def run(
+    port: Annotated[int, typer.Option(help="Where to listen on 127.0.0.1; 0: a free port.")] = 9092,
+) -> None:
+    """Run a real Kafka in the foreground until Ctrl-C; its data is deleted at the end."""
+    # SIGINT too: a shell lets its background jobs ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        typer.echo(f"Starting Kafka {kafka_version()} (the first time downloads 54 MB of jars) …")
+        with LocalKafka(port) as kafka:
+            typer.echo(f"Kafka answers at {kafka.bootstrap_servers}. Ctrl-C stops it.")
+            status = kafka.wait()
+    except KeyboardInterrupt:
+        typer.echo("Kafka stopped; its data is deleted.")
+    except LocalKafkaError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    else:
+        typer.echo(f"Kafka ended by itself, with status {status}.", err=True)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(run)

@@ -1,0 +1,568 @@
+"""Publish predictions and labels from a model server.
+
+Rules of this file:
+
+* Nothing here blocks a caller or raises into it, once the publisher is made. What cannot be sent is
+  dropped and counted with a reason.
+* A record is serialised during the call, so that the caller may reuse its dictionaries afterwards.
+* It does not know what becomes of the records: no metric, no join.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import logging
+import math
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from decimal import Decimal
+from enum import Enum
+from numbers import Real
+from types import MappingProxyType, TracebackType
+from typing import Self, SupportsFloat, SupportsInt, TypeGuard
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+logger = logging.getLogger("driftline.publisher")
+
+type_ = type
+Scalar = str | int | float | bool
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_TEXT = frozenset({str})
+_LOG_INTERVAL_S = 10.0
+_POLL_S = 0.1
+_REPLACE_PAUSE_S = 1.0
+
+# What a user may override through `kafka=`. Equal keys must meet in equal partitions whoever wrote
+# them, hence the Java client's partitioner: librdkafka's own default (crc32) would break the join.
+_DEFAULTS: Mapping[str, object] = MappingProxyType(
+    {
+        "client.id": "driftline-publisher",
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": 10,
+        "enable.idempotence": True,
+        "acks": "all",
+        "queue.buffering.max.kbytes": 131_072,
+    }
+)
+
+
+class _Prediction(msgspec.Struct, omit_defaults=True, gc=False):
+    prediction_id: str
+    model: str
+    timestamp_ms: int
+    prediction: Scalar
+    version: str = ""
+    score: float | None = None
+    scores: dict[str, float] | None = None
+    features: dict[str, Scalar | None] | None = None
+    segments: dict[str, str] | None = None
+    latency_ms: float | None = None
+
+
+class _Label(msgspec.Struct, omit_defaults=True, gc=False):
+    prediction_id: str
+    timestamp_ms: int
+    label: Scalar | None = None
+    model: str | None = None
+    retract: bool = False
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Publisher:
+    """Send predictions and labels to Kafka without ever slowing the model server down.
+
+    Records go to a bounded queue in memory; a background thread of the Kafka client sends them.
+    `prediction`, `label` and `retract` return at once: True if the record was queued, False if it
+    was dropped. A drop is counted by reason in `dropped` and logged as a warning, at most once in
+    ten seconds.
+
+    The queue is flushed by `close`, on leaving a ``with`` block and at interpreter exit (not when
+    the process is killed by a signal that Python does not handle, nor in children that end by
+    `os._exit`, as those of `multiprocessing` do before Python 3.13: call `close` there). A process
+    forked from one that holds a publisher (gunicorn's ``--preload``) gets its own connection and
+    counters on its first call; what the parent queued stays with the parent.
+
+    Parameters
+    ----------
+    bootstrap_servers
+        Kafka brokers, ``host:port[,host:port]``. They need not be up.
+    prefix
+        Topics are ``<prefix>.predictions`` and ``<prefix>.labels``.
+    queue_size
+        Most records that wait for delivery, at least 1. Beyond that, calls drop with reason
+        ``queue_full``.
+    flush_timeout_s
+        How long `close` and interpreter exit wait for delivery, in seconds; what is left then is
+        dropped with reason ``delivery_failed``.
+    kafka
+        More librdkafka settings, such as TLS or SASL; they override the defaults of this class.
+
+    Raises
+    ------
+    ValueError
+        On a setting out of range.
+    confluent_kafka.KafkaException
+        On a Kafka setting that does not exist or does not parse. Both come from the constructor
+        only.
+
+    Notes
+    -----
+    Reasons of `dropped`: ``invalid`` (the values break the record's contract), ``too_large``,
+    ``queue_full``, ``delivery_failed`` (queued, but not delivered in time or refused by the
+    broker), ``unavailable`` (the Kafka client could not start or is being replaced), ``closed``.
+
+    Scalars of numpy, pandas, torch and the like are converted (anything with ``ndim == 0`` and
+    ``item()``), as are `decimal.Decimal` and `enum.Enum` values.
+
+    Examples
+    --------
+    >>> publisher = Publisher("localhost:9092", flush_timeout_s=0)
+    >>> publisher.prediction(
+    ...     prediction_id="r-17",
+    ...     model="fraud",
+    ...     version="3",
+    ...     prediction=True,
+    ...     score=0.93,
+    ...     features={"amount": 120.0, "country": "FR"},
+    ...     segments={"channel": "web"},
+    ...     latency_ms=4.2,
+    ... )
+    True
+    >>> publisher.label(prediction_id="r-17", label=False)
+    True
+    >>> publisher.prediction(prediction_id="", model="fraud", prediction=True)
+    False
+    >>> dict(publisher.dropped)
+    {'invalid': 1}
+    >>> publisher.close()
+    """
+
+    _producer: Producer | None
+    _stop: threading.Event
+    _pump: threading.Thread
+
+    def __init__(
+        self,
+        bootstrap_servers: str = "localhost:9092",
+        *,
+        prefix: str = "driftline",
+        queue_size: int = 100_000,
+        flush_timeout_s: float = 5.0,
+        kafka: Mapping[str, object] | None = None,
+    ) -> None:
+        if queue_size < 1:
+            raise ValueError(f"queue_size must be at least 1, got {queue_size}")
+        if not 0 <= flush_timeout_s < math.inf:
+            raise ValueError(f"flush_timeout_s must be 0 or more, got {flush_timeout_s}")
+        self._predictions_topic = f"{prefix}.predictions"
+        self._labels_topic = f"{prefix}.labels"
+        self._flush_timeout_s = flush_timeout_s
+        self._settings = {
+            **_DEFAULTS,
+            "queue.buffering.max.messages": queue_size,
+            **(kafka or {}),
+            "bootstrap.servers": bootstrap_servers,
+        }
+        self._closed = False
+        self._reset()
+        self._open()
+        _live.add(self)
+
+    def prediction(
+        self,
+        *,
+        prediction_id: str,
+        model: str,
+        prediction: object,
+        version: str = "",
+        timestamp_ms: SupportsInt | None = None,
+        score: SupportsFloat | None = None,
+        scores: Mapping[str, SupportsFloat] | None = None,
+        features: Mapping[str, object] | None = None,
+        segments: Mapping[str, str] | None = None,
+        latency_ms: SupportsFloat | None = None,
+    ) -> bool:
+        """Queue one prediction; the Kafka key is the prediction id.
+
+        Parameters
+        ----------
+        prediction_id
+            Identity of the prediction, by which its label finds it. Not empty.
+        model, version
+            Which model answered. The model's name is not empty.
+        prediction
+            The answer: a string, number or boolean; not None, NaN or infinite.
+        timestamp_ms
+            Time of the prediction, milliseconds UTC. None means now.
+        score
+            Score or probability of the positive class. NaN or infinite is ``invalid``.
+        scores
+            Score per class, under the same rule. Class names that are not strings become strings
+            as JSON writes them (1 is ``"1"``, True is ``"true"``).
+        features
+            Strings, numbers, booleans or None by name. **NaN and infinite values are sent as null,
+            which means missing.** Any other type of value makes the record ``invalid``.
+        segments
+            Names of the groups that this prediction is also counted in, strings by string.
+        latency_ms
+            How long the model took. NaN or infinite means not known.
+
+        Returns
+        -------
+        bool
+            True if queued, False if dropped. Never raises.
+        """
+        try:
+            record = _Prediction(
+                _name(prediction_id, "prediction_id"),
+                _name(model, "model"),
+                time.time_ns() // 1_000_000 if timestamp_ms is None else _time_ms(timestamp_ms),
+                prediction if type(prediction) is str else _answer(prediction, "prediction"),
+                version if type(version) is str else _text(version, "version"),
+                None if score is None else _number(score, "score"),
+                None if scores is None else _scores(scores),
+                None if features is None else _features(features),
+                None if segments is None else _segments(segments),
+                None if latency_ms is None else _finite_or_none(latency_ms),
+            )
+            value = _encode(record)
+        except Exception as error:  # noqa: BLE001 - a value's own code may raise anything; the server must live
+            return self._drop("invalid", error)
+        return self._send(self._predictions_topic, record.prediction_id, value)
+
+    def label(
+        self,
+        *,
+        prediction_id: str,
+        label: object,
+        timestamp_ms: SupportsInt | None = None,
+        model: str | None = None,
+    ) -> bool:
+        """Queue the ground truth of one prediction.
+
+        A second label for the same id corrects the first: the newer `timestamp_ms` wins.
+
+        Parameters
+        ----------
+        prediction_id
+            Identity of the prediction. Not empty.
+        label
+            A string, number or boolean; not None, NaN or infinite. See `retract`.
+        timestamp_ms
+            When the label became known, milliseconds UTC. None means now.
+        model
+            Optional, for people who read the topic.
+
+        Returns
+        -------
+        bool
+            True if queued, False if dropped. Never raises.
+        """
+        try:
+            record = _Label(
+                _name(prediction_id, "prediction_id"),
+                time.time_ns() // 1_000_000 if timestamp_ms is None else _time_ms(timestamp_ms),
+                _answer(label, "label"),
+                None if model is None else _name(model, "model"),
+            )
+            value = _encode(record)
+        except Exception as error:  # noqa: BLE001 - as in prediction()
+            return self._drop("invalid", error)
+        return self._send(self._labels_topic, record.prediction_id, value)
+
+    def retract(self, prediction_id: str, *, timestamp_ms: SupportsInt | None = None) -> bool:
+        """Queue the withdrawal of a label: the prediction counts as unlabelled again.
+
+        Parameters
+        ----------
+        prediction_id
+            Identity of the prediction. Not empty.
+        timestamp_ms
+            When the label was withdrawn, milliseconds UTC. None means now.
+
+        Returns
+        -------
+        bool
+            True if queued, False if dropped. Never raises.
+        """
+        try:
+            record = _Label(
+                _name(prediction_id, "prediction_id"),
+                time.time_ns() // 1_000_000 if timestamp_ms is None else _time_ms(timestamp_ms),
+                retract=True,
+            )
+            value = _encode(record)
+        except Exception as error:  # noqa: BLE001 - as in prediction()
+            return self._drop("invalid", error)
+        return self._send(self._labels_topic, record.prediction_id, value)
+
+    @property
+    def sent(self) -> int:
+        """Count the records that were queued, whatever became of them."""
+        return self._sent
+
+    @property
+    def delivered(self) -> int:
+        """Count the records that the brokers acknowledged."""
+        return self._delivered
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Count the records that were lost, by reason; a copy.
+
+        ``delivery_failed`` records were queued before, so they are part of `sent` too.
+        """
+        with self._lock:
+            return MappingProxyType(dict(self._dropped))
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Send what is queued, then stop; later calls drop with reason ``closed``.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait for delivery. None means `flush_timeout_s`.
+        """
+        with self._lock:
+            producer, stop, self._producer, self._closed = self._producer, self._stop, None, True
+        _live.discard(self)
+        if producer is None:
+            return
+        _drain(producer, self._flush_timeout_s if timeout_s is None else timeout_s)
+        stop.set()
+        if self._pump is not threading.current_thread():
+            self._pump.join(timeout=10 * _POLL_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _reset(self) -> None:
+        # An RLock: a signal handler or finaliser that publishes may interrupt the holder.
+        self._lock = threading.RLock()
+        self._producer = None
+        self._sent = 0
+        self._delivered = 0
+        self._dropped: Counter[str] = Counter()
+        self._logged_s = -math.inf
+
+    def _open(self) -> Producer | None:
+        with self._lock:
+            if self._producer is None and not self._closed:
+                producer = self._connect()
+                stop = threading.Event()
+                pump = threading.Thread(
+                    target=self._run, args=(producer, stop), name="driftline-publisher", daemon=True
+                )
+                pump.start()
+                self._producer, self._stop, self._pump = producer, stop, pump
+            return self._producer
+
+    def _connect(self) -> Producer:
+        return Producer({**self._settings, "on_delivery": self._on_delivery}, logger=logger)
+
+    def _run(self, producer: Producer, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                producer.poll(_POLL_S)
+            except KafkaException as error:  # only a fatal error is raised here
+                logger.warning("Kafka client broke, making a new one: %s", error)
+                if not stop.wait(_REPLACE_PAUSE_S):
+                    producer = self._replace(producer)
+
+    def _replace(self, broken: Producer) -> Producer:
+        # After a fatal error of the idempotent producer every produce() fails for good; without a
+        # new one the server would go on unwatched until somebody restarts it.
+        with self._lock:
+            if self._closed:
+                return broken
+            fresh = self._connect()
+            self._producer = fresh
+        _drain(broken, 0)
+        return fresh
+
+    def _send(self, topic: str, key: str, value: bytes) -> bool:
+        try:
+            producer = self._producer or self._open()
+            if producer is None:
+                return self._drop("closed")
+            producer.produce(topic, value, key)
+        except BufferError:
+            return self._drop("queue_full")
+        except KafkaException as error:
+            cause = error.args[0]
+            too_large = cause.code() == KafkaError.MSG_SIZE_TOO_LARGE
+            return self._drop("too_large" if too_large else "unavailable", error)
+        except Exception as error:  # noqa: BLE001 - no thread or memory left to start the client with
+            return self._drop("unavailable", error)
+        with self._lock:
+            self._sent += 1
+        return True
+
+    def _drop(self, reason: str, detail: object = None) -> bool:
+        now_s = time.monotonic()
+        with self._lock:
+            self._dropped[reason] += 1
+            if now_s - self._logged_s < _LOG_INTERVAL_S:
+                return False
+            self._logged_s = now_s
+            counts = dict(self._dropped)
+        logger.warning("record dropped: %s (%s); dropped so far: %s", reason, detail, counts)
+        return False
+
+    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        if error is None:
+            with self._lock:  # close() runs callbacks beside the background thread
+                self._delivered += 1
+        else:
+            self._drop("delivery_failed", error)
+
+    def _forget_parent(self) -> None:
+        if self._producer is not None:
+            # The client's threads do not exist in this process, so its destructor would wait for
+            # them for ever: keep it alive until the process is gone.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
+        self._reset()
+
+
+def _drain(producer: Producer, timeout_s: float) -> None:
+    # A client that broke for good says so by raising; it has no more to deliver, only to report.
+    remaining = 1
+    with suppress(KafkaException):
+        remaining = producer.flush(timeout_s)
+    if remaining:
+        with suppress(KafkaException):
+            producer.purge()
+        with suppress(KafkaException):
+            producer.flush(1.0)
+
+
+def _name(value: str, field: str) -> str:
+    text = value if type(value) is str else _text(value, field)
+    if not text:
+        raise ValueError(f"{field} must not be empty")
+    return text
+
+
+def _text(value: object, field: str) -> str:
+    plain = _plain(value, field)
+    if not isinstance(plain, str):
+        raise TypeError(f"{field} must be a string, got {type(value).__name__}")
+    return plain
+
+
+def _time_ms(value: SupportsInt) -> int:
+    if isinstance(value, (bool, str)):
+        raise TypeError(f"timestamp_ms must be an integer, got {type(value).__name__}")
+    return int(value)
+
+
+def _answer(value: object, field: str) -> Scalar:
+    plain = _plain(value, field)
+    if plain is None or (type(plain) is float and not math.isfinite(plain)):
+        raise ValueError(f"{field} must not be {plain}")
+    return plain
+
+
+def _number(value: SupportsFloat, field: str) -> float:
+    plain = value if type(value) is float else _plain(value, field)
+    if not _is_number(plain) or not math.isfinite(plain):
+        raise ValueError(f"{field} must be a finite number, got {value!r:.40}")
+    return plain
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return type(value) is float or type(value) is int
+
+
+def _finite_or_none(value: SupportsFloat) -> float | None:
+    plain = _plain(value, "latency_ms")
+    if not _is_number(plain):
+        raise TypeError(f"latency_ms must be a number, got {type(value).__name__}")
+    return plain if math.isfinite(plain) else None
+
+
+def _scores(values: Mapping[str, SupportsFloat]) -> dict[str, float]:
+    return {_class_name(key): _number(value, "scores") for key, value in values.items()}
+
+
+def _class_name(value: object) -> str:
+    if type(value) is str:
+        return value
+    plain = _plain(value, "scores")
+    return plain if isinstance(plain, str) else _encode(plain).decode()
+
+
+def _features(values: Mapping[str, object]) -> dict[str, Scalar | None]:
+    # Two C loops decide for the common case, a dictionary of plain values, which needs no copy; the
+    # encoder writes NaN and the infinities as null.
+    if (
+        type(values) is dict
+        and _PLAIN.issuperset(map(type, values.values()))
+        and _TEXT.issuperset(map(type, values))
+    ):
+        return values
+    return {
+        _text(key, "a feature's name"): _plain(value, "features")
+        for key, value in dict(values).items()
+    }
+
+
+def _segments(values: Mapping[str, str]) -> dict[str, str]:
+    return {
+        _text(key, "a segment's name"): _text(value, "segments") for key, value in values.items()
+    }
+
+
+def _plain(value: object, field: str) -> Scalar | None:
+    """Convert to the exact JSON scalar types: the encoder refuses other types and subclasses."""
+    if type(value) in _PLAIN:
+        return value  # type: ignore[return-value]  # a set of types does not narrow
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()  # type: ignore[attr-defined]  # numpy, torch: duck-typed
+        if type(value) in _PLAIN:
+            return value  # type: ignore[return-value]  # as above
+    if isinstance(value, Enum):
+        return _plain(value.value, field)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, (Real, Decimal)):
+        return float(value)
+    raise TypeError(f"{field} must be strings, numbers or booleans, got {type(value).__name__}")
+
+
+_live: set[Publisher] = set()
+
+
+def _close_all() -> None:
+    for publisher in tuple(_live):
+        publisher.close()
+
+
+def _after_fork() -> None:
+    for publisher in _live:
+        publisher._forget_parent()
+
+
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):  # absent on Windows
+    os.register_at_fork(after_in_child=_after_fork)

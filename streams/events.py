@@ -1,0 +1,201 @@
+"""The vocabulary: predictions and labels, decoded from JSON and checked.
+
+What passes `decode_prediction` and `decode_label` is safe for everything behind them;
+what does not is a `RecordError` with a reason slug. This module knows nothing of topics.
+"""
+
+import math
+from typing import Annotated, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from streams.errors import RecordError
+
+Scalar: TypeAlias = str | int | float | bool
+Text = Annotated[str, Meta(max_length=1024)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=1024)]
+Time = Annotated[int, Meta(ge=0)]
+Segments = dict[Annotated[str, Meta(min_length=1, max_length=256)], Text]
+
+NOT_NUMERIC = math.inf
+"""Stands in a feature column for a value that is there but is no number (JSON has no infinity)."""
+
+MAX_VALUE_BYTES = 1_000_000
+MAX_FEATURES = 1_000
+MAX_SEGMENTS = 16
+MAX_FUTURE_MS = 86_400_000
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model said about one case."""
+
+    prediction_id: Identifier
+    model: Identifier
+    version: Text = ""
+    timestamp_ms: Time | None = None
+    prediction: Scalar
+    score: float | None = None
+    scores: dict[str, float] | None = None
+    features: dict[str, float | None] | None = None
+    segments: Segments | None = None
+    latency_ms: Annotated[float, Meta(ge=0)] | None = None
+
+
+class _AnyFeatures(Prediction, frozen=True, kw_only=True):
+    """The same with features of any JSON type; slower to decode, so tried second."""
+
+    features: dict[str, str | int | float | bool | None] | None = None  # type: ignore[assignment]
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """What turned out to be true, or that an earlier label is taken back.
+
+    A label with `prediction` and `model` carries its own prediction: it counts without a join.
+    """
+
+    prediction_id: Identifier
+    label: Scalar | None = None
+    timestamp_ms: Time | None = None
+    model: Text = ""
+    retract: bool = False
+    prediction: Scalar | None = None
+
+
+class _Kind(msgspec.Struct):
+    prediction: msgspec.Raw | None = None
+    label: msgspec.Raw | None = None
+    retract: bool = False
+
+
+_decode_prediction = msgspec.json.Decoder(Prediction).decode
+_decode_any_features = msgspec.json.Decoder(_AnyFeatures).decode
+_decode_label = msgspec.json.Decoder(Label).decode
+_decode_kind = msgspec.json.Decoder(_Kind).decode
+
+
+def decode_prediction(value: bytes | None) -> Prediction:
+    """Decode and check one prediction.
+
+    Features come out as numbers: booleans as 0 and 1, `None` where missing,
+    `NOT_NUMERIC` for text.
+
+    Raises
+    ------
+    RecordError
+        With one of the reasons `tombstone too_large invalid_utf8 invalid_json invalid_prediction`.
+
+    Examples
+    --------
+    >>> p = decode_prediction(b'{"prediction_id": "a", "model": "m", "prediction": 1}')
+    >>> p.prediction, p.version
+    (1, '')
+    """
+    if value is None:
+        raise RecordError("tombstone", "a prediction cannot be deleted; retract its label instead")
+    try:
+        found = _decode_prediction(_checked(value))
+    except msgspec.ValidationError:
+        found = _with_numeric_features(_decoded(_decode_any_features, value, "prediction"))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _not_json(error) from None
+    if found.features is not None and len(found.features) > MAX_FEATURES:
+        raise RecordError("invalid_prediction", f"more than {MAX_FEATURES} features")
+    if found.segments is not None and len(found.segments) > MAX_SEGMENTS:
+        raise RecordError("invalid_prediction", f"more than {MAX_SEGMENTS} segments")
+    return found
+
+
+def decode_label(value: bytes) -> Label:
+    """Decode and check one label, which may be a retraction.
+
+    Raises
+    ------
+    RecordError
+        With one of the reasons `too_large invalid_utf8 invalid_json invalid_label`.
+    """
+    label: Label = _decoded(_decode_label, _checked(value), "label")
+    if label.label is None and not label.retract:
+        raise RecordError("invalid_label", "neither `label` nor `retract: true`")
+    return label
+
+
+def kind_of(value: bytes) -> str:
+    """Tell what a line of a recorded file is: `prediction` or `label`.
+
+    A line with both is a label that carries its own prediction.
+
+    Raises
+    ------
+    RecordError
+        If it is neither, or no JSON object.
+    """
+    kind = _decoded(_decode_kind, _checked(value), "record")
+    if _present(kind.label) or kind.retract:
+        return "label"
+    if _present(kind.prediction):
+        return "prediction"
+    raise RecordError("invalid_record", "neither `prediction` nor `label` nor `retract: true`")
+
+
+def check_time(time_ms: int, *, now_ms: int) -> int:
+    """Return an event time if it is plausible: at most a day in the future.
+
+    A single record from the year 3000 would otherwise move the event-time clock for everybody.
+    """
+    if time_ms > now_ms + MAX_FUTURE_MS or time_ms < 0:
+        raise RecordError("implausible_time", f"timestamp_ms {time_ms} is over a day in the future")
+    return time_ms
+
+
+def class_name(value: Scalar) -> str:
+    """Name a class: JSON `1`, `1.0`, `true` and `"1"` are the same class.
+
+    Examples
+    --------
+    >>> class_name(True), class_name(1.0), class_name("fraud"), class_name(0.5)
+    ('1', '1', 'fraud', '0.5')
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and not (value.is_integer() and abs(value) < 2**53):
+        return repr(value)
+    return str(int(value))
+
+
+def _checked(value: bytes) -> bytes:
+    if len(value) > MAX_VALUE_BYTES:
+        raise RecordError("too_large", f"{len(value)} bytes, at most {MAX_VALUE_BYTES} are allowed")
+    if not value.isascii():
+        try:
+            value.decode()
+        except UnicodeDecodeError as error:
+            raise RecordError("invalid_utf8", str(error)) from None
+    return value
+
+
+def _decoded(decode, value: bytes, kind: str):  # type: ignore[no-untyped-def]
+    try:
+        return decode(value)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"invalid_{kind}", str(error)) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _not_json(error) from None
+
+
+def _not_json(error: Exception) -> RecordError:
+    return RecordError("invalid_json", str(error))
+
+
+def _present(raw: msgspec.Raw | None) -> bool:
+    return raw is not None and bytes(raw) != b"null"
+
+
+def _with_numeric_features(prediction: Prediction) -> Prediction:
+    if prediction.features is None:
+        return prediction
+    numeric = {
+        name: NOT_NUMERIC if isinstance(value, str) else None if value is None else float(value)
+        for name, value in prediction.features.items()
+    }
+    return msgspec.structs.replace(prediction, features=numeric)

@@ -1,0 +1,116 @@
+"""The shape that every stage has, and the values that go in and come out of its step.
+
+A stage is pure: ``step(state, batches, …) -> Effects`` advances the state in memory and says
+what must be written, in one transaction, so that ``fold`` over the written state records
+gives the same state again. Whoever runs a stage (the worker, `replay`, a test) brings the
+batches and writes the effects; no stage knows which of them it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """Records of one input partition, in offset order, as parallel lists of equal length.
+
+    Attributes
+    ----------
+    next_offset
+        Where to go on reading: one past the last record here. Offsets may have gaps.
+    times_ms
+        The records' own timestamps, in milliseconds since the epoch, UTC.
+    headers
+        `None` when no record of the batch has any.
+    """
+
+    topic: str
+    offsets: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    times_ms: Sequence[int]
+    next_offset: int
+    headers: Sequence[Any] | None = None
+
+
+class Record(NamedTuple):
+    """One record to be produced; `partition` `None` means by murmur2 of the key."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+
+
+class DeadLetter(NamedTuple):
+    """One input record that could not be used, byte for byte, and why."""
+
+    topic: str
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Any
+    reason: str
+    detail: str
+
+
+class Effects(msgspec.Struct):
+    """What one step wants written, all in one transaction.
+
+    Attributes
+    ----------
+    state
+        `(key, value)` for the stage's state topic, same partition number as the inputs.
+        A `None` value deletes a key of a compacted topic.
+    records
+        Outputs.
+    fates
+        How many records ended in which fate; a value may be negative when a fate is taken back.
+    late_rows
+        Rows that came later than the allowed disorder, so that detectors could not use them.
+    """
+
+    state: list[tuple[bytes | None, bytes | None]] = []
+    records: list[Record] = []
+    dead_letters: list[DeadLetter] = []
+    fates: dict[str, int] = {}
+    late_rows: int = 0
+
+
+class Stage(Protocol):
+    """What a runner needs of a stage; `join.Join` and `evaluate.Monitor` are the two."""
+
+    name: str
+    inputs: tuple[str, ...]
+    state_topic: str
+
+    def new_state(self, partition: int) -> Any:
+        """Return the state of a partition before its first record; `state.next` is `{}`."""
+
+    def fold(self, state: Any, key: bytes | None, value: bytes | None) -> None:
+        """Fold one state record, in log order, into the state."""
+
+    def step(
+        self,
+        state: Any,
+        batches: Sequence[Batch],
+        *,
+        now_ms: int,
+        idle: frozenset[str] = frozenset(),
+        announce: bool = True,
+    ) -> Effects:
+        """Advance the state, `state.next` (`{topic: next offset}`) included.
+
+        Parameters
+        ----------
+        now_ms
+            Wall clock of the runner; only used to refuse implausible event times.
+        idle
+            Inputs that are read to their end and have been quiet for the idle timeout.
+        announce
+            Whether this step should tell the next stage how far the event-time clock is.
+        """
+
+    def gauges(self, state: Any) -> Mapping[str, float]:
+        """Return what the worker's telemetry should show of a partition's state."""

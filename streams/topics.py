@@ -1,0 +1,61 @@
+"""Where records live: one topic, one type."""
+
+import msgspec
+
+
+class Topics(msgspec.Struct, frozen=True):
+    """Name every topic of one installation.
+
+    Examples
+    --------
+    >>> Topics("acme").predictions
+    'acme.predictions'
+    >>> Topics().dead_letters("driftline.labels")
+    'driftline.labels.dlq'
+    """
+
+    prefix: str = "driftline"
+
+    @property
+    def predictions(self) -> str:
+        """In: what models said. Key: prediction id."""
+        return f"{self.prefix}.predictions"
+
+    @property
+    def labels(self) -> str:
+        """In: what was true. Key: prediction id."""
+        return f"{self.prefix}.labels"
+
+    @property
+    def monitors(self) -> str:
+        """In: what to watch. Compacted."""
+        return f"{self.prefix}.monitors"
+
+    @property
+    def metrics(self) -> str:
+        """Out: one record per metric and window, revised in place. Compacted."""
+        return f"{self.prefix}.metrics"
+
+    @property
+    def alerts(self) -> str:
+        """Out: alerts that fire and resolve."""
+        return f"{self.prefix}.alerts"
+
+    @property
+    def outcomes(self) -> str:
+        """Internal: columns from `join` to `monitor`. Key: model."""
+        return f"{self.prefix}.outcomes"
+
+    @property
+    def join_state(self) -> str:
+        """Internal: deltas of the join, one log per partition."""
+        return f"{self.prefix}.join-state"
+
+    @property
+    def monitor_state(self) -> str:
+        """Internal: upserts of the monitor's state. Compacted."""
+        return f"{self.prefix}.monitor-state"
+
+    def dead_letters(self, topic: str) -> str:
+        """Name the dead-letter topic of an input."""
+        return f"{topic}.dlq"

@@ -1,0 +1,56 @@
+"""Fixtures: the brokers, and names that nobody else uses."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from agents.local_kafka import LocalKafkaError
+from tests.brokers import (
+    Broker,
+    describe_real_broker,
+    on_ci,
+    run_embedded_broker,
+    run_real_broker,
+)
+
+
+def pytest_report_header() -> str:
+    """Say at the head of the report which real broker the tests use."""
+    return f"real broker: {describe_real_broker()}"
+
+
+@pytest.fixture(scope="session")
+def real_broker() -> Iterator[Broker]:
+    """A real Kafka; where there is none, skip on a laptop and fail on CI."""
+    manager = run_real_broker()
+    try:
+        broker = manager.__enter__()
+    except LocalKafkaError as error:
+        if on_ci():
+            pytest.fail(f"CI needs a real broker: {error}")
+        pytest.skip(f"no real broker: {error}")
+    yield broker
+    manager.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[Broker]:
+    """The in-process broker."""
+    with run_embedded_broker() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session", params=["embedded", "real"])
+def any_broker(request: pytest.FixtureRequest) -> Broker:
+    """Both brokers in turn: what holds on one must hold on the other."""
+    broker: Broker = request.getfixturevalue(f"{request.param}_broker")
+    return broker
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A topic prefix of this test alone, since brokers outlive tests."""
+    return f"test-{uuid.uuid4().hex[:12]}"

@@ -1,0 +1,59 @@
+"""`driftline demo` from end to end: a broker in the process, a real worker beside it."""
+
+import io
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+from rich.console import Console
+
+from agents.demo import Summary, run_demo
+
+ROOT = Path(__file__).parents[2]
+RUN = "import sys; from agents.demo import run_demo; sys.exit(run_demo())"
+
+
+def test_every_number_is_right_and_the_change_is_noticed() -> None:
+    output = io.StringIO()
+    started_s = time.monotonic()
+
+    code = run_demo(seconds=15, json_output=True, console=Console(file=output))
+
+    summary = msgspec.json.decode(output.getvalue(), type=Summary)
+    assert summary.differing == ()
+    assert summary.false_alarms == ()
+    assert summary.compared == 30 * 7 + 1
+    assert summary.delay_s is not None
+    assert 0 < summary.delay_s < 120
+    assert code == 0
+    assert time.monotonic() - started_s < 60
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process there cannot be sent Ctrl-C alone")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "kill"])
+def test_an_interrupt_ends_the_demo_and_its_worker(number: signal.Signals) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-c", RUN],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:  # the head of the columns: traffic has begun, the worker is there
+        if line.startswith("window"):
+            break
+    workers = psutil.Process(demo.pid).children(recursive=True)
+
+    demo.send_signal(number)
+    said, _ = demo.communicate(timeout=30)
+
+    assert demo.returncode == 130, said
+    assert "Traceback" not in said
+    assert workers
+    assert not [worker for worker in workers if worker.is_running()]

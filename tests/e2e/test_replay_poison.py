@@ -1,0 +1,120 @@
+"""Poison in a file is counted as dead letters and harms nothing else."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import builders, oracle
+
+WINDOW_MS = 5 * builders.MINUTE_MS
+
+
+@pytest.fixture(scope="module")
+def good_lines() -> list[bytes]:
+    """Return a history without poison."""
+    arrivals = builders.history(21, count=4_000, span_ms=20 * builders.MINUTE_MS)
+    return builders.as_lines(builders.in_order(arrivals))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for this file's histories and results."""
+    return tmp_path_factory.mktemp("poison")
+
+
+@pytest.fixture(scope="module")
+def clean(folder: Path, good_lines: list[bytes]) -> oracle.Result:
+    """Replay the history without poison."""
+    file = builders.write_lines(folder / "clean.jsonl", good_lines)
+    return oracle.replay(file, out=folder / "clean")
+
+
+def _spread(lines: list[bytes], *, among: list[bytes]) -> list[bytes]:
+    """Put one of `lines` before each of the first, spread evenly; the last comes at the end."""
+    step = len(among) // (len(lines) - 1)
+    mixed: list[bytes] = []
+    for index, line in enumerate(lines):
+        mixed += [line, *among[index * step : (index + 1) * step]]
+    return mixed + among[len(lines) * step :]
+
+
+def _missed(folder: Path) -> list[str]:
+    """Return the names of poison that alone in a file is not one dead letter."""
+    missed = []
+    for name, line in builders.POISON.items():
+        file = builders.write_lines(folder / "one.jsonl", [line])
+        done = oracle.run("replay", file, "--out", folder / "one")
+        result = oracle.Result(folder / "one", done.stdout, done.stderr)
+        if done.returncode != 0 or result.fates["dead_letter"] != 1:
+            missed.append(name)
+    return missed
+
+
+def test_poison_is_dead_letters_and_the_rest_is_unharmed(
+    folder: Path, good_lines: list[bytes], clean: oracle.Result
+) -> None:
+    """Metrics, alerts and all other fates are those of the history without poison."""
+    lines = _spread(list(builders.POISON.values()), among=good_lines)
+    file = builders.write_lines(folder / "poisoned.jsonl", lines)
+
+    result = oracle.replay(file, out=folder / "poisoned")
+
+    if result.fates["dead_letter"] != len(builders.POISON):
+        assert _missed(folder) == []
+    assert result.fates == clean.fates | {"dead_letter": len(builders.POISON)}
+    assert [line for line in oracle.changes(result, clean) if not line.startswith("fates")] == []
+
+
+def test_the_rest_is_right_by_the_oracle_too(good_lines: list[bytes], clean: oracle.Result) -> None:
+    """The history that poison must not change is right to begin with."""
+    expected = oracle.expect(good_lines, window_ms=WINDOW_MS)
+
+    assert oracle.differences(expected, clean) == []
+
+
+def test_poison_with_the_id_of_a_good_prediction_does_not_shadow_it(folder: Path) -> None:
+    """An invalid record is no first record: what comes after it is neither conflict nor label."""
+    good = [builders.prediction("a"), builders.label("a")]
+    bad = [
+        builders.prediction("a", timestamp_ms=-1),
+        builders.prediction("a", prediction=0, score="high"),
+        builders.label("a", label=[0]),
+        builders.label("a", label=0, timestamp_ms=32_503_680_000_000),
+    ]
+    file = builders.write_lines(folder / "shadow.jsonl", builders.as_lines(bad + good))
+
+    result = oracle.replay(file, out=folder / "shadow")
+
+    assert result.fates == dict.fromkeys(oracle.FATES, 0) | {"joined": 2, "dead_letter": 4}
+    assert [r["value"] for r in result.metrics if r["metric"] == "accuracy"] == [1.0]
+
+
+def test_times_are_plausible_up_to_a_day_ahead(folder: Path) -> None:
+    """Clocks are off by hours, not by days; a time further ahead would move the clock."""
+    now_ms = int(time.time() * 1000)
+    events = [
+        builders.prediction("soon", timestamp_ms=now_ms + 23 * builders.HOUR_MS),
+        builders.prediction("never", timestamp_ms=now_ms + 25 * builders.HOUR_MS),
+        builders.prediction("past"),
+        builders.label("past"),
+    ]
+    file = builders.write_lines(folder / "ahead.jsonl", builders.as_lines(events))
+
+    fates = oracle.replay(file, out=folder / "ahead").fates
+
+    assert fates["dead_letter"] == 1
+    assert fates["unlabelled"] == 1
+    assert fates["joined"] == 2
+
+
+def test_a_file_of_nothing_but_poison_gives_empty_results(folder: Path) -> None:
+    """There is nothing to report, and that is no failure."""
+    lines = [b"\xff", b"{", b"nope"]
+    file = builders.write_lines(folder / "only.jsonl", lines)
+
+    result = oracle.replay(file, out=folder / "only")
+
+    assert result.fates == dict.fromkeys(oracle.FATES, 0) | {"dead_letter": 3}
+    assert result.metrics == []
+    assert result.alerts == []

@@ -1,0 +1,74 @@
+"""The project as a package: its names, its files, its pins."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agents.local_kafka import kafka_version
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("driftline", "streams", "agents")
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_other_distribution_owns_our_top_level_names(name: str) -> None:
+    owners = set(packages_distributions().get(name, ["driftline"]))
+
+    assert owners == {"driftline"}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_our_top_level_names_lead_to_this_checkout(name: str, tmp_path: Path) -> None:
+    code = f"import importlib.util as u; print(*u.find_spec({name!r}).submodule_search_locations)"
+
+    path = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+    assert Path(path) == ROOT / name
+
+
+@pytest.mark.parametrize("name", ["streams", "agents"])
+def test_no_folder_of_tests_shadows_a_package(name: str) -> None:
+    assert not [path for path in (ROOT / "tests").rglob(name) if path.is_dir()]
+
+
+def test_the_wheel_holds_exactly_the_three_packages() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+
+    assert sorted(packages) == sorted(PACKAGES)
+
+
+def test_compose_and_maven_pin_the_same_kafka() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+    assert compose["services"]["kafka"]["image"] == f"apache/kafka:{kafka_version()}"
+
+
+def test_compose_publishes_ports_on_the_loopback_interface_only() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+    ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
+
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_every_make_target_explains_itself() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+
+    explained = re.findall(r"^([a-z]+):.*## .+$", makefile, re.MULTILINE)
+
+    assert phony
+    assert sorted(explained) == sorted(phony.group(1).split())
