@@ -12,7 +12,10 @@ from msgspec import Meta
 
 from streams.errors import RecordError
 
-Scalar: TypeAlias = str | int | float | bool
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Number = Annotated[float, Meta(ge=-1e150, le=1e150)]
+"""Any float whose square is finite."""
+Scalar: TypeAlias = str | Whole | Number | bool
 Text = Annotated[str, Meta(max_length=1024)]
 Identifier = Annotated[str, Meta(min_length=1, max_length=1024)]
 Time = Annotated[int, Meta(ge=0)]
@@ -35,36 +38,40 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     version: Text = ""
     timestamp_ms: Time | None = None
     prediction: Scalar
-    score: float | None = None
-    scores: dict[str, float] | None = None
-    features: dict[str, float | None] | None = None
+    score: Number | None = None
+    scores: dict[str, Number] | None = None
+    features: dict[str, Number | None] | None = None
     segments: Segments | None = None
-    latency_ms: Annotated[float, Meta(ge=0)] | None = None
+    latency_ms: Annotated[float, Meta(ge=0, le=1e150)] | None = None
 
 
 class _AnyFeatures(Prediction, frozen=True, kw_only=True):
     """The same with features of any JSON type; slower to decode, so tried second."""
 
-    features: dict[str, str | int | float | bool | None] | None = None  # type: ignore[assignment]
+    features: dict[str, str | Whole | Number | bool | None] | None = None  # type: ignore[assignment]
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
     """What turned out to be true, or that an earlier label is taken back.
 
-    A label with `prediction` and `model` carries its own prediction: it counts without a join.
+    A label with `prediction` and `model` carries its own prediction: it counts without a join,
+    and `decode_prediction` reads that prediction from the same bytes.
     """
 
     prediction_id: Identifier
     label: Scalar | None = None
-    timestamp_ms: Time | None = None
+    timestamp_ms: Time
     model: Text = ""
     retract: bool = False
     prediction: Scalar | None = None
 
 
+_ABSENT = msgspec.Raw(b"null")
+
+
 class _Kind(msgspec.Struct):
-    prediction: msgspec.Raw | None = None
-    label: msgspec.Raw | None = None
+    prediction: msgspec.Raw = _ABSENT
+    label: msgspec.Raw = _ABSENT
     retract: bool = False
 
 
@@ -187,8 +194,8 @@ def _not_json(error: Exception) -> RecordError:
     return RecordError("invalid_json", str(error))
 
 
-def _present(raw: msgspec.Raw | None) -> bool:
-    return raw is not None and bytes(raw) != b"null"
+def _present(raw: msgspec.Raw) -> bool:
+    return bytes(raw) != b"null"
 
 
 def _with_numeric_features(prediction: Prediction) -> Prediction:

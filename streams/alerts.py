@@ -1,0 +1,62 @@
+"""Alerts: what is published when something is wrong, and when it is over."""
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One revision of one alert.
+
+    Attributes
+    ----------
+    alert_id
+        The same for every revision, and for every run over the same events.
+    state
+        `firing`, `resolved` or `retracted`.
+    kind
+        `threshold`, `drift`, `data` or `pipeline`.
+    at_ms
+        Event time of this revision.
+    direction
+        `worse`, `better` or `changed`.
+    detector
+        Which test said so: `threshold`, `adwin`, `page_hinkley`.
+    """
+
+    alert_id: str
+    state: str
+    model: str
+    version: str
+    segment: str
+    monitor: str
+    kind: str
+    severity: str
+    at_ms: int
+    value: float | None
+    threshold: float | None
+    direction: str
+    detector: str
+    message: str
+    revision: int
+    evidence: dict[str, Any]
+
+
+def alert_id(*identity: str | int) -> str:
+    """Derive an identifier from what makes an alert this alert.
+
+    Examples
+    --------
+    >>> alert_id("fraud", "v2", "", "loss-drift", 1700000000000)
+    'f53ee6aec90e90d9'
+    """
+    text = msgspec.json.encode(identity)
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def resolve(alert: Alert, *, at_ms: int, message: str) -> Alert:
+    """Return the revision that ends an alert."""
+    return msgspec.structs.replace(
+        alert, state="resolved", at_ms=at_ms, message=message, revision=alert.revision + 1
+    )

@@ -1,0 +1,100 @@
+"""Histograms over fixed, fine bins: mergeable, exact counts, the same in any order.
+
+Bin edges come from the bits of the number (exponent and leading mantissa bits), as in HDR
+histograms: a constant *relative* width over the whole range, no logarithm, no configuration.
+For scores the scale is mirrored around one half, so that it is fine near 0 *and* near 1: the
+scores of a fraud model crowd below 0.01, where 200 equal bins would see one value.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Histogram = dict[int, int]
+"""Bin number -> count; bins increase with the value."""
+
+_QUANTILE_SHIFT = 52 - 7  # 128 bins per power of two: values within 0.4 %
+_SCORE_SHIFT = 52 - 6  # 64 bins per power of two
+_BIAS = 1023
+_SCORE_DEPTH = 20  # scores below 2**-20 share a bin, as do those above 1 - 2**-20
+_SCORE_BINS = _SCORE_DEPTH << 6
+
+
+def value_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Number the bins of finite values; 0 is a bin of its own, negatives mirror positives."""
+    bits = np.abs(values).view(np.int64) >> _QUANTILE_SHIFT
+    return np.where(values < 0, -bits, bits)
+
+
+def bin_value(number: int) -> float:
+    """Return the middle of a bin."""
+    if not number:
+        return 0.0
+    edges = np.array([abs(number), abs(number) + 1], np.int64) << _QUANTILE_SHIFT
+    middle = float(edges.view(np.float64).mean())
+    return middle if number > 0 else -middle
+
+
+def score_bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Number the bins of scores, increasing with the score; scores outside [0, 1] are allowed."""
+    upper = scores > 0.5
+    distance = np.where(upper, 1.0 - scores, scores)
+    bits = np.abs(distance).view(np.int64) >> _SCORE_SHIFT
+    steps = np.clip(bits - ((_BIAS - _SCORE_DEPTH) << 6), 0, None)
+    steps = np.where(distance < 0, -steps, steps)
+    return np.where(upper, 2 * _SCORE_BINS - steps, steps)
+
+
+def add(histogram: Histogram, bins: NDArray[np.int64], weights: NDArray[np.int64] | None) -> None:
+    """Count bins in place, with weights +1 and -1 (`None`: all +1); empty bins disappear."""
+    if weights is None:
+        numbers, counts = np.unique(bins, return_counts=True)
+    else:
+        numbers, inverse = np.unique(bins, return_inverse=True)
+        counts = np.bincount(inverse, weights=weights).astype(np.int64)
+    merge(histogram, zip(numbers.tolist(), counts.tolist(), strict=True))
+
+
+def merge(histogram: Histogram, other: Iterable[tuple[int, int]]) -> None:
+    """Add `(bin, count)` pairs in place; empty bins disappear."""
+    for number, count in other:
+        total = histogram.get(number, 0) + count
+        if total:
+            histogram[number] = total
+        else:
+            histogram.pop(number, None)
+
+
+def quantile(histogram: Histogram, q: float) -> float:
+    """Return the value of rank ``ceil(q * n)``, within 0.4 %.
+
+    Examples
+    --------
+    >>> latencies = {}
+    >>> add(latencies, value_bins(np.arange(1.0, 101.0)), None)
+    >>> round(quantile(latencies, 0.95), 1)
+    95.2
+    """
+    rank = max(1, int(np.ceil(q * sum(histogram.values()) - 1e-9)))
+    for number in sorted(histogram):
+        rank -= histogram[number]
+        if rank <= 0:
+            return bin_value(number)
+    return bin_value(max(histogram))
+
+
+def roc_auc(positive: Histogram, negative: Histogram) -> float | None:
+    """Return the area under the ROC curve, ties counted half; `None` with one class only.
+
+    Source: Mann & Whitney (1947); Hanley & McNeil (1982).
+    """
+    total_positive, total_negative = sum(positive.values()), sum(negative.values())
+    if not total_positive or not total_negative:
+        return None
+    below = won = 0
+    for number in sorted(positive.keys() | negative.keys()):
+        here = negative.get(number, 0)
+        won += positive.get(number, 0) * (2 * below + here)
+        below += here
+    return won / (2 * total_positive * total_negative)

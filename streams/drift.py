@@ -1,0 +1,248 @@
+"""Drift detectors over an ordered sequence of numbers, with state that can be written down.
+
+river's ADWIN and Page-Hinkley do the detecting. What is added: which way the level moved, a
+reference so that units do not matter, and a state of plain bytes and numbers (no pickle).
+An input on its own scale (`raw`) reaches ADWIN unchanged, so that it fires exactly where bare
+river fires on the same sequence.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from river import drift as river_drift
+
+from streams.errors import ConfigError
+
+CLIP = 5.0
+"""Standardised values are clipped here; ADWIN's bound wants bounded values."""
+
+
+class Change(NamedTuple):
+    """A drift that a detector found.
+
+    Attributes
+    ----------
+    position
+        Index into the values that were just fed.
+    index
+        Number of the value, from 0, in everything that the detector was fed.
+    before, after
+        Level before and after the change, in the input's own unit.
+    """
+
+    position: int
+    index: int
+    before: float
+    after: float
+
+
+class Reference:
+    """Mean and deviation of the first `size` values (Welford 1962)."""
+
+    __slots__ = ("count", "mean", "size", "squares")
+
+    def __init__(self, size: int, count: int = 0, mean: float = 0.0, squares: float = 0.0) -> None:
+        self.size, self.count, self.mean, self.squares = size, count, mean, squares
+
+    def take(self, values: Sequence[float]) -> Sequence[float]:
+        """Use the first values up to `size`; return the rest."""
+        room = max(0, self.size - self.count)
+        for value in values[:room]:
+            self.count += 1
+            step = value - self.mean
+            self.mean += step / self.count
+            self.squares += step * (value - self.mean)
+        return values[room:]
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation, at least one observation's worth of an 0/1 input, never 0."""
+        floor = 1.0 / (self.count + 2) if self.mean in (0.0, 1.0) else 0.0
+        variance = max(self.squares / self.count if self.count else 0.0, floor)
+        return math.sqrt(variance) or 1.0
+
+
+class Adwin:
+    """ADWIN (Bifet & Gavaldà 2007), two-sided, direction from the part that it drops.
+
+    Parameters
+    ----------
+    raw
+        Feed values as they are; otherwise standardised on the first `reference` values and
+        mapped to [0, 1].
+    """
+
+    name = "adwin"
+
+    def __init__(self, *, raw: bool, reference: int = 500, delta: float = 0.002) -> None:
+        self.reference = None if raw else Reference(reference)
+        self.detector = river_drift.ADWIN(delta=delta)
+        self.index = 0
+        self.count = 0
+        self.total = 0.0
+
+    def feed(self, values: Sequence[float]) -> list[Change]:
+        """Advance over the values; return the changes among them."""
+        fresh = values if self.reference is None else self.reference.take(values)
+        skipped = len(values) - len(fresh)
+        self.index += skipped
+        changes = []
+        detector, update = self.detector, self.detector.update
+        for position, value in enumerate(self._scaled(fresh), skipped):
+            update(value)
+            self.count += 1
+            self.total += value
+            if detector.drift_detected:
+                changes.append(self._change(position, self.index + position - skipped))
+        self.index += len(fresh)
+        return changes
+
+    def _scaled(self, values: Sequence[float]) -> Sequence[float]:
+        if self.reference is None:
+            return values
+        mean, deviation = self.reference.mean, self.reference.deviation
+        return [
+            (min(max((value - mean) / deviation, -CLIP), CLIP) + CLIP) / (2 * CLIP)
+            for value in values
+        ]
+
+    def _unscaled(self, value: float) -> float:
+        if self.reference is None:
+            return value
+        return (value * 2 * CLIP - CLIP) * self.reference.deviation + self.reference.mean
+
+    def _change(self, position: int, index: int) -> Change:
+        kept, after = self.detector.width, self.detector.total
+        dropped = self.count - kept
+        before = (self.total - after) / dropped if dropped else self.total / self.count
+        self.count, self.total = 0, 0.0  # river starts afresh at the next update
+        return Change(position, index, self._unscaled(before), self._unscaled(after / kept))
+
+    def pack(self) -> list[Any]:
+        """Return a form that msgpack can write."""
+        reference = self.reference
+        known = reference and [reference.count, reference.mean, reference.squares]
+        helper = self.detector._helper.__getstate__()
+        return [self.index, self.count, self.total, known, self.detector.drift_detected, helper]
+
+    def restore(self, packed: Sequence[Any]) -> None:
+        """Continue from what `pack` returned."""
+        self.index, self.count, self.total, known, detected, helper = packed
+        if self.reference is not None:
+            self.reference = Reference(self.reference.size, *known)
+        self.detector._helper.__setstate__(helper)
+        self.detector._drift_detected = detected
+
+
+class PageHinkley:
+    """Page-Hinkley (Page 1954), two-sided, over means of `block` standardised values.
+
+    Bare Page-Hinkley alarms on pure noise: its sums have the unit of the input, and rare errors
+    are large jumps. Block means, in standard errors of a reference, make `threshold` mean the
+    same for every input; a block also costs one update instead of `block`.
+    """
+
+    name = "page_hinkley"
+
+    def __init__(
+        self,
+        *,
+        raw: bool = False,
+        reference: int = 1000,
+        block: int = 32,
+        delta: float = 0.5,
+        threshold: float = 30.0,
+    ) -> None:
+        self.reference = Reference(reference)
+        self.detector = river_drift.PageHinkley(delta=delta, threshold=threshold, min_instances=10)
+        self.block = block
+        self.index = 0
+        self.filled = 0
+        self.partial = 0.0
+        self.level = 0.0
+        self.blocks = 0
+
+    def feed(self, values: Sequence[float]) -> list[Change]:
+        """Advance over the values; return the changes among them."""
+        fresh = self.reference.take(values)
+        skipped = len(values) - len(fresh)
+        changes = []
+        for position, value in enumerate(fresh, skipped):
+            self.partial += value
+            self.filled += 1
+            if self.filled == self.block and self._block_done():
+                changes.append(self._change(position, self.index + position))
+        self.index += len(values)
+        return changes
+
+    def _block_done(self) -> bool:
+        mean = self.partial / self.block
+        self.partial, self.filled = 0.0, 0
+        self.blocks += 1
+        self.level += (mean - self.level) * max(0.25, 1 / self.blocks)
+        error = self.reference.deviation / math.sqrt(self.block)
+        self.detector.update((mean - self.reference.mean) / error)
+        return bool(self.detector.drift_detected)
+
+    def _change(self, position: int, index: int) -> Change:
+        error = self.reference.deviation / math.sqrt(self.block)
+        before = self.detector._x_mean.get() * error + self.reference.mean
+        rose = self.detector._sum_increase - self.detector._min_increase > self.detector.threshold
+        after = max(self.level, before) if rose else min(self.level, before)
+        return Change(position, index, before, after)
+
+    def pack(self) -> list[Any]:
+        """Return a form that msgpack can write."""
+        reference, inner = self.reference, self.detector
+        return [
+            *(self.index, self.filled, self.partial, self.level, self.blocks),
+            [reference.count, reference.mean, reference.squares],
+            [inner._drift_detected, inner._x_mean.n, inner._x_mean._mean],
+            [getattr(inner, name) for name in _SUMS],
+        ]
+
+    def restore(self, packed: Sequence[Any]) -> None:
+        """Continue from what `pack` returned."""
+        self.index, self.filled, self.partial, self.level, self.blocks = packed[:5]
+        self.reference = Reference(self.reference.size, *packed[5])
+        inner = self.detector
+        inner._drift_detected, inner._x_mean.n, inner._x_mean._mean = packed[6]
+        for name, value in zip(_SUMS, packed[7], strict=True):
+            setattr(inner, name, value)
+
+
+_SUMS = ("_sum_increase", "_sum_decrease", "_min_increase", "_max_decrease")
+
+Detector = Adwin | PageHinkley
+DETECTORS: dict[str, type[Adwin] | type[PageHinkley]] = {
+    "adwin": Adwin,
+    "page_hinkley": PageHinkley,
+}
+PARAMETERS = {
+    "adwin": frozenset({"delta", "reference"}),
+    "page_hinkley": frozenset({"delta", "threshold", "block", "reference"}),
+}
+
+
+def make_detector(name: str, parameters: dict[str, float], *, raw: bool) -> Detector:
+    """Build a detector by its name in `monitors.yaml`.
+
+    Raises
+    ------
+    ConfigError
+        If the detector or one of its parameters does not exist.
+
+    Examples
+    --------
+    >>> adwin = make_detector("adwin", {}, raw=True)
+    >>> [change.index for change in adwin.feed([0.0] * 500 + [1.0] * 100)]
+    [511]
+    """
+    if name not in DETECTORS:
+        raise ConfigError(f"detector: {name!r} is unknown; choose one of {', '.join(DETECTORS)}")
+    unknown = set(parameters) - PARAMETERS[name]
+    if unknown:
+        allowed = ", ".join(sorted(PARAMETERS[name]))
+        raise ConfigError(f"detector {name}: unknown parameter {min(unknown)!r}; it has {allowed}")
+    return DETECTORS[name](raw=raw, **parameters)  # type: ignore[arg-type]

@@ -1,0 +1,125 @@
+"""Both stages wired together in memory: the same steps as in the worker, without a broker.
+
+`replay` and the tests drive this. Partitions are real: a record goes to the partition of its
+key, every partition has a state of its own, and outcomes travel encoded, as they do on Kafka.
+"""
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from streams.evaluate import Monitor
+from streams.join import FATES, Join
+from streams.steps import Batch, DeadLetter, Effects, Record
+
+
+class Arrival(NamedTuple):
+    """One record that arrives on an input topic."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    time_ms: int
+
+
+class DryRun:
+    """Two stages over any number of partitions, in memory.
+
+    Attributes
+    ----------
+    metrics
+        Last value of every metric key that exists, as on the compacted topic.
+    alerts
+        Every alert revision, in the order of publication.
+    """
+
+    def __init__(self, join: Join, monitor: Monitor, *, partitions: int) -> None:
+        self.join, self.monitor = join, monitor
+        self.partitions = range(partitions)
+        self.join_states = [join.new_state(p) for p in self.partitions]
+        self.monitor_states = [monitor.new_state(p) for p in self.partitions]
+        self.metrics: dict[bytes, bytes] = {}
+        self.alerts: list[bytes] = []
+        self.dead_letters: list[DeadLetter] = []
+        self.late_rows = 0
+
+    def feed(
+        self,
+        arrivals: Iterable[Arrival],
+        *,
+        now_ms: int,
+        idle: frozenset[str] = frozenset(),
+    ) -> None:
+        """Run one round: every partition takes its records, then the monitor takes the outcomes."""
+        inputs: dict[int, dict[str, list[Arrival]]] = {p: {} for p in self.partitions}
+        for arrival in arrivals:
+            topics = inputs[zlib.crc32(arrival.key or b"") % len(self.partitions)]
+            topics.setdefault(arrival.topic, []).append(arrival)
+        outcomes: dict[int, list[bytes]] = {p: [] for p in self.partitions}
+        for partition, topics in inputs.items():
+            batches = [_batch(topic, topics[topic]) for topic in self.join.inputs if topic in topics]
+            effects = self.join.step(
+                self.join_states[partition], batches, now_ms=now_ms, idle=idle
+            )
+            self.dead_letters += effects.dead_letters
+            self._route(effects, outcomes)
+        for partition, values in outcomes.items():
+            self._evaluate(partition, values, now_ms)
+
+    def publish(self, *, now_ms: int) -> None:
+        """Publish what was held back while `Monitor.hold_metrics` was set."""
+        self.monitor.hold_metrics = False
+        for partition in self.partitions:
+            self._evaluate(partition, [], now_ms)
+        self.monitor.hold_metrics = True
+
+    def fates(self) -> dict[str, int]:
+        """Return in which fate how many records end, if nothing more comes."""
+        total: Counter[str] = Counter(dict.fromkeys(FATES, 0))
+        for state in self.join_states:
+            total.update(self.join.final_fates(state))
+        return dict(total)
+
+    def _route(self, effects: Effects, outcomes: dict[int, list[bytes]]) -> None:
+        for record in effects.records:
+            partition = record.partition
+            if partition is None:
+                partition = zlib.crc32(record.key or b"") % len(self.partitions)
+            if record.value is not None:
+                outcomes[partition].append(record.value)
+
+    def _evaluate(self, partition: int, values: Sequence[bytes], now_ms: int) -> None:
+        topic = self.monitor.inputs[0]
+        batch = Batch(
+            topic=topic,
+            offsets=range(len(values)),
+            keys=[None] * len(values),
+            values=values,
+            times_ms=[now_ms] * len(values),
+            next_offset=0,
+        )
+        effects = self.monitor.step(self.monitor_states[partition], [batch], now_ms=now_ms)
+        self.late_rows += effects.late_rows
+        for record in effects.records:
+            self._collect(record)
+
+    def _collect(self, record: Record) -> None:
+        if record.topic == self.monitor.alerts:
+            assert record.value is not None
+            self.alerts.append(record.value)
+        elif record.key is not None:
+            self.metrics.pop(record.key, None)
+            if record.value is not None:
+                self.metrics[record.key] = record.value
+
+
+def _batch(topic: str, arrivals: Sequence[Arrival]) -> Batch:
+    return Batch(
+        topic=topic,
+        offsets=range(len(arrivals)),
+        keys=[arrival.key for arrival in arrivals],
+        values=[arrival.value for arrival in arrivals],
+        times_ms=[arrival.time_ms for arrival in arrivals],
+        next_offset=0,
+    )

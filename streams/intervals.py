@@ -1,0 +1,59 @@
+"""95 % confidence intervals, so that a number from twelve labels looks like one."""
+
+import math
+
+Z = 1.959963984540054
+Interval = tuple[float | None, float | None]
+UNKNOWN: Interval = (None, None)
+
+
+def wilson(successes: float, trials: int) -> Interval:
+    """Bound a proportion; `(0, 1)` without trials. Source: Wilson (1927).
+
+    Examples
+    --------
+    >>> low, high = wilson(90, 100)
+    >>> round(low, 4), round(high, 4)
+    (0.8256, 0.9448)
+    """
+    if not trials:
+        return 0.0, 1.0
+    share = successes / trials
+    centre = share + Z * Z / (2 * trials)
+    spread = Z * math.sqrt(share * (1 - share) / trials + Z * Z / (4 * trials * trials))
+    scale = 1 + Z * Z / trials
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def normal(mean: float, mean_of_squares: float, count: int) -> Interval:
+    """Bound a mean by the normal approximation; unknown below two observations."""
+    if count < 2:
+        return UNKNOWN
+    variance = max(0.0, mean_of_squares - mean * mean) * count / (count - 1)
+    spread = Z * math.sqrt(variance / count)
+    return mean - spread, mean + spread
+
+
+def f1(true_positive: int, wrong: int) -> Interval:
+    """Bound F1 through the Jaccard index TP / (TP + FP + FN), which is a plain proportion."""
+    low, high = wilson(true_positive, true_positive + wrong)
+    if low is None or high is None:
+        return UNKNOWN
+    return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+def roc_auc(area: float, positives: int, negatives: int) -> Interval:
+    """Bound an area under the ROC curve. Source: Hanley & McNeil (1982)."""
+    q1 = area / (2 - area)
+    q2 = 2 * area * area / (1 + area)
+    variance = (
+        area * (1 - area) + (positives - 1) * (q1 - area**2) + (negatives - 1) * (q2 - area**2)
+    ) / (positives * negatives)
+    spread = Z * math.sqrt(max(0.0, variance))
+    return max(0.0, area - spread), min(1.0, area + spread)
+
+
+def quantile_ranks(q: float, count: int) -> tuple[float, float]:
+    """Return the quantiles whose values bound quantile `q`. Source: Conover (1999), §3.2."""
+    spread = Z * math.sqrt(q * (1 - q) / count)
+    return max(0.0, q - spread), min(1.0, q + spread)

@@ -1,0 +1,193 @@
+"""From tallies to metrics: every metric that driftline publishes of a window is computed here."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from streams import bins, intervals
+from streams.tallies import Feature, Inputs, Mean, Outcomes
+
+MAX_CLASSES = 100
+"""Per-class metrics are published for windows with at most this many classes."""
+
+_POSITIVE = ("1", "true", "yes", "positive")
+_NEGATIVE = ("0", "-1", "false", "no", "negative")
+
+
+class Value(NamedTuple):
+    """One metric of one window.
+
+    Attributes
+    ----------
+    low, high
+        95 % confidence interval, `None` where there is none.
+    count
+        Observations that the value rests on.
+    """
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    count: int
+
+
+class Task(NamedTuple):
+    """What kind of model it is.
+
+    Attributes
+    ----------
+    kind
+        `auto`, `binary`, `multiclass` or `regression`; `auto` judges each window by its content.
+    positive
+        Name of the positive class; `None` accepts `1 true yes positive`.
+    """
+
+    kind: str = "auto"
+    positive: str | None = None
+
+    @property
+    def positives(self) -> frozenset[str]:
+        """Names of the positive class."""
+        return frozenset(_POSITIVE if self.positive is None else (self.positive,))
+
+    def of(self, tally: Outcomes) -> str:
+        """Return `binary`, `multiclass` or `regression` for a window with this content."""
+        if self.kind != "auto":
+            return self.kind
+        if tally.real:
+            return "regression"
+        classes = {name for pair in tally.confusion for name in pair}
+        if self.positive is not None:
+            return "binary" if len(classes | {self.positive}) <= 2 else "multiclass"
+        lower = {name.lower() for name in classes}
+        two = len(lower & set(_POSITIVE)) <= 1 and len(lower & set(_NEGATIVE)) <= 1
+        return "binary" if two and lower <= {*_POSITIVE, *_NEGATIVE} else "multiclass"
+
+
+def compute(inputs: Inputs, outcomes: Outcomes, task: Task) -> list[Value]:
+    """Return every metric that is defined for a window.
+
+    Which metrics there are depends on the content of the window alone, never on its history.
+    """
+    return [
+        *_traffic(inputs, outcomes),
+        *_features(inputs),
+        *(_quality(outcomes, task) if outcomes.count > 0 else ()),
+    ]
+
+
+def _traffic(inputs: Inputs, outcomes: Outcomes) -> Iterator[Value]:
+    predictions, labels = inputs.count, outcomes.count
+    yield Value("predictions", float(predictions), None, None, predictions)
+    yield Value("labels", float(labels), None, None, labels)
+    if predictions:
+        low, high = intervals.wilson(min(labels, predictions), predictions)
+        yield Value("coverage", labels / predictions, low, high, predictions)
+    for q in (50, 95, 99):
+        yield from _quantile(f"latency_p{q}_ms", inputs.latencies, q / 100)
+    yield from _quantile("label_delay_p50_ms", outcomes.delays, 0.5)
+
+
+def _quantile(metric: str, histogram: bins.Histogram, q: float) -> Iterator[Value]:
+    if histogram:
+        count = sum(histogram.values())
+        low, high = intervals.quantile_ranks(q, count)
+        value = bins.quantile(histogram, q)
+        yield Value(
+            metric, value, bins.quantile(histogram, low), bins.quantile(histogram, high), count
+        )
+
+
+def _features(inputs: Inputs) -> Iterator[Value]:
+    for name in sorted(inputs.features):
+        feature: Feature = inputs.features[name]
+        missing = inputs.count - feature.present
+        low, high = intervals.wilson(missing, inputs.count)
+        yield Value(f"missing_rate:{name}", missing / inputs.count, low, high, inputs.count)
+        if feature.mean.count:
+            yield _mean(f"mean:{name}", feature.mean)
+
+
+def _mean(metric: str, mean: Mean, count: int | None = None) -> Value:
+    value = mean.value()
+    low, high = intervals.normal(value, mean.mean_of_squares(), mean.count)
+    return Value(metric, value, low, high, mean.count if count is None else count)
+
+
+def _quality(tally: Outcomes, task: Task) -> Iterator[Value]:
+    kind = task.of(tally)
+    if kind == "regression":
+        yield from _regression(tally)
+        return
+    correct = sum(n for (predicted, true), n in tally.confusion.items() if predicted == true)
+    low, high = intervals.wilson(correct, tally.count)
+    yield Value("accuracy", correct / tally.count, low, high, tally.count)
+    yield from _binary(tally, task) if kind == "binary" else _multiclass(tally)
+
+
+def _regression(tally: Outcomes) -> Iterator[Value]:
+    count = tally.absolute.count
+    if count:
+        yield _mean("mae", tally.absolute)
+        yield Value("rmse", tally.squared.value() ** 0.5, None, None, count)
+        yield _mean("bias", tally.error)
+
+
+def _binary(tally: Outcomes, task: Task) -> Iterator[Value]:
+    names = {name for pair in tally.confusion for name in pair}
+    positives = {name for name in names if name in task.positives or name.lower() in task.positives}
+    hit = sum(n for (p, t), n in tally.confusion.items() if p in positives and t in positives)
+    said = sum(n for (p, _), n in tally.confusion.items() if p in positives)
+    real = sum(n for (_, t), n in tally.confusion.items() if t in positives)
+    yield from _precision_recall_f1(hit, said, real, count=tally.count, suffix="")
+    negative: bins.Histogram = {}
+    positive: bins.Histogram = {}
+    for label, histogram in tally.scores.items():
+        bins.merge(positive if label in positives else negative, histogram.items())
+    area = bins.roc_auc(positive, negative)
+    if area is not None:
+        ones, zeros = sum(positive.values()), sum(negative.values())
+        yield Value("roc_auc", area, *intervals.roc_auc(area, ones, zeros), ones + zeros)
+    if tally.brier.count:
+        yield _mean("log_loss", tally.log_loss)
+        yield _mean("brier", tally.brier)
+
+
+def _multiclass(tally: Outcomes) -> Iterator[Value]:
+    classes = sorted({name for pair in tally.confusion for name in pair})
+    hit = dict.fromkeys(classes, 0)
+    said, real = dict(hit), dict(hit)
+    for (predicted, true), n in tally.confusion.items():
+        said[predicted] += n
+        real[true] += n
+        if predicted == true:
+            hit[true] += n
+    sums = [0.0, 0.0, 0.0]
+    for name in classes:
+        values = list(
+            _precision_recall_f1(
+                hit[name], said[name], real[name], count=tally.count, suffix=f":{name}"
+            )
+        )
+        sums = [total + value.value for total, value in zip(sums, values, strict=True)]
+        if len(classes) <= MAX_CLASSES:
+            yield from values
+    for metric, total in zip(("precision", "recall", "f1"), sums, strict=True):
+        yield Value(metric, total / len(classes), None, None, tally.count)
+    if tally.class_log_loss.count:
+        yield _mean("log_loss", tally.class_log_loss)
+
+
+def _precision_recall_f1(
+    hit: int, said: int, real: int, *, count: int, suffix: str
+) -> Iterator[Value]:
+    """Yield the three metrics; 0 with the interval (0, 1) where a ratio has nothing below it."""
+    yield Value(f"precision{suffix}", _ratio(hit, said), *intervals.wilson(hit, said), count)
+    yield Value(f"recall{suffix}", _ratio(hit, real), *intervals.wilson(hit, real), count)
+    wrong = said + real - 2 * hit
+    f1 = _ratio(2 * hit, said + real)
+    yield Value(f"f1{suffix}", f1, *intervals.f1(hit, wrong), count)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,216 @@
+"""Threshold rules: evaluated at pane boundaries of the ordered stream, over the last window.
+
+Because rows are counted in event-time order and a rule is only looked at when the clock has
+passed a boundary, the alerts do not depend on batches, partitions or workers.
+"""
+
+from typing import Any
+
+import msgspec
+
+from streams import quality
+from streams.alerts import Alert, alert_id, resolve
+from streams.monitors import Monitors, Threshold
+from streams.quality import Task, Value
+from streams.windows import Pane, PaneKey
+
+_INPUT_METRICS = ("predictions", "latency_", "missing_rate:", "mean:")
+
+
+class RuleState:
+    """Panes, references and firing alerts of one model version.
+
+    Attributes
+    ----------
+    panes
+        Panes of the ordered stream: outcomes are counted at label time.
+    references
+        Per segment, what the first panes added up to, until there was enough of it.
+    """
+
+    def __init__(self) -> None:
+        self.boundary_ms = -1
+        self.panes: dict[PaneKey, Pane] = {}
+        self.references: dict[str, Pane] = {}
+        self.firing: dict[str, Alert] = {}
+        self.dirty: set[PaneKey] = set()
+
+    def pack(self) -> list[Any]:
+        """Return everything but the panes in a form that msgpack can write."""
+        references = [(segment, pane.pack()) for segment, pane in self.references.items()]
+        firing = {name: msgspec.to_builtins(alert) for name, alert in self.firing.items()}
+        return [self.boundary_ms, references, firing]
+
+    def restore(self, packed: list[Any]) -> None:
+        """Continue from what `pack` returned."""
+        self.boundary_ms, references, firing = packed
+        self.references = {segment: Pane.unpack(pane) for segment, pane in references}
+        self.firing = {name: msgspec.convert(a, Alert) for name, a in firing.items()}
+
+
+class Rules:
+    """The thresholds of one model version.
+
+    Parameters
+    ----------
+    window_ms
+        Window of rules that name none.
+    """
+
+    def __init__(
+        self,
+        thresholds: list[Threshold],
+        monitors: Monitors,
+        *,
+        lengths_ms: dict[str, int],
+        task: Task,
+    ) -> None:
+        self.thresholds = thresholds
+        self.evaluate_ms = monitors.evaluate_ms
+        self.reference = monitors.reference
+        self.lengths_ms = lengths_ms
+        self.longest_ms = max(lengths_ms.values(), default=0)
+        self.segments = sorted({threshold.segment for threshold in thresholds})
+        self.task = task
+
+    def evaluate(
+        self, state: RuleState, *, until_ms: int, model: str, version: str
+    ) -> list[Alert]:
+        """Evaluate every boundary up to and including `until_ms`; return new alert revisions."""
+        alerts: list[Alert] = []
+        while state.panes and state.boundary_ms + self.evaluate_ms <= until_ms:
+            state.boundary_ms += self.evaluate_ms
+            alerts += self._boundary(state, model, version)
+            self._forget(state)
+        return alerts
+
+    def add_boundary(self, state: RuleState, start_ms: int) -> None:
+        """Note that a pane begins; a gap in the traffic is skipped."""
+        if not state.panes:
+            state.boundary_ms = start_ms
+
+    def _forget(self, state: RuleState) -> None:
+        limit_ms = state.boundary_ms - self.longest_ms
+        for key in [key for key in state.panes if key[1] + self.evaluate_ms <= limit_ms]:
+            del state.panes[key]
+            state.dirty.add(key)
+
+    def _boundary(self, state: RuleState, model: str, version: str) -> list[Alert]:
+        alerts = []
+        for segment in self.segments:
+            self._grow_reference(state, segment)
+            cache: dict[int, dict[str, Value]] = {}
+            for threshold in self.thresholds:
+                if threshold.segment != segment:
+                    continue
+                length_ms = self.lengths_ms[threshold.name]
+                if length_ms not in cache:
+                    cache[length_ms] = self._values(state, segment, length_ms)
+                value = cache[length_ms].get(threshold.metric)
+                alert = self._judge(state, threshold, value, (model, version))
+                if alert is not None:
+                    alerts.append(alert)
+        return alerts
+
+    def _grow_reference(self, state: RuleState, segment: str) -> None:
+        pane = state.panes.get((segment, state.boundary_ms - self.evaluate_ms))
+        if pane is None:
+            return
+        reference = state.references.setdefault(segment, Pane())
+        if reference.inputs.count < self.reference:
+            reference.inputs.merge(pane.inputs)
+        if reference.outcomes.count < self.reference:
+            reference.outcomes.merge(pane.outcomes)
+
+    def _values(self, state: RuleState, segment: str, length_ms: int) -> dict[str, Value]:
+        merged = Pane()
+        for start in range(
+            state.boundary_ms - length_ms, state.boundary_ms, self.evaluate_ms
+        ):
+            pane = state.panes.get((segment, start))
+            if pane is not None:
+                merged.merge(pane)
+        values = quality.compute(merged.inputs, merged.outcomes, self.task)
+        return {value.metric: value for value in values}
+
+    def _reference_value(self, state: RuleState, threshold: Threshold) -> float | None:
+        reference = state.references.get(threshold.segment)
+        if reference is None:
+            return None
+        of_inputs = threshold.metric.startswith(_INPUT_METRICS)
+        enough = reference.inputs.count if of_inputs else reference.outcomes.count
+        if enough < self.reference:
+            return None
+        for value in quality.compute(reference.inputs, reference.outcomes, self.task):
+            if value.metric == threshold.metric:
+                return value.value
+        return None
+
+    def _judge(
+        self,
+        state: RuleState,
+        threshold: Threshold,
+        value: Value | None,
+        identity: tuple[str, str],
+    ) -> Alert | None:
+        if value is None or value.count < threshold.minimum or (value.low, value.high) == (0, 1):
+            return None
+        reference = self._reference_value(state, threshold) if threshold.relative else None
+        limit = threshold.limit(reference)
+        if limit is None:
+            return None
+        firing = state.firing.get(threshold.name)
+        violated = _violates(threshold, value, limit)
+        at_ms = state.boundary_ms
+        if violated and firing is None:
+            alert = _alert(threshold, value, (limit, reference), identity, at_ms)
+            state.firing[threshold.name] = alert
+            return alert
+        if firing is not None and not violated:
+            del state.firing[threshold.name]
+            message = f"{threshold.metric} is {value.value:.4g}, back within {limit:.4g}"
+            return resolve(firing, at_ms=at_ms, message=message)
+        return None
+
+
+def _violates(threshold: Threshold, value: Value, limit: float) -> bool:
+    low, high = value.value, value.value
+    if threshold.by == "interval" and value.low is not None and value.high is not None:
+        low, high = value.low, value.high
+    return high < limit if threshold.falling else low > limit
+
+
+def _alert(
+    threshold: Threshold,
+    value: Value,
+    limits: tuple[float, float | None],
+    identity: tuple[str, str],
+    at_ms: int,
+) -> Alert:
+    limit, reference = limits
+    side = "below" if threshold.falling else "above"
+    data = threshold.metric.startswith(("mean:", "predictions"))
+    return Alert(
+        alert_id=alert_id(*identity, threshold.segment, threshold.name, at_ms),
+        state="firing",
+        model=identity[0],
+        version=identity[1],
+        segment=threshold.segment,
+        monitor=threshold.name,
+        kind="threshold",
+        severity=threshold.severity,
+        at_ms=at_ms,
+        value=value.value,
+        threshold=limit,
+        direction="changed" if data else "worse",
+        detector="threshold",
+        message=f"{threshold.metric} is {value.value:.4g}, {side} {limit:.4g}",
+        revision=0,
+        evidence={
+            "metric": value.metric,
+            "count": value.count,
+            "low": value.low,
+            "high": value.high,
+            "reference": reference,
+        },
+    )

@@ -1,0 +1,28 @@
+"""The stages on one screen: predictions and labels -> join -> outcomes -> monitor -> metrics, alerts."""
+
+from streams.evaluate import Monitor
+from streams.join import Join
+from streams.monitors import Monitors
+from streams.topics import Topics
+
+
+def build(
+    topics: Topics,
+    *,
+    window_ms: int,
+    horizon_ms: int,
+    disorder_ms: int,
+    partitions: int,
+    monitors: Monitors | None = None,
+    grace_ms: int | None = None,
+) -> tuple[Join, Monitor]:
+    """Build both stages from the settings; the worker, `replay` and the tests all call this."""
+    join = Join(
+        topics,
+        partitions=partitions,
+        horizon_ms=horizon_ms,
+        disorder_ms=disorder_ms,
+        grace_ms=grace_ms,
+    )
+    monitor = Monitor(topics, window_ms=window_ms, horizon_ms=horizon_ms, monitors=monitors)
+    return join, monitor

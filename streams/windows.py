@@ -1,0 +1,225 @@
+"""Windows of one model version: panes that are counted into, windows that are published.
+
+A pane is the greatest common divisor of all window sizes and hops; a window is a merge of panes.
+Window metrics are published at once and revised as often as their content changes. A metric
+that no longer exists (its last label was retracted) is deleted from the compacted topic.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streams import quality
+from streams.metrics import WindowKey, metric_key, metric_record
+from streams.monitors import Window, pane_ms
+from streams.outcomes import Outcomes as Rows
+from streams.quality import Task
+from streams.tallies import Inputs, Mask, OutcomeColumns, Outcomes
+
+PaneKey = tuple[str, int]
+"""Segment and start."""
+
+
+class Pane:
+    """What is counted between two pane boundaries."""
+
+    __slots__ = ("inputs", "outcomes")
+
+    def __init__(self) -> None:
+        self.inputs, self.outcomes = Inputs(), Outcomes()
+
+    def merge(self, other: "Pane") -> None:
+        """Add another pane in place."""
+        self.inputs.merge(other.inputs)
+        self.outcomes.merge(other.outcomes)
+
+    def pack(self) -> list[Any]:
+        """Return a form that msgpack can write."""
+        return [self.inputs.pack(), self.outcomes.pack()]
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Any]) -> "Pane":
+        """Read what `pack` returned."""
+        pane = cls()
+        pane.inputs, pane.outcomes = Inputs.unpack(packed[0]), Outcomes.unpack(packed[1])
+        return pane
+
+
+class Published(msgspec.Struct, array_like=True):
+    """What was published of a window last."""
+
+    revision: int = 0
+    final: bool = False
+    metrics: tuple[str, ...] = ()
+
+
+class Windows:
+    """Panes and published windows of one model version."""
+
+    def __init__(self, model: str, version: str) -> None:
+        self.model, self.version = model, version
+        self.panes: dict[PaneKey, Pane] = {}
+        self.published: dict[WindowKey, Published] = {}
+        self.due: list[tuple[int, WindowKey]] = []
+        self.dirty: set[PaneKey] = set()
+        self.changed: set[WindowKey] = set()
+
+    def remember(self, window: WindowKey, published: Published) -> None:
+        """Put back a published window that was read from the state log."""
+        if window not in self.published and not published.final:
+            heapq.heappush(self.due, (window.end_ms, window))
+        self.published[window] = published
+
+
+class Windowing:
+    """How windows are cut; the same for every model.
+
+    Parameters
+    ----------
+    horizon_ms
+        A window is final so long after its end: no label can change it any more.
+    """
+
+    def __init__(self, windows: tuple[Window, ...], *, horizon_ms: int) -> None:
+        self.windows = windows
+        self.pane_ms = pane_ms(windows)
+        self.horizon_ms = horizon_ms
+        self.keep_ms = 2 * horizon_ms + max(window.size_ms for window in windows)
+
+    def count(
+        self, state: Windows, rows: Rows, columns: OutcomeColumns, *, clock_ms: int
+    ) -> int:
+        """Count a batch into its panes; return how many rows came after their pane was dropped."""
+        oldest = (clock_ms - self.keep_ms) // self.pane_ms if clock_ms >= 0 else -1
+        late = 0
+        for segment, sets in segments_of(rows):
+            for start, mask in _panes(rows.predictions.time_ms, self.pane_ms):
+                if start < oldest:
+                    late += 0 if segment else int(np.count_nonzero(mask))
+                    continue
+                chosen = in_segment(mask, rows.predictions.segments, sets)
+                if chosen is not None:
+                    pane = self._pane(state, (segment, start * self.pane_ms))
+                    pane.inputs.add(rows.predictions, rows.features, chosen)
+            for start, mask in _panes(rows.outcomes.time_ms, self.pane_ms):
+                if start < oldest:
+                    late += 0 if segment else int(np.count_nonzero(mask))
+                    continue
+                chosen = in_segment(mask, rows.outcomes.segments, sets)
+                if chosen is not None:
+                    pane = self._pane(state, (segment, start * self.pane_ms))
+                    pane.outcomes.add(columns, chosen)
+        return late
+
+    def _pane(self, state: Windows, key: PaneKey) -> Pane:
+        state.dirty.add(key)
+        pane = state.panes.get(key)
+        if pane is None:
+            pane = state.panes[key] = Pane()
+        return pane
+
+    def publish(
+        self, state: Windows, task: Task, *, clock_ms: int
+    ) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield key and value of every metric of the windows that changed or became final."""
+        todo = {w for key in state.dirty for w in self._windows_of(state, key)}
+        while state.due and state.due[0][0] + self.horizon_ms <= clock_ms:
+            window = heapq.heappop(state.due)[1]
+            if window in state.published and not state.published[window].final:
+                todo.add(window)
+        state.dirty.clear()
+        for window in sorted(todo):
+            yield from self._publish(state, window, task, clock_ms=clock_ms)
+
+    def _windows_of(self, state: Windows, key: PaneKey) -> Iterator[WindowKey]:
+        segment, start = key
+        for window in self.windows:
+            last = start - start % window.hop_ms
+            for begin in range(last, start - window.size_ms, -window.hop_ms):
+                end = begin + window.size_ms
+                yield WindowKey(state.model, state.version, segment, begin, end)
+
+    def _publish(
+        self, state: Windows, window: WindowKey, task: Task, *, clock_ms: int
+    ) -> Iterator[tuple[bytes, bytes | None]]:
+        final = window.end_ms + self.horizon_ms <= clock_ms
+        known = state.published.get(window)
+        if known is None:
+            known = Published()
+            state.remember(window, known)
+        pane = self._merged(state, window)
+        values = quality.compute(pane.inputs, pane.outcomes, task)
+        count = pane.inputs.count
+        coverage = pane.outcomes.count / count if count else None
+        revision = known.revision + 1
+        for value in values:
+            yield (
+                metric_key(window, value.metric),
+                metric_record(window, value, coverage=coverage, revision=revision, final=final),
+            )
+        names = tuple(value.metric for value in values)
+        for name in sorted(set(known.metrics) - set(names)):
+            yield metric_key(window, name), None
+        state.published[window] = Published(revision, final, names)
+        state.changed.add(window)
+
+    def _merged(self, state: Windows, window: WindowKey) -> Pane:
+        starts = range(window.start_ms, window.end_ms, self.pane_ms)
+        panes = [state.panes.get((window.segment, start)) for start in starts]
+        if len(panes) == 1 and panes[0] is not None:
+            return panes[0]
+        merged = Pane()
+        for pane in panes:
+            if pane is not None:
+                merged.merge(pane)
+        return merged
+
+    def forget(self, state: Windows, *, clock_ms: int) -> tuple[list[PaneKey], list[WindowKey]]:
+        """Drop panes and windows that are final for long; return what was dropped."""
+        limit_ms = clock_ms - self.keep_ms
+        panes = [key for key in state.panes if key[1] + self.pane_ms <= limit_ms]
+        windows = [w for w in state.published if w.end_ms + self.keep_ms <= clock_ms]
+        for key in panes:
+            del state.panes[key]
+        for window in windows:
+            del state.published[window]
+        return panes, windows
+
+
+def segments_of(rows: Rows) -> Iterator[tuple[str, "np.ndarray[Any, Any] | None"]]:
+    """Yield `""` for all rows, then every `name=value` with the segment sets that contain it."""
+    yield "", None
+    members: dict[str, list[int]] = {}
+    for number, pairs in enumerate(rows.segment_sets):
+        for pair in pairs:
+            members.setdefault(pair, []).append(number)
+    for pair, numbers in members.items():
+        yield pair, np.array(numbers)
+
+
+def in_segment(
+    mask: Mask, segments: "np.ndarray[Any, Any]", sets: "np.ndarray[Any, Any] | None"
+) -> Mask | None:
+    """Narrow a mask to the rows of a segment; `None` when no row is left."""
+    if sets is None:
+        return mask
+    chosen = np.isin(segments, sets)
+    if not isinstance(mask, slice):
+        chosen &= mask
+    return chosen if chosen.any() else None
+
+
+def _panes(times_ms: "np.ndarray[Any, Any]", pane_ms: int) -> Iterator[tuple[int, Mask]]:
+    """Yield the number of every pane that has rows, with the mask of its rows."""
+    if not len(times_ms):
+        return
+    numbers = times_ms // pane_ms
+    first, last = int(numbers.min()), int(numbers.max())
+    if first == last:
+        yield first, slice(None)
+        return
+    for number in np.unique(numbers).tolist():
+        yield number, numbers == number
