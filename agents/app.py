@@ -1,0 +1,144 @@
+"""The worker as a Faust app: the one place where the parts meet.
+
+``driftline worker`` runs it, and so does ``faust -A agents.app worker``, which takes its settings
+from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+if find_spec("uvloop") is not None:
+    import mode.loop
+
+    mode.loop.use("uvloop")  # before Faust is imported
+
+import faust
+from yarl import URL
+
+from agents import clients, stages as agents_of, topics_admin
+from agents.exits import EXIT_CONFIG, say
+from agents.health import Health
+from agents.ledger import Ledger
+from agents.pipeline import Pipeline
+from agents.settings import Settings, read_monitors_file, resolve
+from agents.telemetry import Telemetry
+from agents.transport import Transport
+from agents.version import installed_version
+from streams.errors import ConfigError
+from streams.steps import Stage
+from streams.topics import Topics
+
+
+class App(faust.App):  # type: ignore[misc]  # Faust's types are incomplete
+    """A Faust app that ends cleanly and writes no files."""
+
+    pipeline: Pipeline
+    stage_channels: dict[str, Any]
+
+    async def on_stop(self) -> None:
+        """Finish the transaction under way; the transport leaves the group after that."""
+        await self.pipeline.shutdown()
+        self.pipeline.health.stop()
+        await super().on_stop()
+
+    def _create_directories(self) -> None:
+        """Make none: state lives in Kafka."""
+
+
+def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App:
+    """Put a worker together.
+
+    Parameters
+    ----------
+    stages
+        What to run; None means driftline's own, for which the topics are checked.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is refused, topics are missing or do not fit, or the address for Prometheus
+        cannot be used.
+    """
+    clients.check(settings)
+    topics = Topics(settings.prefix)
+    if stages is None:
+        stages = _build_stages(settings, topics)
+    health = _start_health(settings, topics)
+    written = {topics.dead_letters(topic) for stage in stages for topic in stage.inputs}
+    ledger = Ledger(settings, limits=topics_admin.message_limits(settings, written))
+    address = f"confluent://{settings.bootstrap_servers}"
+    app = App(
+        settings.group,
+        broker=address,
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        stream_recovery_delay=0.0,
+        stream_wait_empty=False,
+        table_standby_replicas=0,
+    )
+    app.transport = Transport([URL(address)], app)
+    app.pipeline = Pipeline(settings, stages, ledger=ledger, health=health)
+    app.stage_channels = agents_of.declare(app, app.pipeline)
+    return app
+
+
+def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
+    from streams.monitors import parse_monitors  # noqa: PLC0415
+    from streams.topology import build  # noqa: PLC0415
+
+    monitors = None
+    if settings.monitors is not None:
+        monitors = parse_monitors(read_monitors_file(settings.monitors)[1])
+    partitions = topics_admin.check(settings)
+    return build(
+        topics,
+        window_ms=settings.window_ms,
+        horizon_ms=settings.horizon_ms,
+        disorder_ms=settings.disorder_ms,
+        partitions=partitions[topics.predictions],
+        monitors=monitors,
+    )
+
+
+def _start_health(settings: Settings, topics: Topics) -> Health:
+    health = Health(
+        Telemetry(version=installed_version()),
+        topics=topics,
+        host=settings.metrics_host,
+        port=settings.metrics_port,
+    )
+    try:
+        health.start()
+    except OSError as error:
+        address = f"{settings.metrics_host}:{settings.metrics_port}"
+        raise ConfigError(f"--metrics-port: {address!r} cannot be used: {error.strerror}") from None
+    return health
+
+
+def run_worker(settings: Settings, stages: Sequence[Stage] | None = None) -> None:
+    """Run a worker until it is told to stop; does not return."""
+    app = create_app(settings, stages)
+    say(f"worker starts: {settings.describe()}")
+    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    worker.execute_from_commandline()
+
+
+def __getattr__(name: str) -> Any:
+    """Build ``app`` when somebody asks for it: importing this module must not need a broker."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        settings = resolve({}, environ=os.environ)
+        built = globals()["app"] = create_app(settings)
+    except ConfigError as error:
+        print(f"driftline: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(EXIT_CONFIG) from None
+    say(f"worker starts: {settings.describe()}")
+    return built

@@ -1,0 +1,397 @@
+"""The command line. Commands are thin: they read settings, call one function, set the exit code.
+
+Imports are inside the commands, so that ``driftline version`` does not load Kafka and numpy.
+Errors of the user are one line on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from agents.settings import Settings
+
+app = typer.Typer(
+    name="driftline",
+    help="Watch machine-learning models in production, per event, on Kafka.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+topics_app = typer.Typer(
+    help="Create the topics of an installation, or check them.", no_args_is_help=True
+)
+tail_app = typer.Typer(help="Print metrics or alerts as they come.", no_args_is_help=True)
+app.add_typer(topics_app, name="topics")
+app.add_typer(tail_app, name="tail")
+
+Servers = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT[,…]", help="Kafka brokers. Default: localhost:9092."),
+]
+Prefix = Annotated[
+    str | None, typer.Option(help="First part of every topic's name. Default: driftline.")
+]
+Kafka = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="A librdkafka setting, for TLS or SASL; repeatable."),
+]
+Window = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="Length of a metric window. Default: 5m.")
+]
+Horizon = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="How long a label is waited for. Default: 1h."),
+]
+MonitorsFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="What to watch, in YAML. Default: everything.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+@app.command()
+def worker(  # noqa: D417 - the options' own help says it
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    window: Window = None,
+    horizon: Horizon = None,
+    disorder: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="How far events may be out of order. Default: 5s."),
+    ] = None,
+    idle_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="A quiet input stops holding back the clock after this. Default: 5s.",
+        ),
+    ] = None,
+    monitors: MonitorsFile = None,
+    worker_id: Annotated[
+        str | None,
+        typer.Option(help="Identity of this worker, unique among those that run. Default: random."),
+    ] = None,
+    metrics_host: Annotated[
+        str | None, typer.Option(help="Address for Prometheus. Default: 127.0.0.1.")
+    ] = None,
+    metrics_port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="Port for it; 0 is off. Default: 9464.")
+    ] = None,
+    join_commit_interval: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Between commits. Default: 100ms.")
+    ] = None,
+    monitor_commit_interval: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Between results. Default: 500ms.")
+    ] = None,
+    session_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="A worker silent this long is given up. Default: 10s."
+        ),
+    ] = None,
+    kafka: Kafka = None,
+    embedded: Annotated[bool, typer.Option("--embedded", hidden=True)] = False,
+) -> None:
+    """Join predictions with labels, and publish metrics and alerts.
+
+    Run as many workers as you like, up to the number of partitions; each is started the same way.
+    Every option can also be set as an environment variable (`--window` is `DRIFTLINE_WINDOW`) or in
+    the `settings` section of the monitors file.
+
+    Examples:
+
+        driftline worker --bootstrap-servers kafka:9092
+
+        driftline worker --bootstrap-servers kafka:9092 --window 1m --horizon 1d --monitors m.yaml
+
+        driftline worker --kafka security.protocol=sasl_ssl --kafka sasl.username=me …
+    """
+    values = dict(locals())
+    extra, in_process = values.pop("kafka"), values.pop("embedded")
+    settings = _settings(values, kafka=extra, embedded=in_process)
+    from agents.app import run_worker  # noqa: PLC0415
+
+    run_worker(settings)
+
+
+@topics_app.command("create")
+def topics_create(
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    partitions: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Partitions of every topic.")
+    ] = 4,
+    replication_factor: Annotated[
+        int, typer.Option(min=-1, help="Copies of every topic; -1 is the broker's default.")
+    ] = -1,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Create the topics that are missing; run it again as often as you like.
+
+    Examples:
+
+        driftline topics create --bootstrap-servers kafka:9092 --partitions 16
+
+        driftline topics create --partitions 4 --replication-factor 3 --json
+    """
+    settings = _settings({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents.topics_admin import Created, create  # noqa: PLC0415
+
+    def show(one: Created) -> None:
+        if not json_output:
+            verb = "created" if one.new else "exists "
+            typer.echo(f"{verb} {one.name} ({one.partitions} partitions)")
+
+    results = create(settings, partitions, replication_factor, progress=show)
+    if json_output:
+        _print_json([one._asdict() for one in results])
+
+
+@topics_app.command("check")
+def topics_check(
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Check that all topics are there and fit together; exit code 2 if not.
+
+    Examples:
+
+        driftline topics check --bootstrap-servers kafka:9092
+    """
+    settings = _settings({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents.topics_admin import check  # noqa: PLC0415
+
+    counts = check(settings)
+    if json_output:
+        _print_json(counts)
+        return
+    for name, count in counts.items():
+        typer.echo(f"{name} ({count} partitions)")
+    typer.echo("all topics are there and fit together")
+
+
+FromBeginning = Annotated[
+    bool, typer.Option("--from-beginning", help="Begin with the oldest record that is kept.")
+]
+Model = Annotated[str | None, typer.Option(help="Only this model.")]
+Follow = Annotated[bool, typer.Option(help="Go on, or stop at the end of what is there.")]
+
+
+@tail_app.command("metrics")
+def tail_metrics(
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    model: Model = None,
+    from_beginning: FromBeginning = False,
+    follow: Follow = True,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Print metric records as they come.
+
+    Examples:
+
+        driftline tail metrics --bootstrap-servers kafka:9092 --model fraud
+
+        driftline tail metrics --from-beginning --no-follow --json > metrics.jsonl
+    """
+    _tail("metrics", **locals())
+
+
+@tail_app.command("alerts")
+def tail_alerts(
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    model: Model = None,
+    from_beginning: FromBeginning = False,
+    follow: Follow = True,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Print alerts as they come.
+
+    Examples:
+
+        driftline tail alerts --bootstrap-servers kafka:9092
+
+        driftline tail alerts --from-beginning --no-follow --json | jq .message
+    """
+    _tail("alerts", **locals())
+
+
+def _tail(
+    kind: str,
+    *,
+    bootstrap_servers: str | None,
+    prefix: str | None,
+    model: str | None,
+    from_beginning: bool,
+    follow: bool,
+    kafka: list[str] | None,
+    json_output: bool,
+) -> NoReturn:
+    settings = _settings({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents.tail import tail  # noqa: PLC0415
+
+    raise typer.Exit(
+        tail(
+            settings,
+            kind=kind,
+            model=model,
+            from_beginning=from_beginning,
+            follow=follow,
+            json_output=json_output,
+        )
+    )
+
+
+@app.command()
+def replay(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recorded events.")],
+    monitors: MonitorsFile = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write the results.")
+    ] = None,
+    window: Window = None,
+    horizon: Horizon = None,
+    partitions: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Partitions to pretend; results are the same.")
+    ] = 1,
+    disorder: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Allowed disorder. Default: as much as there is."),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=COLUMN,…", help="Columns of a table: prediction=…,label=…,timestamp=…"
+        ),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Compute metrics and alerts of recorded events, without a broker.
+
+    Examples:
+
+        driftline replay events.jsonl.gz --out results --window 5m --horizon 1h
+
+        driftline replay answers.csv --columns prediction=pred,label=truth,timestamp=at
+    """
+    from agents.settings import read_option  # noqa: PLC0415
+
+    settings = _settings({"monitors": monitors, "window": window, "horizon": horizon})
+    from agents.replay import run_replay  # noqa: PLC0415
+
+    raise typer.Exit(
+        run_replay(
+            files,
+            monitors=settings.monitors,
+            out=out,
+            window_ms=settings.window_ms,
+            horizon_ms=settings.horizon_ms,
+            partitions=partitions,
+            disorder_ms=None if disorder is None else read_option("disorder", disorder),
+            columns=columns,
+            json_output=json_output,
+        )
+    )
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        int | None, typer.Option(min=1, max=3_600, help="How long the traffic takes.")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Show it all in less than a minute: a broker, a worker, a model that goes wrong.
+
+    Examples:
+
+        driftline demo
+
+        driftline demo --seconds 15 --json
+    """
+    from agents.demo import run_demo  # noqa: PLC0415
+
+    raise typer.Exit(run_demo(seconds=seconds, json_output=json_output))
+
+
+@app.command()
+def version(json_output: Json = False) -> None:
+    """Print the version.
+
+    Examples:
+
+        driftline version
+    """
+    from agents.version import installed_version  # noqa: PLC0415
+
+    number = installed_version()
+    if json_output:
+        _print_json({"version": number})
+    else:
+        typer.echo(f"driftline {number}")
+
+
+def _settings(
+    values: dict[str, str | None], *, kafka: list[str] | None = None, embedded: bool = False
+) -> Settings:
+    from agents.settings import resolve  # noqa: PLC0415
+
+    return resolve(values, environ=os.environ, kafka=tuple(kafka or ()), embedded=embedded)
+
+
+def _print_json(value: object) -> None:
+    import json  # noqa: PLC0415
+
+    typer.echo(json.dumps(value, indent=2))
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    from streams.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        code = app(standalone_mode=False)
+    except ConfigError as error:
+        _fail(str(error))
+    except typer.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        _fail_usage(error)
+        raise
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail_usage(error: Exception) -> None:
+    """Report errors of the command line itself, such as unknown options; others are not ours."""
+    message = getattr(error, "format_message", None)
+    if message is not None:
+        context = getattr(error, "ctx", None)
+        hint = f"; see: {context.command_path} --help" if context is not None else ""
+        text = message()
+        if text:
+            _fail(f"{text.rstrip('.')}{hint}")
+        sys.exit(2)
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"driftline: {message}\n")
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""How each Kafka client of a worker is configured, and why.
+
+A worker has three: one consumer, one transactional producer, one admin client; and while it opens
+partitions, a reader of the state topics.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from agents.exits import describe
+from agents.settings import Settings
+from streams.errors import ConfigError
+
+LARGEST_RECORD_BYTES = 16 << 20
+"""Records up to this size can be read, and written to a topic that allows it."""
+
+TRANSACTION_TIMEOUT_MS = 10_000
+"""How long a dead worker's open transaction holds readers back."""
+
+# What exactness rests on. Everything else may be set by the user.
+RESERVED = frozenset(
+    {
+        "auto.offset.reset",
+        "bootstrap.servers",
+        "check.crcs",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.idempotence",
+        "enable.partition.eof",
+        "group.id",
+        "group.instance.id",
+        "group.protocol",
+        "group.remote.assignor",
+        "isolation.level",
+        "partition.assignment.strategy",
+        "partitioner",
+        "session.timeout.ms",
+        "transactional.id",
+        "transaction.timeout.ms",
+    }
+)
+
+
+def check(settings: Settings) -> None:
+    """Let librdkafka look at the user's Kafka settings; no network is touched.
+
+    Raises
+    ------
+    ConfigError
+        If one is unknown, has a bad value, or is not the user's to set.
+    """
+    for key in sorted(settings.kafka.keys() & RESERVED):
+        raise ConfigError(f"--kafka: {key!r} is set by driftline itself: exactness rests on it")
+    try:
+        AdminClient(admin(settings))
+    except KafkaException as error:
+        raise ConfigError(f"--kafka: {describe(error.args[0])}") from None
+
+
+def admin(settings: Settings) -> dict[str, Any]:
+    """Configure a client that asks and creates."""
+    return {
+        **_common(),
+        **settings.kafka,
+        "bootstrap.servers": settings.bootstrap_servers,
+    }
+
+
+def consumer(settings: Settings) -> dict[str, Any]:
+    """Configure the worker's consumer."""
+    return {
+        **_common(),
+        # Fetching a byte at a time costs four times the CPU at the same load.
+        "fetch.min.bytes": 65_536,
+        "fetch.wait.max.ms": 50,
+        # The default of a second makes a backlog stutter.
+        "fetch.queue.backoff.ms": 20,
+        "queued.min.messages": 20_000,
+        "queued.max.messages.kbytes": 32_768,
+        **_large_records(),
+        "max.poll.interval.ms": 300_000,
+        "heartbeat.interval.ms": max(settings.session_timeout_ms // 5, 100),
+        **settings.kafka,
+        "bootstrap.servers": settings.bootstrap_servers,
+        "group.id": settings.group,
+        "session.timeout.ms": settings.session_timeout_ms,
+        # `range` gives a worker the same partitions of all inputs of a stage. The newer group
+        # protocol moves the member epoch without a callback: transactions deadlocked with it.
+        "group.protocol": "classic",
+        "partition.assignment.strategy": "range",
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        # An offset that retention has passed is lost input: an error, never a skip.
+        "auto.offset.reset": "error",
+        "check.crcs": not settings.embedded,
+    }
+
+
+def state_reader(settings: Settings) -> dict[str, Any]:
+    """Configure a consumer that reads state partitions to their end; it joins no group."""
+    return {
+        **_common(),
+        "fetch.wait.max.ms": 10,
+        "fetch.queue.backoff.ms": 5,
+        **_large_records(),
+        **settings.kafka,
+        "bootstrap.servers": settings.bootstrap_servers,
+        "group.id": f"{settings.group}-state",
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        "auto.offset.reset": "error",
+        "check.crcs": not settings.embedded,
+    }
+
+
+def producer(settings: Settings) -> dict[str, Any]:
+    """Configure the transactional producer."""
+    return {
+        **_common(),
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "message.max.bytes": LARGEST_RECORD_BYTES,
+        "queue.buffering.max.messages": 500_000,
+        **settings.kafka,
+        "bootstrap.servers": settings.bootstrap_servers,
+        "transactional.id": f"{settings.prefix}-worker-{settings.worker_id}",
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        # Where the Java client would put a key, so that any producer's records meet.
+        "partitioner": "murmur2_random",
+    }
+
+
+def _common() -> dict[str, Any]:
+    return {"client.id": "driftline", "log_level": 3, "topic.metadata.refresh.interval.ms": 60_000}
+
+
+def _large_records() -> dict[str, Any]:
+    return {
+        "fetch.message.max.bytes": LARGEST_RECORD_BYTES,
+        "fetch.max.bytes": 4 * LARGEST_RECORD_BYTES,
+        "receive.message.max.bytes": 5 * LARGEST_RECORD_BYTES,
+    }

@@ -1,0 +1,127 @@
+"""Turn what the worker does into the metrics of the catalogue in `telemetry`."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+from agents.idleness import Input
+from agents.partitions import Partition
+from agents.resources import Resources
+from agents.telemetry import Telemetry
+from streams.steps import Effects
+from streams.topics import Topics
+
+_PARTITION_GAUGES = ("pending_predictions", "early_labels")
+
+
+class Health:
+    """Keep the worker's own metrics.
+
+    Parameters
+    ----------
+    port
+        Where Prometheus asks; 0 means nowhere, and then nothing but counters is kept.
+    """
+
+    def __init__(self, telemetry: Telemetry, *, topics: Topics, host: str, port: int) -> None:
+        self._telemetry = telemetry
+        self._counted = {
+            topics.metrics: "driftline_metric_records_total",
+            topics.alerts: "driftline_alert_records_total",
+        }
+        self._address = (host, port)
+        self._debts: Counter[str] = Counter()
+        self._resources: Resources | None = None
+        self._stop = lambda: None
+
+    def start(self) -> None:
+        """Listen, and begin to watch the host.
+
+        Raises
+        ------
+        OSError
+            If the address cannot be used.
+        """
+        host, port = self._address
+        if port:
+            _, self._stop = self._telemetry.serve(port=port, host=host)
+            self._resources = Resources()
+            self._telemetry.add(self._resources)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._stop()
+        if self._resources is not None:
+            self._resources.stop()
+
+    def read(self, topic: str, count: int) -> None:
+        """Count records that were read."""
+        self._telemetry.count("driftline_input_records_total", count, topic=topic)
+
+    def committed(self, effects: Iterable[Effects], *, seconds: float) -> None:
+        """Count what a transaction wrote, once it is committed."""
+        self._telemetry.observe("driftline_commit_duration_seconds", seconds)
+        self._telemetry.count("driftline_commits_total")
+        for effect in effects:
+            self._count_effects(effect)
+
+    def _count_effects(self, effects: Effects) -> None:
+        for fate, change in effects.fates.items():
+            self._count_fate(fate, change)
+        for reason, count in Counter(one.reason for one in effects.dead_letters).items():
+            self._telemetry.count("driftline_dead_letters_total", count, reason=reason)
+        for topic, count in Counter(record.topic for record in effects.records).items():
+            if name := self._counted.get(topic):
+                self._telemetry.count(name, count)
+        if effects.late_rows:
+            self._telemetry.count("driftline_late_rows_total", effects.late_rows)
+
+    def _count_fate(self, fate: str, change: int) -> None:
+        # A retraction takes a `joined` back, but a counter must never fall: Prometheus would read
+        # that as a restart. What is taken back is held until later records make up for it.
+        balance = change - self._debts.pop(fate, 0)
+        if balance < 0:
+            self._debts[fate] = -balance
+        else:
+            self._telemetry.count("driftline_records_total", balance, fate=fate)
+
+    def lag(self, lags: Mapping[Input, int]) -> None:
+        """Show how far inputs are behind."""
+        for (topic, partition), lag in lags.items():
+            self._telemetry.set(
+                "driftline_input_lag_records", lag, topic=topic, partition=partition
+            )
+
+    def sample(self, partitions: Iterable[Partition], *, stages: Iterable[str]) -> None:
+        """Show the state that the worker holds now."""
+        owned: Counter[str] = Counter(dict.fromkeys(stages, 0))
+        sizes: dict[str, float] = dict.fromkeys(stages, 0.0)
+        totals: dict[str, float] = defaultdict(float)
+        for partition in partitions:
+            name, number = partition.stage.name, partition.number
+            owned[name] += 1
+            gauges = partition.stage.gauges(partition.state) if partition.running else {}
+            for gauge in _PARTITION_GAUGES:
+                if gauge in gauges:
+                    self._telemetry.set(f"driftline_{gauge}", gauges[gauge], partition=number)
+            if "clock_ms" in gauges:
+                self._telemetry.set(
+                    "driftline_clock_ms", gauges["clock_ms"], stage=name, partition=number
+                )
+            sizes[name] += gauges.get("state_bytes", 0)
+            totals["models"] += gauges.get("models", 0)
+        self._telemetry.set("driftline_models", totals["models"])
+        for stage, count in owned.items():
+            self._telemetry.set("driftline_assigned_partitions", count, stage=stage)
+            self._telemetry.set("driftline_state_bytes", sizes[stage], stage=stage)
+
+    def forget(self, partition: Partition) -> None:
+        """Stop showing a partition that was taken away."""
+        number = partition.number
+        self._telemetry.forget(stage=partition.stage.name, partition=number)
+        for topic in partition.stage.inputs:
+            self._telemetry.forget(topic=topic, partition=number)
+        if partition.stage.name == "join":
+            for gauge in _PARTITION_GAUGES:
+                self._telemetry.set(f"driftline_{gauge}", 0, partition=number)

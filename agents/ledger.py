@@ -1,0 +1,193 @@
+"""State, outputs, dead letters and offsets of one commit interval, in one Kafka transaction.
+
+This is Kafka Streams' ``exactly_once_v2`` (KIP-447): one transactional producer a worker; the
+group coordinator refuses the offsets of a worker whose generation is old, and with them the
+whole transaction. What can be retried is retried; any other failure is raised, and the caller
+ends the process: the state in memory is ahead of what was committed and cannot be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from agents import clients
+from agents.dead_letters import DeadRecord, Origin, dead_record
+from agents.exits import end_process
+from agents.idleness import Input
+from agents.settings import Settings
+from streams.steps import Effects, Record, Stage
+
+_INIT_TIMEOUT_S = 60.0
+_CALL_TIMEOUT_S = 20.0
+_ATTEMPTS = 5
+_QUEUE_POLL_S = 0.1
+_DEFAULT_LIMIT_BYTES = 1_000_000  # a little below Kafka's own default for a topic
+
+
+class TransactionError(RuntimeError):
+    """A transaction failed for good; the message says at what."""
+
+
+class Entry(NamedTuple):
+    """What one step of one partition wants written."""
+
+    stage: Stage
+    partition: int
+    effects: Effects
+
+
+class Ledger:
+    """Write entries, all or none of those of a call.
+
+    Not for use by two threads at a time.
+
+    Parameters
+    ----------
+    limits
+        Largest record by topic, where it is known.
+    """
+
+    def __init__(self, settings: Settings, *, limits: Mapping[str, int] | None = None) -> None:
+        self._settings = settings
+        self._limits = dict(limits or {})
+        self._producer: Producer | None = None
+        self._failure: str | None = None
+        self._ends: dict[Input, int] = {}
+        # A real broker ends a transaction with a marker that takes an offset.
+        self._marker = 0 if settings.embedded else 1
+
+    def start(self) -> None:
+        """Connect, and abort what an earlier life of this worker left open.
+
+        Raises
+        ------
+        TransactionError
+            If the broker does not answer.
+        """
+        self._producer = Producer({**clients.producer(self._settings), "error_cb": _on_error})
+        _retry("init_transactions", self._producer.init_transactions, _INIT_TIMEOUT_S)
+
+    def commit(
+        self, entries: Sequence[Entry], *, offsets: Mapping[Input, int], metadata: Any
+    ) -> dict[Input, int]:
+        """Write and commit.
+
+        Parameters
+        ----------
+        offsets
+            Where reading goes on, by input partition.
+        metadata
+            The consumer group's, as of the assignment.
+
+        Returns
+        -------
+        dict
+            Where each state partition that was written to ends now.
+
+        Raises
+        ------
+        TransactionError
+            If anything fails for good. Nothing of the call is visible then.
+        """
+        producer = self._producer
+        assert producer is not None
+        self._failure = None
+        self._ends = {}
+        try:
+            producer.begin_transaction()
+            for entry in entries:
+                self._produce_entry(entry)
+        except KafkaException as error:
+            raise TransactionError(str(error)) from error
+        positions = [TopicPartition(*source, offset) for source, offset in offsets.items()]
+        _retry(
+            "send_offsets_to_transaction",
+            producer.send_offsets_to_transaction,
+            positions,
+            metadata,
+            _CALL_TIMEOUT_S,
+        )
+        # Serves the delivery reports, so that a refused record is reported by name.
+        producer.flush(_CALL_TIMEOUT_S)
+        if self._failure is not None:
+            raise TransactionError(self._failure)
+        _retry("commit_transaction", producer.commit_transaction, _CALL_TIMEOUT_S)
+        return {source: offset + 1 + self._marker for source, offset in self._ends.items()}
+
+    def _produce_entry(self, entry: Entry) -> None:
+        topic, partition = entry.stage.state_topic, entry.partition
+        for key, value in entry.effects.state:
+            self._produce(Record(topic, key, value, partition), on_delivery=self._state_delivered)
+        for record in entry.effects.records:
+            self._produce(record, on_delivery=self._delivered)
+        origin = Origin(entry.stage, partition, self._settings.worker_id)
+        for letter in entry.effects.dead_letters:
+            self._produce_dead(dead_record(letter, origin, limit_bytes=self._limit(letter.topic)))
+
+    def _limit(self, topic: str) -> int:
+        return min(
+            self._limits.get(f"{topic}.dlq", _DEFAULT_LIMIT_BYTES), clients.LARGEST_RECORD_BYTES
+        )
+
+    def _produce(self, record: Record, *, on_delivery: Callable[..., None]) -> None:
+        where = {} if record.partition is None else {"partition": record.partition}
+        while True:
+            try:
+                self._producer.produce(  # type: ignore[union-attr]  # `commit` has looked
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    on_delivery=on_delivery,
+                    **where,
+                )
+            except BufferError:
+                self._producer.poll(_QUEUE_POLL_S)  # type: ignore[union-attr]
+            else:
+                return
+
+    def _produce_dead(self, record: DeadRecord) -> None:
+        while True:
+            try:
+                self._producer.produce(  # type: ignore[union-attr]
+                    record.topic,
+                    key=record.key,
+                    value=record.value,
+                    headers=record.headers,  # type: ignore[arg-type]  # values may be None
+                    on_delivery=self._delivered,
+                )
+            except BufferError:
+                self._producer.poll(_QUEUE_POLL_S)  # type: ignore[union-attr]
+            else:
+                return
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None and self._failure is None:
+            size = len(message.value() or b"")
+            self._failure = f"{message.topic()} refused a record of {size} bytes: {error.str()}"
+
+    def _state_delivered(self, error: KafkaError | None, message: Message) -> None:
+        self._delivered(error, message)
+        if error is None:
+            source = (message.topic(), message.partition())
+            self._ends[source] = max(self._ends.get(source, -1), message.offset())  # type: ignore[index,arg-type,type-var,assignment]
+
+
+def _retry(name: str, call: Callable[..., Any], *arguments: Any) -> None:
+    """Call until it succeeds, as long as librdkafka says that trying again may help."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            call(*arguments)
+        except KafkaException as error:
+            if attempt == _ATTEMPTS or not error.args[0].retriable():
+                raise TransactionError(f"{name}: {error.args[0].str()}") from error
+        else:
+            return
+
+
+def _on_error(error: KafkaError) -> None:
+    # Fenced by a newer worker of the same name, for example. Passing errors are librdkafka's own.
+    if error.fatal():
+        end_process(f"producer: {error.str()}")

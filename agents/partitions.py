@@ -1,0 +1,133 @@
+"""One partition of one stage: its state, what waits for it, what it owes.
+
+All of it lives on the main loop, but for `state` while the partition is being opened.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from agents.idleness import Input
+from streams.steps import Batch, Effects, Stage
+
+LARGEST_TRANSACTION_RECORDS = 5_000
+
+
+class InputChainError(RuntimeError):
+    """The consumer delivered something else than what comes next."""
+
+
+class Partition:
+    """A partition that this worker owns, or is about to.
+
+    Attributes
+    ----------
+    state
+        The stage's state; None until it was read to the end of its log.
+    live
+        False once the partition was taken away.
+    running
+        Whether records are processed: it is open and live.
+    log_end
+        Where the state partition ends as long as nobody but this worker writes to it.
+    """
+
+    def __init__(self, stage: Stage, number: int, *, announce_s: float = 0.0) -> None:
+        self.stage = stage
+        self.number = number
+        self.state: Any = None
+        self.live = True
+        self.running = False
+        self.log_end = -1
+        self._announce_s = announce_s
+        self._announce_due_s = 0.0
+        self._owes_announcement = False
+        self._inbox: deque[Batch] = deque()
+        self._expected: dict[str, int] = {}
+        self._idle: frozenset[str] = frozenset()
+        self._stepped_idle: frozenset[str] = frozenset()
+
+    @property
+    def inputs(self) -> list[Input]:
+        """The input partitions that belong to it."""
+        return [(topic, self.number) for topic in self.stage.inputs]
+
+    @property
+    def offsets(self) -> dict[Input, int]:
+        """Where reading goes on, by input partition."""
+        return {(topic, self.number): self.state.next[topic] for topic in self.stage.inputs}
+
+    def run(self) -> None:
+        """Begin to take records from where the state says."""
+        self._expected = {topic: self.state.next[topic] for topic in self.stage.inputs}
+        self.running = self.live
+
+    def feed(self, batch: Batch) -> None:
+        """Queue records.
+
+        Raises
+        ------
+        InputChainError
+            If they are not what comes after the records before. Gaps are legal: transaction
+            markers and compacted records have offsets, too.
+        """
+        expected = self._expected[batch.topic]
+        if batch.offsets[0] < expected:
+            raise InputChainError(
+                f"{self.stage.name}/{self.number}: {batch.topic} delivered offset"
+                f" {batch.offsets[0]} where {expected} or later was next"
+            )
+        self._expected[batch.topic] = batch.next_offset
+        self._inbox.append(batch)
+        self._idle -= {batch.topic}
+
+    def set_idle(self, topics: frozenset[str]) -> None:
+        """Note which inputs are idle; what is queued of them comes first."""
+        self._idle = topics
+
+    @property
+    def waiting(self) -> bool:
+        """Whether records are queued."""
+        return bool(self._inbox)
+
+    def due(self, now_s: float) -> bool:
+        """Tell whether a step would achieve something."""
+        if not self.running:
+            return False
+        announce = self._owes_announcement and now_s >= self._announce_due_s
+        return announce or self.waiting or not self._idle <= self._stepped_idle
+
+    def next_due_s(self) -> float | None:
+        """Return when a step is due though no records may come, or None if never."""
+        return self._announce_due_s if self.running and self._owes_announcement else None
+
+    def take(self) -> list[Batch]:
+        """Unqueue what goes into the next transaction."""
+        batches: list[Batch] = []
+        count = 0
+        while self._inbox and count < LARGEST_TRANSACTION_RECORDS:
+            batches.append(self._inbox.popleft())
+            count += len(batches[-1].offsets)
+        return batches
+
+    def drop(self) -> list[Batch]:
+        """Unqueue everything, since the partition was taken away."""
+        batches = list(self._inbox)
+        self._inbox.clear()
+        return batches
+
+    def step(self, batches: Sequence[Batch], *, now_s: float, now_ms: int) -> Effects:
+        """Let the stage process `batches`, and advance the state."""
+        # An input with records in this very step, or queued behind it, is not idle yet: it is
+        # after them, and the next step says so.
+        busy = {batch.topic for batch in (*batches, *self._inbox)}
+        idle = self._idle - busy
+        announce = now_s >= self._announce_due_s
+        effects = self.stage.step(self.state, batches, now_ms=now_ms, idle=idle, announce=announce)
+        self._stepped_idle = idle
+        self._owes_announcement = not announce
+        if announce:
+            self._announce_due_s = now_s + self._announce_s
+        return effects

@@ -1,0 +1,274 @@
+"""The heart of a worker: partitions come and go, and once an interval their work is committed.
+
+Rules of this file:
+
+* Everything runs on the main loop, but for opening partitions and for the transaction itself,
+  which have a thread each. A step and a rebalance never overlap: a lock is between them.
+* Whatever is unexpected ends the process; nothing is repaired in place.
+* It knows stages by their interface only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from agents.exits import describe, end_process
+from agents.health import Health
+from agents.idleness import Input
+from agents.ledger import Entry, Ledger
+from agents.opening import Opener
+from agents.partitions import Partition
+from agents.reader import Backlog, Reader, size_bytes
+from agents.settings import Settings
+from streams.steps import Batch, Stage
+
+_EARLY_S = 0.002
+_SAMPLE_S = 2.0
+_ANNOUNCE_S = 0.5
+_ANNOUNCE_PARTITION_S = 0.02
+_OPENING_THREADS = 4
+
+
+class Work(NamedTuple):
+    """What an agent hands to the pipeline: records, or news about idleness, of one partition.
+
+    Attributes
+    ----------
+    idle
+        The idle inputs of this partition, None if nothing changed.
+    """
+
+    partition: int
+    batches: Sequence[Batch]
+    idle: frozenset[str] | None = None
+
+
+class Pipeline:
+    """Run stages.
+
+    Parameters
+    ----------
+    reader_backlog
+        Processed records are taken off it.
+    """
+
+    def __init__(
+        self, settings: Settings, stages: Sequence[Stage], *, ledger: Ledger, health: Health
+    ) -> None:
+        self.stages = {stage.name: stage for stage in stages}
+        self.settings = settings
+        self.backlog = Backlog()
+        self.health = health
+        self.reader: Reader | None = None
+        self._ledger = ledger
+        self._opener = Opener(settings, opened=self._opened)
+        self._owned: dict[tuple[str, int], Partition] = {}
+        self._kept: dict[tuple[str, int], Partition] = {}
+        self._due_s = dict.fromkeys(self.stages, 0.0)
+        self._metadata: Any = None
+        self._stopping = False
+        self._wake = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening = ThreadPoolExecutor(_OPENING_THREADS, "driftline-open")
+        self._writing = ThreadPoolExecutor(1, "driftline-write")
+
+    # --- life
+
+    async def start(self) -> None:
+        """Connect the ledger and begin the commit loop."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._writing, self._ledger.start)
+        self._spawn(self._pump(), "commit loop")
+        self._spawn(self._sample(), "sampling")
+
+    async def shutdown(self) -> None:
+        """Finish the transaction under way and process nothing more."""
+        self._stopping = True
+        self._wake.set()
+        async with self._lock:
+            for partition in self._owned.values():
+                partition.running = False
+
+    def _spawn(self, work: Any, name: str) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - a task that dies silently hangs a worker
+                end_process(f"{name}: {describe(error)}")
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- rebalancing
+
+    async def assigned(self, inputs: set[Input], metadata: Any) -> None:
+        """Take over partitions and open those that do not run yet."""
+        self._metadata = metadata
+        fresh = []
+        for name, stage in self.stages.items():
+            for number in sorted(_co_partitioned(stage, inputs)):
+                if (name, number) not in self._owned:
+                    fresh.append(self._adopt(stage, number))
+        self._kept.clear()
+        if fresh:
+            self._spawn(self._open(fresh), "opening partitions")
+
+    def _adopt(self, stage: Stage, number: int) -> Partition:
+        partition = Partition(stage, number, announce_s=self._announce_s(stage))
+        if (kept := self._kept.get((stage.name, number))) is not None:
+            partition.state, partition.log_end = kept.state, kept.log_end
+        self._owned[stage.name, number] = partition
+        return partition
+
+    def _announce_s(self, stage: Stage) -> float:
+        # Every partition tells every partition of the next stage: the more, the less often.
+        owned = sum(1 for name, _ in self._owned if name == stage.name)
+        return max(_ANNOUNCE_S, _ANNOUNCE_PARTITION_S * owned)
+
+    async def _open(self, partitions: Sequence[Partition]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._opening, self._opener.open, partitions)
+        except Exception:
+            # What was taken away meanwhile may fail to open: it is somebody else's.
+            if any(partition.live for partition in partitions):
+                raise
+
+    def _opened(self, partition: Partition) -> None:
+        """Begin to read a partition whose state is there; called on the opening thread."""
+        partition.run()  # before reading: the first batch may be faster than this thread
+        assert self.reader is not None
+        self.reader.open(partition.offsets, wanted=lambda: partition.live)
+
+    async def revoked(self, inputs: set[Input]) -> None:
+        """Release partitions, after the transaction in which they may be."""
+        gone = [
+            (key, partition)
+            for key, partition in self._owned.items()
+            if not inputs.isdisjoint(partition.inputs)
+        ]
+        for _, partition in gone:
+            partition.live = partition.running = False
+        async with self._lock:
+            for key, partition in gone:
+                del self._owned[key]
+                self._processed(partition.drop())
+                self.health.forget(partition)
+                if partition.state is not None:
+                    self._kept[key] = partition
+
+    # --- records
+
+    def feed(self, stage: str, work: Work) -> None:
+        """Queue work of a partition; what is left over from one that was revoked is dropped."""
+        partition = self._owned.get((stage, work.partition))
+        if partition is None or not partition.running:
+            self._processed(work.batches)
+            return
+        for batch in work.batches:
+            partition.feed(batch)
+        if work.idle is not None:
+            partition.set_idle(work.idle)
+        self._wake.set()
+
+    def _processed(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            self.backlog.change(records=-len(batch.offsets), size_bytes=-size_bytes(batch))
+
+    async def _pump(self) -> None:
+        while not self._stopping:
+            now_s = time.monotonic()
+            due = {part.stage.name for part in self._owned.values() if part.due(now_s)}
+            if not due:
+                await self._sleep_until_work(now_s)
+                continue
+            wait_s = min(self._due_s[name] for name in due) - now_s
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+                continue
+            async with self._lock:
+                if not self._stopping:
+                    await self._transact()
+
+    async def _sleep_until_work(self, now_s: float) -> None:
+        self._wake.clear()
+        times = [part.next_due_s() for part in self._owned.values()]
+        next_s = min((time_s for time_s in times if time_s is not None), default=None)
+        timeout_s = None if next_s is None else max(0.0, next_s - now_s)
+        try:
+            await asyncio.wait_for(self._wake.wait(), timeout_s)
+        except TimeoutError:
+            return
+
+    async def _transact(self) -> None:
+        """Run the steps that are due and commit what they want written."""
+        entries: list[Entry] = []
+        offsets: dict[Input, int] = {}
+        processed: list[Batch] = []
+        partitions = self._due_partitions(time.monotonic())
+        for partition in partitions:
+            batches = partition.take()
+            effects = partition.step(
+                batches, now_s=time.monotonic(), now_ms=time.time_ns() // 1_000_000
+            )
+            processed += batches
+            if batches or effects.state or effects.records:
+                entries.append(Entry(partition.stage, partition.number, effects))
+                offsets |= partition.offsets
+            if partition.waiting:
+                self._due_s[partition.stage.name] = 0.0  # a backlog does not wait
+        if entries:
+            await self._commit(entries, offsets)
+        for batch in processed:
+            self.health.read(batch.topic, len(batch.offsets))
+        self._processed(processed)
+
+    def _due_partitions(self, now_s: float) -> list[Partition]:
+        due: list[Partition] = []
+        for name in self.stages:
+            if self._due_s[name] <= now_s + _EARLY_S:
+                found = [
+                    partition
+                    for (stage, _), partition in self._owned.items()
+                    if stage == name and partition.due(now_s)
+                ]
+                if found:
+                    self._due_s[name] = now_s + self.settings.commit_interval_ms(name) / 1_000
+                due += found
+        return due
+
+    async def _commit(self, entries: Sequence[Entry], offsets: Mapping[Input, int]) -> None:
+        started_s = time.monotonic()
+        ends = await asyncio.get_running_loop().run_in_executor(
+            self._writing,
+            lambda: self._ledger.commit(entries, offsets=offsets, metadata=self._metadata),
+        )
+        for (stage, number), partition in self._owned.items():
+            end = ends.get((self.stages[stage].state_topic, number))
+            if end is not None:
+                partition.log_end = end
+        self.health.committed(
+            [entry.effects for entry in entries], seconds=time.monotonic() - started_s
+        )
+
+    async def _sample(self) -> None:
+        while not self._stopping:
+            self.health.sample(list(self._owned.values()), stages=list(self.stages))
+            await asyncio.sleep(_SAMPLE_S)
+
+
+def _co_partitioned(stage: Stage, inputs: set[Input]) -> set[int]:
+    """Return the partition numbers of a stage; all its inputs must have been assigned alike."""
+    numbers = [{number for topic, number in inputs if topic == name} for name in stage.inputs]
+    if any(one != numbers[0] for one in numbers):
+        found = dict(zip(stage.inputs, map(sorted, numbers), strict=True))
+        raise RuntimeError(f"inputs of {stage.name} are not co-partitioned: {found}")
+    return numbers[0]

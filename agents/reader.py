@@ -1,0 +1,346 @@
+"""The poll thread: the one place where the worker's consumer is called.
+
+Rules of this file:
+
+* Every call of the consumer happens on this thread. From another one, `committed`, `seek` and
+  `consumer_group_metadata` hung while a poll was running.
+* Nothing raises out of it: whatever is unexpected ends the process.
+* It keeps no more than a bounded backlog of records that are handed over and not yet processed.
+* It knows nothing of stages, states or transactions.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from agents.exits import describe, end_process
+from agents.idleness import Idleness, Input
+from streams.steps import Batch
+
+BACKLOG_RECORDS = 20_000
+BACKLOG_BYTES = 64 << 20
+_BATCH_RECORDS = 5_000
+_POLL_S = 0.05
+_FULL_PAUSE_S = 0.003
+_CHECK_S = 0.1
+_LAG_S = 1.0
+_RETRY_S = 1.0
+_WATERMARK_TIMEOUT_S = 1.0
+_SEEK_ATTEMPTS = 400
+_SEEK_PAUSE_S = 0.005
+# What librdkafka retries by itself.
+_PASSING = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._WAIT_COORD,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+
+
+class Delivery(NamedTuple):
+    """What the poll thread hands over at once.
+
+    Attributes
+    ----------
+    batches
+        By topic and partition.
+    idle
+        All idle inputs, if that changed since the last delivery, else None.
+    """
+
+    batches: Mapping[Input, Batch]
+    idle: frozenset[Input] | None
+
+
+class Listener(Protocol):
+    """Who wants to know; all methods are called on the poll thread."""
+
+    def delivered(self, delivery: Delivery) -> None:
+        """Take records; must not wait."""
+
+    def assigned(self, inputs: set[Input], metadata: Any) -> None:
+        """Take over partitions, which are paused; may wait."""
+
+    def revoked(self, inputs: set[Input]) -> None:
+        """Finish what is under way and release partitions; the group waits for it."""
+
+    def lag_seen(self, lags: Mapping[Input, int]) -> None:
+        """Take how far inputs are behind; must not wait."""
+
+
+class Backlog:
+    """Count what is handed over and not yet processed; safe from two threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records = 0
+        self._bytes = 0
+
+    def change(self, *, records: int, size_bytes: int) -> None:
+        """Add to the backlog, or take from it with negative numbers."""
+        with self._lock:
+            self._records += records
+            self._bytes += size_bytes
+
+    @property
+    def full(self) -> bool:
+        """Whether reading must wait."""
+        return self._records > BACKLOG_RECORDS or self._bytes > BACKLOG_BYTES
+
+
+class Reader:
+    """Read the inputs in a thread of its own.
+
+    Parameters
+    ----------
+    config
+        Configuration of the consumer.
+    watched
+        Topics whose idleness matters.
+    backlog
+        Whoever has processed records takes them off it.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        topics: Iterable[str],
+        watched: Iterable[str],
+        idle_s: float,
+        backlog: Backlog,
+        listener: Listener,
+    ) -> None:
+        self._listener = listener
+        self._backlog = backlog
+        self._watched = frozenset(watched)
+        self._idleness = Idleness(idle_s)
+        self._told_idle: frozenset[Input] = frozenset()
+        self._commands: deque[tuple[Mapping[Input, int], Callable[[], bool]]] = deque()
+        self._open: dict[Input, int] = {}
+        self._stopping = False
+        self._check_due_s = self._lag_due_s = 0.0
+        self._consumer = Consumer({**config, "error_cb": _on_error})
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+        self._thread = threading.Thread(target=self._run, name="driftline-poll", daemon=True)
+
+    def start(self) -> None:
+        """Begin to poll; needs an event loop that takes what is delivered."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Leave the group and end the thread; what is under way must be finished before."""
+        self._stopping = True
+        self._thread.join(timeout_s)
+
+    def open(self, offsets: Mapping[Input, int], *, wanted: Callable[[], bool]) -> None:
+        """Read these inputs from these offsets on, unless they are no longer `wanted` by then."""
+        self._commands.append((offsets, wanted))
+
+    # --- everything below runs on the poll thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._poll_once()
+            self._consumer.close()
+        except BaseException as error:  # noqa: BLE001 - the one way out of this thread
+            end_process(f"poll thread: {describe(error)}")
+
+    def _poll_once(self) -> None:
+        while self._commands:
+            self._open_inputs(*self._commands.popleft())
+        if self._backlog.full:
+            time.sleep(_FULL_PAUSE_S)
+            return
+        # `consume` alone would wait its full timeout: wake on the first, take what else is there.
+        first = self._consumer.poll(_POLL_S)
+        now_s = time.monotonic()
+        batches = {}
+        if first is not None:
+            messages = [first, *self._consumer.consume(_BATCH_RECORDS, 0)]
+            batches = self._batches(messages, now_s)
+        if now_s >= self._check_due_s:
+            self._check_idle(now_s)
+        idle = self._idle_news()
+        if batches or idle is not None:
+            self._listener.delivered(Delivery(batches, idle))
+        if now_s >= self._lag_due_s:
+            self._lag_due_s = now_s + _LAG_S
+            self._listener.lag_seen(self._lags())
+
+    def _batches(self, messages: list[Message], now_s: float) -> dict[Input, Batch]:
+        """Turn messages into one batch an input; the hot path of reading.
+
+        Columns are built by comprehensions, a record object for each message would cost more than
+        everything else here.
+        """
+        runs: dict[Input, list[Message]] = {}
+        for message in messages:
+            if message.error() is not None:
+                self._take_error(message)
+                continue
+            source = (message.topic(), message.partition())
+            run = runs.get(source)  # type: ignore[arg-type]  # a record has both
+            if run is None:
+                run = runs[source] = []  # type: ignore[index]
+            run.append(message)
+        batches = {}
+        for source, run in runs.items():
+            batches[source] = batch = _batch(source[0], run)
+            self._open[source] = batch.next_offset
+            self._idleness.records_seen(source, position=batch.next_offset, now_s=now_s)
+            self._backlog.change(records=len(run), size_bytes=size_bytes(batch))
+        return batches
+
+    def _take_error(self, message: Message) -> None:
+        error = message.error()
+        assert error is not None
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._idleness.end_seen((message.topic(), message.partition()), message.offset())  # type: ignore[arg-type]
+            return
+        if error.fatal() or error.code() not in _PASSING:
+            end_process(f"input {message.topic()}/{message.partition()}: {error.str()}")
+
+    def _check_idle(self, now_s: float) -> None:
+        self._check_due_s = now_s + _CHECK_S
+        for source in self._idleness.due(now_s=now_s):
+            if source[0] not in self._watched:
+                continue
+            try:
+                high = self._watermark(source)
+            except KafkaException:
+                # Whoever does not answer is not asked at once again, nor about other partitions.
+                self._idleness.answer(source, high=None, now_s=now_s)
+                self._check_due_s = time.monotonic() + _RETRY_S
+                return
+            self._idleness.answer(source, high=high, now_s=now_s)
+
+    def _idle_news(self) -> frozenset[Input] | None:
+        idle = frozenset(self._idleness.idle)
+        if idle == self._told_idle:
+            return None
+        self._told_idle = idle
+        return idle
+
+    def _lags(self) -> dict[Input, int]:
+        lags = {}
+        for source, position in self._open.items():
+            if self._idleness.at_end(source):
+                lags[source] = 0
+                continue
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(*source), cached=True)
+            if high >= 0:
+                lags[source] = max(0, high - position)
+        return lags
+
+    def _open_inputs(self, offsets: Mapping[Input, int], wanted: Callable[[], bool]) -> None:
+        if not wanted():
+            return
+        now_s = time.monotonic()
+        for source, offset in offsets.items():
+            self._seek(TopicPartition(*source, offset))
+            self._open[source] = offset
+            self._idleness.start(source, position=offset, now_s=now_s)
+        self._consumer.resume([TopicPartition(*source) for source in offsets])
+        for source in offsets:
+            self._wake_fetcher(source)
+
+    def _wake_fetcher(self, source: Input) -> None:
+        # librdkafka's thread for a broker sleeps up to a second when it has nothing to fetch, and
+        # a resumed partition does not wake it; any request to that broker does.
+        with suppress(KafkaException):
+            self._watermark(source)
+
+    def _watermark(self, source: Input) -> int:
+        """Ask the broker where a partition ends: its last stable offset, being read_committed."""
+        _, high = self._consumer.get_watermark_offsets(
+            TopicPartition(*source), timeout=_WATERMARK_TIMEOUT_S, cached=False
+        )
+        return int(high)
+
+    def _seek(self, target: TopicPartition) -> None:
+        for _ in range(_SEEK_ATTEMPTS):
+            try:
+                self._consumer.seek(target)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError._STATE:
+                    raise
+                time.sleep(_SEEK_PAUSE_S)  # the fetcher of a fresh assignment has not started yet
+            else:
+                return
+        raise RuntimeError(f"{target.topic}/{target.partition}: cannot seek")
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # librdkafka's heartbeats have a thread of their own: this may take its time.
+        try:
+            for partition in partitions:
+                partition.offset = 0  # a position, so that no committed offset is looked up
+            consumer.assign(partitions)
+            consumer.pause(partitions)
+            # Asked here and never again: after a lost session the answer is generation -1 with an
+            # empty member, and the broker does not check a transaction's offsets against that.
+            metadata = consumer.consumer_group_metadata()
+            self._listener.assigned(_inputs(partitions), metadata)
+        except BaseException as error:  # noqa: BLE001 - must not raise into librdkafka
+            end_process(f"assignment: {describe(error)}")
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            self._listener.revoked(_inputs(partitions))
+            self._idleness.stop(_inputs(partitions))
+            for source in _inputs(partitions):
+                self._open.pop(source, None)
+            consumer.unassign()
+        except BaseException as error:  # noqa: BLE001 - must not raise into librdkafka
+            end_process(f"revocation: {describe(error)}")
+
+    def _on_lost(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        end_process("the group gave this worker's partitions to others: its session expired")
+
+
+def size_bytes(batch: Batch) -> int:
+    """Return the bytes of a batch's keys and values."""
+    return sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys)))
+
+
+def _batch(topic: str, run: list[Message]) -> Batch:
+    headers = [message.headers() for message in run]
+    offsets = [message.offset() for message in run]
+    return Batch(
+        topic=topic,
+        offsets=offsets,  # type: ignore[arg-type]  # a record has an offset
+        keys=[message.key() for message in run],  # type: ignore[misc]  # bytes, as produced
+        values=[message.value() for message in run],  # type: ignore[misc]
+        times_ms=[message.timestamp()[1] for message in run],
+        next_offset=offsets[-1] + 1,  # type: ignore[operator]
+        headers=headers if any(headers) else None,
+    )
+
+
+def _inputs(partitions: Iterable[TopicPartition]) -> set[Input]:
+    return {(partition.topic, partition.partition) for partition in partitions}
+
+
+def _on_error(error: KafkaError) -> None:
+    # What is not fatal, librdkafka retries by itself, and logs.
+    if error.fatal():
+        end_process(f"consumer: {error.str()}")

@@ -1,0 +1,324 @@
+"""What can be set, where it may be set, and what is allowed.
+
+A value comes from the first of: a flag, a ``DRIFTLINE_*`` environment variable, the ``settings``
+section of the monitors file, the default. Whatever is wrong is a `ConfigError` that names the
+place, the value and what is allowed. This module reads one file, and no environment of its own:
+callers hand it in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import secrets
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.durations import format_duration, parse_duration_ms
+from streams.errors import ConfigError
+
+ENV_PREFIX = "DRIFTLINE_"
+KAFKA_ENV_PREFIX = "DRIFTLINE_KAFKA_"
+_OTHER_NAMES = frozenset({"DRIFTLINE_CACHE_DIR"})  # where a local Kafka for tests keeps its jars
+_SECRET = re.compile(r"password|secret|token|credential|private|\.pem|sasl\.oauthbearer\.config")
+_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
+_WORKER_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What one worker, or one tool beside it, goes by.
+
+    Attributes
+    ----------
+    window_ms, horizon_ms, disorder_ms
+        Metric window, how long a label is waited for, how far events may be out of order.
+    idle_ms
+        How long an input that is read to its end must be quiet before it stops holding back
+        the clock.
+    monitors
+        The monitors file. None means default monitors for every model.
+    worker_id
+        Identity of the worker's transactions; no two running workers may share one.
+    metrics_port
+        Where Prometheus asks; 0 switches it off.
+    join_commit_interval_ms, monitor_commit_interval_ms
+        Shortest time between two transactions that contain work of the stage.
+    embedded
+        The broker is the embedded one, which keeps no transactional offset commits.
+    kafka
+        More librdkafka settings, for all clients: TLS, SASL and the like.
+    """
+
+    bootstrap_servers: str = "localhost:9092"
+    prefix: str = "driftline"
+    window_ms: int = 300_000
+    horizon_ms: int = 3_600_000
+    disorder_ms: int = 5_000
+    idle_ms: int = 5_000
+    monitors: Path | None = None
+    worker_id: str = "worker"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 9464
+    join_commit_interval_ms: int = 100
+    monitor_commit_interval_ms: int = 500
+    session_timeout_ms: int = 10_000
+    embedded: bool = False
+    kafka: dict[str, str] = {}
+
+    @property
+    def group(self) -> str:
+        """The consumer group of all workers."""
+        return f"{self.prefix}-workers"
+
+    def commit_interval_ms(self, stage: str) -> int:
+        """Return the commit interval of a stage by its name."""
+        if stage == "monitor":
+            return self.monitor_commit_interval_ms
+        return self.join_commit_interval_ms
+
+    def describe(self) -> str:
+        """Write all settings in one line, secrets masked.
+
+        Examples
+        --------
+        >>> Settings(kafka={"sasl.password": "x"}).describe().split()[-1]
+        'kafka.sasl.password=***'
+        """
+        parts = [f"{option.name}={option.show(self)}" for option in OPTIONS]
+        parts += ["embedded=true"] if self.embedded else []
+        parts += [f"kafka.{key}={mask(key, value)}" for key, value in sorted(self.kafka.items())]
+        return " ".join(parts)
+
+
+def mask(key: str, value: str) -> str:
+    """Return the value of a librdkafka setting as it may be shown.
+
+    Examples
+    --------
+    >>> mask("ssl.key.password", "x"), mask("security.protocol", "ssl")
+    ('***', 'ssl')
+    """
+    return "***" if _SECRET.search(key.lower()) else value
+
+
+class Option(NamedTuple):
+    """One setting: its name in flags, environment and file, its field, how text becomes it."""
+
+    name: str
+    field: str
+    parse: Callable[[str, str], Any]
+
+    @property
+    def flag(self) -> str:
+        """The name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """The name in the environment."""
+        return ENV_PREFIX + self.name.upper()
+
+    def show(self, settings: Settings) -> str:
+        """Write the value as a person would set it."""
+        value = getattr(settings, self.field)
+        if self.field.endswith("_ms"):
+            return format_duration(value)
+        return "-" if value is None else str(value)
+
+
+def _duration(lowest: str, highest: str) -> Callable[[str, str], int]:
+    def parse(text: str, setting: str) -> int:
+        value = parse_duration_ms(text, setting=setting)
+        if not parse_duration_ms(lowest) <= value <= parse_duration_ms(highest):
+            raise ConfigError(f"{setting}: {text!r} is not between {lowest} and {highest}")
+        return value
+
+    return parse
+
+
+def _integer(lowest: int, highest: int) -> Callable[[str, str], int]:
+    def parse(text: str, setting: str) -> int:
+        if not re.fullmatch(r"[+-]?\d{1,12}", text.strip()):
+            raise ConfigError(f"{setting}: {text!r} is no whole number")
+        if not lowest <= int(text) <= highest:
+            raise ConfigError(f"{setting}: {text!r} is not between {lowest} and {highest}")
+        return int(text)
+
+    return parse
+
+
+def _name(pattern: re.Pattern[str], allowed: str) -> Callable[[str, str], str]:
+    def parse(text: str, setting: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ConfigError(f"{setting}: {text!r} may only have {allowed}")
+        return text
+
+    return parse
+
+
+def _text(text: str, setting: str) -> str:
+    if not text.strip():
+        raise ConfigError(f"{setting}: {text!r} is empty")
+    return text.strip()
+
+
+def _path(text: str, setting: str) -> Path:
+    return Path(_text(text, setting))
+
+
+_LETTERS = "letters, digits, '.', '_' and '-', 200 at most"
+
+OPTIONS = (
+    Option("bootstrap_servers", "bootstrap_servers", _text),
+    Option("prefix", "prefix", _name(_TOPIC_NAME, _LETTERS)),
+    Option("window", "window_ms", _duration("1s", "31d")),
+    Option("horizon", "horizon_ms", _duration("1s", "366d")),
+    Option("disorder", "disorder_ms", _duration("1ms", "1d")),
+    Option("idle_timeout", "idle_ms", _duration("100ms", "1d")),
+    Option("monitors", "monitors", _path),
+    Option("worker_id", "worker_id", _name(_WORKER_ID, _LETTERS)),
+    Option("metrics_host", "metrics_host", _text),
+    Option("metrics_port", "metrics_port", _integer(0, 65_535)),
+    Option("join_commit_interval", "join_commit_interval_ms", _duration("10ms", "5s")),
+    Option("monitor_commit_interval", "monitor_commit_interval_ms", _duration("10ms", "5s")),
+    Option("session_timeout", "session_timeout_ms", _duration("1s", "30m")),
+)
+"""Every setting that flags, environment and file share."""
+
+
+def resolve(
+    flags: Mapping[str, str | None],
+    *,
+    environ: Mapping[str, str],
+    kafka: tuple[str, ...] = (),
+    embedded: bool = False,
+) -> Settings:
+    """Find every setting's value and check it.
+
+    Parameters
+    ----------
+    flags
+        Values given on the command line by option name; None means not given.
+    environ
+        Environment variables, all of them: unknown ``DRIFTLINE_*`` names are errors.
+    kafka
+        ``key=value`` pairs of the command line.
+
+    Raises
+    ------
+    ConfigError
+        If a value or a name is not allowed, or the monitors file cannot be read.
+    """
+    check_environment(environ)
+    found: dict[str, Any] = {}
+    for option in OPTIONS:
+        if (text := flags.get(option.name)) is not None:
+            found[option.field] = option.parse(text, option.flag)
+        elif (text := environ.get(option.variable)) is not None:
+            found[option.field] = option.parse(text, option.variable)
+    if (path := found.get("monitors")) is not None:
+        found = {**_from_file(read_monitors_file(path)[0], path), **found}
+    found.setdefault("worker_id", _unique_worker_id())
+    return Settings(**found, kafka=_kafka(kafka, environ), embedded=embedded)
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Refuse ``DRIFTLINE_*`` variables that mean nothing.
+
+    Raises
+    ------
+    ConfigError
+        With the known name that is closest.
+    """
+    known = {option.variable for option in OPTIONS} | _OTHER_NAMES
+    for name in sorted(environ):
+        if not name.startswith(ENV_PREFIX) or name in known or name.startswith(KAFKA_ENV_PREFIX):
+            continue
+        raise ConfigError(f"{name}: no such setting{_closest(name, known)}")
+
+
+def read_monitors_file(path: Path) -> tuple[dict[str, Any], object]:
+    """Read a monitors file: its ``settings`` section, and the rest, which is about monitors.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or it is no YAML.
+    """
+    import yaml  # noqa: PLC0415 - most commands read no file
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--monitors: {str(path)!r} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--monitors: {str(path)!r} is not UTF-8: {error}") from None
+    except yaml.YAMLError as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"--monitors: {str(path)!r} is no YAML: {text}") from None
+    if not isinstance(data, dict) or "settings" not in data:
+        return {}, data
+    section = data["settings"] if data["settings"] is not None else {}
+    if not isinstance(section, dict):
+        raise ConfigError(f"{path}: settings: {section!r} is no mapping of names to values")
+    return section, {key: value for key, value in data.items() if key != "settings"}
+
+
+def _from_file(section: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    options = {option.name: option for option in OPTIONS if option.name != "monitors"}
+    found = {}
+    for name, value in section.items():
+        setting = f"{path}: settings.{name}"
+        if name not in options:
+            raise ConfigError(f"{setting}: no such setting{_closest(str(name), options.keys())}")
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ConfigError(f"{setting}: {value!r} is neither text nor a whole number")
+        found[options[name].field] = options[name].parse(str(value), setting)
+    return found
+
+
+def _kafka(pairs: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]:
+    found = {
+        name.removeprefix(KAFKA_ENV_PREFIX).lower().replace("_", "."): value
+        for name, value in environ.items()
+        if name.startswith(KAFKA_ENV_PREFIX)
+    }
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key.strip():
+            shown = mask(key, pair)
+            raise ConfigError(f"--kafka: {shown!r} is not KEY=VALUE, such as security.protocol=ssl")
+        found[key.strip()] = value
+    return found
+
+
+def _closest(name: str, known: Any) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def _unique_worker_id() -> str:
+    host = re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname())[:100]
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def read_option(name: str, text: str) -> Any:
+    """Read the value of one option as it is given on the command line.
+
+    Raises
+    ------
+    ConfigError
+        If it is not allowed.
+
+    Examples
+    --------
+    >>> read_option("disorder", "2s")
+    2000
+    """
+    option = next(option for option in OPTIONS if option.name == name)
+    return option.parse(text, option.flag)

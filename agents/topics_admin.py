@@ -1,0 +1,169 @@
+"""Create the topics of an installation, and check that they fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from agents import clients
+from agents.settings import Settings
+from streams.errors import ConfigError
+from streams.topics import Topics
+
+_TIMEOUT_S = 15.0
+_INTERNAL_BYTES = 4 << 20
+_DEAD_LETTER_BYTES = 12 << 20
+_CREATE_TIME = {"message.timestamp.type": "CreateTime"}
+_INTERNAL = {**_CREATE_TIME, "max.message.bytes": str(_INTERNAL_BYTES)}
+_COMPACTED = {**_INTERNAL, "cleanup.policy": "compact"}
+_DEAD_LETTERS = {**_CREATE_TIME, "max.message.bytes": str(_DEAD_LETTER_BYTES)}
+
+
+class Created(NamedTuple):
+    """What became of one topic; `new` is False if it was there already."""
+
+    name: str
+    partitions: int
+    new: bool
+
+
+def wanted(topics: Topics) -> dict[str, dict[str, str]]:
+    """Return the configuration of every topic.
+
+    Compacted ones keep the last record of a key for ever. The join's log is neither compacted nor
+    deleted: it is the state. Inputs keep the broker's own retention.
+    """
+    inputs = (topics.predictions, topics.labels)
+    return {
+        **dict.fromkeys(inputs, _CREATE_TIME),
+        topics.monitors: _COMPACTED,
+        topics.outcomes: _INTERNAL,
+        topics.join_state: {**_INTERNAL, "cleanup.policy": "delete", "retention.ms": "-1"},
+        topics.monitor_state: _COMPACTED,
+        topics.metrics: _COMPACTED,
+        topics.alerts: _INTERNAL,
+        **{
+            topics.dead_letters(topic): _DEAD_LETTERS
+            for topic in (*inputs, topics.monitors, topics.outcomes)
+        },
+    }
+
+
+def create(
+    settings: Settings,
+    partitions: int,
+    replication_factor: int = 1,
+    *,
+    progress: Callable[[Created], None] = lambda _: None,
+) -> list[Created]:
+    """Create the topics that are missing; those that exist are left as they are.
+
+    Parameters
+    ----------
+    partitions
+        Of every topic alike: a stage's clock must reach every partition of the next.
+    replication_factor
+        -1 means the broker's default.
+    progress
+        Called after each topic.
+
+    Raises
+    ------
+    ConfigError
+        If the broker cannot be reached or refuses, or topics that existed do not fit.
+    """
+    admin = _admin(settings)
+    existing = _counts(admin, settings)
+    results = []
+    for name, config in wanted(Topics(settings.prefix)).items():
+        if name in existing:
+            created = Created(name, existing[name], new=False)
+        else:
+            _create_one(admin, NewTopic(name, partitions, replication_factor, config=config))
+            created = Created(name, partitions, new=True)
+        results.append(created)
+        progress(created)
+    counts = {one.name: one.partitions for one in results}
+    _check_counts(counts, Topics(settings.prefix))
+    return results
+
+
+def _create_one(admin: AdminClient, topic: NewTopic) -> None:
+    future = admin.create_topics([topic], operation_timeout=_TIMEOUT_S)[topic.topic]
+    try:
+        future.result(_TIMEOUT_S * 2)
+    except KafkaException as error:
+        cause = error.args[0]
+        if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # by somebody else, meanwhile
+            raise ConfigError(f"topic {topic.topic} was refused: {cause.str()}") from None
+
+
+def check(settings: Settings) -> dict[str, int]:
+    """Return the number of partitions of every topic, if they are all there and fit together.
+
+    Raises
+    ------
+    ConfigError
+        Naming the topics, their numbers of partitions and what to do.
+    """
+    topics = Topics(settings.prefix)
+    existing = _counts(_admin(settings), settings)
+    missing = [name for name in wanted(topics) if name not in existing]
+    if missing:
+        count = existing.get(topics.predictions, existing.get(topics.labels, 4))
+        raise ConfigError(
+            f"no topic {', '.join(missing)} at {settings.bootstrap_servers}; create them with:"
+            f" driftline topics create --bootstrap-servers {settings.bootstrap_servers}"
+            f" --prefix {settings.prefix} --partitions {count}"
+        )
+    counts = {name: existing[name] for name in wanted(topics)}
+    _check_counts(counts, topics)
+    return counts
+
+
+def _check_counts(counts: Mapping[str, int], topics: Topics) -> None:
+    for group in (
+        (topics.predictions, topics.labels, topics.join_state),
+        (topics.outcomes, topics.monitor_state),
+    ):
+        if len({counts[name] for name in group}) > 1:
+            found = ", ".join(f"{name} has {counts[name]}" for name in group)
+            raise ConfigError(
+                f"these topics must have equal numbers of partitions: {found}; delete those that"
+                " are wrong, or add partitions to them while no worker runs and they are empty"
+            )
+
+
+def message_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
+    """Return the largest record that each topic takes, as far as the broker tells."""
+    resources = [ConfigResource(ResourceType.TOPIC, name) for name in sorted(topics)]
+    if settings.embedded or not resources:
+        return {}
+    limits = {}
+    answers = _admin(settings).describe_configs(resources, request_timeout=_TIMEOUT_S)
+    for resource, answer in answers.items():
+        try:
+            limits[resource.name] = int(answer.result(_TIMEOUT_S)["max.message.bytes"].value)
+        except KafkaException:
+            continue  # not allowed to ask, or no such topic: the caller has a cautious default
+    return limits
+
+
+def _admin(settings: Settings) -> AdminClient:
+    clients.check(settings)
+    return AdminClient(clients.admin(settings))
+
+
+def _counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
+    try:
+        topics = admin.list_topics(timeout=_TIMEOUT_S).topics
+    except KafkaException as error:
+        cause = error.args[0].str()
+        raise ConfigError(
+            f"--bootstrap-servers: {settings.bootstrap_servers!r} did not answer within"
+            f" {_TIMEOUT_S:.0f} s ({cause})"
+        ) from None
+    return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}

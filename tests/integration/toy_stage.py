@@ -1,0 +1,150 @@
+"""Two toy stages that count, so that the runtime can be checked without any rule about models.
+
+`Tally` counts records per key and passes the counts on; `Total` adds them up and publishes the
+totals. Both number their state records, so that a state log with a gap or a repetition is noticed.
+Run as a program, this file is a worker: ``python -m tests.integration.toy_stage ADDRESS PREFIX``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from streams.errors import StateError
+from streams.steps import Batch, DeadLetter, Effects, Record
+from streams.topics import Topics
+
+POISON = b"poison"
+TIMES_KEY = b"idle"
+encode, decode = msgspec.msgpack.encode, msgspec.msgpack.decode
+
+
+class State:
+    def __init__(self) -> None:
+        self.next: dict[str, int] = {}
+        self.sequence = 0
+        self.counts: Counter[bytes] = Counter()
+        self.idle: frozenset[str] = frozenset()
+
+
+class Toy:
+    """What both stages share: a state log of numbered deltas."""
+
+    name = ""
+    inputs: tuple[str, ...] = ()
+    state_topic = ""
+    output = ""
+
+    def new_state(self, partition: int) -> State:
+        return State()
+
+    def fold(self, state: State, key: bytes | None, value: bytes | None) -> None:
+        assert value is not None
+        sequence, state.next, delta = decode(value, type=tuple[int, dict[str, int], list[Any]])
+        if sequence != state.sequence + 1:
+            raise StateError(f"{self.state_topic}: {sequence} follows {state.sequence}")
+        state.sequence = sequence
+        state.counts.update(dict(delta))
+
+    def step(
+        self,
+        state: State,
+        batches: Sequence[Batch],
+        *,
+        now_ms: int,
+        idle: frozenset[str] = frozenset(),
+        announce: bool = True,
+    ) -> Effects:
+        effects = Effects()
+        delta: Counter[bytes] = Counter()
+        for batch in batches:
+            self.count(batch, delta, effects)
+            state.next[batch.topic] = batch.next_offset
+        state.counts.update(delta)
+        effects.fates["joined"] = sum(delta.values())
+        if batches or idle != state.idle:
+            state.idle = idle
+            state.sequence += 1
+            effects.state.append((None, encode((state.sequence, state.next, list(delta.items())))))
+            effects.records += self.publish(state, delta)
+        return effects
+
+    def count(self, batch: Batch, delta: Counter[bytes], effects: Effects) -> None:
+        raise NotImplementedError
+
+    def publish(self, state: State, delta: Counter[bytes]) -> list[Record]:
+        raise NotImplementedError
+
+    def gauges(self, state: State) -> Mapping[str, float]:
+        return {"pending_predictions": len(state.counts)}
+
+
+class Tally(Toy):
+    """Count per key; a value that says poison becomes a dead letter."""
+
+    name = "join"
+
+    def __init__(self, topics: Topics) -> None:
+        self.inputs = (topics.predictions, topics.labels)
+        self.state_topic = topics.join_state
+        self.output = topics.outcomes
+        self.notices = topics.alerts
+
+    def count(self, batch: Batch, delta: Counter[bytes], effects: Effects) -> None:
+        for index, key in enumerate(batch.keys):
+            if batch.values[index] != POISON:
+                delta[key or b""] += 1
+                continue
+            headers = batch.headers[index] if batch.headers else None
+            effects.dead_letters.append(
+                DeadLetter(
+                    *(batch.topic, batch.offsets[index], key, batch.values[index], headers),
+                    *("toy_poison", "the value is poison"),
+                )
+            )
+
+    def publish(self, state: State, delta: Counter[bytes]) -> list[Record]:
+        notice = encode(sorted(state.idle))
+        return [
+            *(Record(self.output, key, encode(count)) for key, count in delta.items()),
+            Record(self.notices, TIMES_KEY, notice),
+        ]
+
+
+class Total(Toy):
+    """Add up what `Tally` counted, and publish the total of each key."""
+
+    name = "monitor"
+
+    def __init__(self, topics: Topics) -> None:
+        self.inputs = (topics.outcomes,)
+        self.state_topic = topics.monitor_state
+        self.output = topics.metrics
+
+    def count(self, batch: Batch, delta: Counter[bytes], effects: Effects) -> None:
+        for key, value in zip(batch.keys, batch.values, strict=True):
+            assert key is not None
+            assert value is not None
+            delta[key] += decode(value, type=int)
+
+    def publish(self, state: State, delta: Counter[bytes]) -> list[Record]:
+        return [Record(self.output, key, b"%d" % state.counts[key]) for key in delta]
+
+
+def main(address: str, prefix: str, *more: str) -> None:
+    from agents.app import run_worker
+    from agents.settings import resolve
+
+    flags = dict(pair.split("=", 1) for pair in more if pair != "embedded")
+    base = {"bootstrap_servers": address, "prefix": prefix, "metrics_port": "0"}
+    settings = resolve(base | flags, environ={}, embedded="embedded" in more)
+    topics = Topics(prefix)
+    run_worker(settings, [Tally(topics), Total(topics)])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
