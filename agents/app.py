@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 if find_spec("uvloop") is not None:
     import mode.loop
@@ -20,7 +20,8 @@ if find_spec("uvloop") is not None:
 import faust
 from yarl import URL
 
-from agents import clients, stages as agents_of, topics_admin
+from agents import clients, topics_admin
+from agents import stages as agents_of
 from agents.exits import EXIT_CONFIG, say
 from agents.health import Health
 from agents.ledger import Ledger
@@ -34,7 +35,7 @@ from streams.steps import Stage
 from streams.topics import Topics
 
 
-class App(faust.App):  # type: ignore[misc]  # Faust's types are incomplete
+class App(faust.App):
     """A Faust app that ends cleanly and writes no files."""
 
     pipeline: Pipeline
@@ -97,7 +98,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
     if settings.monitors is not None:
         monitors = parse_monitors(read_monitors_file(settings.monitors)[1])
     partitions = topics_admin.check(settings)
-    return build(
+    stages = build(
         topics,
         window_ms=settings.window_ms,
         horizon_ms=settings.horizon_ms,
@@ -105,6 +106,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
         partitions=partitions[topics.predictions],
         monitors=monitors,
     )
+    return cast("tuple[Stage, ...]", stages)
 
 
 def _start_health(settings: Settings, topics: Topics) -> Health:
@@ -138,7 +140,7 @@ def __getattr__(name: str) -> Any:
         settings = resolve({}, environ=os.environ)
         built = globals()["app"] = create_app(settings)
     except ConfigError as error:
-        print(f"driftline: {error}", file=sys.stderr)  # noqa: T201
+        print(f"driftline: {error}", file=sys.stderr)
         raise SystemExit(EXIT_CONFIG) from None
     say(f"worker starts: {settings.describe()}")
     return built

@@ -16,6 +16,11 @@ import typer
 if TYPE_CHECKING:
     from agents.settings import Settings
 
+
+def _examples(*lines: str) -> str:
+    return "\n\n".join(["Examples:", *(f"`{line}`" for line in lines)])
+
+
 app = typer.Typer(
     name="driftline",
     help="Watch machine-learning models in production, per event, on Kafka.",
@@ -56,8 +61,15 @@ MonitorsFile = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 
-@app.command()
-def worker(  # noqa: D417 - the options' own help says it
+@app.command(
+    epilog=_examples(
+        "driftline worker --bootstrap-servers kafka:9092",
+        "driftline worker --bootstrap-servers kafka:9092 --window 1m --horizon 1d --monitors m.yaml",
+        "driftline worker --kafka security.protocol=sasl_ssl --kafka sasl.username=me …",
+    )
+)
+def worker(
+    *,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
     window: Window = None,
@@ -104,14 +116,6 @@ def worker(  # noqa: D417 - the options' own help says it
     Run as many workers as you like, up to the number of partitions; each is started the same way.
     Every option can also be set as an environment variable (`--window` is `DRIFTLINE_WINDOW`) or in
     the `settings` section of the monitors file.
-
-    Examples:
-
-        driftline worker --bootstrap-servers kafka:9092
-
-        driftline worker --bootstrap-servers kafka:9092 --window 1m --horizon 1d --monitors m.yaml
-
-        driftline worker --kafka security.protocol=sasl_ssl --kafka sasl.username=me …
     """
     values = dict(locals())
     extra, in_process = values.pop("kafka"), values.pop("embedded")
@@ -121,27 +125,25 @@ def worker(  # noqa: D417 - the options' own help says it
     run_worker(settings)
 
 
-@topics_app.command("create")
+@topics_app.command(
+    "create",
+    epilog=_examples(
+        "driftline topics create --bootstrap-servers kafka:9092 --partitions 16",
+        "driftline topics create --partitions 4 --replication-factor 3 --json",
+    ),
+)
 def topics_create(
+    *,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
-    partitions: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Partitions of every topic.")
-    ] = 4,
+    partitions: Annotated[str, typer.Option(metavar="N", help="Partitions of every topic.")] = "4",
     replication_factor: Annotated[
-        int, typer.Option(min=-1, help="Copies of every topic; -1 is the broker's default.")
-    ] = -1,
+        str, typer.Option(metavar="N", help="Copies of every topic; -1 is the broker's default.")
+    ] = "-1",
     kafka: Kafka = None,
     json_output: Json = False,
 ) -> None:
-    """Create the topics that are missing; run it again as often as you like.
-
-    Examples:
-
-        driftline topics create --bootstrap-servers kafka:9092 --partitions 16
-
-        driftline topics create --partitions 4 --replication-factor 3 --json
-    """
+    """Create the topics that are missing; run it again as often as you like."""
     settings = _settings({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
     from agents.topics_admin import Created, create  # noqa: PLC0415
 
@@ -150,24 +152,27 @@ def topics_create(
             verb = "created" if one.new else "exists "
             typer.echo(f"{verb} {one.name} ({one.partitions} partitions)")
 
-    results = create(settings, partitions, replication_factor, progress=show)
+    results = create(
+        settings,
+        _integer("--partitions", partitions, 1, 10_000),
+        _integer("--replication-factor", replication_factor, -1, 100),
+        progress=show,
+    )
     if json_output:
         _print_json([one._asdict() for one in results])
 
 
-@topics_app.command("check")
+@topics_app.command(
+    "check", epilog=_examples("driftline topics check --bootstrap-servers kafka:9092")
+)
 def topics_check(
+    *,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
     kafka: Kafka = None,
     json_output: Json = False,
 ) -> None:
-    """Check that all topics are there and fit together; exit code 2 if not.
-
-    Examples:
-
-        driftline topics check --bootstrap-servers kafka:9092
-    """
+    """Check that all topics are there and fit together; exit code 2 if not."""
     settings = _settings({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
     from agents.topics_admin import check  # noqa: PLC0415
 
@@ -187,8 +192,15 @@ Model = Annotated[str | None, typer.Option(help="Only this model.")]
 Follow = Annotated[bool, typer.Option(help="Go on, or stop at the end of what is there.")]
 
 
-@tail_app.command("metrics")
+@tail_app.command(
+    "metrics",
+    epilog=_examples(
+        "driftline tail metrics --bootstrap-servers kafka:9092 --model fraud",
+        "driftline tail metrics --from-beginning --no-follow --json > metrics.jsonl",
+    ),
+)
 def tail_metrics(
+    *,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
     model: Model = None,
@@ -197,19 +209,19 @@ def tail_metrics(
     kafka: Kafka = None,
     json_output: Json = False,
 ) -> None:
-    """Print metric records as they come.
-
-    Examples:
-
-        driftline tail metrics --bootstrap-servers kafka:9092 --model fraud
-
-        driftline tail metrics --from-beginning --no-follow --json > metrics.jsonl
-    """
+    """Print metric records as they come."""
     _tail("metrics", **locals())
 
 
-@tail_app.command("alerts")
+@tail_app.command(
+    "alerts",
+    epilog=_examples(
+        "driftline tail alerts --bootstrap-servers kafka:9092",
+        "driftline tail alerts --from-beginning --no-follow --json | jq .message",
+    ),
+)
 def tail_alerts(
+    *,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
     model: Model = None,
@@ -218,14 +230,7 @@ def tail_alerts(
     kafka: Kafka = None,
     json_output: Json = False,
 ) -> None:
-    """Print alerts as they come.
-
-    Examples:
-
-        driftline tail alerts --bootstrap-servers kafka:9092
-
-        driftline tail alerts --from-beginning --no-follow --json | jq .message
-    """
+    """Print alerts as they come."""
     _tail("alerts", **locals())
 
 
@@ -255,8 +260,14 @@ def _tail(
     )
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "driftline replay events.jsonl.gz --out results --window 5m --horizon 1h",
+        "driftline replay answers.csv --columns prediction=pred,label=truth,timestamp=at",
+    )
+)
 def replay(
+    *,
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recorded events.")],
     monitors: MonitorsFile = None,
     out: Annotated[
@@ -265,8 +276,8 @@ def replay(
     window: Window = None,
     horizon: Horizon = None,
     partitions: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Partitions to pretend; results are the same.")
-    ] = 1,
+        str, typer.Option(metavar="N", help="Partitions to pretend; results are the same.")
+    ] = "1",
     disorder: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="Allowed disorder. Default: as much as there is."),
@@ -279,14 +290,7 @@ def replay(
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Compute metrics and alerts of recorded events, without a broker.
-
-    Examples:
-
-        driftline replay events.jsonl.gz --out results --window 5m --horizon 1h
-
-        driftline replay answers.csv --columns prediction=pred,label=truth,timestamp=at
-    """
+    """Compute metrics and alerts of recorded events, without a broker."""
     from agents.settings import read_option  # noqa: PLC0415
 
     settings = _settings({"monitors": monitors, "window": window, "horizon": horizon})
@@ -299,7 +303,7 @@ def replay(
             out=out,
             window_ms=settings.window_ms,
             horizon_ms=settings.horizon_ms,
-            partitions=partitions,
+            partitions=_integer("--partitions", partitions, 1, 10_000),
             disorder_ms=None if disorder is None else read_option("disorder", disorder),
             columns=columns,
             json_output=json_output,
@@ -307,34 +311,24 @@ def replay(
     )
 
 
-@app.command()
+@app.command(epilog=_examples("driftline demo", "driftline demo --seconds 15 --json"))
 def demo(
+    *,
     seconds: Annotated[
-        int | None, typer.Option(min=1, max=3_600, help="How long the traffic takes.")
+        str | None, typer.Option(metavar="N", help="How long the traffic takes.")
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Show it all in less than a minute: a broker, a worker, a model that goes wrong.
-
-    Examples:
-
-        driftline demo
-
-        driftline demo --seconds 15 --json
-    """
+    """Show it all in less than a minute: a broker, a worker, a model that goes wrong."""
     from agents.demo import run_demo  # noqa: PLC0415
 
-    raise typer.Exit(run_demo(seconds=seconds, json_output=json_output))
+    length = None if seconds is None else _integer("--seconds", seconds, 1, 3_600)
+    raise typer.Exit(run_demo(seconds=length, json_output=json_output))
 
 
-@app.command()
+@app.command(epilog=_examples("driftline version"))
 def version(json_output: Json = False) -> None:
-    """Print the version.
-
-    Examples:
-
-        driftline version
-    """
+    """Print the version."""
     from agents.version import installed_version  # noqa: PLC0415
 
     number = installed_version()
@@ -352,6 +346,12 @@ def _settings(
     return resolve(values, environ=os.environ, kafka=tuple(kafka or ()), embedded=embedded)
 
 
+def _integer(option: str, text: str, lowest: int, highest: int) -> int:
+    from agents.settings import integer  # noqa: PLC0415
+
+    return integer(lowest, highest)(text, option)
+
+
 def _print_json(value: object) -> None:
     import json  # noqa: PLC0415
 
@@ -363,12 +363,10 @@ def main() -> NoReturn:
     from streams.errors import ConfigError  # noqa: PLC0415
 
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="driftline", standalone_mode=False)
     except ConfigError as error:
         _fail(str(error))
-    except typer.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except Exception as error:
         _fail_usage(error)

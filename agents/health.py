@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from agents.idleness import Input
 from agents.partitions import Partition
@@ -33,7 +33,7 @@ class Health:
         self._address = (host, port)
         self._debts: Counter[str] = Counter()
         self._resources: Resources | None = None
-        self._stop = lambda: None
+        self._stop: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Listen, and begin to watch the host.

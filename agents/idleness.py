@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
+RETRY_S = 0.5
+"""Pause before the broker is asked again about an input that was not idle."""
+
 Input: TypeAlias = tuple[str, int]
 
 
@@ -23,7 +26,7 @@ class _Watched:
         self.position = position
         self.end = -1
         self.quiet_since_s = now_s
-        self.checked_s = now_s
+        self.checked_s = float("-inf")
 
 
 class Idleness:
@@ -72,7 +75,7 @@ class Idleness:
         watched = self._watched.get(source)
         if watched is not None:
             watched.position = position
-            watched.quiet_since_s = watched.checked_s = now_s
+            watched.quiet_since_s = now_s
             self.idle.discard(source)
 
     def end_seen(self, source: Input, offset: int) -> None:
@@ -96,14 +99,16 @@ class Idleness:
             for source, watched in self._watched.items()
             if watched.end >= watched.position
             and now_s - watched.quiet_since_s >= self._idle_s
-            and (source not in self.idle or now_s - watched.checked_s >= self._idle_s)
+            and now_s - watched.checked_s >= (self._idle_s if source in self.idle else RETRY_S)
         ]
 
     def answer(self, source: Input, *, high: int | None, now_s: float) -> None:
         """Take the broker's answer: where the partition ends. None means that there was none."""
-        watched = self._watched[source]
+        watched = self._watched.get(source)
+        if watched is None:
+            return
         watched.checked_s = now_s
-        if high is not None and high <= watched.end:
+        if high is not None and high <= watched.end and watched.position <= watched.end:
             self.idle.add(source)
         else:
             self.idle.discard(source)

@@ -134,32 +134,26 @@ class Ledger:
 
     def _produce(self, record: Record, *, on_delivery: Callable[..., None]) -> None:
         where = {} if record.partition is None else {"partition": record.partition}
-        while True:
-            try:
-                self._producer.produce(  # type: ignore[union-attr]  # `commit` has looked
-                    record.topic,
-                    key=record.key,
-                    value=record.value,
-                    on_delivery=on_delivery,
-                    **where,
-                )
-            except BufferError:
-                self._producer.poll(_QUEUE_POLL_S)  # type: ignore[union-attr]
-            else:
-                return
+        self._queue(
+            record.topic, key=record.key, value=record.value, on_delivery=on_delivery, **where
+        )
 
     def _produce_dead(self, record: DeadRecord) -> None:
+        self._queue(
+            record.topic,
+            key=record.key,
+            value=record.value,
+            headers=record.headers,
+            on_delivery=self._delivered,
+        )
+
+    def _queue(self, topic: str, **record: Any) -> None:
+        assert self._producer is not None
         while True:
             try:
-                self._producer.produce(  # type: ignore[union-attr]
-                    record.topic,
-                    key=record.key,
-                    value=record.value,
-                    headers=record.headers,  # type: ignore[arg-type]  # values may be None
-                    on_delivery=self._delivered,
-                )
+                self._producer.produce(topic, **record)
             except BufferError:
-                self._producer.poll(_QUEUE_POLL_S)  # type: ignore[union-attr]
+                self._producer.poll(_QUEUE_POLL_S)
             else:
                 return
 

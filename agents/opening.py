@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from agents import clients
+from agents.ends import ask_offsets
 from agents.exits import say
 from agents.idleness import Input
 from agents.partitions import Partition
@@ -66,9 +66,9 @@ class Opener:
         committed = self._stable_offsets(inputs, partitions)
         if committed is None:
             return
-        lows = self._offsets(inputs, OffsetSpec.earliest())
+        lows = self._offsets(inputs, latest=False)
         logs = {_log(partition): partition for partition in partitions if partition.live}
-        ends = self._offsets(logs, OffsetSpec.latest())
+        ends = self._offsets(logs, latest=True)
         for log, partition in list(logs.items()):
             # A state that was kept is used again only if nobody has written since.
             if partition.state is not None and partition.log_end == ends[log]:
@@ -113,19 +113,9 @@ class Opener:
             offsets[found.topic, found.partition] = found.offset
         return offsets
 
-    def _offsets(self, sources: Iterable[Input], spec: OffsetSpec) -> dict[Input, int]:
-        wanted = {TopicPartition(*source): spec for source in sources}
-        if not wanted:
-            return {}
-        answers = self._admin.list_offsets(
-            wanted,
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_REQUEST_S,
-        )
-        return {
-            (key.topic, key.partition): answer.result(_REQUEST_S + 1).offset
-            for key, answer in answers.items()
-        }
+    def _offsets(self, sources: Iterable[Input], *, latest: bool) -> dict[Input, int]:
+        answers = ask_offsets(self._admin, sources, latest=latest, timeout_s=_REQUEST_S)
+        return {source: answer.result(_REQUEST_S + 1).offset for source, answer in answers.items()}
 
     def _read(
         self, logs: dict[Input, Partition], ends: Mapping[Input, int]
@@ -133,7 +123,7 @@ class Opener:
         """Fold logs; yield each partition that is read to its end, and how many records it had."""
         if not logs:
             return
-        starts = self._offsets(logs, OffsetSpec.earliest())
+        starts = self._offsets(logs, latest=False)
         states = {log: part.stage.new_state(part.number) for log, part in logs.items()}
         counts = dict.fromkeys(logs, 0)
         consumer = Consumer(clients.state_reader(self._settings))
@@ -150,7 +140,7 @@ class Opener:
                     if partition is None:
                         continue
                     if error is None:
-                        partition.stage.fold(states[log], message.key(), message.value())  # type: ignore[arg-type]
+                        partition.stage.fold(states[log], message.key(), message.value())
                         counts[log] += 1
                     elif error.code() != KafkaError._PARTITION_EOF:
                         raise KafkaException(error)

@@ -116,7 +116,8 @@ class Pipeline:
         for name, stage in self.stages.items():
             for number in sorted(_co_partitioned(stage, inputs)):
                 if (name, number) not in self._owned:
-                    fresh.append(self._adopt(stage, number))
+                    partition = self._adopt(stage, number)
+                    fresh.append(partition)
         self._kept.clear()
         if fresh:
             self._spawn(self._open(fresh), "opening partitions")

@@ -14,9 +14,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -31,7 +32,6 @@ _POLL_S = 0.05
 _FULL_PAUSE_S = 0.003
 _CHECK_S = 0.1
 _LAG_S = 1.0
-_RETRY_S = 1.0
 _WATERMARK_TIMEOUT_S = 1.0
 _SEEK_ATTEMPTS = 400
 _SEEK_PAUSE_S = 0.005
@@ -63,6 +63,9 @@ class Delivery(NamedTuple):
 
     batches: Mapping[Input, Batch]
     idle: frozenset[Input] | None
+
+
+AskEnds: TypeAlias = Callable[[Sequence[Input]], Mapping[Input, Future[Any]]]
 
 
 class Listener(Protocol):
@@ -110,6 +113,8 @@ class Reader:
         Configuration of the consumer.
     watched
         Topics whose idleness matters.
+    ask_ends
+        Asks the broker, without waiting, where inputs end now: their last stable offsets.
     backlog
         Whoever has processed records takes them off it.
     """
@@ -121,17 +126,20 @@ class Reader:
         topics: Iterable[str],
         watched: Iterable[str],
         idle_s: float,
+        ask_ends: AskEnds,
         backlog: Backlog,
         listener: Listener,
     ) -> None:
         self._listener = listener
         self._backlog = backlog
         self._watched = frozenset(watched)
+        self._ask_ends = ask_ends
         self._idleness = Idleness(idle_s)
         self._told_idle: frozenset[Input] = frozenset()
         self._commands: deque[tuple[Mapping[Input, int], Callable[[], bool]]] = deque()
         self._open: dict[Input, int] = {}
         self._stopping = False
+        self._question: Mapping[Input, Future[Any]] | None = None
         self._check_due_s = self._lag_due_s = 0.0
         self._consumer = Consumer({**config, "error_cb": _on_error})
         self._consumer.subscribe(
@@ -166,8 +174,10 @@ class Reader:
             end_process(f"poll thread: {describe(error)}")
 
     def _poll_once(self) -> None:
+        opened: set[Input] = set()
         while self._commands:
-            self._open_inputs(*self._commands.popleft())
+            opened |= self._open_inputs(*self._commands.popleft())
+        self._wake_fetchers(opened)
         if self._backlog.full:
             time.sleep(_FULL_PAUSE_S)
             return
@@ -179,6 +189,7 @@ class Reader:
             messages = [first, *self._consumer.consume(_BATCH_RECORDS, 0)]
             batches = self._batches(messages, now_s)
         if now_s >= self._check_due_s:
+            self._check_due_s = now_s + _CHECK_S
             self._check_idle(now_s)
         idle = self._idle_news()
         if batches or idle is not None:
@@ -221,18 +232,14 @@ class Reader:
             end_process(f"input {message.topic()}/{message.partition()}: {error.str()}")
 
     def _check_idle(self, now_s: float) -> None:
-        self._check_due_s = now_s + _CHECK_S
-        for source in self._idleness.due(now_s=now_s):
-            if source[0] not in self._watched:
-                continue
-            try:
-                high = self._watermark(source)
-            except KafkaException:
-                # Whoever does not answer is not asked at once again, nor about other partitions.
-                self._idleness.answer(source, high=None, now_s=now_s)
-                self._check_due_s = time.monotonic() + _RETRY_S
-                return
-            self._idleness.answer(source, high=high, now_s=now_s)
+        if self._question is None:
+            due = [one for one in self._idleness.due(now_s=now_s) if one[0] in self._watched]
+            self._question = self._ask_ends(due) if due else None
+        elif all(answer.done() for answer in self._question.values()):
+            for source, answer in self._question.items():
+                high = None if answer.exception() else answer.result().offset
+                self._idleness.answer(source, high=high, now_s=now_s)
+            self._question = None
 
     def _idle_news(self) -> frozenset[Input] | None:
         idle = frozenset(self._idleness.idle)
@@ -252,30 +259,29 @@ class Reader:
                 lags[source] = max(0, high - position)
         return lags
 
-    def _open_inputs(self, offsets: Mapping[Input, int], wanted: Callable[[], bool]) -> None:
+    def _open_inputs(self, offsets: Mapping[Input, int], wanted: Callable[[], bool]) -> set[Input]:
         if not wanted():
-            return
+            return set()
         now_s = time.monotonic()
         for source, offset in offsets.items():
             self._seek(TopicPartition(*source, offset))
             self._open[source] = offset
             self._idleness.start(source, position=offset, now_s=now_s)
         self._consumer.resume([TopicPartition(*source) for source in offsets])
-        for source in offsets:
-            self._wake_fetcher(source)
+        return set(offsets)
 
-    def _wake_fetcher(self, source: Input) -> None:
-        # librdkafka's thread for a broker sleeps up to a second when it has nothing to fetch, and
-        # a resumed partition does not wake it; any request to that broker does.
-        with suppress(KafkaException):
-            self._watermark(source)
+    def _wake_fetchers(self, opened: Iterable[Input]) -> None:
+        """Let reading begin now.
 
-    def _watermark(self, source: Input) -> int:
-        """Ask the broker where a partition ends: its last stable offset, being read_committed."""
-        _, high = self._consumer.get_watermark_offsets(
-            TopicPartition(*source), timeout=_WATERMARK_TIMEOUT_S, cached=False
-        )
-        return int(high)
+        librdkafka's thread for a broker sleeps up to a second while it has nothing to fetch, and a
+        resumed partition does not wake it; any request to that broker does. One input a topic is
+        asked about: more would cost up to `fetch.wait.max.ms` each once fetching has begun.
+        """
+        for source in dict(opened).items():
+            with suppress(KafkaException):
+                self._consumer.get_watermark_offsets(
+                    TopicPartition(*source), timeout=_WATERMARK_TIMEOUT_S, cached=False
+                )
 
     def _seek(self, target: TopicPartition) -> None:
         for _ in range(_SEEK_ATTEMPTS):
@@ -328,8 +334,8 @@ def _batch(topic: str, run: list[Message]) -> Batch:
     return Batch(
         topic=topic,
         offsets=offsets,  # type: ignore[arg-type]  # a record has an offset
-        keys=[message.key() for message in run],  # type: ignore[misc]  # bytes, as produced
-        values=[message.value() for message in run],  # type: ignore[misc]
+        keys=[message.key() for message in run],
+        values=[message.value() for message in run],
         times_ms=[message.timestamp()[1] for message in run],
         next_offset=offsets[-1] + 1,  # type: ignore[operator]
         headers=headers if any(headers) else None,

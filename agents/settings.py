@@ -141,7 +141,9 @@ def _duration(lowest: str, highest: str) -> Callable[[str, str], int]:
     return parse
 
 
-def _integer(lowest: int, highest: int) -> Callable[[str, str], int]:
+def integer(lowest: int, highest: int) -> Callable[[str, str], int]:
+    """Return a parser of whole numbers; both ends are allowed."""
+
     def parse(text: str, setting: str) -> int:
         if not re.fullmatch(r"[+-]?\d{1,12}", text.strip()):
             raise ConfigError(f"{setting}: {text!r} is no whole number")
@@ -183,7 +185,7 @@ OPTIONS = (
     Option("monitors", "monitors", _path),
     Option("worker_id", "worker_id", _name(_WORKER_ID, _LETTERS)),
     Option("metrics_host", "metrics_host", _text),
-    Option("metrics_port", "metrics_port", _integer(0, 65_535)),
+    Option("metrics_port", "metrics_port", integer(0, 65_535)),
     Option("join_commit_interval", "join_commit_interval_ms", _duration("10ms", "5s")),
     Option("monitor_commit_interval", "monitor_commit_interval_ms", _duration("10ms", "5s")),
     Option("session_timeout", "session_timeout_ms", _duration("1s", "30m")),

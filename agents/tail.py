@@ -99,7 +99,7 @@ def _values(
             for message in consumer.consume(500, _POLL_S):
                 heard_s = time.monotonic()
                 if _at_end(message):
-                    open_partitions.discard(message.partition())  # type: ignore[arg-type]
+                    open_partitions.discard(message.partition())
                 elif (value := message.value()) is not None:
                     yield value
     finally:

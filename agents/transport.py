@@ -9,9 +9,11 @@ take Faust's way, which stops and clears everything for tables that are not ther
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
+from confluent_kafka.admin import AdminClient
 from faust.events import Event
 from faust.transport import base
 from faust.transport.consumer import Consumer as FaustConsumer
@@ -19,6 +21,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from agents import clients
+from agents.ends import ask_offsets
 from agents.idleness import Input
 from agents.pipeline import Pipeline, Work
 from agents.reader import Delivery, Reader
@@ -34,8 +37,9 @@ class Consumer(FaustConsumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._pipeline: Pipeline = self.app.pipeline
-        self._channels: dict[str, Any] = self.app.stage_channels
+        app: Any = self.app  # `agents.app.App`, which imports this module
+        self._pipeline: Pipeline = app.pipeline
+        self._channels: dict[str, Any] = app.stage_channels
         self._stage_of = {
             topic: stage.name for stage in self._pipeline.stages.values() for topic in stage.inputs
         }
@@ -62,6 +66,12 @@ class Consumer(FaustConsumer):
                 for topic in stage.inputs
             ],
             idle_s=pipeline.settings.idle_ms / 1_000,
+            ask_ends=partial(
+                ask_offsets,
+                AdminClient(clients.admin(pipeline.settings)),
+                latest=True,
+                stable=True,
+            ),
             backlog=pipeline.backlog,
             listener=self,
         )
@@ -72,7 +82,8 @@ class Consumer(FaustConsumer):
         self.app.consumer_generation_id = _GENERATION
         self.app.flow_control.resume()
         self.resume_flow()
-        self.app.tables.recovery.completed.set()
+        tables: Any = self.app.tables
+        tables.recovery.completed.set()
 
     async def on_stop(self) -> None:
         """Leave the group."""
@@ -154,7 +165,7 @@ class Consumer(FaustConsumer):
     async def perform_seek(self) -> None:
         """Do nothing."""
 
-    def _seek(self, *_: Any) -> Awaitable[None]:
+    async def _seek(self, *_: Any) -> None:
         raise NotImplementedError
 
     async def seek_wait(self, *_: Any) -> None:

@@ -313,13 +313,13 @@ class _Work:
         time_ms = check_time(
             batch.times_ms[index] if time_ms is None else time_ms, now_ms=self.now_ms
         )
+        self.newest_ms = max(self.newest_ms, time_ms)
         crc = zlib.crc32(value)  # type: ignore[arg-type]
         known = self.state.held.get(record_id)
         if known is not None:
             same = known.crc == crc
             self.fates["duplicate_prediction" if same else "conflicting_prediction"] += 1
             return
-        self.newest_ms = max(self.newest_ms, time_ms)
         held = Held(
             _identity(prediction),
             time_ms,
@@ -361,6 +361,8 @@ class _Work:
         label = _label_or_tombstone(value, key, time_ms)
         record_id = _checked_key(key, label.prediction_id)
         label_ms = check_time(label.timestamp_ms, now_ms=self.now_ms)
+        # Whatever becomes of it: its fate may depend on which input was read first, time may not.
+        self.newest_ms = max(self.newest_ms, label_ms)
         if label.prediction is not None and label.label is not None and not label.retract:
             self._joined(value, label, record_id)  # type: ignore[arg-type]
             return
@@ -372,7 +374,6 @@ class _Work:
             waiting = [*self.state.early.get(record_id, ()), item]
             self.join._wait(self.state, record_id, waiting)
             self.touched_early[record_id] = None
-        self.newest_ms = max(self.newest_ms, label_ms)
 
     def _apply_early(self, held: Held, record_id: bytes, item: Early) -> None:
         label = _label_or_tombstone(item.value, record_id, item.time_ms)
@@ -479,7 +480,6 @@ class _Work:
             )
         )
         self.fates["joined"] += 1
-        self.newest_ms = max(self.newest_ms, time_ms)
 
     # ------------------------------------------------------------------ results
     def effects(self, changed: tuple[Any, ...], *, announce: bool) -> Effects:

@@ -140,10 +140,13 @@ def main(address: str, prefix: str, *more: str) -> None:
     from agents.settings import resolve
 
     flags = dict(pair.split("=", 1) for pair in more if pair != "embedded")
+    state_prefix = flags.pop("state_prefix", prefix)
     base = {"bootstrap_servers": address, "prefix": prefix, "metrics_port": "0"}
     settings = resolve(base | flags, environ={}, embedded="embedded" in more)
     topics = Topics(prefix)
-    run_worker(settings, [Tally(topics), Total(topics)])
+    tally = Tally(topics)
+    tally.state_topic = Topics(state_prefix).join_state
+    run_worker(settings, [tally, Total(topics)])
 
 
 if __name__ == "__main__":

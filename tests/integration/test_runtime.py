@@ -1,0 +1,298 @@
+"""The runtime's promises, checked with two toy stages that count; on both brokers alike."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from streams.topics import Topics
+from tests.brokers import Broker
+from tests.integration.toy_stage import POISON
+
+ROOT = Path(__file__).parents[2]
+PARTITIONS = 4
+TIMEOUT_S = 60.0
+KEYS = 101
+
+
+class Installation:
+    """Topics of their own on a broker, and workers on them."""
+
+    def __init__(self, broker: Broker, prefix: str, folder: Path) -> None:
+        self.broker = broker
+        self.topics = Topics(prefix)
+        self.sent: Counter[bytes] = Counter()
+        self._log = folder / "worker.log"
+        self._workers: list[subprocess.Popen[bytes]] = []
+        names = [
+            *(self.topics.predictions, self.topics.labels, self.topics.outcomes),
+            *(self.topics.join_state, self.topics.monitor_state),
+            *(self.topics.metrics, self.topics.alerts),
+            self.topics.dead_letters(self.topics.predictions),
+            self.topics.dead_letters(self.topics.labels),
+        ]
+        broker.create_topics(dict.fromkeys(names, PARTITIONS))
+        settings = broker.client(partitioner="murmur2_random", message_max_bytes=12_000_000)
+        self.producer = Producer(settings)
+
+    def start(self, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a worker of the toy stages."""
+        flags = {"idle_timeout": "1s", "session_timeout": "6s", **settings}
+        more = [f"{name}={value}" for name, value in flags.items()]
+        if self.broker.kind == "embedded":
+            more.append("embedded")
+        command = [sys.executable, "-m", "tests.integration.toy_stage"]
+        with self._log.open("ab") as log:
+            worker = subprocess.Popen(
+                [*command, self.broker.bootstrap_servers, self.topics.prefix, *more],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
+        self._workers.append(worker)
+        return worker
+
+    def send(self, count: int, *, pace_s: float = 0.0) -> None:
+        """Produce records, half of them to each input, evenly over the keys."""
+        for number in range(count):
+            key = b"key-%d" % (number % KEYS)
+            self.sent[key] += 1
+            topic = self.topics.predictions if number % 2 else self.topics.labels
+            self.producer.produce(topic, key=key, value=b"record")
+            if number % 500 == 0:
+                self.producer.poll(0)
+                time.sleep(pace_s)
+        self.producer.flush(TIMEOUT_S)
+
+    def read(self, topic: str, *, isolation: str = "read_committed") -> list[Message]:
+        """Read a topic to its end."""
+        consumer = Consumer(
+            self.broker.consumer("readers", isolation_level=isolation, enable_partition_eof=True)
+            | {"isolation.level": isolation}
+        )
+        consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
+        records: list[Message] = []
+        ends = 0
+        while ends < PARTITIONS:
+            for message in consumer.consume(1_000, 1.0):
+                if message.error() is None:
+                    records.append(message)
+                else:
+                    ends += 1
+        consumer.close()
+        return records
+
+    def totals(self) -> dict[bytes, int]:
+        """Return the last published total of each key; totals must never fall."""
+        last: dict[bytes, int] = {}
+        for message in self.read(self.topics.metrics):
+            key, value = message.key(), message.value()
+            assert key is not None
+            assert value is not None
+            assert int(value) > last.get(key, 0), "a total came twice, or fell"
+            last[key] = int(value)
+        return last
+
+    def wait_until(self, reached: Callable[[], Any], timeout_s: float = TIMEOUT_S) -> None:
+        """Wait for something, and show what the workers said if it does not come."""
+        deadline_s = time.monotonic() + timeout_s
+        while not reached():
+            if time.monotonic() > deadline_s:
+                pytest.fail(f"not reached in {timeout_s} s; the workers said:\n{self.said}")
+            time.sleep(0.3)
+
+    def wait_until_counted(self) -> None:
+        """Wait until the totals are what was sent; they may never be more."""
+        self.wait_until(lambda: sum(self.totals().values()) >= self.sent.total())
+        assert self.totals() == self.sent
+
+    @property
+    def said(self) -> str:
+        """What all workers wrote."""
+        return self._log.read_text()
+
+    def stop(self) -> None:
+        """End all workers."""
+        for worker in self._workers:
+            if worker.poll() is None:
+                worker.kill()
+            worker.wait()
+
+
+@pytest.fixture
+def installation(any_broker: Broker, prefix: str, tmp_path: Path) -> Iterator[Installation]:
+    it = Installation(any_broker, prefix, tmp_path)
+    yield it
+    it.stop()
+
+
+@pytest.fixture
+def real_installation(real_broker: Broker, prefix: str, tmp_path: Path) -> Iterator[Installation]:
+    it = Installation(real_broker, prefix, tmp_path)
+    yield it
+    it.stop()
+
+
+def test_every_record_is_counted_once(installation: Installation) -> None:
+    installation.send(10_000)
+    installation.start()
+
+    installation.wait_until(lambda: installation.totals())
+    installation.send(10_000, pace_s=0.02)
+
+    installation.wait_until_counted()
+    time.sleep(1.0)
+    assert installation.totals() == installation.sent
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_worker_that_is_told_to_stop_hands_over_and_exits_0(
+    installation: Installation, number: signal.Signals
+) -> None:
+    worker = installation.start()
+    installation.send(2_000)
+    installation.wait_until(lambda: installation.totals())
+
+    worker.send_signal(number)
+    code = worker.wait(20)
+    installation.start()
+    installation.send(2_000)
+
+    assert code == 0, installation.said
+    # It has left the group: the next does not wait for its session to expire.
+    installation.wait_until_counted()
+
+
+def test_counts_stay_exact_when_workers_are_killed(real_installation: Installation) -> None:
+    it = real_installation
+    for _ in range(3):
+        worker = it.start(worker_id="one")
+        before = sum(it.totals().values())
+        it.send(5_000, pace_s=0.03)
+        it.wait_until(lambda before=before: sum(it.totals().values()) > before)
+        worker.kill()
+        worker.wait()
+
+    it.start(worker_id="one")
+
+    it.wait_until_counted()
+
+
+def test_counts_stay_exact_when_workers_come_and_go(real_installation: Installation) -> None:
+    it = real_installation
+    it.start()
+    it.send(5_000, pace_s=0.03)
+    it.wait_until(lambda: it.totals())
+    other = it.start()
+    it.send(20_000, pace_s=0.1)
+    other.terminate()
+    code = other.wait(20)
+    it.send(5_000, pace_s=0.03)
+    crashing = it.start()
+    it.send(10_000, pace_s=0.1)
+    crashing.kill()
+
+    it.wait_until_counted()
+    assert code == 0
+    assert "ended" not in it.said
+
+
+def test_a_worker_that_was_frozen_past_its_session_writes_nothing_more(
+    real_installation: Installation,
+) -> None:
+    it = real_installation
+    frozen = it.start()
+    it.start()
+    it.send(5_000, pace_s=0.05)
+    it.wait_until(lambda: it.totals())
+
+    frozen.send_signal(signal.SIGSTOP)
+    it.send(5_000, pace_s=0.05)
+    time.sleep(10.0)
+    frozen.send_signal(signal.SIGCONT)
+    it.send(5_000, pace_s=0.05)
+
+    it.wait_until_counted()
+    assert frozen.wait(20) == 70
+    assert "ended: " in it.said
+
+
+def test_poison_reaches_the_dead_letters_byte_for_byte(installation: Installation) -> None:
+    it = installation
+    headers: list[tuple[str, str | bytes | None]] = [("trace", b"\xff\x00"), ("empty", None)]
+    it.producer.produce(it.topics.labels, key=b"\xfe", value=POISON, headers=headers)
+    it.send(1_000)
+
+    it.start()
+    it.wait_until_counted()
+
+    [letter] = it.read(it.topics.dead_letters(it.topics.labels))
+    found = letter.headers()
+    assert found is not None
+    said = dict(found[2:])
+    assert (letter.key(), letter.value()) == (b"\xfe", POISON)
+    assert found[:2] == headers
+    assert said["driftline.reason"] == b"toy_poison"
+    assert said["__connect.errors.topic"] == it.topics.labels.encode()
+    assert said["__connect.errors.offset"].isdigit()
+    assert said["__connect.errors.partition"].isdigit()
+    assert said["__connect.errors.connector.name"] == b"driftline"
+    assert said["__connect.errors.stage"] == b"join"
+    assert said["__connect.errors.exception.class.name"] == b"streams.errors.RecordError"
+    assert said["__connect.errors.exception.message"] == b"the value is poison"
+
+
+def test_poison_of_ten_megabytes_harms_nobody(real_installation: Installation) -> None:
+    it = real_installation
+    it.broker.create_topics({})
+    for number in range(6):
+        it.producer.produce(it.topics.predictions, key=b"big-%d" % number, value=bytes(10_000_000))
+        it.sent[b"big-%d" % number] += 1
+    it.send(1_000)
+
+    it.start()
+
+    it.wait_until_counted()
+
+
+def test_inputs_are_idle_only_after_their_last_record(installation: Installation) -> None:
+    it = installation
+    it.start()
+    it.send(1_000)
+
+    def notices() -> list[list[str]]:
+        return [msgspec.msgpack.decode(m.value() or b"\x90") for m in it.read(it.topics.alerts)]
+
+    both = sorted((it.topics.predictions, it.topics.labels))
+    it.wait_until(lambda: notices().count(both) >= PARTITIONS)
+    it.wait_until_counted()
+
+    assert [] in notices()
+
+
+def test_a_state_that_was_deleted_is_an_error_not_a_fresh_start(
+    real_installation: Installation,
+) -> None:
+    it = real_installation
+    worker = it.start()
+    it.send(1_000)
+    it.wait_until_counted()
+    worker.terminate()
+    worker.wait(20)
+
+    stranger = Topics(it.topics.prefix + "-other")
+    it.broker.create_topics({stranger.join_state: PARTITIONS})
+    lost = it.start(state_prefix=stranger.prefix)
+
+    assert lost.wait(30) == 70
+    assert "has committed offset" in it.said

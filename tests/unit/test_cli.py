@@ -1,0 +1,96 @@
+"""The command line, as a process: what it says, and its exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = (
+    ("worker",),
+    ("topics", "create"),
+    ("topics", "check"),
+    ("replay",),
+    ("tail", "metrics"),
+    ("tail", "alerts"),
+    ("demo",),
+    ("version",),
+)
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("DRIFTLINE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "agents.cli", *arguments],
+        cwd=ROOT,
+        env={**clean, "COLUMNS": "200", **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_with_examples(command: tuple[str, ...]) -> None:
+    done = run(*command, "--help")
+
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+    assert f"driftline {' '.join(command)}" in done.stdout
+
+
+def test_the_version_needs_neither_kafka_nor_numpy() -> None:
+    code = (
+        "import sys; sys.argv = ['driftline', 'version']; import agents.cli as c\n"
+        "try: c.main()\n"
+        "finally: print(sorted({'faust', 'numpy', 'confluent_kafka', 'river'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("driftline ")
+    assert done.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("worker", "--windw", "5m"), "--windw"),
+        (("worker", "--window", "soon"), "--window: 'soon' is no duration"),
+        (("worker", "--metrics-port", "x"), "--metrics-port: 'x' is no whole number"),
+        (("worker", "--kafka", "nonsense"), "KEY=VALUE"),
+        (("worker", "--kafka", "no.such=1"), "--kafka: "),
+        (("worker", "--kafka", "group.id=1"), "'group.id' is set by driftline itself"),
+        (("worker", "--monitors", "nowhere.yaml"), "'nowhere.yaml' cannot be read"),
+        (("topics", "create", "--partitions", "0"), "--partitions: '0' is not between 1 and"),
+        (("topics", "create", "--partitions", "x"), "--partitions: 'x' is no whole number"),
+        (("replay",), "Missing argument"),
+        (("demo", "--seconds", "0"), "--seconds: '0' is not between"),
+        (("frobnicate",), "frobnicate"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_mistake_is_one_plain_line_and_exit_code_2(arguments: tuple[str, ...], says: str) -> None:
+    done = run(*arguments)
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("driftline: ")
+    assert says in done.stderr
+
+
+def test_a_mistake_in_the_environment_is_one_line_too() -> None:
+    done = run("worker", DRIFTLINE_HORIZN="1h")
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "driftline: DRIFTLINE_HORIZN: no such setting; did you mean DRIFTLINE_HORIZON?\n"
+    )
