@@ -148,7 +148,8 @@ def message_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
     if settings.embedded or not resources:
         return {}
     limits = {}
-    answers = _admin(settings).describe_configs(resources, request_timeout=_TIMEOUT_S)
+    admin = _admin(settings)  # kept until all answers are there: a dropped client cancels them
+    answers = admin.describe_configs(resources, request_timeout=_TIMEOUT_S)
     for resource, answer in answers.items():
         try:
             limits[resource.name] = int(answer.result(_TIMEOUT_S)["max.message.bytes"].value)

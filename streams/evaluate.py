@@ -182,8 +182,10 @@ class Monitor:
 
     def columns(self, rows: Outcomes) -> OutcomeColumns:
         """Prepare the outcome rows of a batch for counting."""
-        positives = self.monitors.task(rows.model).positives
-        return OutcomeColumns(rows.outcomes, rows.strings, positives=positives)
+        task = self.monitors.task(rows.model)
+        return OutcomeColumns(
+            rows.outcomes, rows.strings, positives=task.positives, kind=task.kind
+        )
 
 
 class _Work:

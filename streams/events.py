@@ -24,6 +24,9 @@ Segments = dict[Annotated[str, Meta(min_length=1, max_length=256)], Text]
 NOT_NUMERIC = math.inf
 """Stands in a feature column for a value that is there but is no number (JSON has no infinity)."""
 
+ABSENT = -math.inf
+"""Stands in a feature column for a feature that the prediction does not name at all."""
+
 MAX_VALUE_BYTES = 1_000_000
 MAX_FEATURES = 1_000
 MAX_SEGMENTS = 16
@@ -165,7 +168,7 @@ def class_name(value: Scalar) -> str:
     """
     if isinstance(value, str):
         return value
-    if isinstance(value, float) and not (value.is_integer() and abs(value) < 2**53):
+    if isinstance(value, float) and not (value.is_integer() and abs(value) <= 2**63):
         return repr(value)
     return str(int(value))
 

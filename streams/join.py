@@ -366,6 +366,7 @@ class _Work:
         if label.prediction is not None and label.label is not None and not label.retract:
             self._joined(value, label, record_id)  # type: ignore[arg-type]
             return
+        self.newest_ms = max(self.newest_ms, label_ms)  # late ones, too: else the clock may stand
         held = self.state.held.get(record_id)
         if held is not None:
             self._apply(held, record_id, label)

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.errors import StateError
-from streams.events import Scalar
+from streams.events import ABSENT, Scalar, class_name
 
 SCHEMA = 1
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
+
+_EXACT = 2**53
 
 
 class PredictionRows(msgspec.Struct):
@@ -33,12 +35,14 @@ class PredictionRows(msgspec.Struct):
         CRC-32 of the prediction id: orders rows of the same millisecond.
     number, code
         The prediction: `code` indexes `Outcomes.strings`, or is -1 and `number` has the value.
+        Whole numbers that a float cannot tell apart have both.
     score, latency_ms
         NaN where not given.
     segments
         Index into `Outcomes.segment_sets`.
     features
-        One column per name in `Outcomes.features`; NaN is missing, infinity is not numeric.
+        One column per name in `Outcomes.features`; NaN is null, infinity is not numeric,
+        minus infinity is not even named.
     """
 
     time_ms: Ints
@@ -264,8 +268,13 @@ def _floats(values: Sequence[float | None]) -> bytes:
 
 def _scalars(values: Sequence[Scalar], strings: _Dictionary) -> tuple[bytes, bytes]:
     if str not in set(map(type, values)):
-        return _floats(values), np.full(len(values), -1, "<i4").tobytes()  # type: ignore[arg-type]
-    codes = [strings.code(value) if isinstance(value, str) else -1 for value in values]
+        numbers = np.array(values, "<f8")
+        if np.abs(numbers).max() < _EXACT:
+            return numbers.tobytes(), np.full(len(values), -1, "<i4").tobytes()
+    codes = [
+        strings.code(class_name(value)) if isinstance(value, str) or abs(value) >= _EXACT else -1
+        for value in values
+    ]
     return _floats([None if isinstance(v, str) else v for v in values]), _codes(codes)
 
 
@@ -278,5 +287,6 @@ def _feature_matrix(rows: list[dict[str, float | None] | None]) -> tuple[list[st
     if not order:
         return [], b""
     empty: dict[str, float | None] = {}
-    table = [list(map((row or empty).get, order)) for row in rows]
+    absent = [ABSENT] * len(order)
+    table = [list(map((row or empty).get, order, absent)) for row in rows]
     return order, np.array(table, "<f8").tobytes()

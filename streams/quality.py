@@ -129,7 +129,7 @@ def _regression(tally: Outcomes) -> Iterator[Value]:
     count = tally.absolute.count
     if count:
         yield _mean("mae", tally.absolute)
-        yield Value("rmse", tally.squared.value() ** 0.5, None, None, count)
+        yield Value("rmse", tally.error.mean_of_squares() ** 0.5, None, None, count)
         yield _mean("bias", tally.error)
 
 

@@ -15,6 +15,7 @@ from streams.quality import Task, Value
 from streams.windows import Pane, PaneKey
 
 _INPUT_METRICS = ("predictions", "latency_", "missing_rate:", "mean:")
+_NEED_INPUTS = (*_INPUT_METRICS, "coverage")
 
 
 class RuleState:
@@ -71,6 +72,7 @@ class Rules:
         self.lengths_ms = lengths_ms
         self.longest_ms = max(lengths_ms.values(), default=0)
         self.segments = sorted({threshold.segment for threshold in thresholds})
+        self.needs_inputs = any(t.metric.startswith(_NEED_INPUTS) for t in thresholds)
         self.task = task
 
     def evaluate(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams import bins, exact_sum
-from streams.events import class_name
+from streams.events import ABSENT, class_name
 from streams.outcomes import OutcomeRows, PredictionRows
 
 Mask = NDArray[np.bool_] | slice
@@ -93,9 +93,13 @@ class Inputs:
 
     def _add_features(self, matrix: NDArray[np.float64], names: Sequence[str]) -> None:
         finite = np.isfinite(matrix)
-        present = (~np.isnan(matrix)).sum(axis=0).tolist()
+        absent = matrix == ABSENT
+        present = (~np.isnan(matrix) & ~absent).sum(axis=0).tolist()
         whole = finite.all(axis=0).tolist()
+        nowhere = absent.all(axis=0).tolist()
         for column, name in enumerate(names):
+            if nowhere[column]:
+                continue  # named by other rows of the batch only, and batches must not matter
             feature = self.features.get(name)
             if feature is None:
                 feature = self.features[name] = Feature()
@@ -135,8 +139,8 @@ class Outcomes:
         ``{(predicted class, true class): count}``.
     real
         Outcomes that only make sense as a regression: a fraction somewhere, and no score.
-    numeric
-        Mean signed error, absolute error and squared error where both sides are numbers.
+    error, absolute
+        Signed and absolute error where both sides are numbers and there is no score.
     scores
         ``{true class: histogram of scores}``.
     brier, log_loss
@@ -156,14 +160,13 @@ class Outcomes:
         "log_loss",
         "real",
         "scores",
-        "squared",
     )
 
     def __init__(self) -> None:
         self.count = 0
         self.real = 0
         self.confusion: dict[tuple[str, str], int] = {}
-        self.error, self.absolute, self.squared = Mean(), Mean(), Mean()
+        self.error, self.absolute = Mean(), Mean()
         self.scores: dict[str, bins.Histogram] = {}
         self.brier, self.log_loss, self.class_log_loss = Mean(), Mean(), Mean()
         self.delays: bins.Histogram = {}
@@ -198,10 +201,13 @@ class Outcomes:
 
     def _add_confusion(self, c: "OutcomeColumns", mask: Mask, weight: NDArray[np.int64]) -> None:
         size = len(c.classes)
-        counts = np.bincount(c.predicted[mask] * size + c.true[mask], weights=weight)
-        for cell in np.flatnonzero(counts).tolist():
+        classed = ~c.by_error[mask]
+        pairs = (c.predicted[mask] * size + c.true[mask])[classed]
+        cells, inverse = np.unique(pairs, return_inverse=True)
+        counts = np.bincount(inverse, weights=weight[classed]).tolist()
+        for cell, count in zip(cells.tolist(), counts, strict=True):
             predicted, true = divmod(cell, size)
-            _count(self.confusion, (c.classes[predicted], c.classes[true]), int(counts[cell]))
+            _count(self.confusion, (c.classes[predicted], c.classes[true]), int(count))
 
     def _add_means(self, c: "OutcomeColumns", mask: Mask, weight: NDArray[np.int64] | None) -> None:
         for name, values in c.means:
@@ -218,7 +224,7 @@ class Outcomes:
         self, c: "OutcomeColumns", mask: Mask, weight: NDArray[np.int64] | None
     ) -> None:
         score = c.score[mask]
-        known = ~np.isnan(score)
+        known = ~np.isnan(score) & ~c.by_error[mask]
         if not known.any():
             return
         true, numbers = c.true[mask][known], bins.score_bins(score[known])
@@ -252,12 +258,27 @@ class OutcomeColumns:
     ----------
     strings
         Dictionary of the batch, see `streams.outcomes`.
+    kind
+        `auto`, `binary`, `multiclass` or `regression`, see `streams.quality.Task`.
     positives
         Names of the positive class.
+
+    Attributes
+    ----------
+    real
+        Rows that only make sense as a regression: a fraction somewhere, and no score.
+    by_error
+        Rows whose classes mean nothing: each number is one of its own, and a confusion of them
+        would grow with the traffic.
     """
 
     def __init__(
-        self, rows: OutcomeRows, strings: Sequence[str], *, positives: frozenset[str]
+        self,
+        rows: OutcomeRows,
+        strings: Sequence[str],
+        *,
+        positives: frozenset[str],
+        kind: str = "auto",
     ) -> None:
         self.rows = rows
         self.classes: list[str] = []
@@ -274,6 +295,8 @@ class OutcomeColumns:
         error = rows.number - rows.label_number  # NaN where either is text
         fraction = (rows.number % 1 != 0) | (rows.label_number % 1 != 0)
         self.real = fraction & ~np.isnan(error) & np.isnan(self.score)
+        everywhere = np.full(n, kind == "regression")
+        self.by_error = self.real if kind == "auto" else everywhere
         self.loss = np.where(self.predicted != self.true, 1.0, 0.0)
         self.error = error
         self.means = self._means(positive)
@@ -297,33 +320,26 @@ class OutcomeColumns:
         return coded
 
     def _means(self, positive: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.float64]]]:
+        means = []
         known = ~np.isnan(self.score)
-        if not known.any():
-            error = np.where(np.isfinite(self.error), self.error, np.nan)
-            means = [("error", error), ("absolute", np.abs(error)), ("squared", error * error)]
-        else:
+        error = np.where(known & ~self.by_error, np.nan, self.error)
+        if not np.isnan(error).all():
+            means += [("error", error), ("absolute", np.abs(error))]
+        if known.any():
             inside = (self.score >= 0) & (self.score <= 1)
             share = np.where(inside, self.score, np.nan)
-            target = positive.astype(np.float64)
             likely = np.where(positive, share, 1.0 - share)
-            means = [
-                ("brier", (share - target) ** 2),
+            means += [
+                ("brier", (share - positive.astype(np.float64)) ** 2),
                 ("log_loss", -np.log(np.clip(likely, TINY, 1.0))),
             ]
-            without = np.where(known, np.nan, self.error)
-            if np.isfinite(without).any():
-                means += [
-                    ("error", without),
-                    ("absolute", np.abs(without)),
-                    ("squared", without * without),
-                ]
         told = self.rows.label_score
         if not np.isnan(told).all():
             means.append(("class_log_loss", -np.log(np.clip(told, TINY, 1.0))))
         return means
 
 
-_MEANS = ("error", "absolute", "squared", "brier", "log_loss", "class_log_loss")
+_MEANS = ("error", "absolute", "brier", "log_loss", "class_log_loss")
 
 
 def _among(name: str, positives: frozenset[str]) -> bool:

@@ -245,7 +245,7 @@ class Watcher:
             if segment not in self.rules.segments:
                 continue
             chosen = in_segment(inputs, predictions.segments, sets)
-            if chosen is not None and inputs.any():
+            if chosen is not None and self.rules.needs_inputs and inputs.any():
                 pane = _pane(state, segment, span[0] // step_ms * step_ms)
                 pane.inputs.add(predictions, rows.features, chosen)
             for number in np.unique(outcomes.label_ms[labels] // step_ms).tolist():

@@ -147,7 +147,7 @@ def test_every_record_is_counted_once(installation: Installation) -> None:
     installation.send(10_000)
     installation.start()
 
-    installation.wait_until(lambda: installation.totals())
+    installation.wait_until(installation.totals)
     installation.send(10_000, pace_s=0.02)
 
     installation.wait_until_counted()
@@ -161,7 +161,7 @@ def test_a_worker_that_is_told_to_stop_hands_over_and_exits_0(
 ) -> None:
     worker = installation.start()
     installation.send(2_000)
-    installation.wait_until(lambda: installation.totals())
+    installation.wait_until(installation.totals)
 
     worker.send_signal(number)
     code = worker.wait(20)
@@ -173,26 +173,29 @@ def test_a_worker_that_is_told_to_stop_hands_over_and_exits_0(
     installation.wait_until_counted()
 
 
-def test_counts_stay_exact_when_workers_are_killed(real_installation: Installation) -> None:
+def test_counts_stay_exact_when_workers_die_inside_transactions(
+    real_installation: Installation,
+) -> None:
+    """Killed with records written and the transaction open, and started again at once."""
     it = real_installation
-    for _ in range(3):
-        worker = it.start(worker_id="one")
-        before = sum(it.totals().values())
-        it.send(5_000, pace_s=0.03)
-        it.wait_until(lambda before=before: sum(it.totals().values()) > before)
-        worker.kill()
-        worker.wait()
+    for _ in range(4):
+        worker = it.start(worker_id="one", crash="0.1")
+        while worker.poll() is None:
+            it.send(1_000, pace_s=0.1)
 
     it.start(worker_id="one")
 
     it.wait_until_counted()
+    assert it.said.count("crash") == 4
+    everything = it.read(it.topics.outcomes, isolation="read_uncommitted")
+    assert len(everything) > len(it.read(it.topics.outcomes)), "no transaction was cut"
 
 
 def test_counts_stay_exact_when_workers_come_and_go(real_installation: Installation) -> None:
     it = real_installation
     it.start()
     it.send(5_000, pace_s=0.03)
-    it.wait_until(lambda: it.totals())
+    it.wait_until(it.totals)
     other = it.start()
     it.send(20_000, pace_s=0.1)
     other.terminate()
@@ -214,7 +217,7 @@ def test_a_worker_that_was_frozen_past_its_session_writes_nothing_more(
     frozen = it.start()
     it.start()
     it.send(5_000, pace_s=0.05)
-    it.wait_until(lambda: it.totals())
+    it.wait_until(it.totals)
 
     frozen.send_signal(signal.SIGSTOP)
     it.send(5_000, pace_s=0.05)
@@ -252,17 +255,20 @@ def test_poison_reaches_the_dead_letters_byte_for_byte(installation: Installatio
     assert said["__connect.errors.exception.message"] == b"the value is poison"
 
 
-def test_poison_of_ten_megabytes_harms_nobody(real_installation: Installation) -> None:
+def test_poison_of_ten_megabytes_arrives_whole_and_harms_nobody(
+    real_installation: Installation,
+) -> None:
     it = real_installation
-    it.broker.create_topics({})
+    value = POISON + bytes(10_000_000)
     for number in range(6):
-        it.producer.produce(it.topics.predictions, key=b"big-%d" % number, value=bytes(10_000_000))
-        it.sent[b"big-%d" % number] += 1
+        it.producer.produce(it.topics.predictions, key=b"big-%d" % number, value=value)
     it.send(1_000)
 
     it.start()
 
     it.wait_until_counted()
+    letters = it.read(it.topics.dead_letters(it.topics.predictions))
+    assert [len(letter.value() or b"") for letter in letters] == [len(value)] * 6
 
 
 def test_inputs_are_idle_only_after_their_last_record(installation: Installation) -> None:

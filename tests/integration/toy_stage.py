@@ -7,9 +7,12 @@ Run as a program, this file is a worker: ``python -m tests.integration.toy_stage
 
 from __future__ import annotations
 
+import os
+import random
+import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -39,10 +42,15 @@ class Toy:
     state_topic = ""
     output = ""
 
-    def new_state(self, partition: int) -> State:
+    def new_state(self, partition: int) -> State:  # noqa: ARG002 - the interface has it
         return State()
 
-    def fold(self, state: State, key: bytes | None, value: bytes | None) -> None:
+    def fold(
+        self,
+        state: State,
+        key: bytes | None,  # noqa: ARG002 - the interface has it
+        value: bytes | None,
+    ) -> None:
         assert value is not None
         sequence, state.next, delta = decode(value, type=tuple[int, dict[str, int], list[Any]])
         if sequence != state.sequence + 1:
@@ -55,9 +63,9 @@ class Toy:
         state: State,
         batches: Sequence[Batch],
         *,
-        now_ms: int,
+        now_ms: int,  # noqa: ARG002 - the interface has it
         idle: frozenset[str] = frozenset(),
-        announce: bool = True,
+        announce: bool = True,  # noqa: ARG002 - the interface has it
     ) -> Effects:
         effects = Effects()
         delta: Counter[bytes] = Counter()
@@ -96,7 +104,8 @@ class Tally(Toy):
 
     def count(self, batch: Batch, delta: Counter[bytes], effects: Effects) -> None:
         for index, key in enumerate(batch.keys):
-            if batch.values[index] != POISON:
+            value = batch.values[index] or b""
+            if not value.startswith(POISON):
                 delta[key or b""] += 1
                 continue
             headers = batch.headers[index] if batch.headers else None
@@ -125,7 +134,12 @@ class Total(Toy):
         self.state_topic = topics.monitor_state
         self.output = topics.metrics
 
-    def count(self, batch: Batch, delta: Counter[bytes], effects: Effects) -> None:
+    def count(
+        self,
+        batch: Batch,
+        delta: Counter[bytes],
+        effects: Effects,  # noqa: ARG002 - `Tally` has dead letters, this has none
+    ) -> None:
         for key, value in zip(batch.keys, batch.values, strict=True):
             assert key is not None
             assert value is not None
@@ -135,11 +149,37 @@ class Total(Toy):
         return [Record(self.output, key, b"%d" % state.counts[key]) for key in delta]
 
 
+def crash_inside_transactions(probability: float) -> None:
+    """Kill this process now and then, before or after a call that moves a transaction on.
+
+    What the transaction has written so far is in the log then, and the transaction is open.
+    """
+    from agents import ledger  # noqa: PLC0415 - see `main`
+
+    call_and_retry = ledger._retry
+
+    def crash() -> None:
+        if random.random() < probability:
+            os.write(2, b"crash\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def retry(name: str, call: Callable[..., Any], *arguments: Any) -> None:
+        if name == "send_offsets_to_transaction":
+            call.__self__.flush(10)  # type: ignore[attr-defined]  # a method of the producer
+            crash()
+        call_and_retry(name, call, *arguments)
+        crash()
+
+    ledger._retry = retry
+
+
 def main(address: str, prefix: str, *more: str) -> None:
-    from agents.app import run_worker
-    from agents.settings import resolve
+    # Importing the app chooses the event loop, which is not for the process that runs the tests.
+    from agents.app import run_worker  # noqa: PLC0415
+    from agents.settings import resolve  # noqa: PLC0415
 
     flags = dict(pair.split("=", 1) for pair in more if pair != "embedded")
+    crash_inside_transactions(float(flags.pop("crash", "0")))
     state_prefix = flags.pop("state_prefix", prefix)
     base = {"bootstrap_servers": address, "prefix": prefix, "metrics_port": "0"}
     settings = resolve(base | flags, environ={}, embedded="embedded" in more)

@@ -1,0 +1,86 @@
+"""Real worker processes on a broker, and what they published, read from outside."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from tests import oracle
+from tests.brokers import Broker
+
+
+def create_topics(broker: Broker, prefix: str, *, partitions: int) -> None:
+    """Create the topics as a user would."""
+    create = ["topics", "create", "--bootstrap-servers", broker.bootstrap_servers]
+    done = oracle.run(*create, "--prefix", prefix, "--partitions", partitions)
+    assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def worker(broker: Broker, prefix: str, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run one worker process until the block ends, then end it politely."""
+    command = [
+        *(sys.executable, "-m", "agents.cli", "worker"),
+        *("--bootstrap-servers", broker.bootstrap_servers, "--prefix", prefix),
+        *("--window", "5m", "--horizon", "1h", "--metrics-port", "0", *options),
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=oracle.ROOT, stdout=output, stderr=output)
+        try:
+            yield process
+            process.terminate()
+            assert process.wait(20) == 0, log.read_text()[-2000:]
+        finally:
+            process.kill()
+
+
+def produce(broker: Broker, prefix: str, lines: list[bytes]) -> None:
+    """Publish recorded lines, each to its topic under its key."""
+    producer = Producer(broker.client(partitioner="murmur2_random", **{"linger.ms": 5}))
+    for line in lines:
+        event = json.loads(line)
+        topic = "labels" if "label" in event or event.get("retract") else "predictions"
+        producer.produce(f"{prefix}.{topic}", key=event["prediction_id"].encode(), value=line)
+        producer.poll(0)
+    assert producer.flush(30) == 0
+
+
+def records(broker: Broker, topic: str) -> list[Message]:
+    """Read a whole topic, committed records only, partition by partition."""
+    consumer = Consumer(broker.consumer("reader", **{"enable.partition.eof": True}))
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+    found: list[Message] = []
+    ended = 0
+    while ended < len(partitions):
+        for message in consumer.consume(5_000, 1.0):
+            if message.error():
+                ended += 1
+            else:
+                found.append(message)
+    consumer.close()
+    return found
+
+
+def identity(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without its revision."""
+    return {name: value for name, value in record.items() if name != "revision"}
+
+
+def said(broker: Broker, prefix: str) -> tuple[dict[bytes, Any], list[dict[str, Any]]]:
+    """Return the last revision of every metric, and all alert records in a fixed order."""
+    last = {m.key(): m.value() for m in records(broker, f"{prefix}.metrics")}
+    metrics = {key: identity(json.loads(value)) for key, value in last.items() if value}
+    alerts = [json.loads(m.value()) for m in records(broker, f"{prefix}.alerts")]
+    return metrics, sorted(alerts, key=lambda a: (a["at_ms"], a["alert_id"], a["revision"]))
+
+
+def key(metric: dict[str, Any]) -> bytes:
+    """Return the key under which a metric is published."""
+    names = ("model", "version", "segment", "window_start_ms", "window_end_ms", "metric")
+    return json.dumps([metric[n] for n in names], separators=(",", ":"), ensure_ascii=False).encode()
