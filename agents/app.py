@@ -18,6 +18,7 @@ if find_spec("uvloop") is not None:
     mode.loop.use("uvloop")  # before Faust is imported
 
 import faust
+from faust.app.base import BootStrategy
 from yarl import URL
 
 from agents import clients, topics_admin
@@ -35,9 +36,16 @@ from streams.steps import Stage
 from streams.topics import Topics
 
 
+class NoWeb(BootStrategy):
+    """Start no web server, whatever Faust's command line says: the world could reach it."""
+
+    enable_web = False
+
+
 class App(faust.App):
     """A Faust app that ends cleanly and writes no files."""
 
+    BootStrategy = NoWeb
     pipeline: Pipeline
     stage_channels: dict[str, Any]
 

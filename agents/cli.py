@@ -64,7 +64,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 @app.command(
     epilog=_examples(
         "driftline worker --bootstrap-servers kafka:9092",
-        "driftline worker --bootstrap-servers kafka:9092 --window 1m --horizon 1d --monitors m.yaml",
+        "driftline worker --bootstrap-servers kafka:9092 --window 1m --monitors m.yaml",
         "driftline worker --kafka security.protocol=sasl_ssl --kafka sasl.username=me …",
     )
 )

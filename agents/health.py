@@ -109,12 +109,12 @@ class Health:
                 self._telemetry.set(
                     "driftline_clock_ms", gauges["clock_ms"], stage=name, partition=number
                 )
-            sizes[name] += gauges.get("state_bytes", 0)
+            sizes[name] += gauges.get("state_entries", 0)
             totals["models"] += gauges.get("models", 0)
         self._telemetry.set("driftline_models", totals["models"])
         for stage, count in owned.items():
             self._telemetry.set("driftline_assigned_partitions", count, stage=stage)
-            self._telemetry.set("driftline_state_bytes", sizes[stage], stage=stage)
+            self._telemetry.set("driftline_state_entries", sizes[stage], stage=stage)
 
     def forget(self, partition: Partition) -> None:
         """Stop showing a partition that was taken away."""

@@ -13,6 +13,7 @@ import msgspec
 from streams.errors import ConfigError
 
 ROLES = ("prediction", "label", "score", "timestamp", "prediction_id", "model", "version")
+LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz")
 TABLES = (".csv", ".parquet")
 DEFAULT_MODEL = "default"
 
@@ -28,6 +29,9 @@ def check_files(files: list[Path], columns: str | None) -> dict[str, str]:
     for file in files:
         if not file.is_file():
             raise ConfigError(f"{file}: no such file")
+        if not file.name.endswith((*LINES, *TABLES)):
+            known = ", ".join((*LINES, *TABLES))
+            raise ConfigError(f"{file}: unknown kind of file; the name must end in {known}")
         if file.suffix in TABLES and columns is None:
             raise ConfigError(f"{file}: a table needs --columns prediction=...,label=...")
     return {} if columns is None else parse_columns(columns)
@@ -64,12 +68,9 @@ def lines(file: Path, roles: Mapping[str, str]) -> Iterator[bytes]:
         rows = _csv_rows(file) if file.suffix == ".csv" else _parquet_rows(file)
         yield from _table_lines(file, rows, roles)
         return
-    opened = gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
-    with opened as source:
-        for line in source:
-            line = line.strip()
-            if line:
-                yield line
+    opener = gzip.open if file.suffix == ".gz" else open
+    with opener(file, "rb") as source:
+        yield from filter(None, map(bytes.strip, source))
 
 
 def _csv_rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -80,7 +81,7 @@ def _csv_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
     try:
-        from pyarrow import parquet
+        from pyarrow import parquet  # noqa: PLC0415 - an extra, only for Parquet
     except ImportError:
         raise ConfigError(
             f"{file}: Parquet needs pyarrow; install it with pip install 'driftline[parquet]'"

@@ -90,6 +90,8 @@ def run_replay(
         If a file, `--columns` or `monitors.yaml` cannot be used; nothing is written then.
     """
     roles = recordings.check_files(files, columns)
+    if out is not None and out.exists() and not out.is_dir():
+        raise ConfigError(f"--out: {out} is a file, not a folder")
     watched = load_monitors(monitors)
     topics, console = Topics(), Console(stderr=True)
     now_ms = int(time.time() * 1000)
@@ -108,7 +110,7 @@ def run_replay(
         run = DryRun(join, monitor, partitions=partitions)
         task = progress.add_task("replaying", total=survey.lines)
         counted = progress.track(_all(files, roles), task_id=task, total=survey.lines)
-        _feed(run, counted, topics, now_ms=now_ms, absent=survey.absent)
+        _feed(run, iter(counted), topics, now_ms=now_ms, absent=survey.absent)
     results = Results(run)
     if out is not None:
         results.write(out)
@@ -157,7 +159,6 @@ def _feed(
 ) -> None:
     run.monitor.hold_metrics = True
     chunks = 0
-    lines = iter(lines)
     while chunk := list(islice(lines, CHUNK)):
         arrivals = [_arrival(line, topics) for line in chunk]
         run.feed(arrivals, now_ms=now_ms, idle=absent)
@@ -220,7 +221,9 @@ class Results:
     def show(self, survey: Survey, out: Path | None) -> None:
         """Print the summary for people."""
         console = Console()
-        console.print(self._fates_table(survey))
+        disorder = format_duration(survey.disorder_ms)
+        console.print(f"{survey.lines} records, out of order by up to {disorder}")
+        console.print(self._fates_table())
         console.print(self._metrics_table())
         for alert in self.alerts:
             colour = "red" if alert["state"] == "firing" else "green"
@@ -233,9 +236,8 @@ class Results:
         console.print(f"{len(self.metrics)} metrics, {len(self.alerts)} alert records", end="")
         console.print(f" in {out}" if out else "; keep them with --out DIR")
 
-    def _fates_table(self, survey: Survey) -> Table:
-        title = f"{survey.lines} records, out of order by up to "
-        table = Table(title=title + format_duration(survey.disorder_ms), title_justify="left")
+    def _fates_table(self) -> Table:
+        table = Table()
         table.add_column("fate")
         table.add_column("records", justify="right")
         for fate, count in self.fates.items():

@@ -63,7 +63,8 @@ def tail(
         if json_output:
             write(value.decode(errors="replace") + "\n")
         else:
-            write(_metric_line(record) if kind == "metrics" else _alert_line(record))
+            line = _metric_line(record) if kind == "metrics" else _alert_line(record)
+            write(_printable(line) + "\n")
         sys.stdout.flush()
     return 0
 
@@ -142,13 +143,20 @@ def _metric_line(record: dict[str, Any]) -> str:
     return (
         f"{_clock(record.get('window_start_ms'))}  {who.rstrip('/'):<24} "
         f"{record.get('metric', '-')!s:<24} {shown:>12}  n={record.get('count', '-')}"
-        f" rev={record.get('revision', '-')}{final}\n"
+        f" rev={record.get('revision', '-')}{final}"
     )
 
 
 def _alert_line(record: dict[str, Any]) -> str:
+    who = "/".join(str(record.get(name, "")) for name in ("model", "version", "segment"))
     return (
         f"{_clock(record.get('at_ms'))}  {record.get('state', '-')!s:<9} "
         f"{record.get('severity', '-')!s:<8} {record.get('kind', '-')!s:<9} "
-        f"{record.get('model', '-')}: {record.get('message', '')}\n"
+        f"{who.rstrip('/')} {record.get('monitor', '-')} "
+        f"({record.get('direction', '-')}): {record.get('message', '')}"
     )
+
+
+def _printable(line: str) -> str:
+    """Replace control characters: names come from producers and must not steer a terminal."""
+    return "".join(char if char.isprintable() else "?" for char in line)

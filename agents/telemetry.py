@@ -88,10 +88,10 @@ WORKER = (
     ),
     Entry("driftline_commits_total", "counter", (), "Transactions committed."),
     Entry(
-        "driftline_state_bytes",
+        "driftline_state_entries",
         "gauge",
         ("stage",),
-        "Size of the state that the worker holds, estimated.",
+        "Entries of state held: predictions and early labels (join), panes and batches (monitor).",
     ),
     Entry("driftline_models", "gauge", (), "Models that the worker evaluates."),
     Entry("driftline_metric_records_total", "counter", (), "Metric records written."),

@@ -80,8 +80,8 @@ def create(
     ConfigError
         If the broker cannot be reached or refuses, or topics that existed do not fit.
     """
+    existing = _counts(settings)
     admin = _admin(settings)
-    existing = _counts(admin, settings)
     results = []
     for name, config in wanted(Topics(settings.prefix)).items():
         if name in existing:
@@ -115,7 +115,7 @@ def check(settings: Settings) -> dict[str, int]:
         Naming the topics, their numbers of partitions and what to do.
     """
     topics = Topics(settings.prefix)
-    existing = _counts(_admin(settings), settings)
+    existing = _counts(settings)
     missing = [name for name in wanted(topics) if name not in existing]
     if missing:
         count = existing.get(topics.predictions, existing.get(topics.labels, 4))
@@ -163,13 +163,17 @@ def _admin(settings: Settings) -> AdminClient:
     return AdminClient(clients.admin(settings))
 
 
-def _counts(admin: AdminClient, settings: Settings) -> dict[str, int]:
+def _counts(settings: Settings) -> dict[str, int]:
+    clients.check(settings)
+    errors: list[KafkaError] = []
+    admin = AdminClient(clients.admin(settings) | {"error_cb": errors.append})
     try:
         topics = admin.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:
-        cause = error.args[0].str()
+        admin.poll(0)  # reports what went wrong with the connection
+        cause = (errors or [error.args[0]])[-1].str()
         raise ConfigError(
             f"--bootstrap-servers: {settings.bootstrap_servers!r} did not answer within"
-            f" {_TIMEOUT_S:.0f} s ({cause})"
+            f" {_TIMEOUT_S:.0f} s: {cause}"
         ) from None
     return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}

@@ -31,7 +31,7 @@ START_MS = 1_750_000_000_000
 
 
 def fill(servers: str, prefix: str, *, events: int, models: int) -> None:
-    """Publish predictions at 100 per second of event time, each followed by its label 30 s later."""
+    """Publish 100 predictions a second of event time, each with its label 30 s later."""
     producer = Producer(
         {
             "bootstrap.servers": servers,
@@ -79,7 +79,9 @@ def _send(producer: Producer, topic: str, key: str, value: dict[str, object]) ->
             producer.poll(0.1)
 
 
-def measure(servers: str, prefix: str, *, events: int, core: int | None, port: int) -> dict[str, float]:
+def measure(
+    servers: str, prefix: str, *, events: int, core: int | None, port: int
+) -> dict[str, float]:
     """Run a worker over what is on the topics; return CPU microseconds per event and events/s."""
     with _worker(servers, prefix, port, core) as worker:
         start = _wait(port, prefix, worker, at_least=events // 5)

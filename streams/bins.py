@@ -22,9 +22,10 @@ _SCORE_BINS = _SCORE_DEPTH << 6
 
 
 def value_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Number the bins of finite values; 0 is a bin of its own, negatives mirror positives."""
+    """Return bin numbers of finite values; 0 is a bin of its own, negatives mirror positives."""
     bits = np.abs(values).view(np.int64) >> _QUANTILE_SHIFT
-    return np.where(values < 0, -bits, bits)
+    bins: NDArray[np.int64] = np.where(values < 0, -bits, bits)
+    return bins
 
 
 def bin_value(number: int) -> float:
@@ -37,13 +38,14 @@ def bin_value(number: int) -> float:
 
 
 def score_bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Number the bins of scores, increasing with the score; scores outside [0, 1] are allowed."""
+    """Return bin numbers, increasing with the score; scores outside [0, 1] are allowed."""
     upper = scores > 0.5
     distance = np.where(upper, 1.0 - scores, scores)
     bits = np.abs(distance).view(np.int64) >> _SCORE_SHIFT
     steps = np.clip(bits - ((_BIAS - _SCORE_DEPTH) << 6), 0, None)
     steps = np.where(distance < 0, -steps, steps)
-    return np.where(upper, 2 * _SCORE_BINS - steps, steps)
+    bins: NDArray[np.int64] = np.where(upper, 2 * _SCORE_BINS - steps, steps)
+    return bins
 
 
 def add(histogram: Histogram, bins: NDArray[np.int64], weights: NDArray[np.int64] | None) -> None:

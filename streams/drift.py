@@ -7,9 +7,10 @@ river fires on the same sequence.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import msgspec
 from river import drift as river_drift
 
 from streams.errors import ConfigError
@@ -18,7 +19,7 @@ CLIP = 5.0
 """Standardised values are clipped here; ADWIN's bound wants bounded values."""
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """A drift that a detector found.
 
     Attributes
@@ -88,7 +89,8 @@ class Adwin:
         skipped = len(values) - len(fresh)
         self.index += skipped
         changes = []
-        detector, update = self.detector, self.detector.update
+        detector = self.detector
+        update: Callable[[float], object] = detector.update
         for position, value in enumerate(self._scaled(fresh), skipped):
             update(value)
             self.count += 1
@@ -148,7 +150,7 @@ class PageHinkley:
     def __init__(
         self,
         *,
-        raw: bool = False,
+        raw: bool = False,  # noqa: ARG002 - it standardises whatever it is fed
         reference: int = 1000,
         block: int = 32,
         delta: float = 0.5,
@@ -219,6 +221,7 @@ DETECTORS: dict[str, type[Adwin] | type[PageHinkley]] = {
     "adwin": Adwin,
     "page_hinkley": PageHinkley,
 }
+_WHOLE = frozenset({"reference", "block"})
 PARAMETERS = {
     "adwin": frozenset({"delta", "reference"}),
     "page_hinkley": frozenset({"delta", "threshold", "block", "reference"}),
@@ -245,4 +248,10 @@ def make_detector(name: str, parameters: dict[str, float], *, raw: bool) -> Dete
     if unknown:
         allowed = ", ".join(sorted(PARAMETERS[name]))
         raise ConfigError(f"detector {name}: unknown parameter {min(unknown)!r}; it has {allowed}")
-    return DETECTORS[name](raw=raw, **parameters)  # type: ignore[arg-type]
+    for parameter, value in parameters.items():
+        if not value > 0 or (parameter == "delta" and name == "adwin" and value >= 1):
+            raise ConfigError(f"detector {name}: {parameter} {value:g} is out of range")
+        if parameter in _WHOLE and value != int(value):
+            raise ConfigError(f"detector {name}: {parameter} {value:g} is no whole number")
+    typed = {p: int(value) if p in _WHOLE else value for p, value in parameters.items()}
+    return DETECTORS[name](raw=raw, **typed)  # type: ignore[arg-type]

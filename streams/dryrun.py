@@ -58,10 +58,10 @@ class DryRun:
             topics.setdefault(arrival.topic, []).append(arrival)
         outcomes: dict[int, list[bytes]] = {p: [] for p in self.partitions}
         for partition, topics in inputs.items():
-            batches = [_batch(topic, topics[topic]) for topic in self.join.inputs if topic in topics]
-            effects = self.join.step(
-                self.join_states[partition], batches, now_ms=now_ms, idle=idle
-            )
+            batches = [
+                _batch(topic, topics[topic]) for topic in self.join.inputs if topic in topics
+            ]
+            effects = self.join.step(self.join_states[partition], batches, now_ms=now_ms, idle=idle)
             self.dead_letters += effects.dead_letters
             self._route(effects, outcomes)
         for partition, values in outcomes.items():

@@ -94,9 +94,9 @@ class Monitor:
         state: MonitorState,
         batches: Sequence[Batch],
         *,
-        now_ms: int,
-        idle: frozenset[str] = frozenset(),
-        announce: bool = True,
+        now_ms: int,  # noqa: ARG002 - every stage has this signature
+        idle: frozenset[str] = frozenset(),  # noqa: ARG002
+        announce: bool = True,  # noqa: ARG002
     ) -> Effects:
         """Evaluate the batches; see `streams.steps.Stage`.
 
@@ -116,7 +116,15 @@ class Monitor:
 
     def gauges(self, state: MonitorState) -> Mapping[str, float]:
         """Return what the telemetry shows of the state."""
-        return {"models": len(state.models), "clock_ms": state.frontier_ms}
+        entries = sum(
+            len(model.windows.panes) + len(model.watch.rules.panes) + len(model.watch.waiting)
+            for model in state.models.values()
+        )
+        return {
+            "models": len(state.models),
+            "clock_ms": state.frontier_ms,
+            "state_entries": entries,
+        }
 
     # ------------------------------------------------------------------ state
     def fold(self, state: MonitorState, key: bytes | None, value: bytes | None) -> None:
@@ -183,9 +191,7 @@ class Monitor:
     def columns(self, rows: Outcomes) -> OutcomeColumns:
         """Prepare the outcome rows of a batch for counting."""
         task = self.monitors.task(rows.model)
-        return OutcomeColumns(
-            rows.outcomes, rows.strings, positives=task.positives, kind=task.kind
-        )
+        return OutcomeColumns(rows.outcomes, rows.strings, positives=task.positives, kind=task.kind)
 
 
 class _Work:
@@ -222,6 +228,8 @@ class _Work:
         kept, late = keep_from(rows, clock_ms)
         self.late_rows += late
         if late:
+            model.watcher.count_late(model.watch, Waiting(rows, columns), clock_ms=clock_ms)
+            self.watched.add(name)
             columns = self.monitor.columns(kept)
         waiting = Waiting(kept, columns)
         if waiting.last_ms >= 0:
@@ -254,9 +262,7 @@ class _Work:
                 continue
             task = monitor.monitors.task(name[0])
             dirty = set(windows.dirty)
-            for key, value in monitor.windowing.publish(
-                windows, task, clock_ms=state.frontier_ms
-            ):
+            for key, value in monitor.windowing.publish(windows, task, clock_ms=state.frontier_ms):
                 self.records.append(Record(monitor.metrics, key, value))
             self._write_windows(name, windows, dirty)
         state.unpublished.clear()

@@ -5,7 +5,7 @@ what does not is a `RecordError` with a reason slug. This module knows nothing o
 """
 
 import math
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -15,8 +15,8 @@ from streams.errors import RecordError
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Annotated[float, Meta(ge=-1e150, le=1e150)]
 """Any float whose square is finite."""
-Scalar: TypeAlias = str | Whole | Number | bool
 Text = Annotated[str, Meta(max_length=1024)]
+Scalar: TypeAlias = Text | Whole | Number | bool
 Identifier = Annotated[str, Meta(min_length=1, max_length=1024)]
 Time = Annotated[int, Meta(ge=0)]
 Segments = dict[Annotated[str, Meta(min_length=1, max_length=256)], Text]
@@ -42,8 +42,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     timestamp_ms: Time | None = None
     prediction: Scalar
     score: Number | None = None
-    scores: dict[str, Number] | None = None
-    features: dict[str, Number | None] | None = None
+    scores: dict[Text, Number] | None = None
+    features: dict[Text, Number | None] | None = None
     segments: Segments | None = None
     latency_ms: Annotated[float, Meta(ge=0, le=1e150)] | None = None
 
@@ -51,7 +51,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 class _AnyFeatures(Prediction, frozen=True, kw_only=True):
     """The same with features of any JSON type; slower to decode, so tried second."""
 
-    features: dict[str, str | Whole | Number | bool | None] | None = None  # type: ignore[assignment]
+    features: dict[Text, str | Whole | Number | bool | None] | None = None  # type: ignore[assignment]
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +153,9 @@ def check_time(time_ms: int, *, now_ms: int) -> int:
 
     A single record from the year 3000 would otherwise move the event-time clock for everybody.
     """
-    if time_ms > now_ms + MAX_FUTURE_MS or time_ms < 0:
+    if time_ms < 0:
+        raise RecordError("implausible_time", "neither the event nor its record has a time")
+    if time_ms > now_ms + MAX_FUTURE_MS:
         raise RecordError("implausible_time", f"timestamp_ms {time_ms} is over a day in the future")
     return time_ms
 
@@ -202,10 +204,11 @@ def _present(raw: msgspec.Raw) -> bool:
 
 
 def _with_numeric_features(prediction: Prediction) -> Prediction:
-    if prediction.features is None:
+    features: dict[str, Any] | None = prediction.features
+    if features is None:
         return prediction
     numeric = {
         name: NOT_NUMERIC if isinstance(value, str) else None if value is None else float(value)
-        for name, value in prediction.features.items()
+        for name, value in features.items()
     }
     return msgspec.structs.replace(prediction, features=numeric)

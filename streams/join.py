@@ -195,10 +195,11 @@ class Join:
             "pending_predictions": state.pending,
             "early_labels": state.early_labels,
             "clock_ms": state.clock_ms,
+            "state_entries": len(state.held) + state.early_labels,
         }
 
-    def fold(self, state: JoinState, key: bytes | None, value: bytes | None) -> None:
-        """Fold one delta of the state log."""
+    def fold(self, state: JoinState, key: bytes | None, value: bytes | None) -> None:  # noqa: ARG002
+        """Fold one delta of the state log; its key means nothing."""
         if value is None:
             raise StateError("the join's state log has a record without a value")
         delta = _decode(value)
@@ -366,7 +367,6 @@ class _Work:
         if label.prediction is not None and label.label is not None and not label.retract:
             self._joined(value, label, record_id)  # type: ignore[arg-type]
             return
-        self.newest_ms = max(self.newest_ms, label_ms)  # late ones, too: else the clock may stand
         held = self.state.held.get(record_id)
         if held is not None:
             self._apply(held, record_id, label)
@@ -396,7 +396,7 @@ class _Work:
         label_ms, join = label.timestamp_ms, self.join
         if label_ms > held.time_ms + join.horizon_ms:
             bucket_end_ms = (join._bucket(held.time_ms) + 1) * join.bucket_ms
-            if label_ms > bucket_end_ms + join.horizon_ms + join.grace_ms:
+            if label_ms >= bucket_end_ms + join.horizon_ms + join.grace_ms:
                 self.fates["orphan_label"] += 1
                 return
             late_ms = label_ms - held.time_ms - join.horizon_ms
@@ -449,6 +449,7 @@ class _Work:
 
     def _outcome_row(self, held: Held, *, at_ms: int, weight: int, tie: int) -> None:
         first = int(weight > 0 and not held.fed)
+        at_ms = max(at_ms, held.time_ms)  # a label from before its prediction had to wait for it
         self._builder(held.identity).outcomes.append(
             (
                 *(held.time_ms, held.label_ms, at_ms, weight, first, 1, tie),

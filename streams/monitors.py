@@ -14,7 +14,7 @@ from msgspec import Meta
 from streams.drift import make_detector
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
-from streams.quality import Task
+from streams.quality import METRICS, Task
 
 Severity = Literal["info", "warning", "critical"]
 Positive = Annotated[int, Meta(ge=1)]
@@ -234,6 +234,16 @@ def _check_names(monitors: list[Threshold | Drift]) -> None:
 
 
 def _check_threshold(threshold: Threshold) -> None:
+    base = threshold.metric.partition(":")[0]
+    if base not in METRICS:
+        raise ConfigError(
+            f"threshold {threshold.name!r}: metric {threshold.metric!r} is unknown; "
+            f"choose one of {', '.join(METRICS)}"
+        )
+    if threshold.segment and "=" not in threshold.segment:
+        raise ConfigError(
+            f"threshold {threshold.name!r}: segment {threshold.segment!r} is no name=value"
+        )
     limits = [threshold.below, threshold.above, threshold.falls_by, threshold.rises_by]
     if sum(limit is not None for limit in limits) != 1:
         raise ConfigError(

@@ -65,7 +65,7 @@ class OutcomeRows(msgspec.Struct):
     label_ms
         Event time of the label that counts or no longer counts.
     at_ms
-        Event time of the record that caused the row: decides the order.
+        Event time at which prediction and label were both there: decides the order.
     weight
         +1 or -1.
     first

@@ -3,8 +3,34 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from streams import bins, intervals
 from streams.tallies import Feature, Inputs, Mean, Outcomes
+
+METRICS = (
+    "predictions",
+    "labels",
+    "coverage",
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "latency_p99_ms",
+    "label_delay_p50_ms",
+    "missing_rate",
+    "mean",
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "roc_auc",
+    "log_loss",
+    "brier",
+    "mae",
+    "rmse",
+    "bias",
+)
+"""Every metric; `missing_rate` and `mean` are followed by `:<feature>`, class metrics may be by
+`:<class>`."""
 
 MAX_CLASSES = 100
 """Per-class metrics are published for windows with at most this many classes."""
@@ -13,7 +39,7 @@ _POSITIVE = ("1", "true", "yes", "positive")
 _NEGATIVE = ("0", "-1", "false", "no", "negative")
 
 
-class Value(NamedTuple):
+class Value(msgspec.Struct, frozen=True):
     """One metric of one window.
 
     Attributes

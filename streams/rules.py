@@ -4,6 +4,7 @@ Because rows are counted in event-time order and a rule is only looked at when t
 passed a boundary, the alerts do not depend on batches, partitions or workers.
 """
 
+import math
 from typing import Any
 
 import msgspec
@@ -71,18 +72,20 @@ class Rules:
         self.reference = monitors.reference
         self.lengths_ms = lengths_ms
         self.longest_ms = max(lengths_ms.values(), default=0)
+        self.pane_ms = math.gcd(self.evaluate_ms, *lengths_ms.values())
         self.segments = sorted({threshold.segment for threshold in thresholds})
         self.needs_inputs = any(t.metric.startswith(_NEED_INPUTS) for t in thresholds)
         self.task = task
 
-    def evaluate(
-        self, state: RuleState, *, until_ms: int, model: str, version: str
-    ) -> list[Alert]:
+    def evaluate(self, state: RuleState, *, until_ms: int, model: str, version: str) -> list[Alert]:
         """Evaluate every boundary up to and including `until_ms`; return new alert revisions."""
         alerts: list[Alert] = []
-        while state.panes and state.boundary_ms + self.evaluate_ms <= until_ms:
-            state.boundary_ms += self.evaluate_ms
-            alerts += self._boundary(state, model, version)
+        while state.panes and state.boundary_ms + self.pane_ms <= until_ms:
+            state.boundary_ms += self.pane_ms
+            for segment in self.segments:
+                self._grow_reference(state, segment)
+            if state.boundary_ms % self.evaluate_ms == 0:
+                alerts += self._boundary(state, model, version)
             self._forget(state)
         return alerts
 
@@ -93,14 +96,13 @@ class Rules:
 
     def _forget(self, state: RuleState) -> None:
         limit_ms = state.boundary_ms - self.longest_ms
-        for key in [key for key in state.panes if key[1] + self.evaluate_ms <= limit_ms]:
+        for key in [key for key in state.panes if key[1] + self.pane_ms <= limit_ms]:
             del state.panes[key]
             state.dirty.add(key)
 
     def _boundary(self, state: RuleState, model: str, version: str) -> list[Alert]:
         alerts = []
         for segment in self.segments:
-            self._grow_reference(state, segment)
             cache: dict[int, dict[str, Value]] = {}
             for threshold in self.thresholds:
                 if threshold.segment != segment:
@@ -115,7 +117,7 @@ class Rules:
         return alerts
 
     def _grow_reference(self, state: RuleState, segment: str) -> None:
-        pane = state.panes.get((segment, state.boundary_ms - self.evaluate_ms))
+        pane = state.panes.get((segment, state.boundary_ms - self.pane_ms))
         if pane is None:
             return
         reference = state.references.setdefault(segment, Pane())
@@ -126,9 +128,7 @@ class Rules:
 
     def _values(self, state: RuleState, segment: str, length_ms: int) -> dict[str, Value]:
         merged = Pane()
-        for start in range(
-            state.boundary_ms - length_ms, state.boundary_ms, self.evaluate_ms
-        ):
+        for start in range(state.boundary_ms - length_ms, state.boundary_ms, self.pane_ms):
             pane = state.panes.get((segment, start))
             if pane is not None:
                 merged.merge(pane)

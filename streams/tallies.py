@@ -95,8 +95,8 @@ class Inputs:
         finite = np.isfinite(matrix)
         absent = matrix == ABSENT
         present = (~np.isnan(matrix) & ~absent).sum(axis=0).tolist()
-        whole = finite.all(axis=0).tolist()
-        nowhere = absent.all(axis=0).tolist()
+        whole = np.atleast_1d(finite.all(axis=0)).tolist()
+        nowhere = np.atleast_1d(absent.all(axis=0)).tolist()
         for column, name in enumerate(names):
             if nowhere[column]:
                 continue  # named by other rows of the batch only, and batches must not matter
@@ -304,7 +304,7 @@ class OutcomeColumns:
     def _class_codes(
         self, number: NDArray[np.float64], code: NDArray[np.int32], strings: Sequence[str]
     ) -> NDArray[np.int64]:
-        """Number the classes of this batch; the same name gets the same number."""
+        """Return class numbers within this batch; the same name gets the same number."""
         index: dict[str, int] = {}
         coded = code.astype(np.int64)
         numeric = code < 0
@@ -314,7 +314,7 @@ class OutcomeColumns:
         if len(strings):
             words = np.array([index.setdefault(n, len(index)) for n in strings], np.int64)
             coded = np.where(numeric, 0, words[np.maximum(coded, 0)])
-        if len(names):
+        if names:
             coded[numeric] = numbers[inverse]
         self.classes = list(index)
         return coded

@@ -1,4 +1,4 @@
-"""The stages on one screen: predictions and labels -> join -> outcomes -> monitor -> metrics, alerts."""
+"""The stages on one screen: predictions, labels -> join -> outcomes -> monitor -> metrics."""
 
 from streams.evaluate import Monitor
 from streams.join import Join

@@ -4,6 +4,7 @@ Rows wait here until the clock has passed them and are then taken in event-time 
 predictions at prediction time, outcomes at the time of the record that caused them, ties by id.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,9 +13,8 @@ import numpy as np
 
 from streams.alerts import Alert, alert_id, resolve
 from streams.drift import Change, Detector, make_detector
-from streams.events import NOT_NUMERIC
 from streams.monitors import Drift, Monitors
-from streams.outcomes import Outcomes, OutcomeRows, PredictionRows
+from streams.outcomes import OutcomeRows, Outcomes, PredictionRows
 from streams.rules import Rules, RuleState
 from streams.tallies import OutcomeColumns
 from streams.windows import Pane, in_segment, segments_of
@@ -141,7 +141,7 @@ class Watcher:
         if not parts:
             return
         times, ties, both = (np.concatenate(column) for column in zip(*parts, strict=True))
-        order = np.lexsort((both[:, 0], ties, times))
+        order = np.lexsort((*both.T, ties, times))
         table = both[order].tolist()
         yield "loss", times[order].tolist(), [self._loss(watch, *row) for row in table]
 
@@ -150,14 +150,14 @@ class Watcher:
         if self.kind == "auto":
             watch.regression = watch.regression or bool(real)
         regression = watch.regression or self.kind == "regression"
-        return distance if regression and distance == distance else wrong
+        return distance if regression and not math.isnan(distance) else wrong
 
     # ------------------------------------------------------------------ drift alerts
     def _found(
         self, watch: Watch, drift: Drift, source: str, change: Change, at_ms: int
     ) -> list[Alert]:
         key = (drift.name, source)
-        alerts = []
+        alerts: list[Alert] = []
         direction = _direction(source, change)
         known = watch.firing.get(key)
         if known is not None:
@@ -216,7 +216,7 @@ class Watcher:
         if not self.rules.thresholds:
             return []
         alerts = []
-        state, step_ms = watch.rules, self.rules.evaluate_ms
+        state, step_ms = watch.rules, self.rules.pane_ms
         identity = {"model": self.model, "version": self.version}
         for number in sorted(self._pane_numbers(watch, from_ms, until_ms)):
             start_ms = number * step_ms
@@ -232,29 +232,47 @@ class Watcher:
         for waiting in watch.waiting.values():
             for times in (waiting.rows.predictions.time_ms, waiting.rows.outcomes.at_ms):
                 inside = times[_between(times, from_ms, until_ms)]
-                numbers.update(np.unique(inside // self.rules.evaluate_ms).tolist())
+                numbers.update(np.unique(inside // self.rules.pane_ms).tolist())
         return numbers
 
     def _count(self, state: RuleState, waiting: Waiting, span: tuple[int, int]) -> None:
-        rows, step_ms = waiting.rows, self.rules.evaluate_ms
+        rows, step_ms = waiting.rows, self.rules.pane_ms
         predictions, outcomes = rows.predictions, rows.outcomes
         inputs = _between(predictions.time_ms, *span)
-        labels = _between(outcomes.at_ms, *span)
-        oldest_ms = span[0] - self.rules.longest_ms
-        for segment, sets in segments_of(rows):
-            if segment not in self.rules.segments:
-                continue
-            chosen = in_segment(inputs, predictions.segments, sets)
-            if chosen is not None and self.rules.needs_inputs and inputs.any():
-                pane = _pane(state, segment, span[0] // step_ms * step_ms)
-                pane.inputs.add(predictions, rows.features, chosen)
-            for number in np.unique(outcomes.label_ms[labels] // step_ms).tolist():
-                if number * step_ms < oldest_ms:
-                    continue  # takes back a label that has left every rule's window
-                here = labels & (outcomes.label_ms // step_ms == number)
+        if self.rules.needs_inputs and inputs.any():
+            for segment, sets in self._segments_of(rows):
+                chosen = in_segment(inputs, predictions.segments, sets)
+                if chosen is not None:
+                    pane = _pane(state, segment, span[0] // step_ms * step_ms)
+                    pane.inputs.add(predictions, rows.features, chosen)
+        self._count_outcomes(state, waiting, _between(outcomes.at_ms, *span))
+
+    def count_late(self, watch: Watch, waiting: Waiting, *, clock_ms: int) -> None:
+        """Count outcomes that came too late to be taken in order; detectors skip them.
+
+        A rule must not: a correction in time takes back what a late label had added.
+        """
+        state, step_ms = watch.rules, self.rules.pane_ms
+        late = waiting.rows.outcomes.at_ms < clock_ms
+        if self.rules.thresholds and late.any():
+            self.rules.add_boundary(state, clock_ms // step_ms * step_ms)
+            self._count_outcomes(state, waiting, late)
+
+    def _count_outcomes(self, state: RuleState, waiting: Waiting, mask: Any) -> None:
+        outcomes, step_ms = waiting.rows.outcomes, self.rules.pane_ms
+        oldest_ms = state.boundary_ms - self.rules.longest_ms
+        numbers = np.maximum(outcomes.label_ms, outcomes.time_ms) // step_ms
+        for number in np.unique(numbers[mask]).tolist():
+            if number * step_ms < oldest_ms:
+                continue  # takes back a label that has left every rule's window
+            here = mask & (numbers == number)
+            for segment, sets in self._segments_of(waiting.rows):
                 chosen = in_segment(here, outcomes.segments, sets)
                 if chosen is not None:
                     _pane(state, segment, number * step_ms).outcomes.add(waiting.columns, chosen)
+
+    def _segments_of(self, rows: Outcomes) -> Iterator[tuple[str, Any]]:
+        return (found for found in segments_of(rows) if found[0] in self.rules.segments)
 
 
 def keep_from(rows: Outcomes, clock_ms: int) -> tuple[Outcomes, int]:
@@ -283,7 +301,7 @@ def _between(times: Any, from_ms: int, until_ms: int) -> Any:
 def _ordered(parts: list[Any]) -> tuple[list[int], list[float]]:
     """Sort by time, then id, then value; leave out what is missing or not a number."""
     times, ties, values = (np.concatenate(column) for column in zip(*parts, strict=True))
-    known = ~np.isnan(values) & (values != NOT_NUMERIC)
+    known = np.isfinite(values)
     times, ties, values = times[known], ties[known], values[known]
     order = np.lexsort((values, ties, times))
     return times[order].tolist(), values[order].tolist()

@@ -87,18 +87,17 @@ class Windowing:
         self.windows = windows
         self.pane_ms = pane_ms(windows)
         self.horizon_ms = horizon_ms
-        self.keep_ms = 2 * horizon_ms + max(window.size_ms for window in windows)
+        self.longest_ms = max(window.size_ms for window in windows)
+        self.keep_ms = 2 * horizon_ms + self.longest_ms
 
-    def count(
-        self, state: Windows, rows: Rows, columns: OutcomeColumns, *, clock_ms: int
-    ) -> int:
+    def count(self, state: Windows, rows: Rows, columns: OutcomeColumns, *, clock_ms: int) -> int:
         """Count a batch into its panes; return how many rows came after their pane was dropped."""
         oldest = (clock_ms - self.keep_ms) // self.pane_ms if clock_ms >= 0 else -1
         late = 0
         for segment, sets in segments_of(rows):
             for start, mask in _panes(rows.predictions.time_ms, self.pane_ms):
                 if start < oldest:
-                    late += 0 if segment else int(np.count_nonzero(mask))
+                    late += 0 if segment else len(rows.predictions.time_ms[mask])
                     continue
                 chosen = in_segment(mask, rows.predictions.segments, sets)
                 if chosen is not None:
@@ -106,7 +105,7 @@ class Windowing:
                     pane.inputs.add(rows.predictions, rows.features, chosen)
             for start, mask in _panes(rows.outcomes.time_ms, self.pane_ms):
                 if start < oldest:
-                    late += 0 if segment else int(np.count_nonzero(mask))
+                    late += 0 if segment else len(rows.outcomes.time_ms[mask])
                     continue
                 chosen = in_segment(mask, rows.outcomes.segments, sets)
                 if chosen is not None:
@@ -178,8 +177,12 @@ class Windowing:
         return merged
 
     def forget(self, state: Windows, *, clock_ms: int) -> tuple[list[PaneKey], list[WindowKey]]:
-        """Drop panes and windows that are final for long; return what was dropped."""
-        limit_ms = clock_ms - self.keep_ms
+        """Drop panes and windows that are final for long; return what was dropped.
+
+        A pane that takes no more rows is still needed for the windows that it shares with
+        panes that do.
+        """
+        limit_ms = clock_ms - self.keep_ms - self.longest_ms
         panes = [key for key in state.panes if key[1] + self.pane_ms <= limit_ms]
         windows = [w for w in state.published if w.end_ms + self.keep_ms <= clock_ms]
         for key in panes:

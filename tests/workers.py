@@ -21,16 +21,23 @@ def create_topics(broker: Broker, prefix: str, *, partitions: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@contextmanager
-def worker(broker: Broker, prefix: str, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one worker process until the block ends, then end it politely."""
-    command = [
+def command(broker: Broker, prefix: str, *options: str) -> list[str]:
+    """Return the command line of a worker."""
+    return [
         *(sys.executable, "-m", "agents.cli", "worker"),
         *("--bootstrap-servers", broker.bootstrap_servers, "--prefix", prefix),
         *("--window", "5m", "--horizon", "1h", "--metrics-port", "0", *options),
     ]
+
+
+@contextmanager
+def worker(
+    broker: Broker, prefix: str, log: Path, *options: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run one worker process until the block ends, then end it politely."""
+    process_command = command(broker, prefix, *options)
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=oracle.ROOT, stdout=output, stderr=output)
+        process = subprocess.Popen(process_command, cwd=oracle.ROOT, stdout=output, stderr=output)
         try:
             yield process
             process.terminate()
@@ -83,4 +90,6 @@ def said(broker: Broker, prefix: str) -> tuple[dict[bytes, Any], list[dict[str, 
 def key(metric: dict[str, Any]) -> bytes:
     """Return the key under which a metric is published."""
     names = ("model", "version", "segment", "window_start_ms", "window_end_ms", "metric")
-    return json.dumps([metric[n] for n in names], separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(
+        [metric[n] for n in names], separators=(",", ":"), ensure_ascii=False
+    ).encode()

@@ -57,7 +57,9 @@ def test_poison_is_kept_byte_for_byte_and_the_rest_is_unharmed(
             metrics, _ = workers.said(real_broker, prefix)
 
     dead = [
-        m for t in ("predictions", "labels") for m in workers.records(real_broker, f"{prefix}.{t}.dlq")
+        m
+        for t in ("predictions", "labels")
+        for m in workers.records(real_broker, f"{prefix}.{t}.dlq")
     ]
     late = [m for m in dead if dict(m.headers())["driftline.reason"] == b"late_label"]
     poisoned = [m for m in dead if m not in late]

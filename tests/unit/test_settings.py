@@ -75,12 +75,12 @@ def test_the_ends_of_a_range_are_allowed(name: str, text: str) -> None:
 
 
 def test_a_bad_value_of_the_environment_is_named_as_such() -> None:
-    with pytest.raises(ConfigError, match="^DRIFTLINE_WINDOW: 'x'"):
+    with pytest.raises(ConfigError, match=r"^DRIFTLINE_WINDOW: 'x'"):
         resolve({}, environ={"DRIFTLINE_WINDOW": "x"})
 
 
 def test_an_unknown_variable_is_refused_with_the_closest_name() -> None:
-    with pytest.raises(ConfigError, match="DRIFTLINE_WNDOW: no such .* mean DRIFTLINE_WINDOW"):
+    with pytest.raises(ConfigError, match=r"DRIFTLINE_WNDOW: no such .* mean DRIFTLINE_WINDOW"):
         resolve({}, environ={"DRIFTLINE_WNDOW": "1m"})
 
 

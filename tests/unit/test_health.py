@@ -1,0 +1,45 @@
+"""The worker's own counters, above all that they never fall."""
+
+from __future__ import annotations
+
+from agents.health import Health
+from agents.telemetry import Telemetry
+from streams.steps import DeadLetter, Effects, Record
+from streams.topics import Topics
+
+
+def build() -> tuple[Health, Telemetry]:
+    telemetry = Telemetry(version="1")
+    return Health(telemetry, topics=Topics(), host="127.0.0.1", port=0), telemetry
+
+
+def joined(telemetry: Telemetry) -> float | None:
+    return telemetry.registry.get_sample_value("driftline_records_total", {"fate": "joined"})
+
+
+def test_a_fate_that_is_taken_back_is_held_until_later_ones_make_up_for_it() -> None:
+    health, telemetry = build()
+    seen = []
+
+    for change in (5, -2, -1, 1, 0, 4):
+        health.committed([Effects(fates={"joined": change})], seconds=0.1)
+        seen.append(joined(telemetry))
+
+    assert seen == [5, 5, 5, 5, 5, 7]
+
+
+def test_what_a_transaction_wrote_is_counted_by_kind() -> None:
+    health, telemetry = build()
+    topics = Topics()
+    letter = DeadLetter("t", 0, None, None, None, "invalid_json", "")
+    records = [Record(topics.metrics, b"k", b"v")] * 3 + [Record(topics.alerts, b"k", b"v")]
+    effects = Effects(records=records, dead_letters=[letter], late_rows=2)
+
+    health.committed([effects], seconds=0.1)
+
+    value = telemetry.registry.get_sample_value
+    assert value("driftline_metric_records_total") == 3
+    assert value("driftline_alert_records_total") == 1
+    assert value("driftline_late_rows_total") == 2
+    assert value("driftline_dead_letters_total", {"reason": "invalid_json"}) == 1
+    assert value("driftline_commits_total") == 1

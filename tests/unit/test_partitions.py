@@ -1,0 +1,132 @@
+"""One partition's queue, and what it tells its stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents.partitions import LARGEST_TRANSACTION_RECORDS, InputChainError, Partition
+from streams.steps import Batch, Effects
+from streams.topics import Topics
+from tests.integration.toy_stage import Tally
+
+TOPICS = Topics()
+
+
+class Spy(Tally):
+    """Note what each step is told."""
+
+    def __init__(self) -> None:
+        super().__init__(TOPICS)
+        self.told: list[tuple[frozenset[str], bool]] = []
+
+    def step(self, state: Any, batches: Any, **told: Any) -> Effects:
+        self.told.append((told["idle"], told["announce"]))
+        return super().step(state, batches, **told)
+
+
+def batch(first: int, count: int = 1, topic: str = TOPICS.labels) -> Batch:
+    return Batch(
+        topic=topic,
+        offsets=list(range(first, first + count)),
+        keys=[b"key"] * count,
+        values=[b"value"] * count,
+        times_ms=[0] * count,
+        next_offset=first + count,
+    )
+
+
+@pytest.fixture
+def partition() -> Partition:
+    it = Partition(Spy(), 0, announce_s=1.0)
+    it.state = it.stage.new_state(0)
+    it.state.next = {TOPICS.predictions: 0, TOPICS.labels: 10}
+    it.run()
+    return it
+
+
+def step(partition: Partition, *, now_s: float = 100.0) -> tuple[frozenset[str], bool]:
+    partition.step(partition.take(), now_s=now_s, now_ms=0)
+    stage = partition.stage
+    assert isinstance(stage, Spy)
+    return stage.told[-1]
+
+
+def test_records_before_the_expected_offset_are_refused(partition: Partition) -> None:
+    with pytest.raises(InputChainError, match="delivered offset 9 where 10"):
+        partition.feed(batch(9))
+
+
+def test_offsets_may_have_gaps(partition: Partition) -> None:
+    partition.feed(batch(10))
+    partition.feed(batch(12))
+
+    step(partition)
+
+    assert partition.offsets[TOPICS.labels, 0] == 13
+
+
+def test_a_transaction_is_bounded(partition: Partition) -> None:
+    for number in range(3):
+        partition.feed(batch(10 + number * 3_000, 3_000))
+
+    first, second = partition.take(), partition.take()
+
+    assert sum(len(one.offsets) for one in first) >= LARGEST_TRANSACTION_RECORDS
+    assert [len(first), len(second)] == [2, 1]
+
+
+def test_idleness_is_news_once(partition: Partition) -> None:
+    partition.set_idle(frozenset({TOPICS.labels}))
+    assert partition.due(100.0)
+
+    idle, _ = step(partition)
+
+    assert idle == {TOPICS.labels}
+    assert not partition.due(100.0)
+
+
+def test_an_input_with_records_queued_is_not_idle_yet(partition: Partition) -> None:
+    partition.feed(batch(10))
+    partition.set_idle(frozenset({TOPICS.labels}))
+
+    first, _ = step(partition)
+    assert partition.due(100.0)
+    second, _ = step(partition)
+
+    assert (first, second) == (frozenset(), {TOPICS.labels})
+
+
+def test_records_end_idleness(partition: Partition) -> None:
+    partition.set_idle(frozenset({TOPICS.labels}))
+    step(partition)
+
+    partition.feed(batch(10))
+
+    assert step(partition)[0] == frozenset()
+
+
+def test_the_clock_is_announced_at_intervals_and_what_is_left_out_is_made_up_for(
+    partition: Partition,
+) -> None:
+    announced = []
+    for number, now_s in enumerate((100.0, 100.5, 100.9)):
+        partition.feed(batch(10 + number))
+        announced.append(step(partition, now_s=now_s)[1])
+
+    assert announced == [True, False, False]
+    assert not partition.due(100.99)
+    assert partition.next_due_s() == 101.0
+    assert partition.due(101.0)
+    assert step(partition, now_s=101.0)[1]
+    assert partition.next_due_s() is None
+
+
+def test_a_partition_that_was_taken_away_owes_nothing(partition: Partition) -> None:
+    partition.feed(batch(10))
+    partition.live = partition.running = False
+
+    assert not partition.due(100.0)
+    assert partition.next_due_s() is None
+    assert len(partition.drop()) == 1
