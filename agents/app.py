@@ -137,6 +137,7 @@ def run_worker(settings: Settings, stages: Sequence[Stage] | None = None) -> Non
     app = create_app(settings, stages)
     say(f"worker starts: {settings.describe()}")
     worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    worker.spinner = None  # it would write cursor codes into log files
     worker.execute_from_commandline()
 
 

@@ -16,13 +16,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from agents.deliveries import Backlog, size_bytes
 from agents.exits import describe, end_process
 from agents.health import Health
 from agents.idleness import Input
 from agents.ledger import Entry, Ledger
 from agents.opening import Opener
 from agents.partitions import Partition
-from agents.reader import Backlog, Reader, size_bytes
+from agents.reader import Reader
 from agents.settings import Settings
 from streams.steps import Batch, Stage
 
@@ -48,12 +49,14 @@ class Work(NamedTuple):
 
 
 class Pipeline:
-    """Run stages.
+    """Run stages on the partitions that this worker owns.
 
-    Parameters
+    Attributes
     ----------
-    reader_backlog
-        Processed records are taken off it.
+    backlog
+        What the reader has handed over and is not processed yet.
+    reader
+        Set by the transport before the first assignment.
     """
 
     def __init__(

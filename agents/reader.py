@@ -14,22 +14,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from agents.deliveries import AskEnds, Backlog, Delivery, Listener, batch_of, size_bytes
 from agents.exits import describe, end_process
 from agents.idleness import Idleness, Input
 from streams.steps import Batch
 
-BACKLOG_RECORDS = 20_000
-BACKLOG_BYTES = 64 << 20
 _BATCH_RECORDS = 5_000
 _POLL_S = 0.05
-_FULL_PAUSE_S = 0.003
+_FULL_PAUSE_S = 0.01
 _CHECK_S = 0.1
 _LAG_S = 1.0
 _WATERMARK_TIMEOUT_S = 1.0
@@ -48,60 +47,6 @@ _PASSING = frozenset(
         KafkaError.NOT_COORDINATOR,
     }
 )
-
-
-class Delivery(NamedTuple):
-    """What the poll thread hands over at once.
-
-    Attributes
-    ----------
-    batches
-        By topic and partition.
-    idle
-        All idle inputs, if that changed since the last delivery, else None.
-    """
-
-    batches: Mapping[Input, Batch]
-    idle: frozenset[Input] | None
-
-
-AskEnds: TypeAlias = Callable[[Sequence[Input]], Mapping[Input, Future[Any]]]
-
-
-class Listener(Protocol):
-    """Who wants to know; all methods are called on the poll thread."""
-
-    def delivered(self, delivery: Delivery) -> None:
-        """Take records; must not wait."""
-
-    def assigned(self, inputs: set[Input], metadata: Any) -> None:
-        """Take over partitions, which are paused; may wait."""
-
-    def revoked(self, inputs: set[Input]) -> None:
-        """Finish what is under way and release partitions; the group waits for it."""
-
-    def lag_seen(self, lags: Mapping[Input, int]) -> None:
-        """Take how far inputs are behind; must not wait."""
-
-
-class Backlog:
-    """Count what is handed over and not yet processed; safe from two threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._records = 0
-        self._bytes = 0
-
-    def change(self, *, records: int, size_bytes: int) -> None:
-        """Add to the backlog, or take from it with negative numbers."""
-        with self._lock:
-            self._records += records
-            self._bytes += size_bytes
-
-    @property
-    def full(self) -> bool:
-        """Whether reading must wait."""
-        return self._records > BACKLOG_RECORDS or self._bytes > BACKLOG_BYTES
 
 
 class Reader:
@@ -199,11 +144,7 @@ class Reader:
             self._listener.lag_seen(self._lags())
 
     def _batches(self, messages: list[Message], now_s: float) -> dict[Input, Batch]:
-        """Turn messages into one batch an input; the hot path of reading.
-
-        Columns are built by comprehensions, a record object for each message would cost more than
-        everything else here.
-        """
+        """Turn messages into one batch an input; the hot path of reading."""
         runs: dict[Input, list[Message]] = {}
         for message in messages:
             if message.error() is not None:
@@ -216,7 +157,7 @@ class Reader:
             run.append(message)
         batches = {}
         for source, run in runs.items():
-            batches[source] = batch = _batch(source[0], run)
+            batches[source] = batch = batch_of(source[0], run)
             self._open[source] = batch.next_offset
             self._idleness.records_seen(source, position=batch.next_offset, now_s=now_s)
             self._backlog.change(records=len(run), size_bytes=size_bytes(batch))
@@ -321,25 +262,6 @@ class Reader:
 
     def _on_lost(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         end_process("the group gave this worker's partitions to others: its session expired")
-
-
-def size_bytes(batch: Batch) -> int:
-    """Return the bytes of a batch's keys and values."""
-    return sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys)))
-
-
-def _batch(topic: str, run: list[Message]) -> Batch:
-    headers = [message.headers() for message in run]
-    offsets = [message.offset() for message in run]
-    return Batch(
-        topic=topic,
-        offsets=offsets,  # type: ignore[arg-type]  # a record has an offset
-        keys=[message.key() for message in run],
-        values=[message.value() for message in run],
-        times_ms=[message.timestamp()[1] for message in run],
-        next_offset=offsets[-1] + 1,  # type: ignore[operator]
-        headers=headers if any(headers) else None,
-    )
 
 
 def _inputs(partitions: Iterable[TopicPartition]) -> set[Input]:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from agents import recordings
+from agents.settings import read_monitors_file
 from streams.dryrun import Arrival, DryRun
 from streams.durations import format_duration
 from streams.errors import ConfigError, RecordError
@@ -122,15 +122,8 @@ def run_replay(
 
 
 def load_monitors(file: Path | None) -> Monitors | None:
-    """Read `monitors.yaml`; `None` for the defaults."""
-    if file is None:
-        return None
-    try:
-        return parse_monitors(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ConfigError(f"--monitors: {file}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--monitors: {file} is no YAML: {error}") from None
+    """Read `monitors.yaml`; `None` for the defaults. Its `settings` are the worker's."""
+    return None if file is None else parse_monitors(read_monitors_file(file)[1])
 
 
 def _all(files: list[Path], roles: Mapping[str, str]) -> Iterator[bytes]:
@@ -232,6 +225,7 @@ class Results:
                 f"[{colour}]{alert['state']:8}[/] {_clock(alert['at_ms'])} {name} "
                 f"{alert['monitor']} ({alert['direction']}): {alert['message']}",
                 highlight=False,
+                soft_wrap=True,
             )
         console.print(f"{len(self.metrics)} metrics, {len(self.alerts)} alert records", end="")
         console.print(f" in {out}" if out else "; keep them with --out DIR")

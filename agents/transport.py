@@ -21,10 +21,11 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from agents import clients
+from agents.deliveries import Delivery
 from agents.ends import ask_offsets
 from agents.idleness import Input
 from agents.pipeline import Pipeline, Work
-from agents.reader import Delivery, Reader
+from agents.reader import Reader
 
 _REBALANCE_TIMEOUT_S = 60.0
 _LEAVE_TIMEOUT_S = 20.0

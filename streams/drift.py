@@ -251,7 +251,7 @@ def make_detector(name: str, parameters: dict[str, float], *, raw: bool) -> Dete
     for parameter, value in parameters.items():
         if not value > 0 or (parameter == "delta" and name == "adwin" and value >= 1):
             raise ConfigError(f"detector {name}: {parameter} {value:g} is out of range")
-        if parameter in _WHOLE and value != int(value):
+        if parameter in _WHOLE and value % 1 != 0:
             raise ConfigError(f"detector {name}: {parameter} {value:g} is no whole number")
     typed = {p: int(value) if p in _WHOLE else value for p, value in parameters.items()}
     return DETECTORS[name](raw=raw, **typed)  # type: ignore[arg-type]

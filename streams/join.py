@@ -29,7 +29,7 @@ from streams.events import (
     decode_prediction,
 )
 from streams.outcomes import ClockNotice, RowBuilder, encode_clock
-from streams.steps import Batch, DeadLetter, Effects, Record
+from streams.steps import LARGEST_VALUE_BYTES, Batch, DeadLetter, Effects, Record
 from streams.topics import Topics
 
 SCHEMA = 1
@@ -179,7 +179,6 @@ class Join:
         changed = work.changed_entries()  # before the clock moves: `fold` moves it afterwards, too
         clock_ms = partition_clock_ms(state.inputs.values(), disorder_ms=self.disorder_ms)
         work.count(self._advance(state, max(clock_ms, state.clock_ms)))
-        state.seq += 1
         return work.effects(changed, announce=announce)
 
     def final_fates(self, state: JoinState) -> dict[str, int]:
@@ -213,9 +212,13 @@ class Join:
         known = [(model, version, tuple(segments)) for model, version, segments in identities]
         for record_id, fields in held:
             self._remember(state, record_id, Held(known[fields[0]], *fields[1:]))
-        for record_id, waiting in early:
-            self._wait(state, record_id, [Early(*item) for item in waiting])
-        self._advance(state, clock_ms)
+        for record_id, item in early:
+            if item is None:
+                state.early.pop(record_id, None)
+            else:
+                self._wait(state, record_id, Early(*item))
+        if clock_ms is not None:
+            self._advance(state, clock_ms)
         state.fates, state.pending = Counter(fates), pending
 
     def _bucket(self, time_ms: int) -> int:
@@ -228,14 +231,10 @@ class Join:
             state.closed.discard(bucket)
         state.held[record_id] = held
 
-    def _wait(self, state: JoinState, record_id: bytes, waiting: list[Early]) -> None:
-        if not waiting:
-            state.early.pop(record_id, None)
-            return
-        known = len(state.early.get(record_id, ()))
-        for item in waiting[known:]:
-            state.early_buckets.setdefault(self._bucket(item.label_ms), []).append(record_id)
-        state.early[record_id] = waiting
+    def _wait(self, state: JoinState, record_id: bytes, item: Early) -> None:
+        state.early.setdefault(record_id, []).append(item)
+        bucket = self._bucket(item.label_ms)
+        state.early_buckets.setdefault(bucket, []).append(record_id)
 
     def _advance(self, state: JoinState, clock_ms: int) -> Counter[str]:
         """Close and forget what the clock has passed; return the fates that this decides."""
@@ -285,7 +284,7 @@ class _Work:
         self.newest_ms = -1
         self.fates: Counter[str] = Counter()
         self.touched: dict[bytes, None] = {}
-        self.touched_early: dict[bytes, None] = {}
+        self.touched_early: dict[bytes, int] = {}
         self.builders: dict[tuple[str, str], RowBuilder] = {}
         self.dead_letters: list[DeadLetter] = []
 
@@ -335,7 +334,7 @@ class _Work:
         self._prediction_row(held, prediction, zlib.crc32(record_id))
         waiting = self.state.early.pop(record_id, None)
         if waiting:
-            self.touched_early[record_id] = None
+            self.touched_early[record_id] = 0
             for item in waiting:
                 self._apply_early(held, record_id, item)
 
@@ -372,9 +371,8 @@ class _Work:
             self._apply(held, record_id, label)
         else:
             item = Early(value, label_ms, time_ms, batch.offsets[index])
-            waiting = [*self.state.early.get(record_id, ()), item]
-            self.join._wait(self.state, record_id, waiting)
-            self.touched_early[record_id] = None
+            self.touched_early.setdefault(record_id, len(self.state.early.get(record_id, ())))
+            self.join._wait(self.state, record_id, item)
 
     def _apply_early(self, held: Held, record_id: bytes, item: Early) -> None:
         label = _label_or_tombstone(item.value, record_id, item.time_ms)
@@ -489,13 +487,14 @@ class _Work:
         for fate, change in self.fates.items():
             state.fates[fate] += change
         records = [
-            Record(join.outcomes, model.encode(), builder.encode())
+            Record(join.outcomes, model.encode(), value)
             for (model, _), builder in self.builders.items()
+            for value in builder.encode()
         ]
         if announce:
             records += self._notices()
         return Effects(
-            state=[(None, self._delta(changed))],
+            state=[(None, delta) for delta in self._deltas(*changed, last=True)],
             records=records,
             dead_letters=self.dead_letters,
             fates=dict(self.fates),
@@ -516,26 +515,40 @@ class _Work:
         value = encode_clock(notice)
         return [Record(join.outcomes, None, value, p) for p in range(join.partitions)]
 
-    def changed_entries(self) -> tuple[Any, ...]:
-        """Return identities, predictions and early labels as this step leaves them."""
-        identities: dict[Identity, int] = {}
+    def changed_entries(self) -> tuple[list[Any], list[Any]]:
+        """Return predictions and early labels as this step leaves them."""
         rows = []
         for record_id in self.touched:
             held = self.state.held[record_id]
-            number = identities.setdefault(held.identity, len(identities))
-            rows.append((record_id, (number, *msgspec.structs.astuple(held)[1:])))
-        early = [(i, self.state.early.get(i, ())) for i in self.touched_early]
-        return list(identities), rows, early
+            rows.append((record_id, held.identity, msgspec.structs.astuple(held)[1:]))
+        early: list[Any] = []
+        for record_id, known in self.touched_early.items():
+            waiting = self.state.early.get(record_id, ())
+            early += [(record_id, item) for item in waiting[known:]] or [(record_id, None)]
+        return rows, early
 
-    def _delta(self, changed: tuple[Any, ...]) -> bytes:
+    def _deltas(self, rows: list[Any], early: list[Any], *, last: bool) -> list[bytes]:
+        """Write the step down, in as many records as its size needs; only the last moves time."""
         state = self.state
-        return _encode(
+        identities: dict[Identity, int] = {}
+        held = [
+            (record_id, (identities.setdefault(identity, len(identities)), *fields))
+            for record_id, identity, fields in rows
+        ]
+        clock_ms = state.clock_ms if last else None
+        counts = state.fates, state.pending
+        delta = _encode(
             (
-                *(SCHEMA, state.seq, state.next, state.inputs, state.clock_ms),
-                *(state.fates, state.pending),
-                *changed,
+                *(SCHEMA, state.seq + 1, state.next, state.inputs, clock_ms, *counts),
+                *(list(identities), held, early),
             )
         )
+        if len(delta) <= LARGEST_VALUE_BYTES or len(rows) + len(early) <= 2:
+            state.seq += 1
+            return [delta]
+        half, middle = len(rows) // 2, len(early) // 2
+        first = self._deltas(rows[:half], early[:middle], last=False)
+        return first + self._deltas(rows[half:], early[middle:], last=last)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -5,7 +5,7 @@ prediction, as soon as it is known. *Outcome rows* say that a label took effect 
 no longer does (weight -1). A Kafka record costs microseconds, a row in a column nanoseconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from streams.errors import StateError
 from streams.events import ABSENT, Scalar, class_name
+from streams.steps import LARGEST_VALUE_BYTES
 
 SCHEMA = 1
 
@@ -148,12 +149,37 @@ class RowBuilder:
         self.outcomes: list[tuple[Any, ...]] = []
         self.features: list[dict[str, float | None] | None] = []
 
-    def encode(self) -> bytes:
-        """Turn the collected rows into the value of one record."""
+    def encode(self) -> list[bytes]:
+        """Turn the collected rows into the values of as many records as their size needs."""
+        return list(self._encode(self.predictions, self.features, self.outcomes))
+
+    def _encode(
+        self,
+        predictions: list[tuple[Any, ...]],
+        features: list[dict[str, float | None] | None],
+        outcomes: list[tuple[Any, ...]],
+    ) -> Iterator[bytes]:
+        names = _names(features)
+        last = len(predictions) + len(outcomes) <= 2
+        if last or len(predictions) * len(names) * 8 <= LARGEST_VALUE_BYTES:
+            value = self._record(predictions, _feature_matrix(features, names), names, outcomes)
+            if last or len(value) <= LARGEST_VALUE_BYTES:
+                yield value
+                return
+        half, middle = len(predictions) // 2, len(outcomes) // 2
+        yield from self._encode(predictions[:half], features[:half], outcomes[:middle])
+        yield from self._encode(predictions[half:], features[half:], outcomes[middle:])
+
+    def _record(
+        self,
+        predictions: list[tuple[Any, ...]],
+        matrix: bytes,
+        names: list[str],
+        outcomes: list[tuple[Any, ...]],
+    ) -> bytes:
         strings, sets = _Dictionary(), _Dictionary()
-        predictions = _prediction_columns(self.predictions, strings=strings, sets=sets)
-        outcomes = _outcome_columns(self.outcomes, strings=strings, sets=sets)
-        names, matrix = _feature_matrix(self.features)
+        columns = _prediction_columns(predictions, strings=strings, sets=sets)
+        outcome_columns = _outcome_columns(outcomes, strings=strings, sets=sets)
         return _encode(
             (
                 SCHEMA,
@@ -162,8 +188,8 @@ class RowBuilder:
                 list(strings.index),
                 [list(pairs) for pairs in sets.index],
                 names,
-                [*predictions, matrix],
-                outcomes,
+                [*columns, matrix],
+                outcome_columns,
             )
         )
 
@@ -278,15 +304,18 @@ def _scalars(values: Sequence[Scalar], strings: _Dictionary) -> tuple[bytes, byt
     return _floats([None if isinstance(v, str) else v for v in values]), _codes(codes)
 
 
-def _feature_matrix(rows: list[dict[str, float | None] | None]) -> tuple[list[str], bytes]:
-    """Lay the features out as rows x names; rows mostly have the same names in the same order."""
+def _names(rows: list[dict[str, float | None] | None]) -> list[str]:
+    """Return the names in all rows; mostly they have the same names in the same order."""
     names: dict[str, None] = {}
     for layout in {tuple(row): None for row in rows if row}:
         names.update(dict.fromkeys(layout))
-    order = sorted(names)
-    if not order:
-        return [], b""
-    empty: dict[str, float | None] = {}
-    absent = [ABSENT] * len(order)
-    table = [list(map((row or empty).get, order, absent)) for row in rows]
-    return order, np.array(table, "<f8").tobytes()
+    return sorted(names)
+
+
+def _feature_matrix(rows: list[dict[str, float | None] | None], names: list[str]) -> bytes:
+    """Lay the features out as rows x names."""
+    if not names:
+        return b""
+    absent, empty = [ABSENT] * len(names), dict[str, float | None]()
+    table = [list(map((row or empty).get, names, absent)) for row in rows]
+    return np.array(table, "<f8").tobytes()

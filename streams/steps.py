@@ -11,6 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+LARGEST_VALUE_BYTES = 1_000_000
+"""A stage splits what it writes rather than write more in one record: brokers refuse that."""
+
 
 class Batch(msgspec.Struct, kw_only=True):
     """Records of one input partition, in offset order, as parallel lists of equal length.

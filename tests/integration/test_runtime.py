@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from streams.topics import Topics
 from tests.brokers import Broker
@@ -116,6 +117,17 @@ class Installation:
         self.wait_until(lambda: sum(self.totals().values()) >= self.sent.total())
         assert self.totals() == self.sent
 
+    def wait_for_members(self, count: int) -> None:
+        """Wait until the group has settled with `count` workers."""
+        admin = AdminClient(self.broker.client())
+        group = f"{self.topics.prefix}-workers"
+
+        def settled() -> bool:
+            found = admin.describe_consumer_groups([group])[group].result(TIMEOUT_S)
+            return found.state == ConsumerGroupState.STABLE and len(found.members) == count
+
+        self.wait_until(settled)
+
     @property
     def said(self) -> str:
         """What all workers wrote."""
@@ -216,6 +228,7 @@ def test_a_worker_that_was_frozen_past_its_session_writes_nothing_more(
     it = real_installation
     frozen = it.start()
     it.start()
+    it.wait_for_members(2)
     it.send(5_000, pace_s=0.05)
     it.wait_until(it.totals)
 

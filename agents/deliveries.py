@@ -1,0 +1,93 @@
+"""What the poll thread hands over, to whom, and how much of it may be under way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from confluent_kafka import Message
+
+from agents.idleness import Input
+from streams.steps import Batch
+
+BACKLOG_RECORDS = 20_000
+BACKLOG_BYTES = 64 << 20
+
+
+class Delivery(NamedTuple):
+    """What the poll thread hands over at once.
+
+    Attributes
+    ----------
+    batches
+        By topic and partition.
+    idle
+        All idle inputs, if that changed since the last delivery, else None.
+    """
+
+    batches: Mapping[Input, Batch]
+    idle: frozenset[Input] | None
+
+
+AskEnds: TypeAlias = Callable[[Sequence[Input]], Mapping[Input, Future[Any]]]
+
+
+class Listener(Protocol):
+    """Who wants to know; all methods are called on the poll thread."""
+
+    def delivered(self, delivery: Delivery) -> None:
+        """Take records; must not wait."""
+
+    def assigned(self, inputs: set[Input], metadata: Any) -> None:
+        """Take over partitions, which are paused; may wait."""
+
+    def revoked(self, inputs: set[Input]) -> None:
+        """Finish what is under way and release partitions; the group waits for it."""
+
+    def lag_seen(self, lags: Mapping[Input, int]) -> None:
+        """Take how far inputs are behind; must not wait."""
+
+
+class Backlog:
+    """Count what is handed over and not yet processed; safe from two threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records = 0
+        self._bytes = 0
+
+    def change(self, *, records: int, size_bytes: int) -> None:
+        """Add to the backlog, or take from it with negative numbers."""
+        with self._lock:
+            self._records += records
+            self._bytes += size_bytes
+
+    @property
+    def full(self) -> bool:
+        """Whether reading must wait."""
+        return self._records > BACKLOG_RECORDS or self._bytes > BACKLOG_BYTES
+
+
+def size_bytes(batch: Batch) -> int:
+    """Return the bytes of a batch's keys and values."""
+    return sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys)))
+
+
+def batch_of(topic: str, run: Sequence[Message]) -> Batch:
+    """Turn messages of one partition into a batch.
+
+    Columns are built by comprehensions; an object for each record would cost more than reading it.
+    """
+    headers = [message.headers() for message in run]
+    offsets = [message.offset() for message in run]
+    return Batch(
+        topic=topic,
+        offsets=offsets,  # type: ignore[arg-type]  # a record has an offset
+        keys=[message.key() for message in run],
+        values=[message.value() for message in run],
+        times_ms=[message.timestamp()[1] for message in run],
+        next_offset=offsets[-1] + 1,  # type: ignore[operator]
+        headers=headers if any(headers) else None,
+    )

@@ -1,0 +1,218 @@
+"""Run both stages in memory: any batches, any partitions, and restarts from the written state.
+
+Unlike `streams.dryrun`, which it shares no code with, it keeps what the steps want written as a
+broker would: the join's log in full, the monitor's compacted. `restart` throws the states away
+and folds them from that. After every step it counts that no record is lost.
+"""
+
+import json
+import random
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from streams.monitors import Monitors
+from streams.outcomes import ClockNotice, decode_outcomes
+from streams.steps import Batch, Effects
+from streams.topics import Topics
+from streams.topology import build
+from tests.builders import HOUR_MS, MINUTE_MS, Event
+
+NOW_MS = 1_800_000_000_000
+TOPICS = Topics()
+BOTH = frozenset({TOPICS.predictions, TOPICS.labels})
+
+Input = tuple[str, bytes | None, bytes | None]
+"""Topic, key and value of a record."""
+
+
+class Driver:
+    """Both stages over `partitions`, with everything that they have written so far.
+
+    Attributes
+    ----------
+    metrics
+        The compacted metrics topic: decoded records by decoded key.
+    """
+
+    def __init__(
+        self,
+        *,
+        partitions: int = 1,
+        disorder_ms: int = 0,
+        window_ms: int = 10 * MINUTE_MS,
+        horizon_ms: int = HOUR_MS,
+        monitors: Monitors | None = None,
+        grace_ms: int | None = None,
+    ) -> None:
+        self.join, self.monitor = build(
+            TOPICS,
+            window_ms=window_ms,
+            horizon_ms=horizon_ms,
+            disorder_ms=disorder_ms,
+            partitions=partitions,
+            monitors=monitors,
+            grace_ms=grace_ms,
+        )
+        self.partitions = range(partitions)
+        self.joins = [self.join.new_state(p) for p in self.partitions]
+        self.monitors = [self.monitor.new_state(p) for p in self.partitions]
+        self.join_logs: list[list[Any]] = [[] for _ in self.partitions]
+        self.monitor_logs: list[dict[bytes, bytes]] = [{} for _ in self.partitions]
+        self.offsets: Counter[tuple[str, int]] = Counter()
+        self.received = 0
+        self.metrics: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.alerts: list[dict[str, Any]] = []
+        self.dead: list[str] = []
+        self.written: list[tuple[str, bytes | None, bytes | None]] = []
+        self.late_rows = 0
+
+    # ------------------------------------------------------------------ driving
+    def feed(
+        self, records: Iterable[Input], *, idle: frozenset[str] = frozenset(), time_ms: int = 0
+    ) -> None:
+        """Run one step of every partition of the join, then of the monitor."""
+        inputs: dict[int, dict[str, list[Input]]] = {p: {} for p in self.partitions}
+        for record in records:
+            topics = inputs[zlib.crc32(record[1] or b"") % len(self.partitions)]
+            topics.setdefault(record[0], []).append(record)
+            self.received += 1
+        outcomes: dict[int, list[bytes]] = {p: [] for p in self.partitions}
+        for partition, topics in inputs.items():
+            batches = [self._batch(t, partition, rows, time_ms) for t, rows in topics.items()]
+            effects = self.join.step(self.joins[partition], batches, now_ms=NOW_MS, idle=idle)
+            self.join_logs[partition] += effects.state
+            self._join_effects(effects, outcomes)
+        self.check_conservation()
+        for partition, values in outcomes.items():
+            self._evaluate(partition, values)
+
+    def finish(self) -> None:
+        """Say that nothing more comes."""
+        self.feed([], idle=BOTH)
+
+    def restart(self, shuffle: random.Random) -> None:
+        """Forget every state and fold it from what was written, compacted in any order of keys."""
+        for p in self.partitions:
+            self.joins[p] = self.join.new_state(p)
+            for key, value in self.join_logs[p]:
+                self.join.fold(self.joins[p], key, value)
+            self.monitors[p] = self.monitor.new_state(p)
+            upserts = list(self.monitor_logs[p].items())
+            shuffle.shuffle(upserts)
+            for key, value in upserts:
+                self.monitor.fold(self.monitors[p], key, value)
+
+    def _batch(self, topic: str, partition: int, rows: Sequence[Input], time_ms: int) -> Batch:
+        first = self.offsets[topic, partition]
+        self.offsets[topic, partition] += len(rows)
+        return Batch(
+            topic=topic,
+            offsets=range(first, first + len(rows)),
+            keys=[row[1] for row in rows],
+            values=[row[2] for row in rows],
+            times_ms=[time_ms] * len(rows),
+            next_offset=first + len(rows),
+        )
+
+    def _join_effects(self, effects: Effects, outcomes: dict[int, list[bytes]]) -> None:
+        self.dead += [letter.reason for letter in effects.dead_letters]
+        for record in effects.records:
+            assert record.value is not None
+            partition = record.partition
+            if partition is None:
+                partition = zlib.crc32(record.key or b"") % len(self.partitions)
+            outcomes[partition].append(record.value)
+            if not isinstance(decode_outcomes(record.value), ClockNotice):
+                self.written.append((record.topic, record.key, record.value))
+
+    def _evaluate(self, partition: int, values: Sequence[bytes]) -> None:
+        rows: list[Input] = [(TOPICS.outcomes, None, value) for value in values]
+        batch = self._batch(TOPICS.outcomes, partition, rows, 0)
+        effects = self.monitor.step(self.monitors[partition], [batch], now_ms=NOW_MS)
+        self.late_rows += effects.late_rows
+        for key, value in effects.state:
+            assert key is not None
+            self.monitor_logs[partition].pop(key, None)
+            if value is not None:
+                self.monitor_logs[partition][key] = value
+        for record in effects.records:
+            self.written.append((record.topic, record.key, record.value))
+            assert record.key is not None
+            if record.topic == TOPICS.alerts:
+                self.alerts.append(json.loads(record.value or b""))
+                continue
+            name = tuple(json.loads(record.key))
+            self.metrics.pop(name, None)
+            if record.value is not None:
+                self.metrics[name] = json.loads(record.value)
+
+    # ------------------------------------------------------------------ looking
+    def check_conservation(self) -> None:
+        """Every record that came in has one fate, or is pending, or waits as an early label."""
+        counted = sum(sum(s.fates.values()) + s.pending + s.early_labels for s in self.joins)
+        assert counted == self.received
+        assert all(state.pending >= 0 for state in self.joins)
+
+    @property
+    def fates(self) -> dict[str, int]:
+        """Fates if nothing more comes, without those that no record has."""
+        total: Counter[str] = Counter()
+        for state in self.joins:
+            total.update(self.join.final_fates(state))
+        return {fate: count for fate, count in total.items() if count}
+
+    def value(self, metric: str, **where: Any) -> float:
+        """Return the value of the one metric record that fits."""
+        found = [
+            record["value"]
+            for record in self.metrics.values()
+            if record["metric"] == metric
+            and record["segment"] == where.get("segment", "")
+            and all(record[name] == value for name, value in where.items())
+        ]
+        assert len(found) == 1, f"{len(found)} records of {metric}"
+        return found[0]
+
+    def result(self) -> dict[str, Any]:
+        """Return all that must not depend on batches, partitions and restarts."""
+        metrics = {
+            name: {k: v for k, v in record.items() if k != "revision"}
+            for name, record in self.metrics.items()
+        }
+        order = ("at_ms", "model", "version", "monitor", "segment", "alert_id", "revision")
+        alerts = sorted(self.alerts, key=lambda alert: [alert[name] for name in order])
+        return {"metrics": metrics, "alerts": alerts, "fates": self.fates, "late": self.late_rows}
+
+
+def as_inputs(events: Iterable[Event]) -> list[Input]:
+    """Encode events as the records that a producer would have sent."""
+    return [
+        (
+            TOPICS.labels if "label" in event or "retract" in event else TOPICS.predictions,
+            event["prediction_id"].encode(),
+            json.dumps(event).encode(),
+        )
+        for event in events
+    ]
+
+
+def disorder_of(events: Iterable[Event]) -> int:
+    """Return how far the latest event is behind the slower of the two topics when it arrives."""
+    newest: dict[bool, int] = {}
+    disorder_ms = 0
+    for event in events:
+        is_label, time_ms = "label" in event or "retract" in event, event["timestamp_ms"]
+        newest[is_label] = max(newest.get(is_label, -1), time_ms)
+        disorder_ms = max(disorder_ms, min(newest.values()) - time_ms)
+    return disorder_ms
+
+
+def cut(records: Sequence[Input], sizes: Sequence[int]) -> Iterable[list[Input]]:
+    """Cut records into batches whose sizes repeat."""
+    start = turn = 0
+    while start < len(records):
+        size = sizes[turn % len(sizes)]
+        yield list(records[start : start + size])
+        start, turn = start + size, turn + 1

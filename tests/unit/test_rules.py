@@ -1,0 +1,85 @@
+"""Threshold rules: when they fire, when they resolve, and what they must survive."""
+
+import pytest
+
+from streams.monitors import Monitors, Threshold
+from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
+from tests.driver import Driver, as_inputs
+
+
+def minutes(*hits: float, per_minute: int = 20) -> list[Event]:
+    """Make labelled traffic with this share of right predictions in each minute."""
+    events = []
+    for minute, share in enumerate(hits):
+        for i in range(per_minute):
+            at_ms = START_MS + minute * MINUTE_MS + i * MINUTE_MS // per_minute
+            name = f"p{minute}-{i}"
+            truth = int(i < share * per_minute)
+            events.append(prediction(name, timestamp_ms=at_ms))
+            events.append(label(name, timestamp_ms=at_ms, label=truth))
+    return events
+
+
+def states(driver: Driver) -> list[tuple[str, float]]:
+    return [(a["state"], (a["at_ms"] - START_MS) / MINUTE_MS) for a in driver.alerts]
+
+
+def watched(events: list[Event], *, disorder_ms: int = 0, **rule: object) -> Driver:
+    threshold = Threshold(**{"name": "r", "metric": "accuracy", "minimum": 5, **rule})
+    monitors = Monitors(thresholds=(threshold,), reference=40)
+    driver = Driver(monitors=monitors, disorder_ms=disorder_ms)
+    driver.feed(as_inputs(events))
+    driver.finish()
+    return driver
+
+
+def test_a_rule_fires_and_resolves_at_the_boundaries_of_its_window() -> None:
+    driver = watched(minutes(1, 1, 0.5, 1, 1, 1), below=0.8, window="2m")
+
+    assert states(driver) == [("firing", 3), ("resolved", 5)]
+    assert len({alert["alert_id"] for alert in driver.alerts}) == 1
+    assert [alert["revision"] for alert in driver.alerts] == [0, 1]
+
+
+@pytest.mark.parametrize("window", ["30s", "90s", "7s", "1m", "61s"])
+def test_a_window_need_not_be_a_multiple_of_the_interval_of_evaluation(window: str) -> None:
+    driver = watched(minutes(1, 0, 0, 1, 1, 1), below=0.5, window=window, minimum=1)
+
+    assert states(driver)[0] == ("firing", 2)
+    assert states(driver)[-1][0] == "resolved"
+
+
+def test_a_relative_rule_waits_for_its_reference() -> None:
+    driver = watched(minutes(0.5, 0.5, 0.5, 0.3, 0.3), falls_by=0.2, window="1m")
+
+    assert states(driver) == [("firing", 4)]
+    assert driver.alerts[0]["evidence"]["reference"] == 0.5
+
+
+def test_too_few_labels_raise_no_alert() -> None:
+    assert watched(minutes(0, per_minute=4), below=0.5, window="1m").alerts == []
+
+
+def test_an_interval_must_be_beyond_the_limit_as_a_whole() -> None:
+    assert watched(minutes(0.7, 0.7), below=0.8, window="1m", by="interval").alerts == []
+    assert watched(minutes(0.2, 0.2), below=0.8, window="1m", by="interval").alerts != []
+
+
+def test_a_correction_takes_back_no_more_than_was_counted() -> None:
+    """A late label counts for the rules, too: else its correction would leave less than nothing."""
+    threshold = Threshold(name="r", metric="accuracy", below=0.5, minimum=1, window="1h")
+    monitors = Monitors(thresholds=(threshold,))
+    driver = Driver(monitors=monitors)
+    now = START_MS + 30 * MINUTE_MS
+    names = [f"a{i}" for i in range(20)]
+    driver.feed(as_inputs([prediction(name) for name in names]))
+    moved = [prediction("z", timestamp_ms=now), label("z", timestamp_ms=now)]
+    driver.feed(as_inputs(moved))
+
+    driver.feed(as_inputs([label(name, timestamp_ms=START_MS + MINUTE_MS) for name in names]))
+    driver.feed(as_inputs([label(name, timestamp_ms=now + MINUTE_MS, label=0) for name in names]))
+    driver.feed(as_inputs([prediction("y", timestamp_ms=now + HOUR_MS // 2)]))
+    driver.finish()
+
+    assert driver.late_rows == 20
+    assert [alert["value"] for alert in driver.alerts] == [1 / 21]

@@ -1,0 +1,186 @@
+"""Tallies and metrics, against scikit-learn, fractions and numpy."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+
+from streams import bins, exact_sum
+from streams.tallies import Mean
+from tests.builders import Event, label, prediction
+from tests.driver import Driver, as_inputs
+
+floats = st.floats(-1e300, 1e300)
+
+
+def published(events: list[Event]) -> Driver:
+    driver = Driver()
+    driver.feed(as_inputs(events))
+    driver.finish()
+    return driver
+
+
+@given(st.lists(floats | st.sampled_from([5e-324, 2.0**996, -0.0]), max_size=80))
+def test_an_exact_sum_is_the_sum_of_fractions(values: list[float]) -> None:
+    total = exact_sum.exact_sum(np.array(values, float))
+
+    assert Fraction(total, 2**1074) == sum(map(Fraction, values))
+    assert exact_sum.unpack(exact_sum.pack(total)) == total
+
+
+@pytest.mark.parametrize("exponent", [486, 487, 498])
+def test_the_sum_of_squares_of_a_huge_power_of_two_can_be_written(exponent: int) -> None:
+    mean = Mean()
+    mean.add(np.array([2.0**exponent]))
+
+    assert Mean.unpack(mean.pack()).mean_of_squares() == 2.0 ** (2 * exponent)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(floats, st.booleans()), min_size=1, max_size=60), st.randoms())
+def test_a_mean_forgets_what_is_taken_back(rows: list[tuple[float, bool]], luck: object) -> None:
+    values = np.clip(np.array([value for value, _ in rows]), -1e150, 1e150)
+    gone = np.array([back for _, back in rows])
+    mean, kept = Mean(), Mean()
+
+    mean.add(values)
+    mean.add(values[gone], np.full(gone.sum(), -1))
+    kept.add(values[~gone][::-1])
+
+    assert mean.pack() == kept.pack()
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=200).filter(
+        lambda rows: len({truth for _, truth in rows}) == 2
+    )
+)
+def test_the_area_under_the_roc_curve_is_that_of_scikit_learn(
+    rows: list[tuple[float, bool]],
+) -> None:
+    scores = np.array([score for score, _ in rows])
+    truths = np.array([truth for _, truth in rows])
+    numbers = bins.score_bins(scores)
+    sides: list[bins.Histogram] = [{}, {}]
+    for side, histogram in enumerate(sides):
+        bins.add(histogram, numbers[truths == bool(side)], None)
+
+    area = bins.roc_auc(sides[1], sides[0])
+
+    assert area == pytest.approx(reference.roc_auc_score(truths, numbers), abs=1e-12)
+
+
+@given(st.lists(st.floats(-1e150, 1e150), min_size=1, max_size=100), st.floats(0, 1))
+def test_a_quantile_is_within_half_a_percent(values: list[float], q: float) -> None:
+    histogram: bins.Histogram = {}
+    bins.add(histogram, bins.value_bins(np.array(values)), None)
+    rank = max(1, int(np.ceil(q * len(values) - 1e-9)))
+
+    assert bins.quantile(histogram, q) == pytest.approx(
+        sorted(values)[rank - 1], rel=0.005, abs=1e-300
+    )
+
+
+def test_the_error_of_huge_numbers_is_a_metric_like_any_other() -> None:
+    driver = published(
+        [
+            prediction("a", prediction=1e150),
+            label("a", label=-1e150),
+            prediction("b", prediction=0.5),
+            label("b", label=0.25),
+        ]
+    )
+
+    assert driver.value("mae") == 1e150
+    assert driver.value("rmse") == pytest.approx(2e150 / 2**0.5)
+
+
+def test_a_regression_has_no_confusion_to_grow_with_its_traffic() -> None:
+    driver = published(
+        [
+            event
+            for i in range(500)
+            for event in (prediction(f"{i}", prediction=i + 0.5), label(f"{i}", label=i + 0.25))
+        ]
+    )
+
+    pane = next(iter(driver.monitors[0].models["m", ""].windows.panes.values()))
+    assert pane.outcomes.confusion == {}
+    assert driver.value("mae") == 0.25
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_feature_is_missing_where_it_is_null_and_unknown_where_nobody_names_it(
+    together: bool,
+) -> None:
+    """Whether other records of the batch name it must not matter."""
+    driver = Driver()
+    later = prediction("b", timestamp_ms=prediction("b")["timestamp_ms"] + 3_600_000)
+    events = [
+        prediction("a", features={"x": None, "y": 1.0}),
+        later | {"features": {"x": 1.0, "z": "text"}},
+        later | {"prediction_id": "c"},
+    ]
+
+    for batch in [as_inputs(events)] if together else [[record] for record in as_inputs(events)]:
+        driver.feed(batch)
+    driver.finish()
+
+    first, second = sorted({key[3] for key in driver.metrics})
+    assert driver.value("missing_rate:x", window_start_ms=first) == 1.0
+    assert driver.value("missing_rate:x", window_start_ms=second) == 0.5
+    assert driver.value("missing_rate:z", window_start_ms=second) == 0.5
+    names = {(record["window_start_ms"], record["metric"]) for record in driver.metrics.values()}
+    assert (first, "missing_rate:z") not in names
+    assert (second, "missing_rate:y") not in names
+    assert (second, "mean:z") not in names
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), min_size=1, max_size=60)
+)
+def test_multiclass_metrics_are_those_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
+    guesses, truths = zip(*pairs, strict=True)
+
+    driver = published(
+        [
+            event
+            for i, (guess, truth) in enumerate(pairs)
+            for event in (prediction(f"{i}", prediction=guess), label(f"{i}", label=truth))
+        ]
+    )
+
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(
+        truths, guesses, average="macro", zero_division=0
+    )
+    assert driver.value("accuracy") == reference.accuracy_score(truths, guesses)
+    assert driver.value("precision") == pytest.approx(precision)
+    assert driver.value("recall") == pytest.approx(recall)
+    assert driver.value("f1") == pytest.approx(f1)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=60))
+def test_binary_scores_are_judged_as_by_scikit_learn(rows: list[tuple[float, int]]) -> None:
+    driver = published(
+        [
+            event
+            for i, (score, truth) in enumerate(rows)
+            for event in (
+                prediction(f"{i}", prediction=int(score > 0.5), score=score),
+                label(f"{i}", label=truth),
+            )
+        ]
+    )
+
+    scores = np.array([score for score, _ in rows])
+    truths = np.array([truth for _, truth in rows])
+    clipped = np.clip(np.where(truths == 1, scores, 1 - scores), 1e-15, 1)
+    assert driver.value("brier") == pytest.approx(np.mean((scores - truths) ** 2), abs=1e-12)
+    assert driver.value("log_loss") == pytest.approx(-np.log(clipped).mean(), abs=1e-12)
+    guesses = scores > 0.5
+    assert driver.value("f1") == pytest.approx(reference.f1_score(truths, guesses, zero_division=0))
