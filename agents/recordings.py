@@ -65,7 +65,8 @@ def parse_columns(text: str) -> dict[str, str]:
 def lines(file: Path, roles: Mapping[str, str]) -> Iterator[bytes]:
     """Yield the records of a file in their order; empty lines are left out."""
     if file.suffix in TABLES:
-        rows = _csv_rows(file) if file.suffix == ".csv" else _parquet_rows(file)
+        texts = {column for role, column in roles.items() if _is_text(role)}
+        rows = _csv_rows(file, texts) if file.suffix == ".csv" else _parquet_rows(file)
         yield from _table_lines(file, rows, roles)
         return
     opener = gzip.open if file.suffix == ".gz" else open
@@ -73,10 +74,19 @@ def lines(file: Path, roles: Mapping[str, str]) -> Iterator[bytes]:
         yield from filter(None, map(bytes.strip, source))
 
 
-def _csv_rows(file: Path) -> Iterator[dict[str, Any]]:
+def _is_text(role: str) -> bool:
+    return role in ("prediction_id", "model", "version") or role.startswith("segment:")
+
+
+def _csv_rows(file: Path, texts: set[str]) -> Iterator[dict[str, Any]]:
+    """Yield rows with numbers read as such, but for the `texts`: version 1.10 is not 1.1."""
     with file.open(newline="", encoding="utf-8-sig") as source:
         for row in csv.DictReader(source):
-            yield {name: _cell(text) for name, text in row.items() if name is not None}
+            yield {
+                name: (text or None) if name in texts else _cell(text)
+                for name, text in row.items()
+                if name is not None
+            }
 
 
 def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
@@ -121,14 +131,15 @@ def _joined(row: Mapping[str, Any], roles: Mapping[str, str], number: int) -> di
         value = row[column]
         if isinstance(value, float) and math.isnan(value):
             value = None
+        if _is_text(role):
+            if value is None:
+                continue
+            value = str(value)
         group, _, name = role.partition(":")
         if name:
-            value = str(value) if group == "segment" else value
             event.setdefault(f"{group}s", {})[name] = value
         elif role == "timestamp":
             event["timestamp_ms"] = _time_ms(value)
-        elif role in ("prediction_id", "model", "version"):
-            event[role] = str(value)
         else:
             event[role] = value
     return event

@@ -33,6 +33,7 @@ from streams.steps import LARGEST_VALUE_BYTES, Batch, DeadLetter, Effects, Recor
 from streams.topics import Topics
 
 SCHEMA = 1
+MAX_INTERNED = 10_000
 
 FATES = (
     "joined",
@@ -108,7 +109,14 @@ class JoinState:
         self.buckets: dict[int, list[bytes]] = {}
         self.early_buckets: dict[int, list[bytes]] = {}
         self.closed: set[int] = set()
+        self.identities: dict[Identity, Identity] = {}
         self.announced: ClockNotice | None = None
+
+    def intern(self, identity: Identity) -> Identity:
+        """Return the one object that stands for an identity; most predictions share a few."""
+        if len(self.identities) > MAX_INTERNED:
+            self.identities.clear()
+        return self.identities.setdefault(identity, identity)
 
     @property
     def early_labels(self) -> int:
@@ -204,14 +212,14 @@ class Join:
         delta = _decode(value)
         if delta[0] != SCHEMA:
             raise StateError(f"join state of schema {delta[0]}, this build reads {SCHEMA}")
-        _, seq, state.next, inputs, clock_ms, fates, pending, identities, held, early = delta
+        _, seq, state.next, inputs, clock_ms, fates, pending, held, early = delta
         if seq != state.seq + 1:
             raise StateError(f"the join's state log jumps from {state.seq} to {seq}")
         state.seq = seq
         state.inputs = {topic: InputClock(*clock) for topic, clock in inputs.items()}
-        known = [(model, version, tuple(segments)) for model, version, segments in identities]
-        for record_id, fields in held:
-            self._remember(state, record_id, Held(known[fields[0]], *fields[1:]))
+        for record_id, ((model, version, segments), *fields) in held:
+            identity = state.intern((model, version, tuple(segments)))
+            self._remember(state, record_id, Held(identity, *fields))
         for record_id, item in early:
             if item is None:
                 state.early.pop(record_id, None)
@@ -321,7 +329,7 @@ class _Work:
             self.fates["duplicate_prediction" if same else "conflicting_prediction"] += 1
             return
         held = Held(
-            _identity(prediction),
+            self.state.intern(_identity(prediction)),
             time_ms,
             prediction.prediction,
             prediction.score,
@@ -520,7 +528,8 @@ class _Work:
         rows = []
         for record_id in self.touched:
             held = self.state.held[record_id]
-            rows.append((record_id, held.identity, msgspec.structs.astuple(held)[1:]))
+            # Encoded here, since the clock goes on to close entries; that also spares a tuple.
+            rows.append((record_id, msgspec.Raw(_encode(held))))
         early: list[Any] = []
         for record_id, known in self.touched_early.items():
             waiting = self.state.early.get(record_id, ())
@@ -530,17 +539,12 @@ class _Work:
     def _deltas(self, rows: list[Any], early: list[Any], *, last: bool) -> list[bytes]:
         """Write the step down, in as many records as its size needs; only the last moves time."""
         state = self.state
-        identities: dict[Identity, int] = {}
-        held = [
-            (record_id, (identities.setdefault(identity, len(identities)), *fields))
-            for record_id, identity, fields in rows
-        ]
         clock_ms = state.clock_ms if last else None
         counts = state.fates, state.pending
         delta = _encode(
             (
                 *(SCHEMA, state.seq + 1, state.next, state.inputs, clock_ms, *counts),
-                *(list(identities), held, early),
+                *(rows, early),
             )
         )
         if len(delta) <= LARGEST_VALUE_BYTES or len(rows) + len(early) <= 2:

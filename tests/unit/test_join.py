@@ -118,16 +118,25 @@ def test_a_record_without_any_time_is_a_dead_letter() -> None:
     assert driver.dead == ["implausible_time"]
 
 
-def test_classes_are_whole_numbers_of_any_size() -> None:
-    """As floats the two are the same number."""
+@pytest.mark.parametrize(
+    ("guess", "truth", "accuracy"),
+    [
+        (2**53 + 1, 2**53, 0.0),
+        (2**53 + 1, str(2**53 + 1), 1.0),
+        (2**63 - 1, 2**63 - 2, 0.0),
+        (-(2**63), -float(2**63), 1.0),
+        (10**18, 1e18, 1.0),
+    ],
+)
+def test_classes_are_whole_numbers_of_any_size(
+    guess: int, truth: float | str, accuracy: float
+) -> None:
+    """As floats the first two are the same number."""
     driver = Driver()
-    big = 2**53
 
-    driver.feed(as_inputs([prediction("a", prediction=big + 1), label("a", label=big)]))
-    driver.feed(as_inputs([prediction("b", prediction=big + 1), label("b", label=str(big + 1))]))
-    driver.finish()
+    driver.feed(as_inputs([prediction("a", prediction=guess), label("a", label=truth)]))
 
-    assert driver.value("accuracy") == 0.5
+    assert driver.value("accuracy") == accuracy
 
 
 @pytest.mark.parametrize(
