@@ -142,7 +142,10 @@ class Monitor:
             state.next, state.sources, notices, state.frontier_ms = content
             state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
             return
-        model = self.model(state, (identity[0], identity[1]))
+        self._restore(self.model(state, (identity[0], identity[1])), kind, identity, content)
+
+    def _restore(self, model: Model, kind: str, identity: list[Any], content: Any) -> None:
+        """Put one part of a model's state back."""
         if kind == "pane":
             model.windows.panes[identity[2], identity[3]] = Pane.unpack(content)
         elif kind == "window":
@@ -152,6 +155,8 @@ class Monitor:
             model.watch.rules.panes[identity[2], identity[3]] = Pane.unpack(content)
         elif kind == "watch":
             model.watcher.restore(model.watch, content)
+        elif kind == "detector":
+            model.watcher.restore_detector(model.watch, identity[2], identity[3], content)
         elif kind == "rows":
             clock_ms, raw = content
             rows = decode_outcomes(raw)
@@ -296,6 +301,9 @@ class _Work:
 
     def _write_watch(self, name: Name, watch: Watch) -> None:
         self._upsert(("watch", *name), watch.pack())
+        for source in sorted(watch.fed):
+            self._upsert(("detector", *name, *source), watch.detectors[source].pack())
+        watch.fed.clear()
         for key in sorted(watch.rules.dirty):
             pane = watch.rules.panes.get(key)
             if pane is None:

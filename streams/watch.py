@@ -39,14 +39,14 @@ class Watch:
         self.number = 0
         self.regression = False
         self.detectors: dict[tuple[str, str], Detector] = {}
+        self.fed: set[tuple[str, str]] = set()
         self.rules = RuleState()
         self.firing: dict[tuple[str, str], tuple[Alert, int]] = {}
 
     def pack(self) -> list[Any]:
-        """Return everything but waiting rows and panes in a form that msgpack can write."""
-        detectors = [(key, d.pack()) for key, d in self.detectors.items()]
+        """Return all but waiting rows, panes and detectors in a form that msgpack can write."""
         firing = [(key, msgspec.to_builtins(a), last) for key, (a, last) in self.firing.items()]
-        return [self.number, self.regression, detectors, self.rules.pack(), firing]
+        return [self.number, self.regression, self.rules.pack(), firing]
 
 
 class Watcher:
@@ -63,23 +63,20 @@ class Watcher:
 
     def restore(self, watch: Watch, packed: Sequence[Any]) -> None:
         """Put back what `Watch.pack` returned; what is no longer configured is dropped."""
-        watch.number, watch.regression, detectors, rules, firing = packed
-        for (name, source), state in detectors:
-            detector = self._detector(name, source)
-            if detector is not None:
-                detector.restore(state)
-                watch.detectors[name, source] = detector
+        watch.number, watch.regression, rules, firing = packed
         watch.rules.restore(rules)
         watch.firing = {
             (name, source): (msgspec.convert(alert, Alert), last)
             for (name, source), alert, last in firing
         }
 
-    def _detector(self, name: str, source: str) -> Detector | None:
+    def restore_detector(self, watch: Watch, name: str, source: str, packed: Sequence[Any]) -> None:
+        """Put back one detector, unless it is no longer configured."""
         drift = self.drifts.get(name)
-        if drift is None:
-            return None
-        return make_detector(drift.detector, drift.parameters, raw=source == "loss")
+        if drift is not None:
+            detector = make_detector(drift.detector, drift.parameters, raw=source == "loss")
+            detector.restore(packed)
+            watch.detectors[name, source] = detector
 
     # ------------------------------------------------------------------ taking rows in order
     def advance(self, watch: Watch, *, from_ms: int, until_ms: int) -> list[Alert]:
@@ -99,6 +96,7 @@ class Watcher:
                 if not drift.covers(source):
                     continue
                 key = (drift.name, source)
+                watch.fed.add(key)
                 detector = watch.detectors.get(key)
                 if detector is None:
                     made = make_detector(drift.detector, drift.parameters, raw=source == "loss")
