@@ -11,7 +11,7 @@ import msgspec
 
 from streams.alerts import Alert
 from streams.clock import joint_clock_ms
-from streams.durations import parse_duration_ms
+from streams.durations import format_duration, parse_duration_ms
 from streams.errors import StateError
 from streams.metrics import WindowKey
 from streams.monitors import DEFAULTS, Monitors, Window
@@ -139,7 +139,8 @@ class Monitor:
         if schema != SCHEMA:
             raise StateError(f"monitor state of schema {schema}, this build reads {SCHEMA}")
         if kind == "clock":
-            state.next, state.sources, notices, state.frontier_ms = content
+            layout, state.next, state.sources, notices, state.frontier_ms = content
+            self._check_layout(layout)
             state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
             return
         self._restore(self.model(state, (identity[0], identity[1])), kind, identity, content)
@@ -152,7 +153,9 @@ class Monitor:
             window = WindowKey(*identity)
             model.windows.remember(window, Published(content[0], content[1], tuple(content[2])))
         elif kind == "rule":
-            model.watch.rules.panes[identity[2], identity[3]] = Pane.unpack(content)
+            pane_ms, pane = content
+            if pane_ms == model.watcher.rules.pane_ms:  # else the rules were changed meanwhile
+                model.watch.rules.panes[identity[2], identity[3]] = Pane.unpack(pane)
         elif kind == "watch":
             model.watcher.restore(model.watch, content)
         elif kind == "detector":
@@ -163,6 +166,23 @@ class Monitor:
             assert isinstance(rows, Outcomes)
             kept, _ = keep_from(rows, clock_ms)
             model.watch.waiting[identity[2]] = Waiting(kept, self.columns(kept))
+
+    def layout(self) -> list[list[int]]:
+        """Return size and hop of every window: what panes in the state depend on."""
+        return [[window.size_ms, window.hop_ms] for window in self.windowing.windows]
+
+    def _check_layout(self, layout: list[list[int]]) -> None:
+        if layout != self.layout():
+            before, now = (
+                ", ".join(
+                    f"{format_duration(size)} every {format_duration(hop)}" for size, hop in w
+                )
+                for w in (layout, self.layout())
+            )
+            raise StateError(
+                f"the state was made with windows of {before}, the settings say {now}; windows "
+                "under way cannot be cut anew: keep the old windows, or use another --prefix"
+            )
 
     def _delete(self, state: MonitorState, kind: str, identity: list[Any]) -> None:
         model = state.models.get((identity[0], identity[1]))
@@ -296,7 +316,8 @@ class _Work:
             if (name, number) not in self.arrived:
                 self.upserts.append((_encode(("rows", *name, number)), None))
         notices = [msgspec.structs.astuple(notice) for notice in state.notices.values()]
-        self._upsert(("clock",), [state.next, state.sources, notices, state.frontier_ms])
+        layout = self.monitor.layout()
+        self._upsert(("clock",), [layout, state.next, state.sources, notices, state.frontier_ms])
         return Effects(state=self.upserts, records=self.records, late_rows=self.late_rows)
 
     def _write_watch(self, name: Name, watch: Watch) -> None:
@@ -309,7 +330,8 @@ class _Work:
             if pane is None:
                 self.upserts.append((_encode(("rule", *name, *key)), None))
             else:
-                self._upsert(("rule", *name, *key), pane.pack())
+                pane_ms = self.state.models[name].watcher.rules.pane_ms
+                self._upsert(("rule", *name, *key), [pane_ms, pane.pack()])
         watch.rules.dirty.clear()
 
 

@@ -5,7 +5,9 @@ import pytest
 from river import drift as river_drift
 
 from streams.errors import StateError
+from streams.evaluate import Monitor
 from streams.monitors import Monitors, Window
+from streams.topics import Topics
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, label, prediction, retraction
 from tests.driver import Driver, as_inputs
 
@@ -107,3 +109,13 @@ def test_a_state_record_of_another_schema_is_refused() -> None:
         driver.monitor.fold(driver.monitor.new_state(0), key, b"\x92\x63\xc0")
     with pytest.raises(StateError, match="jumps"):
         driver.join.fold(driver.joins[0], *driver.join_logs[0][0])
+
+
+def test_state_of_other_windows_is_refused_by_name() -> None:
+    """Panes of five minutes cannot be counted on as panes of one minute."""
+    five = Monitor(Topics(), window_ms=300_000, horizon_ms=3_600_000)
+    one = Monitor(Topics(), window_ms=60_000, horizon_ms=3_600_000)
+    [(key, value)] = five.step(five.new_state(0), [], now_ms=0).state
+
+    with pytest.raises(StateError, match=r"windows of 5m every 5m, the settings say 1m every 1m"):
+        one.fold(one.new_state(0), key, value)
