@@ -6,6 +6,7 @@ from the environment.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -135,6 +136,9 @@ def _start_health(settings: Settings, topics: Topics) -> Health:
 def run_worker(settings: Settings, stages: Sequence[Stage] | None = None) -> None:
     """Run a worker until it is told to stop; does not return."""
     app = create_app(settings, stages)
+    # A million pending predictions hold no cycles: looking for some costs more than joining.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     say(f"worker starts: {settings.describe()}")
     worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     worker.spinner = None  # it would write cursor codes into log files
@@ -151,5 +155,8 @@ def __getattr__(name: str) -> Any:
     except ConfigError as error:
         print(f"driftline: {error}", file=sys.stderr)
         raise SystemExit(EXIT_CONFIG) from None
+    # A million pending predictions hold no cycles: looking for some costs more than joining.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     say(f"worker starts: {settings.describe()}")
     return built

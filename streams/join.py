@@ -13,7 +13,7 @@ The clock only decides when something may be forgotten. This module knows nothin
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -53,7 +53,7 @@ Identity = tuple[str, str, tuple[str, ...]]
 """Model, version and segments (`name=value`, sorted) of a prediction."""
 
 
-class Held(msgspec.Struct, array_like=True):
+class Held(msgspec.Struct, array_like=True, gc=False):
     """What is remembered of a prediction until its horizon and grace have passed.
 
     Attributes
@@ -84,7 +84,7 @@ class Held(msgspec.Struct, array_like=True):
     closed: bool = False
 
 
-class Early(NamedTuple):
+class Early(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A label record that waits for its prediction."""
 
     value: bytes | None
