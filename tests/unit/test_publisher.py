@@ -52,7 +52,7 @@ def test_a_broker_that_is_down_costs_neither_time_nor_exceptions(publisher: Publ
     results = [publisher.prediction(**GOOD) for _ in range(10_000)]
     elapsed_s = time.perf_counter() - started_s
 
-    assert elapsed_s < 2.0  # about 0.05 s on an idle machine
+    assert elapsed_s < 2.0
     assert results == [True] * 1000 + [False] * 9000
     assert publisher.sent == 1000
     assert publisher.delivered == 0
