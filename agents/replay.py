@@ -186,7 +186,6 @@ class Results:
         order = ("at_ms", "model", "version", "segment", "monitor", "alert_id", "revision")
         self.alerts = sorted(alerts, key=lambda alert: [alert[name] for name in order])
         self.fates = run.fates()
-        self.late_rows = run.late_rows
         self.reasons: dict[str, int] = {}
         for letter in run.dead_letters:
             self.reasons[letter.reason] = self.reasons.get(letter.reason, 0) + 1

@@ -198,11 +198,12 @@ class Join:
 
     def gauges(self, state: JoinState) -> Mapping[str, float]:
         """Return what the telemetry shows of the state."""
+        early_labels = state.early_labels
         return {
             "pending_predictions": state.pending,
-            "early_labels": state.early_labels,
+            "early_labels": early_labels,
             "clock_ms": state.clock_ms,
-            "state_entries": len(state.held) + state.early_labels,
+            "state_entries": len(state.held) + early_labels,
         }
 
     def fold(self, state: JoinState, key: bytes | None, value: bytes | None) -> None:  # noqa: ARG002

@@ -17,9 +17,7 @@ from streams.monitors import Drift, Monitors
 from streams.outcomes import OutcomeRows, Outcomes, PredictionRows
 from streams.rules import Rules, RuleState
 from streams.tallies import OutcomeColumns
-from streams.windows import Pane, in_segment, segments_of
-
-Sequence3 = tuple[list[int], list[float]]
+from streams.windows import changing_pane, in_segment, segments_of
 
 
 class Waiting:
@@ -74,7 +72,7 @@ class Watcher:
         """Put back one detector, unless it is no longer configured."""
         drift = self.drifts.get(name)
         if drift is not None:
-            detector = make_detector(drift.detector, drift.parameters, raw=source == "loss")
+            detector = _new_detector(drift, source)
             detector.restore(packed)
             watch.detectors[name, source] = detector
 
@@ -99,8 +97,7 @@ class Watcher:
                 watch.fed.add(key)
                 detector = watch.detectors.get(key)
                 if detector is None:
-                    made = make_detector(drift.detector, drift.parameters, raw=source == "loss")
-                    detector = watch.detectors[key] = made
+                    detector = watch.detectors[key] = _new_detector(drift, source)
                 for change in detector.feed(values):
                     alerts += self._found(watch, drift, source, change, times[change.position])
         return alerts
@@ -241,7 +238,7 @@ class Watcher:
             for segment, sets in self._segments_of(rows):
                 chosen = in_segment(inputs, predictions.segments, sets)
                 if chosen is not None:
-                    pane = _pane(state, segment, span[0] // step_ms * step_ms)
+                    pane = changing_pane(state, (segment, span[0] // step_ms * step_ms))
                     pane.inputs.add(predictions, rows.features, chosen)
         self._count_outcomes(state, waiting, _between(outcomes.at_ms, *span))
 
@@ -267,7 +264,8 @@ class Watcher:
             for segment, sets in self._segments_of(waiting.rows):
                 chosen = in_segment(here, outcomes.segments, sets)
                 if chosen is not None:
-                    _pane(state, segment, number * step_ms).outcomes.add(waiting.columns, chosen)
+                    pane = changing_pane(state, (segment, number * step_ms))
+                    pane.outcomes.add(waiting.columns, chosen)
 
     def _segments_of(self, rows: Outcomes) -> Iterator[tuple[str, Any]]:
         return (found for found in segments_of(rows) if found[0] in self.rules.segments)
@@ -311,10 +309,5 @@ def _direction(source: str, change: Change) -> str:
     return "worse" if change.after > change.before else "better"
 
 
-def _pane(state: RuleState, segment: str, start_ms: int) -> Pane:
-    key = (segment, start_ms)
-    state.dirty.add(key)
-    pane = state.panes.get(key)
-    if pane is None:
-        pane = state.panes[key] = Pane()
-    return pane
+def _new_detector(drift: Drift, source: str) -> Detector:
+    return make_detector(drift.detector, drift.parameters, raw=source == "loss")

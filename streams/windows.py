@@ -7,7 +7,7 @@ that no longer exists (its last label was retracted) is deleted from the compact
 
 import heapq
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -101,7 +101,7 @@ class Windowing:
                     continue
                 chosen = in_segment(mask, rows.predictions.segments, sets)
                 if chosen is not None:
-                    pane = self._pane(state, (segment, start * self.pane_ms))
+                    pane = changing_pane(state, (segment, start * self.pane_ms))
                     pane.inputs.add(rows.predictions, rows.features, chosen)
             for start, mask in _panes(rows.outcomes.time_ms, self.pane_ms):
                 if start < oldest:
@@ -109,16 +109,9 @@ class Windowing:
                     continue
                 chosen = in_segment(mask, rows.outcomes.segments, sets)
                 if chosen is not None:
-                    pane = self._pane(state, (segment, start * self.pane_ms))
+                    pane = changing_pane(state, (segment, start * self.pane_ms))
                     pane.outcomes.add(columns, chosen)
         return late
-
-    def _pane(self, state: Windows, key: PaneKey) -> Pane:
-        state.dirty.add(key)
-        pane = state.panes.get(key)
-        if pane is None:
-            pane = state.panes[key] = Pane()
-        return pane
 
     def publish(
         self, state: Windows, task: Task, *, clock_ms: int
@@ -190,6 +183,22 @@ class Windowing:
         for window in windows:
             del state.published[window]
         return panes, windows
+
+
+class HasPanes(Protocol):
+    """State that counts into panes and knows which of them changed."""
+
+    panes: dict[PaneKey, Pane]
+    dirty: set[PaneKey]
+
+
+def changing_pane(state: HasPanes, key: PaneKey) -> Pane:
+    """Return a pane that is about to change, made if it is new."""
+    state.dirty.add(key)
+    pane = state.panes.get(key)
+    if pane is None:
+        pane = state.panes[key] = Pane()
+    return pane
 
 
 def segments_of(rows: Rows) -> Iterator[tuple[str, "np.ndarray[Any, Any] | None"]]:
