@@ -93,12 +93,7 @@ def consumer(settings: Settings) -> dict[str, Any]:
         # protocol moves the member epoch without a callback: transactions deadlocked with it.
         "group.protocol": "classic",
         "partition.assignment.strategy": "range",
-        "isolation.level": "read_committed",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        # An offset that retention has passed is lost input: an error, never a skip.
-        "auto.offset.reset": "error",
-        "check.crcs": not settings.embedded,
+        **_exact_reading(settings),
     }
 
 
@@ -112,11 +107,7 @@ def state_reader(settings: Settings) -> dict[str, Any]:
         **settings.kafka,
         "bootstrap.servers": settings.bootstrap_servers,
         "group.id": f"{settings.group}-state",
-        "isolation.level": "read_committed",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "auto.offset.reset": "error",
-        "check.crcs": not settings.embedded,
+        **_exact_reading(settings),
     }
 
 
@@ -134,6 +125,17 @@ def producer(settings: Settings) -> dict[str, Any]:
         "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
         # Where the Java client would put a key, so that any producer's records meet.
         "partitioner": "murmur2_random",
+    }
+
+
+def _exact_reading(settings: Settings) -> dict[str, Any]:
+    return {
+        "isolation.level": "read_committed",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        # An offset that retention has passed is lost input: an error, never a skip.
+        "auto.offset.reset": "error",
+        "check.crcs": not settings.embedded,
     }
 
 
