@@ -18,7 +18,7 @@ from agents.dead_letters import DeadRecord, Origin, dead_record
 from agents.exits import end_process
 from agents.idleness import Input
 from agents.settings import Settings
-from streams.steps import Effects, Record, Stage
+from streams.steps import MARK, Effects, Record, Stage
 
 _INIT_TIMEOUT_S = 60.0
 _CALL_TIMEOUT_S = 20.0
@@ -39,6 +39,21 @@ class Entry(NamedTuple):
     effects: Effects
 
 
+class Written(NamedTuple):
+    """Where the state records of a transaction are.
+
+    Attributes
+    ----------
+    ends
+        By state partition that was written to: where it ends now.
+    marks
+        By state partition: offsets of its new marks, in order.
+    """
+
+    ends: Mapping[Input, int]
+    marks: Mapping[Input, Sequence[int]]
+
+
 class Ledger:
     """Write entries, all or none of those of a call.
 
@@ -56,6 +71,7 @@ class Ledger:
         self._producer: Producer | None = None
         self._failure: str | None = None
         self._ends: dict[Input, int] = {}
+        self._marks: dict[Input, list[int]] = {}
         # A real broker ends a transaction with a marker that takes an offset.
         self._marker = 0 if settings.embedded else 1
 
@@ -72,7 +88,7 @@ class Ledger:
 
     def commit(
         self, entries: Sequence[Entry], *, offsets: Mapping[Input, int], metadata: Any
-    ) -> dict[Input, int]:
+    ) -> Written:
         """Write and commit.
 
         Parameters
@@ -82,11 +98,6 @@ class Ledger:
         metadata
             The consumer group's, as of the assignment.
 
-        Returns
-        -------
-        dict
-            Where each state partition that was written to ends now.
-
         Raises
         ------
         TransactionError
@@ -95,7 +106,7 @@ class Ledger:
         producer = self._producer
         assert producer is not None
         self._failure = None
-        self._ends = {}
+        self._ends, self._marks = {}, {}
         try:
             producer.begin_transaction()
             for entry in entries:
@@ -115,7 +126,8 @@ class Ledger:
         if self._failure is not None:
             raise TransactionError(self._failure)
         _retry("commit_transaction", producer.commit_transaction, _CALL_TIMEOUT_S)
-        return {source: offset + 1 + self._marker for source, offset in self._ends.items()}
+        ends = {source: offset + 1 + self._marker for source, offset in self._ends.items()}
+        return Written(ends, self._marks)
 
     def _produce_entry(self, entry: Entry) -> None:
         topic, partition = entry.stage.state_topic, entry.partition
@@ -165,8 +177,10 @@ class Ledger:
     def _state_delivered(self, error: KafkaError | None, message: Message) -> None:
         self._delivered(error, message)
         if error is None:
-            source = (message.topic(), message.partition())
-            self._ends[source] = max(self._ends.get(source, -1), message.offset())  # type: ignore[index,arg-type,type-var,assignment]
+            source, offset = (message.topic(), message.partition()), message.offset()
+            self._ends[source] = max(self._ends.get(source, -1), offset)  # type: ignore[index,arg-type,type-var,assignment]
+            if message.key() == MARK:
+                self._marks.setdefault(source, []).append(offset)  # type: ignore[arg-type]
 
 
 def _retry(name: str, call: Callable[..., Any], *arguments: Any) -> None:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from confluent_kafka import (
-    Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
@@ -23,7 +23,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from agents import clients
+from agents import clients, state_log
 from agents.ends import ask_offsets
 from agents.exits import say
 from agents.idleness import Input
@@ -33,8 +33,6 @@ from streams.errors import StateError
 
 _REQUEST_S = 10.0
 _STABLE_PAUSE_S = 0.05
-_READ_RECORDS = 1_000
-_READ_S = 0.05
 _PROGRESS_S = 5.0
 _NO_OFFSET = -1
 _UNSTABLE = frozenset({KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT})
@@ -62,12 +60,18 @@ class Opener:
         StateError
             If state, group and inputs do not fit together; a person must look.
         """
+        try:
+            self._open(partitions)
+        except StateError as error:
+            raise StateError(f"{error}; {self._way_out()}") from error
+
+    def _open(self, partitions: Sequence[Partition]) -> None:
         inputs = [source for partition in partitions for source in partition.inputs]
         committed = self._stable_offsets(inputs, partitions)
         if committed is None:
             return
         lows = self._offsets(inputs, latest=False)
-        logs = {_log(partition): partition for partition in partitions if partition.live}
+        logs = {partition.log: partition for partition in partitions if partition.live}
         ends = self._offsets(logs, latest=True)
         for log, partition in list(logs.items()):
             # A state that was kept is used again only if nobody has written since.
@@ -76,8 +80,10 @@ class Opener:
                 del logs[log]
             else:
                 partition.state = None
-        for log, partition, records in self._read(logs, ends):
-            partition.log_end = ends[log]
+        starts = partial(self._offsets, latest=False)
+        left = list(logs.values())
+        for partition, records in state_log.read(self._settings, left, ends=ends, starts=starts):
+            partition.log_end = ends[partition.log]
             self._finish(partition, committed=committed, lows=lows, records=records)
 
     def _stable_offsets(
@@ -117,41 +123,6 @@ class Opener:
         answers = ask_offsets(self._admin, sources, latest=latest, timeout_s=_REQUEST_S)
         return {source: answer.result(_REQUEST_S + 1).offset for source, answer in answers.items()}
 
-    def _read(
-        self, logs: dict[Input, Partition], ends: Mapping[Input, int]
-    ) -> Iterable[tuple[Input, Partition, int]]:
-        """Fold logs; yield each partition that is read to its end, and how many records it had."""
-        if not logs:
-            return
-        starts = self._offsets(logs, latest=False)
-        states = {log: part.stage.new_state(part.number) for log, part in logs.items()}
-        counts = dict.fromkeys(logs, 0)
-        consumer = Consumer(clients.state_reader(self._settings))
-        progress = _Progress(sum(ends[log] - starts[log] for log in logs))
-        try:
-            consumer.assign([TopicPartition(*log, starts[log]) for log in logs])
-            while logs:
-                for log in [log for log, partition in logs.items() if not partition.live]:
-                    del logs[log]
-                for message in consumer.consume(_READ_RECORDS, _READ_S):
-                    log = (message.topic(), message.partition())  # type: ignore[assignment]
-                    partition = logs.get(log)
-                    error = message.error()
-                    if partition is None:
-                        continue
-                    if error is None:
-                        partition.stage.fold(states[log], message.key(), message.value())
-                        counts[log] += 1
-                    elif error.code() != KafkaError._PARTITION_EOF:
-                        raise KafkaException(error)
-                    elif message.offset() >= ends[log]:  # type: ignore[operator]
-                        partition.state = states[log]
-                        del logs[log]
-                        yield log, partition, counts[log]
-                progress.show(sum(counts.values()))
-        finally:
-            consumer.close()
-
     def _finish(
         self,
         partition: Partition,
@@ -171,14 +142,14 @@ class Opener:
                 raise StateError(
                     f"{topic}/{number}: the group {self._settings.group} has committed offset"
                     f" {group_says}, but {partition.stage.state_topic}/{number} says"
-                    f" {stored.get(topic, 'nothing')}; {self._way_out()}"
+                    f" {stored.get(topic, 'nothing')}"
                 )
             first = group_says if group_says >= 0 else lows[source]
             position = stored.setdefault(topic, first)
             if position < lows[source]:
                 raise StateError(
                     f"{topic}/{number}: records {position} to {lows[source] - 1} were deleted"
-                    f" before they were read; give {topic} a longer retention; {self._way_out()}"
+                    f" before they were read; give {topic} a longer retention"
                 )
         self._opened(partition)
 
@@ -189,20 +160,3 @@ class Opener:
             f" {prefix}.join-state, {prefix}.monitor-state, {prefix}.outcomes and the consumer"
             f" group {group}, and run `driftline topics create`"
         )
-
-
-class _Progress:
-    """Say how far a long read is, every few seconds."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._due_s = time.monotonic() + _PROGRESS_S
-
-    def show(self, done: int) -> None:
-        if time.monotonic() >= self._due_s:
-            self._due_s = time.monotonic() + _PROGRESS_S
-            say(f"reading state: {done:,} of about {self._total:,} records")
-
-
-def _log(partition: Partition) -> Input:
-    return partition.stage.state_topic, partition.number

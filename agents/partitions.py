@@ -32,6 +32,8 @@ class Partition:
         Whether records are processed: it is open and live.
     log_end
         Where the state partition ends as long as nobody but this worker writes to it.
+    marks
+        Offsets of the marks in the state partition, oldest first.
     """
 
     def __init__(self, stage: Stage, number: int, *, announce_s: float = 0.0) -> None:
@@ -41,6 +43,7 @@ class Partition:
         self.live = True
         self.running = False
         self.log_end = -1
+        self.marks: deque[int] = deque()
         self._announce_s = announce_s
         self._announce_due_s = 0.0
         self._owes_announcement = False
@@ -48,6 +51,11 @@ class Partition:
         self._expected: dict[str, int] = {}
         self._idle: frozenset[str] = frozenset()
         self._stepped_idle: frozenset[str] = frozenset()
+
+    @property
+    def log(self) -> Input:
+        """The partition of the state topic that belongs to it."""
+        return self.stage.state_topic, self.number
 
     @property
     def inputs(self) -> list[Input]:
@@ -58,6 +66,12 @@ class Partition:
     def offsets(self) -> dict[Input, int]:
         """Where reading goes on, by input partition."""
         return {(topic, self.number): self.state.next[topic] for topic in self.stage.inputs}
+
+    def keep_marks(self, count: int) -> int:
+        """Forget all marks but the latest; return the offset before which nothing is needed."""
+        while len(self.marks) > count:
+            self.marks.popleft()
+        return self.marks[0]
 
     def run(self) -> None:
         """Begin to take records from where the state says."""

@@ -25,6 +25,7 @@ from agents.opening import Opener
 from agents.partitions import Partition
 from agents.reader import Reader
 from agents.settings import Settings
+from agents.trimming import Trimmer
 from streams.steps import Batch, Stage
 
 _EARLY_S = 0.002
@@ -69,6 +70,7 @@ class Pipeline:
         self.reader: Reader | None = None
         self._ledger = ledger
         self._opener = Opener(settings, opened=self._opened)
+        self._trimmer = Trimmer(settings)
         self._owned: dict[tuple[str, int], Partition] = {}
         self._kept: dict[tuple[str, int], Partition] = {}
         self._due_s = dict.fromkeys(self.stages, 0.0)
@@ -129,6 +131,7 @@ class Pipeline:
         partition = Partition(stage, number, announce_s=self._announce_s(stage))
         if (kept := self._kept.get((stage.name, number))) is not None:
             partition.state, partition.log_end = kept.state, kept.log_end
+            partition.marks = kept.marks
         self._owned[stage.name, number] = partition
         return partition
 
@@ -251,20 +254,28 @@ class Pipeline:
 
     async def _commit(self, entries: Sequence[Entry], offsets: Mapping[Input, int]) -> None:
         started_s = time.monotonic()
-        ends = await asyncio.get_running_loop().run_in_executor(
+        written = await asyncio.get_running_loop().run_in_executor(
             self._writing,
             lambda: self._ledger.commit(entries, offsets=offsets, metadata=self._metadata),
         )
-        for (stage, number), partition in self._owned.items():
-            end = ends.get((self.stages[stage].state_topic, number))
-            if end is not None:
-                partition.log_end = end
+        for partition in self._owned.values():
+            partition.log_end = written.ends.get(partition.log, partition.log_end)
+            partition.marks += written.marks.get(partition.log, ())
+        for entry in entries:
+            self._trim(entry)
         self.health.committed(
             [entry.effects for entry in entries], seconds=time.monotonic() - started_s
         )
 
+    def _trim(self, entry: Entry) -> None:
+        partition = self._owned.get((entry.stage.name, entry.partition))
+        if partition is not None and entry.effects.marks is not None:
+            before = partition.keep_marks(entry.effects.marks)
+            self._trimmer.want(partition.log, before=before)
+
     async def _sample(self) -> None:
         while not self._stopping:
+            self._trimmer.advance()
             self.health.sample(list(self._owned.values()), stages=list(self.stages))
             await asyncio.sleep(_SAMPLE_S)
 

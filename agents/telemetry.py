@@ -23,9 +23,9 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 
-from streams import join
+from streams import matching
 
-FATES = tuple(fate for fate in join.FATES if fate != "pending")
+FATES = tuple(fate for fate in matching.FATES if fate != "pending")
 """The final fates; `pending` is a gauge."""
 
 COMMIT_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from streams.evaluate import Monitor
-from streams.join import FATES, Join
+from streams.join import Join
+from streams.matching import FATES
 from streams.steps import Batch, DeadLetter, Effects, Record
 
 

@@ -6,7 +6,8 @@ no longer does (weight -1). A Kafka record costs microseconds, a row in a column
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from streams.errors import StateError
 from streams.events import ABSENT, Scalar, class_name
+from streams.interning import Interner
 from streams.steps import LARGEST_VALUE_BYTES
 
 SCHEMA = 1
@@ -21,6 +23,11 @@ SCHEMA = 1
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
+
+Features: TypeAlias = dict[str, float | None] | None
+
+Identity: TypeAlias = tuple[str, str, tuple[str, ...]]
+"""Model, version and segments (`name=value`, sorted) of a prediction."""
 
 _EXACT = 2**53
 
@@ -33,7 +40,7 @@ class PredictionRows(msgspec.Struct):
     time_ms
         Event time of the prediction.
     tie
-        CRC-32 of the prediction id: orders rows of the same millisecond.
+        Hash of the prediction id: orders rows of the same millisecond.
     number, code
         The prediction: `code` indexes `Outcomes.strings`, or is -1 and `number` has the value.
         Whole numbers that a float cannot tell apart have both.
@@ -129,69 +136,177 @@ class ClockNotice(msgspec.Struct, frozen=True):
     idle: bool
 
 
-class _Dictionary:
-    """Numbers values in the order of their first appearance."""
+class PredictionChunk(NamedTuple):
+    """Prediction rows of any models as columns, by the join's own codes.
 
-    def __init__(self) -> None:
-        self.index: dict[Any, int] = {}
+    Attributes
+    ----------
+    identity
+        Code of model, version and segments.
+    features
+        One dictionary a row, `None` without features.
+    """
 
-    def code(self, value: Any) -> int:
-        return self.index.setdefault(value, len(self.index))
+    identity: Codes
+    time_ms: Ints
+    tie: Ints
+    number: Floats
+    code: Codes
+    score: Floats
+    latency_ms: Floats
+    features: Sequence[Features]
 
 
-class RowBuilder:
-    """Collects the rows of one model version while a batch is joined."""
+class OutcomeChunk(NamedTuple):
+    """Outcome rows of any models as columns, by the join's own codes."""
 
-    def __init__(self, model: str, version: str) -> None:
-        self.model = model
-        self.version = version
-        self.predictions: list[tuple[Any, ...]] = []
-        self.outcomes: list[tuple[Any, ...]] = []
-        self.features: list[dict[str, float | None] | None] = []
+    identity: Codes
+    time_ms: Ints
+    label_ms: Ints
+    at_ms: Ints
+    weight: Ints
+    first: Ints
+    delay: Ints
+    tie: Ints
+    number: Floats
+    code: Codes
+    label_number: Floats
+    label_code: Codes
+    score: Floats
+    label_score: Floats
 
-    def encode(self) -> list[bytes]:
-        """Turn the collected rows into the values of as many records as their size needs."""
-        return list(self._encode(self.predictions, self.features, self.outcomes))
 
-    def _encode(
-        self,
-        predictions: list[tuple[Any, ...]],
-        features: list[dict[str, float | None] | None],
-        outcomes: list[tuple[Any, ...]],
+_PREDICTION_KINDS = ("<i4", "<i8", "<i8", "<f8", "<i4", "<f8", "<f8")
+_OUTCOME_KINDS = ("<i4", *["<i8"] * 7, "<f8", "<i4", "<f8", "<i4", "<f8", "<f8")
+
+
+class RowCollector:
+    """Collects the rows of one step, and writes them down model by model.
+
+    Parameters
+    ----------
+    strings, identities
+        What the codes in the chunks stand for.
+    """
+
+    def __init__(self, strings: Sequence[str], identities: Sequence[Identity]) -> None:
+        self.strings, self.identities = strings, identities
+        self.predictions: list[PredictionChunk] = []
+        self.outcomes: list[OutcomeChunk] = []
+
+    def encode(self) -> Iterator[tuple[str, bytes]]:
+        """Yield model and value of every record that the rows need."""
+        features = [row for chunk in self.predictions for row in chunk.features]
+        predictions = _joined([chunk[:-1] for chunk in self.predictions], _PREDICTION_KINDS)
+        outcomes = _joined(self.outcomes, _OUTCOME_KINDS)
+        names: dict[tuple[str, str], int] = {}
+        groups = [self._groups(rows[0], names) for rows in (predictions, outcomes)]
+        parts = (_split(group, len(names)) for group in groups)
+        for (model, version), of_predictions, of_outcomes in zip(names, *parts, strict=True):
+            columns = [column[of_predictions] for column in predictions]
+            own = PredictionChunk._make([*columns, _chosen(features, of_predictions)])
+            own_outcomes = OutcomeChunk._make(column[of_outcomes] for column in outcomes)
+            for value in self._values((model, version), own, own_outcomes):
+                yield model, value
+
+    def _groups(self, identity: Codes, names: dict[tuple[str, str], int]) -> Ints:
+        """Return for every row the number of its model version, new ones added to `names`."""
+        codes, inverse = np.unique(identity, return_inverse=True)
+        numbers = [
+            names.setdefault(self.identities[code][:2], len(names)) for code in codes.tolist()
+        ]
+        return np.array(numbers, np.int64)[inverse]
+
+    def _values(
+        self, name: tuple[str, str], predictions: PredictionChunk, outcomes: OutcomeChunk
     ) -> Iterator[bytes]:
-        names = _names(features)
-        last = len(predictions) + len(outcomes) <= 2
-        if last or len(predictions) * len(names) * 8 <= LARGEST_VALUE_BYTES:
-            value = self._record(predictions, _feature_matrix(features, names), names, outcomes)
+        names = _names(predictions.features)
+        rows = len(predictions.time_ms), len(outcomes.time_ms)
+        last = sum(rows) <= 2
+        if last or rows[0] * len(names) * 8 <= LARGEST_VALUE_BYTES:
+            value = self._record(name, predictions, outcomes, names=names)
             if last or len(value) <= LARGEST_VALUE_BYTES:
                 yield value
                 return
-        half, middle = len(predictions) // 2, len(outcomes) // 2
-        yield from self._encode(predictions[:half], features[:half], outcomes[:middle])
-        yield from self._encode(predictions[half:], features[half:], outcomes[middle:])
+        half, middle = rows[0] // 2, rows[1] // 2
+        for first, second in (
+            (slice(None, half), slice(None, middle)),
+            (slice(half, None), slice(middle, None)),
+        ):
+            yield from self._values(
+                name,
+                PredictionChunk._make(column[first] for column in predictions),
+                OutcomeChunk._make(column[second] for column in outcomes),
+            )
 
     def _record(
         self,
-        predictions: list[tuple[Any, ...]],
-        matrix: bytes,
+        name: tuple[str, str],
+        predictions: PredictionChunk,
+        outcomes: OutcomeChunk,
+        *,
         names: list[str],
-        outcomes: list[tuple[Any, ...]],
     ) -> bytes:
-        strings, sets = _Dictionary(), _Dictionary()
-        columns = _prediction_columns(predictions, strings=strings, sets=sets)
-        outcome_columns = _outcome_columns(outcomes, strings=strings, sets=sets)
+        (p_code, o_code, o_label), strings = renumber(
+            [predictions.code, outcomes.code, outcomes.label_code]
+        )
+        (p_set, o_set), sets = renumber([predictions.identity, outcomes.identity])
+        p = predictions._replace(code=p_code)
+        o = outcomes._replace(code=o_code, label_code=o_label)
         return _encode(
             (
                 SCHEMA,
-                self.model,
-                self.version,
-                list(strings.index),
-                [list(pairs) for pairs in sets.index],
+                *name,
+                [self.strings[code] for code in strings],
+                [list(self.identities[code][2]) for code in sets],
                 names,
-                [*columns, matrix],
-                outcome_columns,
+                [
+                    *(c.tobytes() for c in (*p[1:-1], p_set)),
+                    _feature_matrix(predictions.features, names),
+                ],
+                [c.tobytes() for c in (*o[1:], o_set)],
             )
         )
+
+
+def renumber(columns: Sequence[Codes]) -> tuple[list[Codes], list[int]]:
+    """Give codes new numbers, from 0 in the order of their first appearance; -1 stays.
+
+    Returns
+    -------
+    tuple
+        The columns with new codes, and the old code of each new one.
+
+    Examples
+    --------
+    >>> [new], old = renumber([np.array([7, -1, 3, 7], np.int32)])
+    >>> new.tolist(), old
+    ([0, -1, 1, 0], [7, 3])
+    """
+    every = np.concatenate(columns)
+    if not len(every) or every.max() < 0:
+        return list(columns), []
+    codes, first, inverse = np.unique(every, return_index=True, return_inverse=True)
+    used = codes >= 0
+    order = np.argsort(first[used])
+    ranks = np.full(len(codes), -1, np.int32)
+    ranks[np.flatnonzero(used)[order]] = np.arange(len(order))
+    ends = np.cumsum([len(column) for column in columns])[:-1]
+    return np.split(ranks[inverse], ends), codes[used][order].tolist()
+
+
+def code_scalars(values: Sequence[Scalar], strings: Interner[str]) -> tuple[Floats, Codes]:
+    """Turn predictions or labels into numbers and codes, see `PredictionRows`."""
+    if str not in set(map(type, values)):
+        numbers = np.array(values, "<f8")
+        if not len(values) or np.abs(numbers).max() < _EXACT:
+            return numbers, np.full(len(values), -1, "<i4")
+    codes = [
+        strings.code(class_name(value)) if isinstance(value, str) or abs(value) >= _EXACT else -1
+        for value in values
+    ]
+    plain = [None if isinstance(value, str) else value for value in values]
+    return np.array(plain, "<f8"), np.array(codes, "<i4")  # numpy turns None into NaN
 
 
 def encode_clock(notice: ClockNotice) -> bytes:
@@ -222,38 +337,26 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 
 
-def _prediction_columns(
-    rows: list[tuple[Any, ...]], *, strings: _Dictionary, sets: _Dictionary
-) -> list[bytes]:
-    if not rows:
-        return [b""] * 7
-    times, ties, values, scores, latencies, segments = zip(*rows, strict=True)
-    number, code = _scalars(values, strings)
-    return [
-        _ints(times),
-        _ints(ties),
-        number,
-        code,
-        _floats(scores),
-        _floats(latencies),
-        _codes([sets.code(pairs) for pairs in segments]),
-    ]
+def _joined(chunks: Sequence[Sequence[Any]], kinds: Sequence[str]) -> list[Any]:
+    """Put the columns of chunks behind each other."""
+    if len(chunks) == 1:
+        return list(chunks[0])
+    if not chunks:
+        return [np.empty(0, kind) for kind in kinds]
+    return [np.concatenate(columns) for columns in zip(*chunks, strict=True)]
 
 
-def _outcome_columns(
-    rows: list[tuple[Any, ...]], *, strings: _Dictionary, sets: _Dictionary
-) -> list[bytes]:
-    if not rows:
-        return [b""] * 14
-    *ints, values, labels, scores, label_scores, segments = zip(*rows, strict=True)
-    return [
-        *map(_ints, ints),
-        *_scalars(values, strings),
-        *_scalars(labels, strings),
-        _floats(scores),
-        _floats(label_scores),
-        _codes([sets.code(pairs) for pairs in segments]),
-    ]
+def _split(groups: Ints, count: int) -> list[Any]:
+    """Return which rows belong to each group, in their order."""
+    if count == 1:
+        return [slice(None)]
+    order = np.argsort(groups, kind="stable")
+    bounds = np.searchsorted(groups[order], np.arange(count + 1))
+    return [order[first:end] for first, end in pairwise(bounds.tolist())]
+
+
+def _chosen(features: list[Features], rows: Any) -> list[Features]:
+    return features[rows] if isinstance(rows, slice) else [features[row] for row in rows.tolist()]
 
 
 def _prediction_rows(columns: list[bytes]) -> PredictionRows:
@@ -280,31 +383,7 @@ def _outcome_rows(columns: list[bytes]) -> OutcomeRows:
     )
 
 
-def _ints(values: Sequence[int]) -> bytes:
-    return np.array(values, "<i8").tobytes()
-
-
-def _codes(values: Sequence[int]) -> bytes:
-    return np.array(values, "<i4").tobytes()
-
-
-def _floats(values: Sequence[float | None]) -> bytes:
-    return np.array(values, "<f8").tobytes()  # numpy turns None into NaN
-
-
-def _scalars(values: Sequence[Scalar], strings: _Dictionary) -> tuple[bytes, bytes]:
-    if str not in set(map(type, values)):
-        numbers = np.array(values, "<f8")
-        if np.abs(numbers).max() < _EXACT:
-            return numbers.tobytes(), np.full(len(values), -1, "<i4").tobytes()
-    codes = [
-        strings.code(class_name(value)) if isinstance(value, str) or abs(value) >= _EXACT else -1
-        for value in values
-    ]
-    return _floats([None if isinstance(v, str) else v for v in values]), _codes(codes)
-
-
-def _names(rows: list[dict[str, float | None] | None]) -> list[str]:
+def _names(rows: Sequence[Features]) -> list[str]:
     """Return the names in all rows; mostly they have the same names in the same order."""
     names: dict[str, None] = {}
     for layout in {tuple(row): None for row in rows if row}:
@@ -312,7 +391,7 @@ def _names(rows: list[dict[str, float | None] | None]) -> list[str]:
     return sorted(names)
 
 
-def _feature_matrix(rows: list[dict[str, float | None] | None], names: list[str]) -> bytes:
+def _feature_matrix(rows: Sequence[Features], names: list[str]) -> bytes:
     """Lay the features out as rows x names."""
     if not names:
         return b""

@@ -14,6 +14,9 @@ import msgspec
 LARGEST_VALUE_BYTES = 1_000_000
 """A stage splits what it writes rather than write more in one record: brokers refuse that."""
 
+MARK = b"mark"
+"""Key of a state record with which a log may begin, see `Effects.marks`."""
+
 
 class Batch(msgspec.Struct, kw_only=True):
     """Records of one input partition, in offset order, as parallel lists of equal length.
@@ -72,6 +75,10 @@ class Effects(msgspec.Struct):
         How many records ended in which fate; a value may be negative when a fate is taken back.
     late_rows
         Rows that came later than the allowed disorder, so that detectors could not use them.
+    marks
+        How many of the marks in the state log are still needed, these included: once all this
+        is committed, whatever is older than the first of them may be deleted. `None`: everything
+        is needed.
     """
 
     state: list[tuple[bytes | None, bytes | None]] = []
@@ -79,6 +86,7 @@ class Effects(msgspec.Struct):
     dead_letters: list[DeadLetter] = []
     fates: dict[str, int] = {}
     late_rows: int = 0
+    marks: int | None = None
 
 
 class Stage(Protocol):

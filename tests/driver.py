@@ -1,8 +1,8 @@
 """Run both stages in memory: any batches, any partitions, and restarts from the written state.
 
 Unlike `streams.dryrun`, which it shares no code with, it keeps what the steps want written as a
-broker would: the join's log in full, the monitor's compacted. `restart` throws the states away
-and folds them from that. After every step it counts that no record is lost.
+broker would: the join's log from the marks on that are needed, the monitor's compacted. `restart`
+throws the states away and folds them from that. After every step it counts that no record is lost.
 """
 
 import json
@@ -12,9 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
+from streams.held import EFFECTIVE, LABEL, PREDICTION, Hashes
+from streams.join_state import JoinState
 from streams.monitors import Monitors
 from streams.outcomes import ClockNotice, decode_outcomes
-from streams.steps import Batch, Effects
+from streams.steps import MARK, Batch, Effects
 from streams.topics import Topics
 from streams.topology import build
 from tests.builders import HOUR_MS, MINUTE_MS, Event
@@ -45,6 +49,7 @@ class Driver:
         horizon_ms: int = HOUR_MS,
         monitors: Monitors | None = None,
         grace_ms: int | None = None,
+        log_bytes: int = 2_000,
     ) -> None:
         self.join, self.monitor = build(
             TOPICS,
@@ -58,6 +63,7 @@ class Driver:
         self.partitions = range(partitions)
         self.joins = [self.join.new_state(p) for p in self.partitions]
         self.monitors = [self.monitor.new_state(p) for p in self.partitions]
+        self.join.log_bytes = log_bytes
         self.join_logs: list[list[Any]] = [[] for _ in self.partitions]
         self.monitor_logs: list[dict[bytes, bytes]] = [{} for _ in self.partitions]
         self.offsets: Counter[tuple[str, int]] = Counter()
@@ -82,7 +88,7 @@ class Driver:
         for partition, topics in inputs.items():
             batches = [self._batch(t, partition, rows, time_ms) for t, rows in topics.items()]
             effects = self.join.step(self.joins[partition], batches, now_ms=NOW_MS, idle=idle)
-            self.join_logs[partition] += effects.state
+            self._append(self.join_logs[partition], effects)
             self._join_effects(effects, outcomes)
         self.check_conservation()
         for partition, values in outcomes.items():
@@ -115,6 +121,13 @@ class Driver:
             times_ms=[time_ms] * len(rows),
             next_offset=first + len(rows),
         )
+
+    def _append(self, log: list[Any], effects: Effects) -> None:
+        """Write state records down, and delete what the marks make superfluous."""
+        log += effects.state
+        if effects.marks is not None:
+            marks = [index for index, (key, _) in enumerate(log) if key == MARK]
+            del log[: marks[-effects.marks]]
 
     def _join_effects(self, effects: Effects, outcomes: dict[int, list[bytes]]) -> None:
         self.dead += [letter.reason for letter in effects.dead_letters]
@@ -184,6 +197,34 @@ class Driver:
         order = ("at_ms", "model", "version", "monitor", "segment", "alert_id", "revision")
         alerts = sorted(self.alerts, key=lambda alert: [alert[name] for name in order])
         return {"metrics": metrics, "alerts": alerts, "fates": self.fates, "late": self.late_rows}
+
+
+def contents(state: JoinState) -> dict[str, Any]:
+    """Return all that a join state says, whatever its slots and codes are."""
+    held, strings = state.held, [*state.strings.values, None]
+    rows = {}
+    for slot in held.slots.tolist():
+        row = {name: getattr(held, name)[slot].item() for name in PREDICTION | LABEL}
+        row["identity"] = state.identities.values[row["identity"]]
+        row["code"], row["label_code"] = strings[row["code"]], strings[row["label_code"]]
+        row["scores"] = held.scores.get(slot)
+        if not row["flags"] & EFFECTIVE:  # the label that does not count means nothing
+            row |= {"label_number": None, "label_code": None, "label_ms": None}
+        rows[row.pop("high"), row.pop("low")] = repr(row)
+    assert len(rows) == len(held)
+    assert rows.keys() == {key for key in rows if held.find(_hashes(key))[0] >= 0}
+    names = ("seq", "next", "inputs", "clock_ms", "pending", "sweep_at", "marks", "missing")
+    early = {record_id: waiting for record_id, waiting in state.early.items() if waiting}
+    fates = {fate: count for fate, count in state.fates.items() if count}
+    return {name: getattr(state, name) for name in names} | {
+        "rows": rows,
+        "early": early,
+        "fates": fates,
+    }
+
+
+def _hashes(key: tuple[int, int]) -> Hashes:
+    return Hashes(*(np.array([half], np.uint64) for half in key))
 
 
 def as_inputs(events: Iterable[Event]) -> list[Input]:

@@ -1,0 +1,139 @@
+"""Read state logs to their end and fold them, many at a time.
+
+A log may be shortened at its beginning while it is read: by a worker that owned the partition
+before and whose request comes late. What is left begins with a mark and tells the whole state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+
+from agents import clients
+from agents.exits import describe, say
+from agents.idleness import Input
+from agents.partitions import Partition
+from agents.settings import Settings
+from streams.errors import StateError
+from streams.steps import MARK
+
+_READ_RECORDS = 1_000
+_READ_S = 0.05
+_PROGRESS_S = 5.0
+_KEY_CHARACTERS = 200
+
+Starts = Callable[[Sequence[Input]], Mapping[Input, int]]
+"""Asks where logs begin."""
+
+
+class Known(NamedTuple):
+    """A partition whose state is known now, and how many records its log had."""
+
+    partition: Partition
+    records: int
+
+
+class _Log:
+    """One log under way."""
+
+    def __init__(self, partition: Partition, end: int) -> None:
+        self.partition = partition
+        self.end = end
+        self.begin()
+
+    def begin(self) -> None:
+        """Start with nothing."""
+        self.state = self.partition.stage.new_state(self.partition.number)
+        self.partition.marks.clear()
+        self.records = 0
+
+    def take(self, message: Message) -> None:
+        """Fold one record."""
+        try:
+            self.partition.stage.fold(self.state, message.key(), message.value())
+        except Exception as error:
+            where = f"{message.topic()}/{message.partition()}@{message.offset()}"
+            what = str(error) if isinstance(error, StateError) else describe(error)
+            key = repr(message.key())[:_KEY_CHARACTERS]
+            raise StateError(
+                f"state record {where} with key {key} cannot be used: {what}"
+            ) from error
+        if message.key() == MARK:
+            self.partition.marks.append(message.offset())  # type: ignore[arg-type]
+        self.records += 1
+
+
+def read(
+    settings: Settings,
+    partitions: Sequence[Partition],
+    *,
+    ends: Mapping[Input, int],
+    starts: Starts,
+) -> Iterator[Known]:
+    """Yield each partition as soon as its log is read to its end and its state is set.
+
+    Parameters
+    ----------
+    ends
+        Where logs end, open transactions included.
+
+    Raises
+    ------
+    StateError
+        If a log cannot be read, or a record in it is not what this build writes.
+    """
+    logs = {one.log: _Log(one, ends[one.log]) for one in partitions}
+    if not logs:
+        return
+    begins = starts(list(logs))
+    progress = _Progress(sum(ends[log] - begins[log] for log in logs))
+    consumer = Consumer(clients.state_reader(settings))
+    try:
+        consumer.assign([TopicPartition(*log, begins[log]) for log in logs])
+        while logs:
+            for log in [log for log, one in logs.items() if not one.partition.live]:
+                del logs[log]
+            messages = consumer.consume(_READ_RECORDS, _READ_S)
+            for message in messages:
+                one = logs.get((message.topic(), message.partition()))  # type: ignore[arg-type]
+                if one is not None and _take(one, message, consumer=consumer, starts=starts):
+                    one.partition.state = one.state
+                    del logs[one.partition.log]
+                    yield Known(one.partition, one.records)
+            progress.show(len(messages))
+    finally:
+        consumer.close()
+
+
+def _take(one: _Log, message: Message, *, consumer: Consumer, starts: Starts) -> bool:
+    """Take what the consumer says of a log; tell whether that was its end."""
+    error = message.error()
+    if error is None:
+        one.take(message)
+        return False
+    log = one.partition.log
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:  # its beginning was deleted meanwhile
+        one.begin()
+        consumer.seek(TopicPartition(*log, starts([log])[log]))
+        return False
+    if error.code() != KafkaError._PARTITION_EOF:
+        raise StateError(f"{log[0]}/{log[1]} cannot be read: {error.str()}")
+    return message.offset() >= one.end  # type: ignore[operator]
+
+
+class _Progress:
+    """Say how far a long read is, every few seconds."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._due_s = time.monotonic() + _PROGRESS_S
+
+    def show(self, more: int) -> None:
+        self._done += more
+        if time.monotonic() >= self._due_s:
+            self._due_s = time.monotonic() + _PROGRESS_S
+            say(f"reading state: {self._done:,} of about {self._total:,} records")

@@ -1,0 +1,366 @@
+"""The state of the join, and how it is written down: deltas, and a sweep that keeps the log short.
+
+Every step appends what it changed. Besides, the join sweeps over its state: it writes down again
+everything in one range of the hashes of ids, then the next range, around the ring of 2**64 and
+around again. Such a record is a *mark*: from any mark on, the log alone gives the state, once the
+marks that follow have gone around the ring. So all that is older than the mark under which the
+sweep has come full circle can be deleted.
+
+A record of the log is ``[schema, seq, next, inputs, clock_ms, fates, pending, range, predictions,
+labels, early]``. Counts, positions and clock are absolute, so the last record alone has them
+right. Classes and identities are numbered anew in each record: no record needs another to be read.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streams.clock import InputClock
+from streams.errors import StateError
+from streams.hash_index import Slots
+from streams.held import CLOSED, EFFECTIVE, LABEL, PREDICTION, Hashes, HeldTable, hash_ids
+from streams.interning import Interner
+from streams.outcomes import ClockNotice, Identity, renumber
+from streams.packing import pack, unpack
+from streams.steps import LARGEST_VALUE_BYTES, MARK
+
+SCHEMA = 2
+RING = 2**64
+LOG_BYTES = 16 << 20
+"""The sweep goes around once while so much is appended, or as much as the state itself takes."""
+
+_RANGE_ROWS = 8_192
+_FEWEST_RANGES = 8
+_RANGES_A_STEP = 4
+_ROW_BYTES = 48  # of a prediction and its label in the log, about
+
+EarlyChange = tuple[bytes, "Early | None"]
+"""An id, and a label that began to wait for its prediction; `None`: none waits any more."""
+
+
+class Early(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A label record that waits for its prediction."""
+
+    value: bytes | None
+    label_ms: int
+    time_ms: int
+    offset: int
+
+
+class JoinState:
+    """State of one partition; `read` over its log rebuilds it.
+
+    Parameters
+    ----------
+    bucket_ms
+        What is this close in time is forgotten together.
+
+    Attributes
+    ----------
+    early, early_buckets
+        Labels that wait for their prediction, by id; and the ids by the time of such a label.
+    oldest_ms, oldest_open_ms
+        No prediction is older, no prediction whose horizon is not known to have passed.
+    sweep_at
+        Where on the ring of hashes the sweep goes on.
+    marks
+        Lengths of the ranges of the marks that are needed, oldest first.
+    missing
+        How much of the ring is not known yet, while a log is folded that begins with a mark.
+    unswept_bytes
+        What was appended since the last mark.
+    """
+
+    def __init__(self, partition: int, *, bucket_ms: int) -> None:
+        self.partition = partition
+        self.bucket_ms = bucket_ms
+        self.seq = 0
+        self.next: dict[str, int] = {}
+        self.inputs: dict[str, InputClock] = {}
+        self.clock_ms = -1
+        self.pending = 0
+        self.fates: Counter[str] = Counter()
+        self.held = HeldTable()
+        self.strings = Interner[str]()
+        self.identities = Interner[Identity]()
+        self.oldest_ms = self.oldest_open_ms = RING
+        self.early: dict[bytes, list[Early]] = {}
+        self.early_buckets: dict[int, list[bytes]] = {}
+        self.announced: ClockNotice | None = None
+        self.sweep_at = 0
+        self.marks: deque[int] = deque()
+        self.missing = 0
+        self.unswept_bytes = 0
+
+    @property
+    def early_labels(self) -> int:
+        """How many label records wait for their prediction."""
+        return sum(map(len, self.early.values()))
+
+    @property
+    def log_is_cut(self) -> bool:
+        """Whether everything before the marks that are needed can be deleted from the log."""
+        return sum(self.marks) >= RING
+
+    def add(self, columns: dict[str, Any]) -> Slots:
+        """Remember predictions, see `HeldTable.insert`."""
+        oldest_ms = int(columns["time_ms"].min())
+        self.oldest_ms = min(self.oldest_ms, oldest_ms)
+        self.oldest_open_ms = min(self.oldest_open_ms, oldest_ms)
+        return self.held.insert(columns)
+
+    def bucket(self, time_ms: int) -> int:
+        """Return the number of the bucket of a time."""
+        return time_ms // self.bucket_ms
+
+    def wait(self, record_id: bytes, item: Early) -> None:
+        """Let a label wait for its prediction."""
+        self.early.setdefault(record_id, []).append(item)
+        self.early_buckets.setdefault(self.bucket(item.label_ms), []).append(record_id)
+
+    def give_up(self, record_id: bytes, bucket: int) -> int:
+        """Stop waiting for the prediction of labels of a bucket; return how many there were."""
+        waiting = self.early.get(record_id, [])
+        kept = [item for item in waiting if self.bucket(item.label_ms) != bucket]
+        if kept:
+            self.early[record_id] = kept
+        else:
+            self.early.pop(record_id, None)
+        return len(waiting) - len(kept)
+
+    def forget_unused(self) -> None:
+        """Drop classes and identities that no row has any more; codes stay what they are."""
+        slots = self.held.slots
+        if self.identities.crowded:
+            self.identities.keep(np.unique(self.held.identity[slots]).tolist())
+        if self.strings.crowded:
+            codes = (self.held.code[slots], self.held.label_code[slots])
+            self.strings.keep(np.unique(np.concatenate(codes)).tolist())
+
+
+# --- writing
+
+
+def write(
+    state: JoinState,
+    changes: tuple[Slots, Slots, Sequence[EarlyChange]],
+    *,
+    clock_ms: int | None,
+    swept: tuple[int, int] | None = None,
+) -> list[bytes]:
+    """Write changes down, in as many records as their size needs; only the last moves the clock.
+
+    Parameters
+    ----------
+    changes
+        New predictions, predictions with a new label, changes of early labels.
+    swept
+        First and last hash of the range of which this is everything.
+    """
+    added, labelled, early = changes
+    record = _encode(
+        (
+            *(SCHEMA, state.seq + 1, state.next, state.inputs, clock_ms),
+            *(state.fates, state.pending, swept),
+            *(_predictions(state, added), _labels(state, labelled), early),
+        )
+    )
+    if len(record) <= LARGEST_VALUE_BYTES or len(added) + len(labelled) + len(early) <= 2:
+        state.seq += 1
+        return [record]
+    first, rest = _halves(added, labelled, early)
+    return [
+        *write(state, first, clock_ms=None, swept=swept),
+        *write(state, rest, clock_ms=clock_ms),
+    ]
+
+
+def _halves(added: Slots, labelled: Slots, early: Sequence[EarlyChange]) -> tuple[Any, Any]:
+    """Cut changes in two; predictions come before their labels."""
+    if len(added) > 1:
+        half = len(added) // 2
+        return (added[:half], labelled[:0], early[:0]), (added[half:], labelled, early)
+    half, middle = len(labelled) // 2, len(early) // 2
+    return (added, labelled[:half], early[:middle]), (added[:0], labelled[half:], early[middle:])
+
+
+def sweep(state: JoinState, *, log_bytes: int) -> Iterator[tuple[bytes | None, bytes]]:
+    """Write down ranges of the state again, as many as are due; yield key and value."""
+    rows = len(state.held)
+    early_bytes = sum(len(e.value or b"") for waiting in state.early.values() for e in waiting)
+    ranges = max(_FEWEST_RANGES, rows // _RANGE_ROWS)
+    due_bytes = max(log_bytes, rows * _ROW_BYTES + early_bytes) // ranges
+    for _ in range(_RANGES_A_STEP):
+        if state.unswept_bytes < due_bytes:
+            return
+        state.unswept_bytes -= due_bytes
+        first = state.sweep_at
+        last = min(first + RING // ranges, RING) - 1
+        records = write(
+            state, _within(state, first, last), clock_ms=state.clock_ms, swept=(first, last)
+        )
+        note_mark(state, first, last)
+        yield from zip([MARK, *[None] * len(records)], records, strict=False)
+
+
+def note_mark(state: JoinState, first: int, last: int) -> None:
+    """Move the sweep on, and let go of marks from which on the log is not needed any more."""
+    state.sweep_at = (last + 1) % RING
+    state.marks.append(last + 1 - first)
+    while sum(state.marks) - state.marks[0] >= RING:
+        state.marks.popleft()
+
+
+def _within(state: JoinState, first: int, last: int) -> tuple[Slots, Slots, list[EarlyChange]]:
+    held = state.held
+    slots = held.between(first, last)
+    early: list[EarlyChange] = [
+        (i, item) for i in _early_within(state, first, last) for item in state.early[i]
+    ]
+    return slots, slots[held.newest_ms[slots] >= 0], early
+
+
+def _early_within(state: JoinState, first: int, last: int) -> list[bytes]:
+    if not state.early:
+        return []
+    ids = list(state.early)
+    high = hash_ids(ids).high
+    inside = (high >= np.uint64(first)) & (high <= np.uint64(last))
+    return [ids[index] for index in np.flatnonzero(inside).tolist()]
+
+
+def _predictions(state: JoinState, slots: Slots) -> Any:
+    if not len(slots):
+        return None
+    held = state.held
+    (code,), strings = renumber([held.code[slots]])
+    (identity,), identities = renumber([held.identity[slots]])
+    columns = {name: getattr(held, name)[slots] for name in PREDICTION}
+    columns |= {"code": code, "identity": identity}
+    scores: list[Any] = []
+    if held.scores:
+        packed = [(index, held.scores.get(slot)) for index, slot in enumerate(slots.tolist())]
+        scores = [pair for pair in packed if pair[1] is not None]
+    return (
+        len(slots),
+        [state.strings.values[code] for code in strings],
+        [state.identities.values[code] for code in identities],
+        [pack(column) for column in columns.values()],
+        scores,
+    )
+
+
+def _labels(state: JoinState, slots: Slots) -> Any:
+    if not len(slots):
+        return None
+    held = state.held
+    (code,), strings = renumber([held.label_code[slots]])
+    newest_ms, flags = held.newest_ms[slots], held.flags[slots] & ~np.uint8(CLOSED)
+    # Without a label that counts its time means nothing; mostly both are the same.
+    label_ms = np.where(flags & EFFECTIVE, held.label_ms[slots], newest_ms)
+    columns = (held.high[slots], held.low[slots], held.label_number[slots], code)
+    return (
+        len(slots),
+        [state.strings.values[code] for code in strings],
+        [pack(column) for column in (*columns, label_ms, newest_ms - label_ms, flags)],
+    )
+
+
+# --- reading
+
+
+def read(state: JoinState, value: bytes | None) -> int | None:
+    """Apply one record of the log; return the clock that it sets, if any.
+
+    Raises
+    ------
+    StateError
+        If this build did not write it, or it is not the next one.
+    """
+    if value is None:
+        raise StateError("the join's state log has a record without a value")
+    record = _decode(value)
+    if record[0] != SCHEMA:
+        raise StateError(
+            f"join state of schema {record[0]}, this build reads {SCHEMA}: run the version that"
+            " wrote it, or start anew"
+        )
+    _, seq, state.next, inputs, clock_ms, fates, pending, swept, added, labelled, early = record
+    _check_sequence(state, seq, swept)
+    state.inputs = {topic: InputClock(*clock) for topic, clock in inputs.items()}
+    if swept is not None:
+        _take_range_out(state, *swept)
+    if added is not None:
+        _read_predictions(state, added)
+    if labelled is not None:
+        _read_labels(state, labelled)
+    for record_id, item in early:
+        if item is None:
+            state.early.pop(record_id, None)
+        else:
+            state.wait(record_id, Early(*item))
+    state.fates, state.pending = Counter(fates), pending
+    return clock_ms  # type: ignore[no-any-return]
+
+
+def _check_sequence(state: JoinState, seq: int, swept: Sequence[int] | None) -> None:
+    if state.seq == 0 and seq > 1:
+        if swept is None:
+            raise StateError(f"the join's state log begins at {seq}, in the middle")
+        state.missing, state.sweep_at = RING, swept[0]
+    elif seq != state.seq + 1:
+        raise StateError(f"the join's state log jumps from {state.seq} to {seq}")
+    state.seq = seq
+
+
+def _take_range_out(state: JoinState, first: int, last: int) -> None:
+    if first != state.sweep_at:
+        raise StateError(f"the join's state log sweeps on at {first}, not at {state.sweep_at}")
+    note_mark(state, first, last)
+    state.missing = max(0, state.missing - (last + 1 - first))
+    state.held.remove(state.held.between(first, last))
+    for record_id in _early_within(state, first, last):
+        del state.early[record_id]
+
+
+def _read_predictions(state: JoinState, added: Sequence[Any]) -> None:
+    count, strings, identities, packed, scores = added
+    columns = {
+        name: unpack(column, count, kind)
+        for (name, kind), column in zip(PREDICTION.items(), packed, strict=True)
+    }
+    columns["code"] = _recode(columns["code"], [state.strings.code(text) for text in strings])
+    own = [state.identities.code((m, v, tuple(segments))) for m, v, segments in identities]
+    columns["identity"] = _recode(columns["identity"], own)
+    slots = state.add(columns)
+    for index, text in scores:
+        state.held.scores[int(slots[index])] = text
+
+
+def _read_labels(state: JoinState, labelled: Sequence[Any]) -> None:
+    count, strings, packed = labelled
+    kinds = ("<u8", "<u8", *LABEL.values())
+    found = [unpack(column, count, kind) for column, kind in zip(packed, kinds, strict=True)]
+    high, low, number, code, label_ms, ahead_ms, flags = found
+    slots = state.held.find(Hashes(high, low))
+    known = slots >= 0
+    if not known.all() and not state.missing:
+        raise StateError("the join's state log has a label of a prediction that it does not have")
+    code = _recode(code, [state.strings.code(text) for text in strings])
+    held, slots = state.held, slots[known]
+    held.label_number[slots], held.label_code[slots] = number[known], code[known]
+    held.label_ms[slots] = label_ms[known]
+    held.newest_ms[slots] = (label_ms + ahead_ms)[known]
+    held.flags[slots] = (held.flags[slots] & CLOSED) | flags[known]
+
+
+def _recode(codes: Any, own: list[int]) -> Any:
+    """Turn codes of a record into the state's own; -1 stays."""
+    return np.array([*own, -1], "<i4")[codes]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode

@@ -1,0 +1,128 @@
+"""The table of predictions and what it stands on, against a dictionary."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from streams.hash_index import HashIndex
+from streams.held import PREDICTION, Hashes, HeldTable, hash_ids
+from streams.packing import pack, unpack
+from tests.unit.test_properties import QUICK
+
+
+def columns(keys: Hashes, times_ms: list[int]) -> dict[str, NDArray[np.generic]]:
+    filler = {name: np.zeros(len(times_ms), kind) for name, kind in PREDICTION.items()}
+    times = {"time_ms": np.array(times_ms, np.int64)}
+    return filler | times | {"high": keys.high, "low": keys.low}
+
+
+operations = st.lists(
+    st.tuples(st.sampled_from(["insert", "forget", "find"]), st.integers(0, 2**32)),
+    min_size=1,
+    max_size=25,
+)
+
+
+@QUICK
+@given(operations, st.sampled_from([1, 2, 2**64]))
+def test_a_table_finds_what_a_dictionary_finds(steps: list[tuple[str, int]], spread: int) -> None:
+    """With a small `spread` all low halves are alike, so that every probe collides."""
+    table, known = HeldTable(), dict[tuple[int, int], int]()
+    for name, seed in steps:
+        rng = random.Random(seed)
+        if name == "forget":
+            limit_ms = rng.randrange(1_000)
+            table.remove(table.older_than(limit_ms))
+            known = {key: at for key, at in known.items() if at >= limit_ms}
+        fresh = [(rng.randrange(300), rng.randrange(spread)) for _ in range(rng.randrange(120))]
+        fresh = list(dict.fromkeys(fresh))
+        if name == "insert":
+            new = {key: rng.randrange(1_000) for key in fresh if key not in known}
+            table.insert(columns(_hashes(list(new)), list(new.values())))
+            known |= new
+        slots = table.find(_hashes(fresh))
+
+        found = [int(table.time_ms[slot]) if slot >= 0 else None for slot in slots]
+        assert found == [known.get(key) for key in fresh]
+        assert len(table) == len(table.slots) == len(known)
+
+
+def _hashes(keys: list[tuple[int, int]]) -> Hashes:
+    halves = np.array(keys, np.uint64).reshape(-1, 2)
+    return Hashes(halves[:, 0].copy(), halves[:, 1].copy())
+
+
+def test_an_index_does_not_grow_while_as_much_goes_as_comes() -> None:
+    table = HeldTable()
+    sizes = set()
+    for step in range(300):
+        keys = hash_ids([b"%d-%d" % (step, number) for number in range(100)])
+        table.insert(columns(keys, [step] * 100))
+        table.remove(table.older_than(step - 20))
+        sizes.add(table.size_bytes)
+
+    assert len(table) == 2_100
+    assert max(sizes) < 500_000
+
+
+def test_hashes_of_ids_are_the_same_for_ever() -> None:
+    """They are in state logs."""
+    keys = hash_ids([b"", b"request-1"])
+
+    assert [f"{int(h):016x}{int(low):016x}" for h, low in zip(*keys, strict=True)] == [
+        "99aa06d3014798d86001c324468d497f",
+        "fb3405c57319927e8e8b812cfece5b0d",
+    ]
+
+
+floats = st.floats(width=64) | st.sampled_from([0.0, -0.0, 1.0, math.nan, math.inf, 2.0**40])
+float_columns = (
+    st.lists(floats, max_size=20)
+    | st.lists(st.sampled_from([0.0, 1.0, 3.0]), max_size=20)
+    | st.lists(st.floats(width=32), max_size=20)
+)
+
+
+@given(float_columns)
+def test_floats_are_packed_bit_for_bit(values: list[float]) -> None:
+    column = np.array(values, "<f8")
+
+    assert unpack(pack(column), len(column), "<f8").tobytes() == column.tobytes()
+
+
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), max_size=20)
+    | st.lists(st.integers(10**12, 10**12 + 300), max_size=20)
+)
+def test_whole_numbers_are_packed_exactly(values: list[int]) -> None:
+    column = np.array(values, "<i8")
+
+    assert unpack(pack(column), len(column), "<i8").tolist() == values
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), max_size=20))
+def test_hashes_are_packed_exactly(values: list[int]) -> None:
+    column = np.array(values, "<u8")
+
+    assert unpack(pack(column), len(column), "<u8").tolist() == values
+
+
+@pytest.mark.parametrize("kind", ["<u1", "<i4", "<u4"])
+def test_narrow_columns_come_back_in_their_own_type(kind: str) -> None:
+    limits = np.iinfo(kind)
+    column = np.array([limits.min, limits.max, 1], kind)
+
+    found = unpack(pack(column), 3, kind)
+
+    assert (found.dtype, found.tolist()) == (column.dtype, column.tolist())
+
+
+def test_an_index_is_empty_at_first() -> None:
+    rows = (np.zeros(4, np.uint64), np.zeros(4, np.uint64))
+
+    assert HashIndex().find(rows[0], rows[1], rows=rows).tolist() == [-1] * 4
