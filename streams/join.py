@@ -27,6 +27,7 @@ from streams.events import (
     class_name,
     decode_label,
     decode_prediction,
+    peek_time_ms,
 )
 from streams.outcomes import ClockNotice, RowBuilder, encode_clock
 from streams.steps import LARGEST_VALUE_BYTES, Batch, DeadLetter, Effects, Record
@@ -188,6 +189,11 @@ class Join:
         clock_ms = partition_clock_ms(state.inputs.values(), disorder_ms=self.disorder_ms)
         work.count(self._advance(state, max(clock_ms, state.clock_ms)))
         return work.effects(changed, announce=announce)
+
+    def time_ms(self, batch: Batch, index: int) -> int:
+        """Return the event time of a record; see `streams.steps.Stage`."""
+        time_ms = peek_time_ms(batch.values[index])
+        return batch.times_ms[index] if time_ms is None else time_ms
 
     def final_fates(self, state: JoinState) -> dict[str, int]:
         """Return the fates if nothing more ever comes: no record is left pending."""

@@ -81,6 +81,9 @@ class Toy:
             effects.records += self.publish(state, delta)
         return effects
 
+    def time_ms(self, batch: Batch, index: int) -> int:
+        return batch.times_ms[index]
+
     def count(self, batch: Batch, delta: Counter[bytes], effects: Effects) -> None:
         raise NotImplementedError
 
