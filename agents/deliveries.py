@@ -12,7 +12,7 @@ from confluent_kafka import Message
 from agents.idleness import Input
 from streams.steps import Batch
 
-BACKLOG_RECORDS = 20_000
+BACKLOG_RECORDS = 50_000
 BACKLOG_BYTES = 64 << 20
 
 

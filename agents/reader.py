@@ -27,7 +27,7 @@ from agents.exits import describe, end_process
 from agents.idleness import Idleness, Input
 from streams.steps import Batch
 
-_BATCH_RECORDS = 5_000
+_BATCH_RECORDS = 2_000
 _POLL_S = 0.05
 _FULL_PAUSE_S = 0.01
 _CHECK_S = 0.1
