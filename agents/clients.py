@@ -80,9 +80,12 @@ def consumer(settings: Settings) -> dict[str, Any]:
         "fetch.wait.max.ms": 50,
         # The default of a second makes a backlog stutter.
         "fetch.queue.backoff.ms": 20,
-        "queued.min.messages": 20_000,
-        "queued.max.messages.kbytes": 32_768,
         **_large_records(),
+        # Little at a time (a larger record comes nevertheless): what was fetched in advance of an
+        # input is thrown away when it is paused, and inputs come in turns of this size.
+        "fetch.message.max.bytes": 262_144,
+        "queued.min.messages": 5_000,
+        "queued.max.messages.kbytes": 32_768,
         "max.poll.interval.ms": 300_000,
         "heartbeat.interval.ms": max(settings.session_timeout_ms // 5, 100),
         **settings.kafka,

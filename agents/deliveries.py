@@ -12,8 +12,23 @@ from confluent_kafka import Message
 from agents.idleness import Input
 from streams.steps import Batch
 
-BACKLOG_RECORDS = 20_000
+BACKLOG_RECORDS = 50_000
 BACKLOG_BYTES = 64 << 20
+
+
+class Quiet(NamedTuple):
+    """Inputs that have come to something, with what is delivered.
+
+    Attributes
+    ----------
+    ended
+        Read to their end.
+    idle
+        Idle, see `agents.idleness`.
+    """
+
+    ended: frozenset[Input] = frozenset()
+    idle: frozenset[Input] = frozenset()
 
 
 class Delivery(NamedTuple):
@@ -23,12 +38,12 @@ class Delivery(NamedTuple):
     ----------
     batches
         By topic and partition.
-    idle
-        All idle inputs, if that changed since the last delivery, else None.
+    quiet
+        What became of it, if it changed since the last delivery, else None.
     """
 
     batches: Mapping[Input, Batch]
-    idle: frozenset[Input] | None
+    quiet: Quiet | None
 
 
 AskEnds: TypeAlias = Callable[[Sequence[Input]], Mapping[Input, Future[Any]]]
@@ -63,6 +78,10 @@ class Backlog:
         with self._lock:
             self._records += records
             self._bytes += size_bytes
+
+    def share(self, partitions: int) -> int:
+        """Return how many records of one input may wait for another, so that there is room."""
+        return 0 if self.full else BACKLOG_RECORDS // 2 // max(partitions, 1)
 
     @property
     def full(self) -> bool:

@@ -5,10 +5,10 @@ All of it lives on the main loop, but for `state` while the partition is being o
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from agents.alignment import Inbox
 from agents.idleness import Input
 from streams.steps import Batch, Effects, Stage
 
@@ -36,7 +36,9 @@ class Partition:
         Offsets of the marks in the state partition, oldest first.
     """
 
-    def __init__(self, stage: Stage, number: int, *, announce_s: float = 0.0) -> None:
+    def __init__(
+        self, stage: Stage, number: int, *, announce_s: float = 0.0, allowance_ms: int = 0
+    ) -> None:
         self.stage = stage
         self.number = number
         self.state: Any = None
@@ -47,7 +49,7 @@ class Partition:
         self._announce_s = announce_s
         self._announce_due_s = 0.0
         self._owes_announcement = False
-        self._inbox: deque[Batch] = deque()
+        self._inbox = Inbox(stage.inputs, time_of=stage.time_ms, allowance_ms=allowance_ms)
         self._expected: dict[str, int] = {}
         self._idle: frozenset[str] = frozenset()
         self._stepped_idle: frozenset[str] = frozenset()
@@ -94,24 +96,39 @@ class Partition:
                 f" {batch.offsets[0]} where {expected} or later was next"
             )
         self._expected[batch.topic] = batch.next_offset
-        self._inbox.append(batch)
+        self._inbox.put(batch)
         self._idle -= {batch.topic}
 
-    def set_idle(self, topics: frozenset[str]) -> None:
-        """Note which inputs are idle; what is queued of them comes first."""
-        self._idle = topics
+    def set_quiet(self, *, ended: frozenset[str], idle: frozenset[str]) -> None:
+        """Note which inputs are read to their end, and idle; what is queued of them comes first."""
+        self._inbox.ended = ended
+        self._idle = idle
 
     @property
     def waiting(self) -> bool:
-        """Whether records are queued."""
-        return bool(self._inbox)
+        """Whether records are queued that need not wait for another input."""
+        return self._inbox.ready
+
+    @property
+    def paused(self) -> set[Input]:
+        """Inputs that should not be fetched for now."""
+        return {(topic, self.number) for topic in self._inbox.paused}
+
+    def pace(self, limit: int) -> bool:
+        """See `Inbox.pace`."""
+        return self._inbox.pace(limit)
+
+    def release(self) -> None:
+        """See `Inbox.release`."""
+        self._inbox.release()
 
     def due(self, now_s: float) -> bool:
         """Tell whether a step would achieve something."""
         if not self.running:
             return False
         announce = self._owes_announcement and now_s >= self._announce_due_s
-        return announce or self.waiting or not self._idle <= self._stepped_idle
+        news = not self._idle - self._inbox.queued <= self._stepped_idle
+        return announce or news or self.waiting
 
     def next_due_s(self) -> float | None:
         """Return when a step is due though no records may come, or None if never."""
@@ -119,25 +136,17 @@ class Partition:
 
     def take(self) -> list[Batch]:
         """Unqueue what goes into the next transaction."""
-        batches: list[Batch] = []
-        count = 0
-        while self._inbox and count < LARGEST_TRANSACTION_RECORDS:
-            batches.append(self._inbox.popleft())
-            count += len(batches[-1].offsets)
-        return batches
+        return list(self._inbox.take(LARGEST_TRANSACTION_RECORDS))
 
     def drop(self) -> list[Batch]:
         """Unqueue everything, since the partition was taken away."""
-        batches = list(self._inbox)
-        self._inbox.clear()
-        return batches
+        return self._inbox.clear()
 
     def step(self, batches: Sequence[Batch], *, now_s: float, now_ms: int) -> Effects:
         """Let the stage process `batches`, and advance the state."""
         # An input with records in this very step, or queued behind it, is not idle yet: it is
         # after them, and the next step says so.
-        busy = {batch.topic for batch in (*batches, *self._inbox)}
-        idle = self._idle - busy
+        idle = self._idle - self._inbox.queued - {batch.topic for batch in batches}
         announce = now_s >= self._announce_due_s
         effects = self.stage.step(self.state, batches, now_ms=now_ms, idle=idle, announce=announce)
         self._stepped_idle = idle

@@ -36,17 +36,18 @@ _OPENING_THREADS = 4
 
 
 class Work(NamedTuple):
-    """What an agent hands to the pipeline: records, or news about idleness, of one partition.
+    """What an agent hands to the pipeline: records, or news about quiet inputs, of one partition.
 
     Attributes
     ----------
-    idle
-        The idle inputs of this partition, None if nothing changed.
+    ended, idle
+        The inputs of this partition of which that is true now; see `agents.deliveries.Quiet`.
     """
 
     partition: int
     batches: Sequence[Batch]
-    idle: frozenset[str] | None = None
+    ended: frozenset[str] = frozenset()
+    idle: frozenset[str] = frozenset()
 
 
 class Pipeline:
@@ -128,7 +129,12 @@ class Pipeline:
             self._spawn(self._open(fresh), "opening partitions")
 
     def _adopt(self, stage: Stage, number: int) -> Partition:
-        partition = Partition(stage, number, announce_s=self._announce_s(stage))
+        partition = Partition(
+            stage,
+            number,
+            announce_s=self._announce_s(stage),
+            allowance_ms=self.settings.disorder_ms,
+        )
         if (kept := self._kept.get((stage.name, number))) is not None:
             partition.state, partition.log_end = kept.state, kept.log_end
             partition.marks = kept.marks
@@ -182,9 +188,15 @@ class Pipeline:
             return
         for batch in work.batches:
             partition.feed(batch)
-        if work.idle is not None:
-            partition.set_idle(work.idle)
+        partition.set_quiet(ended=work.ended, idle=work.idle)
+        self._pace(partition)
         self._wake.set()
+
+    def _pace(self, partition: Partition) -> None:
+        """Let the reader fetch less of an input that must wait for another."""
+        if len(partition.stage.inputs) > 1 and partition.pace(self.backlog.share(len(self._owned))):
+            assert self.reader is not None
+            self.reader.pause(partition.inputs, paused=partition.paused)
 
     def _processed(self, batches: Iterable[Batch]) -> None:
         for batch in batches:
@@ -193,7 +205,10 @@ class Pipeline:
     async def _pump(self) -> None:
         while not self._stopping:
             now_s = time.monotonic()
-            due = {part.stage.name for part in self._owned.values() if part.due(now_s)}
+            due = self._due_stages(now_s)
+            if not due and self.backlog.full:
+                self._make_room()
+                due = self._due_stages(now_s)
             if not due:
                 await self._sleep_until_work(now_s)
                 continue
@@ -204,6 +219,15 @@ class Pipeline:
             async with self._lock:
                 if not self._stopping:
                     await self._transact()
+
+    def _due_stages(self, now_s: float) -> set[str]:
+        return {part.stage.name for part in self._owned.values() if part.due(now_s)}
+
+    def _make_room(self) -> None:
+        """Let something go though all that is queued should wait, since nothing more is read."""
+        for partition in self._owned.values():
+            self._pace(partition)
+            partition.release()
 
     async def _sleep_until_work(self, now_s: float) -> None:
         self._wake.clear()
@@ -223,6 +247,7 @@ class Pipeline:
         partitions = self._due_partitions(time.monotonic())
         for partition in partitions:
             batches = partition.take()
+            self._pace(partition)
             effects = partition.step(
                 batches, now_s=time.monotonic(), now_ms=time.time_ns() // 1_000_000
             )

@@ -14,19 +14,20 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from agents.deliveries import AskEnds, Backlog, Delivery, Listener, batch_of, size_bytes
+from agents.deliveries import AskEnds, Backlog, Delivery, Listener, Quiet, batch_of, size_bytes
 from agents.exits import describe, end_process
 from agents.idleness import Idleness, Input
 from streams.steps import Batch
 
-_BATCH_RECORDS = 5_000
+_BATCH_RECORDS = 2_000
 _POLL_S = 0.05
 _FULL_PAUSE_S = 0.01
 _CHECK_S = 0.1
@@ -57,7 +58,7 @@ class Reader:
     config
         Configuration of the consumer.
     watched
-        Topics whose idleness matters.
+        Topics of which it matters whether they are read to their end, and idle.
     ask_ends
         Asks the broker, without waiting, where inputs end now: their last stable offsets.
     backlog
@@ -80,9 +81,11 @@ class Reader:
         self._watched = frozenset(watched)
         self._ask_ends = ask_ends
         self._idleness = Idleness(idle_s)
-        self._told_idle: frozenset[Input] = frozenset()
-        self._commands: deque[tuple[Mapping[Input, int], Callable[[], bool]]] = deque()
+        self._ended: set[Input] = set()
+        self._told = Quiet()
+        self._commands: deque[Callable[[], set[Input]]] = deque()
         self._open: dict[Input, int] = {}
+        self._paused: set[Input] = set()
         self._stopping = False
         self._question: Mapping[Input, Future[Any]] | None = None
         self._check_due_s = self._lag_due_s = 0.0
@@ -106,7 +109,11 @@ class Reader:
 
     def open(self, offsets: Mapping[Input, int], *, wanted: Callable[[], bool]) -> None:
         """Read these inputs from these offsets on, unless they are no longer `wanted` by then."""
-        self._commands.append((offsets, wanted))
+        self._commands.append(partial(self._open_inputs, offsets, wanted))
+
+    def pause(self, inputs: Collection[Input], *, paused: Collection[Input]) -> None:
+        """Fetch nothing of those `inputs` that are `paused`, until told otherwise."""
+        self._commands.append(partial(self._pause_inputs, inputs, paused))
 
     # --- everything below runs on the poll thread
 
@@ -119,10 +126,10 @@ class Reader:
             end_process(f"poll thread: {describe(error)}")
 
     def _poll_once(self) -> None:
-        opened: set[Input] = set()
+        resumed: set[Input] = set()
         while self._commands:
-            opened |= self._open_inputs(*self._commands.popleft())
-        self._wake_fetchers(opened)
+            resumed |= self._commands.popleft()()
+        self._wake_fetchers(resumed)
         if self._backlog.full:
             time.sleep(_FULL_PAUSE_S)
             return
@@ -136,9 +143,9 @@ class Reader:
         if now_s >= self._check_due_s:
             self._check_due_s = now_s + _CHECK_S
             self._check_idle(now_s)
-        idle = self._idle_news()
-        if batches or idle is not None:
-            self._listener.delivered(Delivery(batches, idle))
+        quiet = self._news()
+        if batches or quiet is not None:
+            self._listener.delivered(Delivery(batches, quiet))
         if now_s >= self._lag_due_s:
             self._lag_due_s = now_s + _LAG_S
             self._listener.lag_seen(self._lags())
@@ -160,14 +167,30 @@ class Reader:
             batches[source] = batch = batch_of(source[0], run)
             self._open[source] = batch.next_offset
             self._idleness.records_seen(source, position=batch.next_offset, now_s=now_s)
+            self._note_end(source, batch.next_offset)
             self._backlog.change(records=len(run), size_bytes=size_bytes(batch))
         return batches
+
+    def _note_end(self, source: Input, position: int) -> None:
+        # The end is reported only when a fetch finds nothing, hence not while records trickle in.
+        if source[0] in self._watched and self._behind(source, position) == 0:
+            self._ended.add(source)
+        else:
+            self._ended.discard(source)
+
+    def _behind(self, source: Input, position: int) -> int | None:
+        """Return how many records are left as far as the last fetch has told, None if unknown."""
+        _, high = self._consumer.get_watermark_offsets(TopicPartition(*source), cached=True)
+        return max(0, high - position) if high >= 0 else None
 
     def _take_error(self, message: Message) -> None:
         error = message.error()
         assert error is not None
         if error.code() == KafkaError._PARTITION_EOF:
-            self._idleness.end_seen((message.topic(), message.partition()), message.offset())  # type: ignore[arg-type]
+            source = (message.topic(), message.partition())
+            self._idleness.end_seen(source, message.offset())  # type: ignore[arg-type]
+            if source[0] in self._watched and self._idleness.at_end(source):  # type: ignore[arg-type]
+                self._ended.add(source)  # type: ignore[arg-type]
             return
         if error.fatal() or error.code() not in _PASSING:
             end_process(f"input {message.topic()}/{message.partition()}: {error.str()}")
@@ -182,22 +205,19 @@ class Reader:
                 self._idleness.answer(source, high=high, now_s=now_s)
             self._question = None
 
-    def _idle_news(self) -> frozenset[Input] | None:
-        idle = frozenset(self._idleness.idle)
-        if idle == self._told_idle:
+    def _news(self) -> Quiet | None:
+        quiet = Quiet(frozenset(self._ended), frozenset(self._idleness.idle))
+        if quiet == self._told:
             return None
-        self._told_idle = idle
-        return idle
+        self._told = quiet
+        return quiet
 
     def _lags(self) -> dict[Input, int]:
         lags = {}
         for source, position in self._open.items():
-            if self._idleness.at_end(source):
-                lags[source] = 0
-                continue
-            _, high = self._consumer.get_watermark_offsets(TopicPartition(*source), cached=True)
-            if high >= 0:
-                lags[source] = max(0, high - position)
+            behind = 0 if self._idleness.at_end(source) else self._behind(source, position)
+            if behind is not None:
+                lags[source] = behind
         return lags
 
     def _open_inputs(self, offsets: Mapping[Input, int], wanted: Callable[[], bool]) -> set[Input]:
@@ -208,17 +228,29 @@ class Reader:
             self._seek(TopicPartition(*source, offset))
             self._open[source] = offset
             self._idleness.start(source, position=offset, now_s=now_s)
+            self._ended.discard(source)
+            self._paused.discard(source)
         self._consumer.resume([TopicPartition(*source) for source in offsets])
         return set(offsets)
 
-    def _wake_fetchers(self, opened: Iterable[Input]) -> None:
+    def _pause_inputs(self, inputs: Collection[Input], paused: Collection[Input]) -> set[Input]:
+        # What was taken away meanwhile, or is not open yet, is not this command's business.
+        known = self._open.keys() & set(inputs)
+        pausing = (known & set(paused)) - self._paused
+        resuming = (known & self._paused) - set(paused)
+        self._consumer.pause([TopicPartition(*source) for source in pausing])
+        self._consumer.resume([TopicPartition(*source) for source in resuming])
+        self._paused = (self._paused | pausing) - resuming
+        return resuming
+
+    def _wake_fetchers(self, resumed: Iterable[Input]) -> None:
         """Let reading begin now.
 
         librdkafka's thread for a broker sleeps up to a second while it has nothing to fetch, and a
         resumed partition does not wake it; any request to that broker does. One input a topic is
         asked about: more would cost up to `fetch.wait.max.ms` each once fetching has begun.
         """
-        for source in dict(opened).items():
+        for source in dict(resumed).items():
             with suppress(KafkaException):
                 self._consumer.get_watermark_offsets(
                     TopicPartition(*source), timeout=_WATERMARK_TIMEOUT_S, cached=False
@@ -256,6 +288,8 @@ class Reader:
             self._idleness.stop(_inputs(partitions))
             for source in _inputs(partitions):
                 self._open.pop(source, None)
+                self._ended.discard(source)
+                self._paused.discard(source)
             consumer.unassign()
         except BaseException as error:  # noqa: BLE001 - must not raise into librdkafka
             end_process(f"revocation: {describe(error)}")

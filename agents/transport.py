@@ -21,7 +21,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from agents import clients
-from agents.deliveries import Delivery
+from agents.deliveries import Delivery, Quiet
 from agents.ends import ask_offsets
 from agents.idleness import Input
 from agents.pipeline import Pipeline, Work
@@ -46,7 +46,7 @@ class Consumer(FaustConsumer):
         }
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reader: Reader | None = None
-        self._told_idle: frozenset[Input] = frozenset()
+        self._quiet = Quiet()
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Connect and join the group, once; `topics` is what the agents want."""
@@ -121,17 +121,21 @@ class Consumer(FaustConsumer):
         batches: dict[tuple[str, int], list[Any]] = {}
         for (topic, number), batch in delivery.batches.items():
             batches.setdefault((self._stage_of[topic], number), []).append(batch)
-        news = set() if delivery.idle is None else self._idle_changes(delivery.idle)
+        news = set() if delivery.quiet is None else self._changes(delivery.quiet)
+        ended, idle = self._quiet
         for stage, number in batches.keys() | news:
-            idle = None
-            if (stage, number) in news:
-                topics = self._pipeline.stages[stage].inputs
-                idle = frozenset(t for t in topics if (t, number) in self._told_idle)
-            self._send(stage, Work(number, batches.get((stage, number), []), idle))
+            topics = self._pipeline.stages[stage].inputs
+            work = Work(
+                number,
+                batches.get((stage, number), []),
+                ended=frozenset(t for t in topics if (t, number) in ended),
+                idle=frozenset(t for t in topics if (t, number) in idle),
+            )
+            self._send(stage, work)
 
-    def _idle_changes(self, idle: frozenset[Input]) -> set[tuple[str, int]]:
-        changed = idle ^ self._told_idle
-        self._told_idle = idle
+    def _changes(self, quiet: Quiet) -> set[tuple[str, int]]:
+        changed = (quiet.ended ^ self._quiet.ended) | (quiet.idle ^ self._quiet.idle)
+        self._quiet = quiet
         return {(self._stage_of[topic], number) for topic, number in changed}
 
     def _send(self, stage: str, work: Work) -> None:

@@ -78,10 +78,15 @@ class _Kind(msgspec.Struct):
     retract: bool = False
 
 
+class _Timed(msgspec.Struct):
+    timestamp_ms: Time | None = None
+
+
 _decode_prediction = msgspec.json.Decoder(Prediction).decode
 _decode_any_features = msgspec.json.Decoder(_AnyFeatures).decode
 _decode_label = msgspec.json.Decoder(Label).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
+_decode_timed = msgspec.json.Decoder(_Timed).decode
 
 
 def decode_prediction(value: bytes | None) -> Prediction:
@@ -146,6 +151,23 @@ def kind_of(value: bytes) -> str:
     if _present(kind.prediction):
         return "prediction"
     raise RecordError("invalid_record", "neither `prediction` nor `label` nor `retract: true`")
+
+
+def peek_time_ms(value: bytes | None) -> int | None:
+    """Return what a record says its event time is, None if it says nothing that can be read.
+
+    Examples
+    --------
+    >>> peek_time_ms(b'{"prediction_id": "a", "timestamp_ms": 1767225942000}')
+    1767225942000
+    >>> peek_time_ms(b"no JSON")
+    """
+    if value is None or len(value) > MAX_VALUE_BYTES:
+        return None
+    try:
+        return _decode_timed(value).timestamp_ms
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
 
 
 def check_time(time_ms: int, *, now_ms: int) -> int:

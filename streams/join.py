@@ -19,6 +19,7 @@ import numpy as np
 from streams import join_state
 from streams.clock import InputClock, partition_clock_ms
 from streams.errors import StateError
+from streams.events import peek_time_ms
 from streams.held import CLOSED, EFFECTIVE
 from streams.join_state import LOG_BYTES, JoinState
 from streams.matching import FATES, Matching
@@ -123,6 +124,11 @@ class Join:
             state.fates, state.pending = fates, pending
             self._forget(state)
         state.forget_unused()
+
+    def time_ms(self, batch: Batch, index: int) -> int:
+        """Return the event time of a record; see `streams.steps.Stage`."""
+        time_ms = peek_time_ms(batch.values[index])
+        return batch.times_ms[index] if time_ms is None else time_ms
 
     def final_fates(self, state: JoinState) -> dict[str, int]:
         """Return the fates if nothing more ever comes: no record is left pending."""

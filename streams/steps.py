@@ -123,5 +123,11 @@ class Stage(Protocol):
             Whether this step should tell the next stage how far the event-time clock is.
         """
 
+    def time_ms(self, batch: Batch, index: int) -> int:
+        """Return the event time of a record that was not processed yet, without checking it.
+
+        Whoever reads several inputs lets them advance together in this time.
+        """
+
     def gauges(self, state: Any) -> Mapping[str, float]:
         """Return what the worker's telemetry should show of a partition's state."""

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.topics import Topics
 from tests.brokers import Broker
-from tests.integration.toy_stage import POISON
+from tests.integration.toy_stage import IDLE_KEY, NEWEST_KEY, POISON
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -73,6 +73,22 @@ class Installation:
             if number % 500 == 0:
                 self.producer.poll(0)
                 time.sleep(pace_s)
+        self.producer.flush(TIMEOUT_S)
+
+    def send_history(self, topic: str, count: int, *, start_ms: int) -> None:
+        """Produce a record for every second from a time on, evenly over the partitions."""
+        for number in range(count):
+            key = b"key-%d" % (number % KEYS)
+            self.sent[key] += 1
+            self.producer.produce(
+                topic,
+                key=key,
+                value=b"record",
+                partition=number % PARTITIONS,
+                timestamp=start_ms + number * 1_000,
+            )
+            if number % 50_000 == 0:
+                self.producer.flush(TIMEOUT_S)
         self.producer.flush(TIMEOUT_S)
 
     def read(self, topic: str, *, isolation: str = "read_committed") -> list[Message]:
@@ -290,13 +306,41 @@ def test_inputs_are_idle_only_after_their_last_record(installation: Installation
     it.send(1_000)
 
     def notices() -> list[list[str]]:
-        return [msgspec.msgpack.decode(m.value() or b"\x90") for m in it.read(it.topics.alerts)]
+        return [
+            msgspec.msgpack.decode(message.value() or b"")
+            for message in it.read(it.topics.alerts)
+            if message.key() == IDLE_KEY
+        ]
 
     both = sorted((it.topics.predictions, it.topics.labels))
     it.wait_until(lambda: notices().count(both) >= PARTITIONS)
     it.wait_until_counted()
 
     assert [] in notices()
+
+
+@pytest.mark.parametrize("first", ["labels", "predictions"])
+def test_of_two_topics_that_were_written_one_after_the_other_none_is_read_far_ahead(
+    installation: Installation, first: str
+) -> None:
+    it = installation
+    count = 120_000
+    start_ms = (int(time.time()) - count) * 1_000
+    topics = sorted([it.topics.predictions, it.topics.labels], key=lambda name: first not in name)
+    for topic in topics:
+        it.send_history(topic, count, start_ms=start_ms)
+
+    it.start()
+    it.wait_until_counted()
+
+    newest = [
+        msgspec.msgpack.decode(message.value() or b"", type=tuple[int, int])
+        for message in it.read(it.topics.alerts)
+        if message.key() == NEWEST_KEY
+    ]
+    # A record of a partition is `PARTITIONS` seconds after the one before.
+    lead = max(abs(max(a, start_ms) - max(b, start_ms)) for a, b in newest) / 1_000 / PARTITIONS
+    assert lead < count / PARTITIONS / 2
 
 
 def test_a_state_that_was_deleted_is_an_error_not_a_fresh_start(

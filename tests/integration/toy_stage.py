@@ -22,7 +22,8 @@ from streams.steps import Batch, DeadLetter, Effects, Record
 from streams.topics import Topics
 
 POISON = b"poison"
-TIMES_KEY = b"idle"
+IDLE_KEY = b"idle"
+NEWEST_KEY = b"newest"
 encode, decode = msgspec.msgpack.encode, msgspec.msgpack.decode
 
 
@@ -32,6 +33,7 @@ class State:
         self.sequence = 0
         self.counts: Counter[bytes] = Counter()
         self.idle: frozenset[str] = frozenset()
+        self.newest_ms: Counter[str] = Counter()
 
 
 class Toy:
@@ -72,6 +74,7 @@ class Toy:
         for batch in batches:
             self.count(batch, delta, effects)
             state.next[batch.topic] = batch.next_offset
+            state.newest_ms[batch.topic] = batch.times_ms[-1]
         state.counts.update(delta)
         effects.fates["joined"] = sum(delta.values())
         if batches or idle != state.idle:
@@ -80,6 +83,9 @@ class Toy:
             effects.state.append((None, encode((state.sequence, state.next, list(delta.items())))))
             effects.records += self.publish(state, delta)
         return effects
+
+    def time_ms(self, batch: Batch, index: int) -> int:
+        return batch.times_ms[index]
 
     def count(self, batch: Batch, delta: Counter[bytes], effects: Effects) -> None:
         raise NotImplementedError
@@ -117,10 +123,10 @@ class Tally(Toy):
             )
 
     def publish(self, state: State, delta: Counter[bytes]) -> list[Record]:
-        notice = encode(sorted(state.idle))
         return [
             *(Record(self.output, key, encode(count)) for key, count in delta.items()),
-            Record(self.notices, TIMES_KEY, notice),
+            Record(self.notices, IDLE_KEY, encode(sorted(state.idle))),
+            Record(self.notices, NEWEST_KEY, encode([state.newest_ms[t] for t in self.inputs])),
         ]
 
 
