@@ -47,11 +47,20 @@ class Opener:
     ----------
     opened
         Called with every partition as soon as it is ready, on the thread that opens.
+    progressed
+        Called there again and again, as long as more of a state is read.
     """
 
-    def __init__(self, settings: Settings, *, opened: Callable[[Partition], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        opened: Callable[[Partition], None],
+        progressed: Callable[[], None],
+    ) -> None:
         self._settings = settings
         self._opened = opened
+        self._progressed = progressed
         self._admin = AdminClient(clients.admin(settings))
 
     def open(self, partitions: Sequence[Partition]) -> None:
@@ -127,7 +136,9 @@ class Opener:
         states = {log: part.stage.new_state(part.number) for log, part in logs.items()}
         counts = dict.fromkeys(logs, 0)
         consumer = Consumer(clients.state_reader(self._settings))
-        progress = _Progress(sum(ends[log] - starts[log] for log in logs))
+        progress = _Progress(
+            sum(ends[log] - starts[log] for log in logs), progressed=self._progressed
+        )
         try:
             consumer.assign([TopicPartition(*log, starts[log]) for log in logs])
             while logs:
@@ -194,11 +205,16 @@ class Opener:
 class _Progress:
     """Say how far a long read is, every few seconds."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, *, progressed: Callable[[], None]) -> None:
         self._total = total
+        self._done = 0
+        self._progressed = progressed
         self._due_s = time.monotonic() + _PROGRESS_S
 
     def show(self, done: int) -> None:
+        if done != self._done:
+            self._done = done
+            self._progressed()
         if time.monotonic() >= self._due_s:
             self._due_s = time.monotonic() + _PROGRESS_S
             say(f"reading state: {done:,} of about {self._total:,} records")
