@@ -25,6 +25,8 @@ class Health:
 
     Attributes
     ----------
+    probes : dict
+        By path, what is answered there.
     pending_predictions : int
         Of all partitions, at the last sample.
     """
@@ -39,7 +41,7 @@ class Health:
         self._debts: Counter[str] = Counter()
         self._resources: Resources | None = None
         self._stop: Callable[[], None] = lambda: None
-        self._probes: dict[str, Probe] = {"/livez": lambda: None, "/readyz": lambda: "starting"}
+        self.probes: dict[str, Probe] = {"/livez": lambda: None, "/readyz": lambda: "starting"}
         self.pending_predictions = 0
 
     def start(self) -> None:
@@ -52,13 +54,13 @@ class Health:
         """
         host, port = self._address
         if port:
-            _, self._stop = self._telemetry.serve(port=port, host=host, probes=self._probes)
+            _, self._stop = self._telemetry.serve(port=port, host=host, probes=self.probes)
             self._resources = Resources()
             self._telemetry.add(self._resources)
 
     def answer(self, *, live: Probe, ready: Probe) -> None:
         """Let ``/livez`` and ``/readyz`` say what is wrong, from now on."""
-        self._probes |= {"/livez": live, "/readyz": ready}
+        self.probes |= {"/livez": live, "/readyz": ready}
 
     def stop(self) -> None:
         """Stop listening."""
@@ -129,7 +131,7 @@ class Health:
             totals["models"] += gauges.get("models", 0)
             totals["pending"] += gauges.get("pending_predictions", 0)
         self.pending_predictions = int(totals["pending"])
-        self._telemetry.set("driftline_ready", self._probes["/readyz"]() is None)
+        self._telemetry.set("driftline_ready", self.probes["/readyz"]() is None)
         self._telemetry.set("driftline_models", totals["models"])
         for stage, count in owned.items():
             self._telemetry.set("driftline_assigned_partitions", count, stage=stage)

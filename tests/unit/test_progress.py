@@ -65,7 +65,11 @@ WAITING = "nothing was committed of 1,234 records that wait, for 60 s, and the b
         ({5.0: lag, 30.0: Watch.committed}, 90, WAITING),
         ({5.0: lag, 30.0: idle, 31.0: lag}, 90, WAITING),
         ({5.0: idle}, 65, "nothing was heard of the inputs, for 60 s, and the broker answers"),
-        ({5.0: begin("a commit")}, 65, "a commit made no progress, for 60 s, and the broker ans"),
+        (
+            {5.0: begin("a commit")},
+            65,
+            "a commit made no progress, for 60 s, and the broker answers",
+        ),
         ({5.0: begin("x"), 30.0: progress("x")}, 90, "x made no progress, for 60 s, and the"),
         ({5.0: begin("x"), 30.0: [begin("x"), end("x")]}, 90, "x made no progress, for 60 s, and"),
     ],
