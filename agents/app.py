@@ -32,6 +32,7 @@ from agents.settings import Settings, read_monitors_file, resolve
 from agents.telemetry import Telemetry
 from agents.transport import Transport
 from agents.version import installed_version
+from agents.watchdog import Watchdog
 from streams.errors import ConfigError
 from streams.steps import Stage
 from streams.topics import Topics
@@ -53,6 +54,7 @@ class App(faust.App):
     async def on_stop(self) -> None:
         """Finish the transaction under way; the transport leaves the group after that."""
         await self.pipeline.shutdown()
+        self.pipeline.watchdog.stop()
         self.pipeline.health.stop()
         await super().on_stop()
 
@@ -94,7 +96,9 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
         table_standby_replicas=0,
     )
     app.transport = Transport([URL(address)], app)
-    app.pipeline = Pipeline(settings, stages, ledger=ledger, health=health)
+    watchdog = Watchdog(settings, health=health)
+    app.pipeline = Pipeline(settings, stages, ledger=ledger, health=health, watchdog=watchdog)
+    health.answer(live=watchdog.complaint, ready=app.pipeline.unready)
     app.stage_channels = agents_of.declare(app, app.pipeline)
     return app
 

@@ -108,6 +108,21 @@ def worker(
             metavar="DURATION", help="A worker silent this long is given up. Default: 10s."
         ),
     ] = None,
+    stall_timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="A worker that makes no progress for this long ends itself. Default: 1m.",
+        ),
+    ] = None,
+    memory_budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="A worker that uses this much memory ends itself, such as 2GiB; 0 is off. "
+            "Default: auto, nine tenths of the container's limit or the host's memory.",
+        ),
+    ] = None,
     kafka: Kafka = None,
     embedded: Annotated[bool, typer.Option("--embedded", hidden=True)] = False,
 ) -> None:

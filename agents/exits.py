@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from contextlib import suppress
 from typing import NoReturn
 
 EXIT_CONFIG = 2
@@ -11,6 +13,8 @@ EXIT_CONFIG = 2
 
 EXIT_UNEXPECTED = 70
 """Something failed that must not be repaired in place; a supervisor starts the worker again."""
+
+_LAST_WORDS_S = 2.0
 
 
 def say(text: str) -> None:
@@ -28,6 +32,11 @@ def end_process(why: str) -> NoReturn:
     State, outputs and offsets are in Kafka, committed together; whatever is in memory may be wrong
     after a failure, and must not be written by a clean-up that means well.
     """
+    # A full pipe that nobody reads would keep the process alive while it says why it ends.
+    anyway = threading.Timer(_LAST_WORDS_S, os._exit, (EXIT_UNEXPECTED,))
+    anyway.daemon = True
+    with suppress(RuntimeError):  # no thread is to be had any more
+        anyway.start()
     say(f"ended: {why}")
     os._exit(EXIT_UNEXPECTED)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from agents.idleness import Input
 from agents.partitions import Partition
 from agents.resources import Resources
-from agents.telemetry import Telemetry
+from agents.telemetry import Probe, Telemetry
 from streams.steps import Effects
 from streams.topics import Topics
 
@@ -22,6 +22,13 @@ class Health:
     ----------
     port
         Where Prometheus asks; 0 means nowhere, and then nothing but counters is kept.
+
+    Attributes
+    ----------
+    probes : dict
+        By path, what is answered there.
+    pending_predictions : int
+        Of all partitions, at the last sample.
     """
 
     def __init__(self, telemetry: Telemetry, *, topics: Topics, host: str, port: int) -> None:
@@ -34,6 +41,8 @@ class Health:
         self._debts: Counter[str] = Counter()
         self._resources: Resources | None = None
         self._stop: Callable[[], None] = lambda: None
+        self.probes: dict[str, Probe] = {"/livez": lambda: None, "/readyz": lambda: "starting"}
+        self.pending_predictions = 0
 
     def start(self) -> None:
         """Listen, and begin to watch the host.
@@ -45,9 +54,13 @@ class Health:
         """
         host, port = self._address
         if port:
-            _, self._stop = self._telemetry.serve(port=port, host=host)
+            _, self._stop = self._telemetry.serve(port=port, host=host, probes=self.probes)
             self._resources = Resources()
             self._telemetry.add(self._resources)
+
+    def answer(self, *, live: Probe, ready: Probe) -> None:
+        """Let ``/livez`` and ``/readyz`` say what is wrong, from now on."""
+        self.probes |= {"/livez": live, "/readyz": ready}
 
     def stop(self) -> None:
         """Stop listening."""
@@ -93,6 +106,11 @@ class Health:
                 "driftline_input_lag_records", lag, topic=topic, partition=partition
             )
 
+    def memory(self, *, budget_bytes: int, pressure: bool) -> None:
+        """Show the memory budget, and whether it is nearly used up."""
+        self._telemetry.set("driftline_memory_budget_bytes", budget_bytes)
+        self._telemetry.set("driftline_memory_pressure", pressure)
+
     def sample(self, partitions: Iterable[Partition], *, stages: Iterable[str]) -> None:
         """Show the state that the worker holds now."""
         owned: Counter[str] = Counter(dict.fromkeys(stages, 0))
@@ -111,6 +129,9 @@ class Health:
                 )
             sizes[name] += gauges.get("state_entries", 0)
             totals["models"] += gauges.get("models", 0)
+            totals["pending"] += gauges.get("pending_predictions", 0)
+        self.pending_predictions = int(totals["pending"])
+        self._telemetry.set("driftline_ready", self.probes["/readyz"]() is None)
         self._telemetry.set("driftline_models", totals["models"])
         for stage, count in owned.items():
             self._telemetry.set("driftline_assigned_partitions", count, stage=stage)

@@ -45,11 +45,20 @@ class Opener:
     ----------
     opened
         Called with every partition as soon as it is ready, on the thread that opens.
+    progressed
+        Called there again and again, as long as more of a state is read.
     """
 
-    def __init__(self, settings: Settings, *, opened: Callable[[Partition], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        opened: Callable[[Partition], None],
+        progressed: Callable[[], None],
+    ) -> None:
         self._settings = settings
         self._opened = opened
+        self._progressed = progressed
         self._admin = AdminClient(clients.admin(settings))
 
     def open(self, partitions: Sequence[Partition]) -> None:
@@ -82,7 +91,9 @@ class Opener:
                 partition.state = None
         starts = partial(self._offsets, latest=False)
         left = list(logs.values())
-        for partition, records in state_log.read(self._settings, left, ends=ends, starts=starts):
+        for partition, records in state_log.read(
+            self._settings, left, ends=ends, starts=starts, progressed=self._progressed
+        ):
             partition.log_end = ends[partition.log]
             self._finish(partition, committed=committed, lows=lows, records=records)
 

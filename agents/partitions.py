@@ -5,6 +5,7 @@ All of it lives on the main loop, but for `state` while the partition is being o
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 

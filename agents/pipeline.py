@@ -26,6 +26,7 @@ from agents.partitions import Partition
 from agents.reader import Reader
 from agents.settings import Settings
 from agents.trimming import Trimmer
+from agents.watchdog import Watchdog
 from streams.steps import Batch, Stage
 
 _EARLY_S = 0.002
@@ -33,6 +34,7 @@ _SAMPLE_S = 2.0
 _ANNOUNCE_S = 0.5
 _ANNOUNCE_PARTITION_S = 0.02
 _OPENING_THREADS = 4
+_OPENING = "opening partitions"
 
 
 class Work(NamedTuple):
@@ -62,20 +64,28 @@ class Pipeline:
     """
 
     def __init__(
-        self, settings: Settings, stages: Sequence[Stage], *, ledger: Ledger, health: Health
+        self,
+        settings: Settings,
+        stages: Sequence[Stage],
+        *,
+        ledger: Ledger,
+        health: Health,
+        watchdog: Watchdog,
     ) -> None:
         self.stages = {stage.name: stage for stage in stages}
         self.settings = settings
         self.backlog = Backlog()
         self.health = health
+        self.watchdog = watchdog
         self.reader: Reader | None = None
         self._ledger = ledger
-        self._opener = Opener(settings, opened=self._opened)
+        self._opener = Opener(settings, opened=self._opened, progressed=self._progressed)
         self._trimmer = Trimmer(settings)
         self._owned: dict[tuple[str, int], Partition] = {}
         self._kept: dict[tuple[str, int], Partition] = {}
         self._due_s = dict.fromkeys(self.stages, 0.0)
         self._metadata: Any = None
+        self._joined = False
         self._stopping = False
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
@@ -88,6 +98,7 @@ class Pipeline:
     async def start(self) -> None:
         """Connect the ledger and begin the commit loop."""
         loop = asyncio.get_running_loop()
+        self.watchdog.start(loop, inputs=self._inputs)
         await loop.run_in_executor(self._writing, self._ledger.start)
         self._spawn(self._pump(), "commit loop")
         self._spawn(self._sample(), "sampling")
@@ -99,6 +110,19 @@ class Pipeline:
         async with self._lock:
             for partition in self._owned.values():
                 partition.running = False
+
+    def unready(self) -> str | None:
+        """Say why no records are processed yet, or None; may be called on any thread."""
+        if self._stopping:
+            return "stopping"
+        if not self._joined:
+            return "waiting for the group to assign partitions"
+        owned = list(self._owned.values())
+        opening = sum(not partition.running for partition in owned)
+        return f"opening {opening} of {len(owned)} partitions" if opening else None
+
+    def _inputs(self) -> list[Input]:
+        return [source for one in list(self._owned.values()) for source in one.inputs]
 
     def _spawn(self, work: Any, name: str) -> None:
         async def guarded() -> None:
@@ -125,6 +149,7 @@ class Pipeline:
                     partition = self._adopt(stage, number)
                     fresh.append(partition)
         self._kept.clear()
+        self._joined = True
         if fresh:
             self._spawn(self._open(fresh), "opening partitions")
 
@@ -149,11 +174,15 @@ class Pipeline:
     async def _open(self, partitions: Sequence[Partition]) -> None:
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._opening, self._opener.open, partitions)
+            with self.watchdog.busy(_OPENING):
+                await loop.run_in_executor(self._opening, self._opener.open, partitions)
         except Exception:
             # What was taken away meanwhile may fail to open: it is somebody else's.
             if any(partition.live for partition in partitions):
                 raise
+
+    def _progressed(self) -> None:
+        self.watchdog.progressed(_OPENING)
 
     def _opened(self, partition: Partition) -> None:
         """Begin to read a partition whose state is there; called on the opening thread."""
@@ -163,6 +192,7 @@ class Pipeline:
 
     async def revoked(self, inputs: set[Input]) -> None:
         """Release partitions, after the transaction in which they may be."""
+        self._joined = False
         gone = [
             (key, partition)
             for key, partition in self._owned.items()
@@ -258,7 +288,9 @@ class Pipeline:
             if partition.waiting:
                 self._due_s[partition.stage.name] = 0.0  # a backlog does not wait
         if entries:
-            await self._commit(entries, offsets)
+            with self.watchdog.busy("a commit"):
+                await self._commit(entries, offsets)
+            self.watchdog.committed()
         for batch in processed:
             self.health.read(batch.topic, len(batch.offsets))
         self._processed(processed)

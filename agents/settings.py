@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from agents.memory import format_bytes, parse_budget
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
 
@@ -48,6 +49,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Where Prometheus asks; 0 switches it off.
     join_commit_interval_ms, monitor_commit_interval_ms
         Shortest time between two transactions that contain work of the stage.
+    stall_ms
+        How long the worker may make no progress before it ends itself.
+    memory_budget_bytes
+        Resident memory at which the worker ends itself; 0 means never, None by what there is.
     embedded
         The broker is the embedded one, which keeps no transactional offset commits.
     kafka
@@ -67,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     join_commit_interval_ms: int = 100
     monitor_commit_interval_ms: int = 500
     session_timeout_ms: int = 10_000
+    stall_ms: int = 60_000
+    memory_budget_bytes: int | None = None
     embedded: bool = False
     kafka: dict[str, str] = {}
 
@@ -128,6 +135,8 @@ class Option(NamedTuple):
         value = getattr(settings, self.field)
         if self.field.endswith("_ms"):
             return format_duration(value)
+        if self.field.endswith("_bytes"):
+            return "auto" if value is None else format_bytes(value)
         return "-" if value is None else str(value)
 
 
@@ -189,6 +198,8 @@ OPTIONS = (
     Option("join_commit_interval", "join_commit_interval_ms", _duration("10ms", "5s")),
     Option("monitor_commit_interval", "monitor_commit_interval_ms", _duration("10ms", "5s")),
     Option("session_timeout", "session_timeout_ms", _duration("1s", "30m")),
+    Option("stall_timeout", "stall_ms", _duration("4s", "1d")),
+    Option("memory_budget", "memory_budget_bytes", parse_budget),
 )
 """Every setting that flags, environment and file share."""
 

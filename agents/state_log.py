@@ -72,6 +72,7 @@ def read(
     *,
     ends: Mapping[Input, int],
     starts: Starts,
+    progressed: Callable[[], None],
 ) -> Iterator[Known]:
     """Yield each partition as soon as its log is read to its end and its state is set.
 
@@ -79,6 +80,8 @@ def read(
     ----------
     ends
         Where logs end, open transactions included.
+    progressed
+        Called whenever some records were folded.
 
     Raises
     ------
@@ -103,6 +106,8 @@ def read(
                     one.partition.state = one.state
                     del logs[one.partition.log]
                     yield Known(one.partition, one.records)
+            if messages:
+                progressed()
             progress.show(len(messages))
     finally:
         consumer.close()

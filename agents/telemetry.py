@@ -10,8 +10,8 @@ Rules of this file:
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,11 +19,18 @@ from prometheus_client import (
     Gauge,
     Histogram,
     disable_created_metrics,
+    make_wsgi_app,
     start_http_server,
 )
 from prometheus_client.registry import Collector
 
 from streams import matching
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+Probe: TypeAlias = Callable[[], str | None]
+"""Says what is wrong, or None."""
 
 FATES = tuple(fate for fate in matching.FATES if fate != "pending")
 """The final fates; `pending` is a gauge."""
@@ -100,6 +107,24 @@ WORKER = (
         "gauge",
         ("stage", "partition"),
         "Event-time clock of the partition, milliseconds UTC.",
+    ),
+    Entry(
+        "driftline_ready",
+        "gauge",
+        (),
+        "1 once the group has assigned partitions and all of them are open, else 0; see /readyz.",
+    ),
+    Entry(
+        "driftline_memory_budget_bytes",
+        "gauge",
+        (),
+        "Resident memory at which the worker ends itself; 0 if it has no budget.",
+    ),
+    Entry(
+        "driftline_memory_pressure",
+        "gauge",
+        (),
+        "1 from 80 % of the memory budget on, else 0.",
     ),
     Entry(
         "driftline_build_info",
@@ -245,7 +270,9 @@ class Telemetry:
         """Also export what `collector` reads, such as `agents.resources.Resources`."""
         self.registry.register(collector)
 
-    def serve(self, *, port: int, host: str = "127.0.0.1") -> tuple[int, Callable[[], None]]:
+    def serve(
+        self, *, port: int, host: str = "127.0.0.1", probes: Mapping[str, Probe] | None = None
+    ) -> tuple[int, Callable[[], None]]:
         """Answer Prometheus over HTTP, in threads that do not keep the process alive.
 
         Parameters
@@ -254,6 +281,8 @@ class Telemetry:
             Port to listen on; 0 lets the system choose.
         host
             Address to listen on. The default is reachable from this machine only.
+        probes
+            More to answer, by path: 200 if nothing is wrong, else 503 and what it is.
 
         Returns
         -------
@@ -268,6 +297,7 @@ class Telemetry:
             If the address cannot be used, such as a port that is taken.
         """
         server, thread = start_http_server(port, host, self.registry)
+        server.set_app(_with_probes(make_wsgi_app(self.registry), probes or {}))
 
         def stop() -> None:
             server.shutdown()
@@ -275,6 +305,19 @@ class Telemetry:
             thread.join()
 
         return server.server_port, stop
+
+
+def _with_probes(metrics: WSGIApplication, probes: Mapping[str, Probe]) -> WSGIApplication:
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        probe = probes.get(environ["PATH_INFO"])
+        if probe is None:
+            return metrics(environ, start_response)
+        wrong = probe()
+        status = "200 OK" if wrong is None else "503 Service Unavailable"
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{wrong or 'ok'}\n".encode()]
+
+    return app
 
 
 def _remove(gauge: Gauge, names: tuple[str, ...], wanted: dict[str, str]) -> None:

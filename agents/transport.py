@@ -27,7 +27,6 @@ from agents.idleness import Input
 from agents.pipeline import Pipeline, Work
 from agents.reader import Reader
 
-_REBALANCE_TIMEOUT_S = 60.0
 _LEAVE_TIMEOUT_S = 20.0
 # Faust drops events of another generation silently; ours never changes.
 _GENERATION = 1
@@ -110,10 +109,13 @@ class Consumer(FaustConsumer):
     def lag_seen(self, lags: Mapping[Input, int]) -> None:
         """Show how far inputs are behind."""
         self._pipeline.health.lag(lags)
+        self._pipeline.watchdog.lag_seen(lags)
 
     def _wait_for(self, work: Any) -> None:
         assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(_REBALANCE_TIMEOUT_S)
+        # How long that may take is the watchdog's business.
+        with self._pipeline.watchdog.busy("a rebalance"):
+            asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     # --- main loop
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +21,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.topics import Topics
 from tests.brokers import Broker
-from tests.integration.toy_stage import IDLE_KEY, NEWEST_KEY, POISON
+from tests.integration.toy_stage import BLOCK, IDLE_KEY, NEWEST_KEY, POISON
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -359,3 +362,80 @@ def test_a_state_that_was_deleted_is_an_error_not_a_fresh_start(
 
     assert lost.wait(30) == 70
     assert "has committed offset" in it.said
+
+
+# --- the watchdog, and what is said about it over HTTP
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ask(port: int, path: str) -> tuple[int, str]:
+    """Return status and body; status 0 means that nobody answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def test_a_worker_says_that_it_is_alive_and_when_it_is_ready(installation: Installation) -> None:
+    port = free_port()
+    installation.start(metrics_port=str(port))
+    seen = []
+
+    def ready() -> bool:
+        seen.append(ask(port, "/readyz"))
+        return seen[-1] == (200, "ok\n")
+
+    installation.wait_until(ready)
+
+    assert {code for code, _ in seen} <= {0, 200, 503}
+    assert ask(port, "/livez") == (200, "ok\n")
+    assert "driftline_ready" in ask(port, "/metrics")[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "ended: the event loop has been blocked for 4 s"),
+        ({"hang": "1"}, "ended: a commit made no progress, for 4 s, and the broker answers"),
+        ({"memory_budget": "64MiB"}, "of a budget of 64MiB, 0 pending predictions: shorten"),
+    ],
+    ids=["a blocked event loop", "a commit that hangs", "no more memory"],
+)
+def test_the_watchdog_ends_a_worker_and_says_why(
+    installation: Installation, settings: dict[str, str], says: str
+) -> None:
+    worker = installation.start(stall_timeout="4s", **settings)
+    if not settings:
+        installation.send(1_000)
+        installation.wait_until(installation.totals)
+    value = b"record" if settings else BLOCK
+    installation.producer.produce(installation.topics.predictions, key=b"k", value=value)
+    installation.producer.flush(TIMEOUT_S)
+
+    installation.wait_until(lambda: worker.poll() is not None)
+
+    assert worker.returncode == 70
+    assert says in installation.said
+
+
+def test_the_watchdog_forgives_a_worker_that_was_suspended(installation: Installation) -> None:
+    worker = installation.start(stall_timeout="4s", session_timeout="30s")
+    installation.send(1_000)
+    installation.wait_until(installation.totals)
+
+    worker.send_signal(signal.SIGSTOP)
+    time.sleep(8)
+    worker.send_signal(signal.SIGCONT)
+    installation.send(1_000)
+    installation.wait_until_counted()
+
+    assert worker.poll() is None

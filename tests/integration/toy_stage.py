@@ -11,6 +11,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,8 @@ from streams.topics import Topics
 POISON = b"poison"
 IDLE_KEY = b"idle"
 NEWEST_KEY = b"newest"
+BLOCK = b"block"
+FOREVER_S = 3_600.0
 encode, decode = msgspec.msgpack.encode, msgspec.msgpack.decode
 
 
@@ -98,7 +101,7 @@ class Toy:
 
 
 class Tally(Toy):
-    """Count per key; a value that says poison becomes a dead letter."""
+    """Count per key; a value that says poison becomes a dead letter, one that says block hangs."""
 
     name = "join"
 
@@ -111,6 +114,8 @@ class Tally(Toy):
     def count(self, batch: Batch, delta: Counter[bytes], effects: Effects) -> None:
         for index, key in enumerate(batch.keys):
             value = batch.values[index] or b""
+            if value == BLOCK:
+                time.sleep(FOREVER_S)
             if not value.startswith(POISON):
                 delta[key or b""] += 1
                 continue
@@ -179,6 +184,20 @@ def crash_inside_transactions(probability: float) -> None:
     ledger._retry = retry
 
 
+def hang_inside_transactions() -> None:
+    """Let no transaction be committed, while the event loop goes on."""
+    from agents import ledger  # noqa: PLC0415 - see `main`
+
+    call_and_retry = ledger._retry
+
+    def retry(name: str, call: Callable[..., Any], *arguments: Any) -> None:
+        if name == "commit_transaction":
+            time.sleep(FOREVER_S)
+        call_and_retry(name, call, *arguments)
+
+    ledger._retry = retry
+
+
 def main(address: str, prefix: str, *more: str) -> None:
     # Importing the app chooses the event loop, which is not for the process that runs the tests.
     from agents.app import run_worker  # noqa: PLC0415
@@ -186,6 +205,8 @@ def main(address: str, prefix: str, *more: str) -> None:
 
     flags = dict(pair.split("=", 1) for pair in more if pair != "embedded")
     crash_inside_transactions(float(flags.pop("crash", "0")))
+    if flags.pop("hang", ""):
+        hang_inside_transactions()
     state_prefix = flags.pop("state_prefix", prefix)
     base = {"bootstrap_servers": address, "prefix": prefix, "metrics_port": "0"}
     settings = resolve(base | flags, environ={}, embedded="embedded" in more)

@@ -43,3 +43,20 @@ def test_what_a_transaction_wrote_is_counted_by_kind() -> None:
     assert value("driftline_late_rows_total") == 2
     assert value("driftline_dead_letters_total", {"reason": "invalid_json"}) == 1
     assert value("driftline_commits_total") == 1
+
+
+def test_readiness_and_memory_are_shown_as_gauges() -> None:
+    health, telemetry = build()
+    wrong: list[str] = ["opening"]
+    health.answer(live=lambda: None, ready=lambda: wrong[0] if wrong else None)
+    value = telemetry.registry.get_sample_value
+
+    health.sample([], stages=["join"])
+    health.memory(budget_bytes=1_000, pressure=True)
+    assert (value("driftline_ready"), value("driftline_memory_pressure")) == (0, 1)
+
+    wrong.clear()
+    health.sample([], stages=["join"])
+    health.memory(budget_bytes=1_000, pressure=False)
+    assert (value("driftline_ready"), value("driftline_memory_pressure")) == (1, 0)
+    assert value("driftline_memory_budget_bytes") == 1_000

@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agents.health import Health
 from agents.local_kafka import kafka_version
+from agents.settings import check_environment
+from agents.telemetry import Telemetry
+from streams.topics import Topics
 
 ROOT = Path(__file__).resolve().parents[2]
+PROBES = ("startup", "liveness", "readiness")
 PACKAGES = ("driftline", "streams", "agents")
 
 
@@ -62,6 +67,17 @@ def test_compose_publishes_ports_on_the_loopback_interface_only() -> None:
 
     assert ports
     assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_kubernetes_probes_paths_and_sets_settings_that_there_are() -> None:
+    worker = yaml.safe_load((ROOT / "deploy" / "k8s" / "worker.yaml").read_text())
+    (container,) = worker["spec"]["template"]["spec"]["containers"]
+    health = Health(Telemetry(version="1"), topics=Topics(), host="127.0.0.1", port=0)
+
+    probed = {container[f"{kind}Probe"]["httpGet"]["path"] for kind in PROBES}
+
+    assert probed == set(health.probes)
+    check_environment(dict.fromkeys((variable["name"] for variable in container["env"]), ""))
 
 
 def test_every_make_target_explains_itself() -> None:

@@ -157,6 +157,26 @@ def test_prometheus_is_answered_until_the_server_is_stopped(telemetry: Telemetry
         urllib.request.urlopen(url, timeout=5)
 
 
+def test_probes_are_answered_beside_the_metrics(telemetry: Telemetry) -> None:
+    wrong: list[str] = []
+    port, stop = telemetry.serve(port=0, probes={"/livez": lambda: wrong[0] if wrong else None})
+    url = f"http://127.0.0.1:{port}"
+
+    with urllib.request.urlopen(f"{url}/livez", timeout=5) as answer:
+        healthy = (answer.status, answer.read())
+    wrong.append("it hangs")
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"{url}/livez", timeout=5)
+    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+        metrics = answer.read()
+    stop()
+
+    assert healthy == (200, b"ok\n")
+    with error.value as answer:
+        assert (answer.code, answer.read()) == (503, b"it hangs\n")
+    assert b"driftline_build_info" in metrics
+
+
 def test_a_port_that_is_taken_is_an_error(telemetry: Telemetry) -> None:
     port, stop = telemetry.serve(port=0)
 

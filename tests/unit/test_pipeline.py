@@ -1,0 +1,56 @@
+"""When a worker is ready: what it says before, after and between assignments."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agents.health import Health
+from agents.ledger import Ledger
+from agents.pipeline import Pipeline
+from agents.settings import Settings
+from agents.telemetry import Telemetry
+from agents.watchdog import Watchdog
+from streams.topics import Topics
+from tests.integration.toy_stage import Tally
+
+SETTINGS = Settings(bootstrap_servers="127.0.0.1:1")
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    """Build a pipeline that never meets a broker."""
+    topics = Topics()
+    health = Health(Telemetry(version="1"), topics=topics, host="127.0.0.1", port=0)
+    watchdog = Watchdog(SETTINGS, health=health)
+    return Pipeline(
+        SETTINGS, [Tally(topics)], ledger=Ledger(SETTINGS), health=health, watchdog=watchdog
+    )
+
+
+def test_a_worker_is_ready_once_the_group_has_assigned_even_if_that_is_nothing(
+    pipeline: Pipeline,
+) -> None:
+    assert pipeline.unready() == "waiting for the group to assign partitions"
+
+    asyncio.run(pipeline.assigned(set(), None))
+    assert pipeline.unready() is None
+
+    asyncio.run(pipeline.revoked(set()))
+    assert pipeline.unready() == "waiting for the group to assign partitions"
+
+
+def test_a_worker_is_not_ready_while_partitions_are_opening(pipeline: Pipeline) -> None:
+    asyncio.run(pipeline.assigned(set(), None))
+    opening = [pipeline._adopt(pipeline.stages["join"], number) for number in range(3)]
+    opening[1].running = True
+
+    assert pipeline.unready() == "opening 2 of 3 partitions"
+
+
+def test_a_worker_that_stops_is_not_ready(pipeline: Pipeline) -> None:
+    asyncio.run(pipeline.assigned(set(), None))
+    asyncio.run(pipeline.shutdown())
+
+    assert pipeline.unready() == "stopping"
