@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
+    Message,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
 
 from agents import clients
 from agents.ends import ask_offsets
-from agents.exits import say
+from agents.exits import describe, say
 from agents.idleness import Input
 from agents.partitions import Partition
 from agents.settings import Settings
@@ -36,6 +38,7 @@ _STABLE_PAUSE_S = 0.05
 _READ_RECORDS = 1_000
 _READ_S = 0.05
 _PROGRESS_S = 5.0
+_KEY_CHARACTERS = 200
 _NO_OFFSET = -1
 _UNSTABLE = frozenset({KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT})
 
@@ -140,10 +143,10 @@ class Opener:
                     if partition is None:
                         continue
                     if error is None:
-                        partition.stage.fold(states[log], message.key(), message.value())
+                        self._fold(partition, states[log], message)
                         counts[log] += 1
                     elif error.code() != KafkaError._PARTITION_EOF:
-                        raise KafkaException(error)
+                        raise StateError(f"{log[0]}/{log[1]} cannot be read: {error.str()}")
                     elif message.offset() >= ends[log]:  # type: ignore[operator]
                         partition.state = states[log]
                         del logs[log]
@@ -151,6 +154,17 @@ class Opener:
                 progress.show(sum(counts.values()))
         finally:
             consumer.close()
+
+    def _fold(self, partition: Partition, state: Any, message: Message) -> None:
+        try:
+            partition.stage.fold(state, message.key(), message.value())
+        except Exception as error:
+            where = f"{message.topic()}/{message.partition()}@{message.offset()}"
+            what = str(error) if isinstance(error, StateError) else describe(error)
+            key = repr(message.key())[:_KEY_CHARACTERS]
+            raise StateError(
+                f"state record {where} with key {key} cannot be used: {what}; {self._way_out()}"
+            ) from error
 
     def _finish(
         self,

@@ -20,7 +20,7 @@ from agents.deliveries import Backlog, size_bytes
 from agents.exits import describe, end_process
 from agents.health import Health
 from agents.idleness import Input
-from agents.ledger import Entry, Ledger
+from agents.ledger import Entry, Ledger, TransactionError
 from agents.opening import Opener
 from agents.partitions import Partition
 from agents.reader import Reader
@@ -85,7 +85,10 @@ class Pipeline:
     async def start(self) -> None:
         """Connect the ledger and begin the commit loop."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writing, self._ledger.start)
+        try:
+            await loop.run_in_executor(self._writing, self._ledger.start)
+        except TransactionError as error:
+            end_process(f"producer: {error}")
         self._spawn(self._pump(), "commit loop")
         self._spawn(self._sample(), "sampling")
 

@@ -1,0 +1,99 @@
+"""The least that each part may do on a Kafka with ACLs, as data.
+
+An operation that Kafka implies is not listed: whoever may Read, Write or Delete may Describe. The
+README's table, `driftline topics acls` and the tests, which run every part with exactly these
+rights, all come from here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from streams.topics import Topics
+
+
+class Grant(NamedTuple):
+    """Operations on one resource that one part needs.
+
+    Attributes
+    ----------
+    part
+        Who: ``worker``, ``publisher``, ``alerts`` (a consumer with `driftline.Alerts`), ``tail``
+        or ``topics`` (``driftline topics create`` and ``check``).
+    prefixed
+        Whether `name` is the first part of the resource's name, or all of it.
+    """
+
+    part: str
+    resource: Literal["topic", "group", "transactional-id"]
+    name: str
+    operations: tuple[str, ...]
+    prefixed: bool = False
+
+
+def grants(prefix: str, *, alerts_group: str) -> list[Grant]:
+    """List what the parts of the installation `prefix` need.
+
+    Parameters
+    ----------
+    alerts_group
+        The `group_id` of the alert consumer.
+    """
+    topics = Topics(prefix)
+    return [
+        *_worker(topics),
+        Grant("publisher", "topic", topics.predictions, ("Write",)),
+        Grant("publisher", "topic", topics.labels, ("Write",)),
+        Grant("alerts", "topic", topics.alerts, ("Read",)),
+        Grant("alerts", "group", alerts_group, ("Read",)),
+        Grant("tail", "topic", topics.metrics, ("Read",)),
+        Grant("tail", "topic", topics.alerts, ("Read",)),
+        Grant("topics", "topic", f"{prefix}.", ("Create", "Describe"), prefixed=True),
+    ]
+
+
+def _worker(topics: Topics) -> Iterator[Grant]:
+    for name in (topics.predictions, topics.labels):
+        yield Grant("worker", "topic", name, ("Read",))
+    for name in (topics.outcomes, topics.monitor_state):
+        yield Grant("worker", "topic", name, ("Read", "Write"))
+    # Delete is for records that later ones have replaced: the log of the join is kept short.
+    yield Grant("worker", "topic", topics.join_state, ("Read", "Write", "Delete"))
+    for name in (topics.metrics, topics.alerts):
+        yield Grant("worker", "topic", name, ("Write",))
+    # DescribeConfigs tells how large a dead letter may be; without it they are cut at 1 MB.
+    for name in (topics.predictions, topics.labels):
+        yield Grant("worker", "topic", topics.dead_letters(name), ("Write", "DescribeConfigs"))
+    # Only looked at, to see that the installation is complete.
+    for name in (
+        topics.monitors,
+        topics.dead_letters(topics.monitors),
+        topics.dead_letters(topics.outcomes),
+    ):
+        yield Grant("worker", "topic", name, ("Describe",))
+    yield Grant("worker", "group", f"{topics.prefix}-workers", ("Read",))
+    yield Grant("worker", "transactional-id", f"{topics.prefix}-worker-", ("Write",), prefixed=True)
+
+
+def shell_script(wanted: list[Grant], *, prefix: str, bootstrap_servers: str) -> Iterator[str]:
+    """Write lines of a shell script that gives these rights with Kafka's own `kafka-acls.sh`.
+
+    Who gets them can be set by variables of the environment, such as ``WORKER``.
+    """
+    yield f"# Who: each a Kafka principal, User:{prefix}-<part> unless a variable says otherwise."
+    yield from (
+        f': "${{{part.upper()}:=User:{prefix}-{part}}}"'
+        for part in dict.fromkeys(grant.part for grant in wanted)
+    )
+    for grant in wanted:
+        words = ["kafka-acls.sh", "--bootstrap-server", bootstrap_servers]
+        options = [f"--{grant.resource}", grant.name]
+        options += ["--resource-pattern-type", "prefixed"] if grant.prefixed else []
+        for operation in grant.operations:
+            options += ["--operation", operation]
+        yield (
+            f'{shlex.join(words)} ${{ADMIN_CONFIG:+--command-config "$ADMIN_CONFIG"}} --add'
+            f' --allow-principal "${grant.part.upper()}" {shlex.join(options)}'
+        )
