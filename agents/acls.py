@@ -8,9 +8,10 @@ rights, all come from here.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from agents.settings import Settings
 from streams.topics import Topics
 
 
@@ -33,21 +34,22 @@ class Grant(NamedTuple):
     prefixed: bool = False
 
 
-def grants(prefix: str, *, alerts_group: str) -> list[Grant]:
+def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
     """List what the parts of the installation `prefix` need.
 
     Parameters
     ----------
     alerts_group
-        The `group_id` of the alert consumer.
+        The `group_id` of the alert consumer; None if it has none.
     """
     topics = Topics(prefix)
+    groups = [] if alerts_group is None else [Grant("alerts", "group", alerts_group, ("Read",))]
     return [
         *_worker(topics),
         Grant("publisher", "topic", topics.predictions, ("Write",)),
         Grant("publisher", "topic", topics.labels, ("Write",)),
         Grant("alerts", "topic", topics.alerts, ("Read",)),
-        Grant("alerts", "group", alerts_group, ("Read",)),
+        *groups,
         Grant("tail", "topic", topics.metrics, ("Read",)),
         Grant("tail", "topic", topics.alerts, ("Read",)),
         Grant("topics", "topic", f"{prefix}.", ("Create", "Describe"), prefixed=True),
@@ -77,23 +79,23 @@ def _worker(topics: Topics) -> Iterator[Grant]:
     yield Grant("worker", "transactional-id", f"{topics.prefix}-worker-", ("Write",), prefixed=True)
 
 
-def shell_script(wanted: list[Grant], *, prefix: str, bootstrap_servers: str) -> Iterator[str]:
-    """Write lines of a shell script that gives these rights with Kafka's own `kafka-acls.sh`.
+def shell_script(wanted: Sequence[Grant], settings: Settings) -> Iterator[str]:
+    """Write the lines of a shell script that gives these rights with Kafka's `kafka-acls.sh`.
 
     Who gets them can be set by variables of the environment, such as ``WORKER``.
     """
-    yield f"# Who: each a Kafka principal, User:{prefix}-<part> unless a variable says otherwise."
-    yield from (
-        f': "${{{part.upper()}:=User:{prefix}-{part}}}"'
-        for part in dict.fromkeys(grant.part for grant in wanted)
-    )
+    yield "#!/usr/bin/env bash"
+    yield "set -euo pipefail"
+    yield "# Kafka principals; set these variables for other ones."
+    for part in dict.fromkeys(grant.part for grant in wanted):
+        yield f': "${{{part.upper()}:=User:{settings.prefix}-{part}}}"'
+    command = ["kafka-acls.sh", "--bootstrap-server", settings.bootstrap_servers]
+    yield f"kafka=({shlex.join(command)})"
+    yield '[ -z "${ADMIN_CONFIG:-}" ] || kafka+=(--command-config "$ADMIN_CONFIG")'
     for grant in wanted:
-        words = ["kafka-acls.sh", "--bootstrap-server", bootstrap_servers]
         options = [f"--{grant.resource}", grant.name]
         options += ["--resource-pattern-type", "prefixed"] if grant.prefixed else []
         for operation in grant.operations:
             options += ["--operation", operation]
-        yield (
-            f'{shlex.join(words)} ${{ADMIN_CONFIG:+--command-config "$ADMIN_CONFIG"}} --add'
-            f' --allow-principal "${grant.part.upper()}" {shlex.join(options)}'
-        )
+        who = f'"${grant.part.upper()}"'
+        yield f'"${{kafka[@]}}" --add --allow-principal {who} {shlex.join(options)}'
