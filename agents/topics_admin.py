@@ -188,8 +188,10 @@ def existing(settings: Settings) -> dict[str, int]:
             refused = [one for one in errors if one.code() in _REFUSALS]
             if refused or time.monotonic() > deadline_s:
                 cause = (refused or errors or [error.args[0]])[0].str()
+                hint = "" if refused else "; do the address and security.protocol fit?"
                 raise ConfigError(
-                    f"--bootstrap-servers: no answer from {settings.bootstrap_servers!r}: {cause}"
+                    f"--bootstrap-servers: no answer from {settings.bootstrap_servers!r}:"
+                    f" {cause}{hint}"
                 ) from None
         else:
             return {name: len(one.partitions) for name, one in topics.items() if one.error is None}

@@ -51,7 +51,6 @@ NECESSARY = (
     ("{}.labels", "Read"),
     ("{}.join-state", "Read"),
     ("{}.metrics", "Write"),
-    ("{}.labels.dlq", "Write"),
     ("{}-workers", "Read"),
     ("{}-worker-", "Write"),
 )

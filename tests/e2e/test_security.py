@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from agents import topics_admin
 from agents.acls import grants
+from agents.settings import Settings
 from driftline import Alerts, Publisher
+from streams.errors import ConfigError
 from tests import secured
 from tests.secure_broker import SecureBroker
 
@@ -88,7 +91,6 @@ REFUSED = {
     "authority that did not sign": ({"ssl.ca.location": "other-ca.pem"}, "ssl.ca.location"),
     "no authority": ({"ssl.ca.location": None}, "ssl.ca.location"),
     "missing file": ({"ssl.ca.location": "none.pem"}, "ssl.ca.location"),
-    "no tls": ({"security.protocol": "sasl_plaintext"}, "security.protocol"),
 }
 COMMANDS = (
     ("worker", "--metrics-port", "0"),
@@ -123,7 +125,9 @@ def test_a_refused_login_is_one_line_with_the_cause_and_no_secret(
     assert SECRET not in ended.said
 
 
-def test_a_certificate_is_as_good_as_a_password(secure_broker: SecureBroker, prefix: str) -> None:
+def test_a_certificate_is_as_good_as_a_password(
+    secure_broker: SecureBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = [grant for grant in grants(prefix) if grant.part == "topics"]
     secure_broker.allow("client", wanted)
     kafka = secure_broker.mutual_tls()
@@ -132,13 +136,21 @@ def test_a_certificate_is_as_good_as_a_password(secure_broker: SecureBroker, pre
     created = secured.run(
         secure_broker.tls_servers, prefix, "topics", "create", *secured.as_flags(kafka)
     )
-    refused = secured.run(
-        secure_broker.tls_servers, prefix, "topics", "check", *secured.as_flags(anonymous)
-    )
+    monkeypatch.setattr(topics_admin, "_TIMEOUT_S", 3.0)
+    refused = Settings(bootstrap_servers=secure_broker.tls_servers, prefix=prefix, kafka=anonymous)
 
     assert created.code == 0, created.said
-    assert refused.code == 2
-    assert "certificate" in refused.said
+    with pytest.raises(ConfigError, match="certificate"):
+        topics_admin.check(refused)
+
+
+def test_a_listener_that_speaks_another_protocol_is_refused_with_a_hint(
+    secure_broker: SecureBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics_admin, "_TIMEOUT_S", 3.0)
+
+    with pytest.raises(ConfigError, match=r"do the address and security\.protocol fit"):
+        topics_admin.check(Settings(bootstrap_servers=secure_broker.sasl_servers, prefix=prefix))
 
 
 @pytest.mark.parametrize("group", [None, "pager"])

@@ -88,7 +88,8 @@ def _adwin_state() -> list[Any]:
 
 @pytest.mark.parametrize(
     ("position", "wrong"),
-    [(0, -1), (1, "x"), (3, [1, 0.0, 1.0]), (4, None), (5, b""), (5, b"\x00" * 90), (5, "text")],
+    [(0, -1), (1, "x"), (3, [1, 0.0, 1.0]), (4, None), (5, b""), (5, bytes(90)), (5, "text")],
+    ids=["index", "count", "reference", "fired", "empty", "zeros", "text"],
 )
 def test_a_damaged_detector_is_a_state_error(position: int, wrong: Any) -> None:
     packed = _adwin_state()
