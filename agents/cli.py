@@ -200,6 +200,39 @@ def topics_check(
     typer.echo("all topics are there and fit together")
 
 
+@topics_app.command(
+    "acls",
+    epilog=_examples(
+        "driftline topics acls --bootstrap-servers kafka:9092 > acls.sh",
+        "driftline topics acls --prefix acme --alerts-group pager --json",
+    ),
+)
+def topics_acls(
+    *,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    alerts_group: Annotated[
+        str | None,
+        typer.Option(metavar="GROUP", help="The group_id of the alert consumer. Default: none."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Print a script for `kafka-acls.sh` that gives each part the rights it needs, no more.
+
+    Variables say who gets them (`WORKER=User:fraud-worker`), and with which client properties the
+    script logs in (`ADMIN_CONFIG=admin.properties`). Nothing is asked of Kafka.
+    """
+    settings = _settings({"bootstrap_servers": bootstrap_servers, "prefix": prefix})
+    from agents.acls import grants, shell_script  # noqa: PLC0415
+
+    wanted = grants(settings.prefix, alerts_group=alerts_group)
+    if json_output:
+        _print_json([grant._asdict() for grant in wanted])
+        return
+    for line in shell_script(wanted, settings):
+        typer.echo(line)
+
+
 FromBeginning = Annotated[
     bool, typer.Option("--from-beginning", help="Begin with the oldest record that is kept.")
 ]

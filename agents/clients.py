@@ -11,7 +11,6 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from agents.exits import describe
 from agents.settings import Settings
 from streams.errors import ConfigError
 
@@ -58,7 +57,7 @@ def check(settings: Settings) -> None:
     try:
         AdminClient(admin(settings))
     except KafkaException as error:
-        raise ConfigError(f"--kafka: {describe(error.args[0])}") from None
+        raise ConfigError(f"--kafka: {error.args[0].str()}") from None
 
 
 def admin(settings: Settings) -> dict[str, Any]:

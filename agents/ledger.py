@@ -9,6 +9,7 @@ ends the process: the state in memory is ahead of what was committed and cannot 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -24,6 +25,7 @@ _INIT_TIMEOUT_S = 60.0
 _CALL_TIMEOUT_S = 20.0
 _ATTEMPTS = 5
 _QUEUE_POLL_S = 0.1
+_CONSEQUENCES = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 _DEFAULT_LIMIT_BYTES = 1_000_000  # a little below Kafka's own default for a topic
 
 
@@ -83,8 +85,10 @@ class Ledger:
         TransactionError
             If the broker does not answer.
         """
-        self._producer = Producer({**clients.producer(self._settings), "error_cb": _on_error})
-        _retry("init_transactions", self._producer.init_transactions, _INIT_TIMEOUT_S)
+        config = clients.producer(self._settings)
+        self._producer = Producer({**config, "error_cb": _on_error})
+        name = f"init_transactions of {config['transactional.id']}"
+        _retry(name, self._producer.init_transactions, _INIT_TIMEOUT_S)
 
     def commit(
         self, entries: Sequence[Entry], *, offsets: Mapping[Input, int], metadata: Any
@@ -112,19 +116,19 @@ class Ledger:
             for entry in entries:
                 self._produce_entry(entry)
         except KafkaException as error:
-            raise TransactionError(str(error)) from error
+            raise TransactionError(error.args[0].str()) from error
         positions = [TopicPartition(*source, offset) for source, offset in offsets.items()]
-        _retry(
-            "send_offsets_to_transaction",
-            producer.send_offsets_to_transaction,
-            positions,
-            metadata,
-            _CALL_TIMEOUT_S,
+        send_offsets = partial(
+            producer.send_offsets_to_transaction, positions, metadata, _CALL_TIMEOUT_S
         )
-        # Serves the delivery reports, so that a refused record is reported by name.
-        producer.flush(_CALL_TIMEOUT_S)
-        if self._failure is not None:
-            raise TransactionError(self._failure)
+        try:
+            _retry("send_offsets_to_transaction", send_offsets)
+            # Serves the delivery reports, so that a refused record is reported by name.
+            producer.flush(_CALL_TIMEOUT_S)
+            if self._failure is not None:
+                raise TransactionError(self._failure)
+        except TransactionError as error:
+            raise TransactionError(_with_cause(str(error), send_offsets)) from error
         _retry("commit_transaction", producer.commit_transaction, _CALL_TIMEOUT_S)
         ends = {source: offset + 1 + self._marker for source, offset in self._ends.items()}
         return Written(ends, self._marks)
@@ -171,6 +175,9 @@ class Ledger:
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None and self._failure is None:
+            if error.code() in _CONSEQUENCES:
+                self._failure = "records were given up, since something else failed"
+                return
             size = len(message.value() or b"")
             self._failure = f"{message.topic()} refused a record of {size} bytes: {error.str()}"
 
@@ -193,6 +200,19 @@ def _retry(name: str, call: Callable[..., Any], *arguments: Any) -> None:
                 raise TransactionError(f"{name}: {error.args[0].str()}") from error
         else:
             return
+
+
+def _with_cause(text: str, send_offsets: Callable[[], object]) -> str:
+    """Add why a transaction failed: librdkafka tells whoever tries to go on with it.
+
+    It names the topic in its own log, just before. Nothing is committed by asking.
+    """
+    try:
+        send_offsets()
+    except KafkaException as error:
+        cause = error.args[0].str()
+        return text if cause in text else f"{text}: {cause}"
+    return text
 
 
 def _on_error(error: KafkaError) -> None:

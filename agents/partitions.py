@@ -70,11 +70,14 @@ class Partition:
         """Where reading goes on, by input partition."""
         return {(topic, self.number): self.state.next[topic] for topic in self.stage.inputs}
 
-    def keep_marks(self, count: int) -> int:
-        """Forget all marks but the latest; return the offset before which nothing is needed."""
+    def keep_marks(self, count: int) -> int | None:
+        """Forget all marks but the latest; return the offset before which nothing is needed.
+
+        None if a mark is not known yet, since its delivery was reported late.
+        """
         while len(self.marks) > count:
             self.marks.popleft()
-        return self.marks[0]
+        return self.marks[0] if len(self.marks) == count else None
 
     def run(self) -> None:
         """Begin to take records from where the state says."""

@@ -20,7 +20,7 @@ from agents.deliveries import Backlog, size_bytes
 from agents.exits import describe, end_process
 from agents.health import Health
 from agents.idleness import Input
-from agents.ledger import Entry, Ledger
+from agents.ledger import Entry, Ledger, TransactionError
 from agents.opening import Opener
 from agents.partitions import Partition
 from agents.reader import Reader
@@ -99,7 +99,10 @@ class Pipeline:
         """Connect the ledger and begin the commit loop."""
         loop = asyncio.get_running_loop()
         self.watchdog.start(loop, inputs=self._inputs)
-        await loop.run_in_executor(self._writing, self._ledger.start)
+        try:
+            await loop.run_in_executor(self._writing, self._ledger.start)
+        except TransactionError as error:
+            end_process(f"producer: {error}")
         self._spawn(self._pump(), "commit loop")
         self._spawn(self._sample(), "sampling")
 
@@ -328,7 +331,8 @@ class Pipeline:
         partition = self._owned.get((entry.stage.name, entry.partition))
         if partition is not None and entry.effects.marks is not None:
             before = partition.keep_marks(entry.effects.marks)
-            self._trimmer.want(partition.log, before=before)
+            if before is not None:
+                self._trimmer.want(partition.log, before=before)
 
     async def _sample(self) -> None:
         while not self._stopping:

@@ -89,6 +89,7 @@ class Reader:
         self._stopping = False
         self._question: Mapping[Input, Future[Any]] | None = None
         self._check_due_s = self._lag_due_s = 0.0
+        self._group = config["group.id"]
         self._consumer = Consumer({**config, "error_cb": _on_error})
         self._consumer.subscribe(
             list(topics),
@@ -193,7 +194,8 @@ class Reader:
                 self._ended.add(source)  # type: ignore[arg-type]
             return
         if error.fatal() or error.code() not in _PASSING:
-            end_process(f"input {message.topic()}/{message.partition()}: {error.str()}")
+            where = f"{message.topic()}/{message.partition()}" if message.topic() else self._group
+            end_process(f"consumer: {where}: {error.str()}")
 
     def _check_idle(self, now_s: float) -> None:
         if self._question is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,16 +15,14 @@ from confluent_kafka import (
     OFFSET_END,
     Consumer,
     KafkaError,
-    KafkaException,
     Message,
     TopicPartition,
 )
 
-from agents import clients
+from agents import clients, topics_admin
 from agents.settings import Settings
 from streams.errors import ConfigError
 
-_METADATA_S = 10.0
 _POLL_S = 0.2
 _QUIET_S = 30.0
 
@@ -80,6 +78,12 @@ def _decoded(value: bytes) -> dict[str, Any]:
 def _values(
     settings: Settings, topic: str, *, from_beginning: bool, follow: bool
 ) -> Iterator[bytes]:
+    partitions = topics_admin.existing(settings).get(topic)
+    if partitions is None:
+        raise ConfigError(
+            f"topic {topic} does not exist, or this user may not Describe it; see: driftline topics"
+            " check"
+        )
     consumer = Consumer(
         {
             **clients.admin(settings),
@@ -92,13 +96,15 @@ def _values(
         }
     )
     try:
-        open_partitions = set(_partitions(consumer, topic, settings))
+        open_partitions = set(range(partitions))
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
         consumer.assign([TopicPartition(topic, number, start) for number in open_partitions])
         heard_s = time.monotonic()
         while follow or (open_partitions and time.monotonic() - heard_s < _QUIET_S):
             for message in consumer.consume(500, _POLL_S):
                 heard_s = time.monotonic()
+                if _about_the_group(message):
+                    continue
                 if _at_end(message):
                     open_partitions.discard(message.partition())
                 elif (value := message.value()) is not None:
@@ -107,26 +113,19 @@ def _values(
         consumer.close()
 
 
+def _about_the_group(message: Message) -> bool:
+    # librdkafka looks the group up though nobody joins it; a user needs no right to it.
+    error = message.error()
+    return error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
 def _at_end(message: Message) -> bool:
     error = message.error()
     if error is None:
         return False
     if error.code() == KafkaError._PARTITION_EOF:
         return True
-    raise KafkaException(error)
-
-
-def _partitions(consumer: Consumer, topic: str, settings: Settings) -> Sequence[int]:
-    try:
-        found = consumer.list_topics(topic, timeout=_METADATA_S).topics[topic]
-    except KafkaException as error:
-        raise ConfigError(
-            f"--bootstrap-servers: {settings.bootstrap_servers!r} did not answer"
-            f" ({error.args[0].str()})"
-        ) from None
-    if found.error is not None:
-        raise ConfigError(f"topic {topic}: {found.error.str()}; see: driftline topics check")
-    return list(found.partitions)
+    raise ConfigError(f"topic {message.topic()}: {error.str()}")
 
 
 def _clock(time_ms: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ from streams.errors import ConfigError
 from streams.topics import Topics
 
 _TIMEOUT_S = 15.0
+_ATTEMPT_S = 3.0
+# Waiting does not heal these: a wrong password, a certificate that is not trusted.
+_REFUSALS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
 _INTERNAL_BYTES = 4 << 20
 _DEAD_LETTER_BYTES = 12 << 20
 _CREATE_TIME = {"message.timestamp.type": "CreateTime"}
@@ -80,12 +84,12 @@ def create(
     ConfigError
         If the broker cannot be reached or refuses, or topics that existed do not fit.
     """
-    existing = _counts(settings)
+    found = existing(settings)
     admin = _admin(settings)
     results = []
     for name, config in wanted(Topics(settings.prefix)).items():
-        if name in existing:
-            created = Created(name, existing[name], new=False)
+        if name in found:
+            created = Created(name, found[name], new=False)
         else:
             _create_one(admin, NewTopic(name, partitions, replication_factor, config=config))
             created = Created(name, partitions, new=True)
@@ -115,16 +119,17 @@ def check(settings: Settings) -> dict[str, int]:
         Naming the topics, their numbers of partitions and what to do.
     """
     topics = Topics(settings.prefix)
-    existing = _counts(settings)
-    missing = [name for name in wanted(topics) if name not in existing]
+    found = existing(settings)
+    missing = [name for name in wanted(topics) if name not in found]
     if missing:
-        count = existing.get(topics.predictions, existing.get(topics.labels, 4))
+        count = found.get(topics.predictions, found.get(topics.labels, 4))
         raise ConfigError(
-            f"no topic {', '.join(missing)} at {settings.bootstrap_servers}; create them with:"
+            f"no topic {', '.join(missing)} at {settings.bootstrap_servers}, or none that this user"
+            " may Describe; create them with:"
             f" driftline topics create --bootstrap-servers {settings.bootstrap_servers}"
             f" --prefix {settings.prefix} --partitions {count}"
         )
-    counts = {name: existing[name] for name in wanted(topics)}
+    counts = {name: found[name] for name in wanted(topics)}
     _check_counts(counts, topics)
     return counts
 
@@ -163,17 +168,30 @@ def _admin(settings: Settings) -> AdminClient:
     return AdminClient(clients.admin(settings))
 
 
-def _counts(settings: Settings) -> dict[str, int]:
+def existing(settings: Settings) -> dict[str, int]:
+    """Return the number of partitions of every topic that this user may see.
+
+    Raises
+    ------
+    ConfigError
+        If the broker cannot be reached, or does not let this user in.
+    """
     clients.check(settings)
     errors: list[KafkaError] = []
     admin = AdminClient(clients.admin(settings) | {"error_cb": errors.append})
-    try:
-        topics = admin.list_topics(timeout=_TIMEOUT_S).topics
-    except KafkaException as error:
-        admin.poll(0)  # reports what went wrong with the connection
-        cause = (errors or [error.args[0]])[-1].str()
-        raise ConfigError(
-            f"--bootstrap-servers: {settings.bootstrap_servers!r} did not answer within"
-            f" {_TIMEOUT_S:.0f} s: {cause}"
-        ) from None
-    return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            topics = admin.list_topics(timeout=_ATTEMPT_S).topics
+        except KafkaException as error:
+            admin.poll(0)  # reports what went wrong with the connection
+            refused = [one for one in errors if one.code() in _REFUSALS]
+            if refused or time.monotonic() > deadline_s:
+                cause = (refused or errors or [error.args[0]])[0].str()
+                hint = "" if refused else "; do the address and security.protocol fit?"
+                raise ConfigError(
+                    f"--bootstrap-servers: no answer from {settings.bootstrap_servers!r}:"
+                    f" {cause}{hint}"
+                ) from None
+        else:
+            return {name: len(one.partitions) for name, one in topics.items() if one.error is None}

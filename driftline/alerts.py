@@ -126,6 +126,7 @@ class Alerts:
         self._partitions: set[int] = set()
         self._metadata_due_s = 0.0
         self._closed = False
+        self._refusal: KafkaError | None = None
         self._consumer = Consumer(self._settings(bootstrap_servers, group_id, kafka), logger=logger)
         if self._grouped:
             self._consumer.subscribe([self._topic])
@@ -136,6 +137,7 @@ class Alerts:
         # Without a group, an offset that retention has passed means "begin at what is left".
         return {
             **_DEFAULTS,
+            "error_cb": self._on_error,
             "auto.offset.reset": self._start if self._grouped else "earliest",
             **(kafka or {}),
             **_FORCED,
@@ -156,6 +158,8 @@ class Alerts:
         self._assign(deadline_s)
         while True:
             message = self._consumer.poll(max(0.0, deadline_s - time.monotonic()))
+            if self._refusal is not None:
+                raise KafkaException(self._refusal)
             if message is not None:
                 self._handed_out = message
                 alert = self._read(message)
@@ -192,6 +196,11 @@ class Alerts:
     ) -> None:
         self.close()
 
+    def _on_error(self, error: KafkaError) -> None:
+        # A wrong password shows up here only; it is served, and so noticed, by `poll`.
+        if error.code() in _HOPELESS:
+            self._refusal = error
+
     def _settle(self) -> None:
         message, self._handed_out = self._handed_out, None
         if message is None or message.error() or not self._grouped:
@@ -205,6 +214,9 @@ class Alerts:
     def _read(self, message: Message) -> Alert | None:
         error = message.error()
         if error is not None:
+            # librdkafka looks a group up though nobody joins it; no right to it is needed then.
+            if not self._grouped and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                return None
             if error.fatal() or error.code() in _HOPELESS:
                 raise KafkaException(error)
             logger.warning("%s: %s", self._topic, error)

@@ -8,12 +8,12 @@ river fires on the same sequence.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from river import drift as river_drift
 
-from streams.errors import ConfigError
+from streams.errors import ConfigError, StateError
 
 CLIP = 5.0
 """Standardised values are clipped here; ADWIN's bound wants bounded values."""
@@ -129,11 +129,25 @@ class Adwin:
         return [self.index, self.count, self.total, known, self.detector.drift_detected, helper]
 
     def restore(self, packed: Sequence[Any]) -> None:
-        """Continue from what `pack` returned."""
-        self.index, self.count, self.total, known, detected, helper = packed
-        if self.reference is not None:
+        """Continue from what `pack` returned.
+
+        Raises
+        ------
+        StateError
+            If it is something else.
+        """
+        fields = _typed("adwin", packed, _AdwinState)
+        self.index, self.count, self.total, known, detected, helper = fields
+        if (known is None) != (self.reference is None):
+            raise StateError("adwin: the state of an input on another scale")
+        if known is not None and self.reference is not None:
             self.reference = Reference(self.reference.size, *known)
-        self.detector._helper.__setstate__(helper)
+        try:
+            self.detector._helper.__setstate__(helper)
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # river's Rust; no kind of Exception
+                raise
+            raise StateError(f"adwin: river cannot read {len(helper)} bytes: {error}") from None
         self.detector._drift_detected = detected
 
 
@@ -205,13 +219,36 @@ class PageHinkley:
         ]
 
     def restore(self, packed: Sequence[Any]) -> None:
-        """Continue from what `pack` returned."""
-        self.index, self.filled, self.partial, self.level, self.blocks = packed[:5]
-        self.reference = Reference(self.reference.size, *packed[5])
+        """Continue from what `pack` returned.
+
+        Raises
+        ------
+        StateError
+            If it is something else.
+        """
+        *numbers, known, mean, sums = _typed("page_hinkley", packed, _PageHinkleyState)
+        self.index, self.filled, self.partial, self.level, self.blocks = numbers
+        self.reference = Reference(self.reference.size, *known)
         inner = self.detector
-        inner._drift_detected, inner._x_mean.n, inner._x_mean._mean = packed[6]
-        for name, value in zip(_SUMS, packed[7], strict=True):
+        inner._drift_detected, inner._x_mean.n, inner._x_mean._mean = mean
+        for name, value in zip(_SUMS, sums, strict=True):
             setattr(inner, name, value)
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Known = tuple[_Count, float, float]
+_AdwinState = tuple[_Count, float, float, _Known | None, bool, bytes]
+_Levels = tuple[bool, float, float]
+_Sums = tuple[float, float, float, float]
+_PageHinkleyState = tuple[_Count, _Count, float, float, _Count, _Known, _Levels, _Sums]
+
+
+def _typed(detector: str, packed: Sequence[Any], kind: Any) -> tuple[Any, ...]:
+    try:
+        typed: tuple[Any, ...] = msgspec.convert(packed, kind)
+    except msgspec.ValidationError as error:
+        raise StateError(f"{detector}: {error}") from None
+    return typed
 
 
 _SUMS = ("_sum_increase", "_sum_decrease", "_min_increase", "_max_decrease")

@@ -105,9 +105,9 @@ class Monitor:
         """
         work = _Work(self, state)
         for batch in batches:
-            for value in batch.values:
+            for offset, value in zip(batch.offsets, batch.values, strict=True):
                 if value is not None:
-                    work.take(value)
+                    work.take(_outcomes(value, f"{batch.topic}/{state.partition}@{offset}"), value)
             state.next[batch.topic] = batch.next_offset
         work.advance(joint_clock_ms(state.notices.values(), sources=state.sources))
         if not self.hold_metrics:
@@ -235,8 +235,8 @@ class _Work:
         self.taken: list[tuple[Name, int]] = []
         self.late_rows = 0
 
-    def take(self, raw: bytes) -> None:
-        state, rows = self.state, decode_outcomes(raw)
+    def take(self, rows: Outcomes | ClockNotice, raw: bytes) -> None:
+        state = self.state
         if isinstance(rows, ClockNotice):
             state.notices[rows.source] = rows
             state.sources = rows.sources
@@ -337,6 +337,17 @@ class _Work:
                 pane_ms = self.state.models[name].watcher.rules.pane_ms
                 self._upsert(("rule", *name, *key), [pane_ms, pane.pack()])
         watch.rules.dirty.clear()
+
+
+def _outcomes(value: bytes, where: str) -> Outcomes | ClockNotice:
+    """Decode what only a join writes: to skip a damaged record would be to miscount."""
+    try:
+        return decode_outcomes(value)
+    except Exception as error:
+        raise StateError(
+            f"outcomes record {where} cannot be used: {type(error).__name__}: {error}; only workers"
+            " may write to this topic"
+        ) from error
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -15,6 +15,7 @@ from tests.brokers import (
     run_embedded_broker,
     run_real_broker,
 )
+from tests.secure_broker import SecureBroker, run_secure_broker
 
 
 def pytest_report_header() -> str:
@@ -26,6 +27,20 @@ def pytest_report_header() -> str:
 def real_broker() -> Iterator[Broker]:
     """A real Kafka; where there is none, skip on a laptop and fail on CI."""
     manager = run_real_broker()
+    try:
+        broker = manager.__enter__()
+    except LocalKafkaError as error:
+        if on_ci():
+            pytest.fail(f"CI needs a real broker: {error}")
+        pytest.skip(f"no real broker: {error}")
+    yield broker
+    manager.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """A real Kafka with TLS, SASL and ACLs; started here, whatever broker the environment names."""
+    manager = run_secure_broker(tmp_path_factory.mktemp("certificates"))
     try:
         broker = manager.__enter__()
     except LocalKafkaError as error:

@@ -14,6 +14,7 @@ import pytest
 import typer
 import yaml
 
+from agents.acls import Grant, grants
 from agents.cli import app
 from agents.recordings import parse_columns
 from agents.replay import run_replay
@@ -122,6 +123,22 @@ def test_prometheus_names_and_labels_are_those_of_the_catalogue() -> None:
     expected = [[f"`{e.name}`", ", ".join(f"`{label}`" for label in e.labels)] for e in WORKER]
 
     assert [row[:2] for row in rows("Prometheus")] == expected
+
+
+def test_access_rights_are_those_that_the_tests_run_with() -> None:
+    listed = [
+        Grant(
+            part.strip("`"),
+            resource.removesuffix(", by prefix"),
+            name,
+            tuple(operations.split(", ")),
+            prefixed=resource.endswith(", by prefix"),
+        )
+        for part, resource, found, operations in rows("Access rights")
+        for name in re.findall(r"`([^`]+)`", found)
+    ]
+
+    assert sorted(listed) == sorted(grants("driftline", alerts_group="pager"))
 
 
 def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) -> None:

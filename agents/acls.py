@@ -1,0 +1,101 @@
+"""The least that each part may do on a Kafka with ACLs, as data.
+
+An operation that Kafka implies is not listed: whoever may Read, Write or Delete may Describe. The
+README's table, `driftline topics acls` and the tests, which run every part with exactly these
+rights, all come from here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from agents.settings import Settings
+from streams.topics import Topics
+
+
+class Grant(NamedTuple):
+    """Operations on one resource that one part needs.
+
+    Attributes
+    ----------
+    part
+        Who: ``worker``, ``publisher``, ``alerts`` (a consumer with `driftline.Alerts`), ``tail``
+        or ``topics`` (``driftline topics create`` and ``check``).
+    prefixed
+        Whether `name` is the first part of the resource's name, or all of it.
+    """
+
+    part: str
+    resource: Literal["topic", "group", "transactional-id"]
+    name: str
+    operations: tuple[str, ...]
+    prefixed: bool = False
+
+
+def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
+    """List what the parts of the installation `prefix` need.
+
+    Parameters
+    ----------
+    alerts_group
+        The `group_id` of the alert consumer; None if it has none.
+    """
+    topics = Topics(prefix)
+    groups = [] if alerts_group is None else [Grant("alerts", "group", alerts_group, ("Read",))]
+    return [
+        *_worker(topics),
+        Grant("publisher", "topic", topics.predictions, ("Write",)),
+        Grant("publisher", "topic", topics.labels, ("Write",)),
+        Grant("alerts", "topic", topics.alerts, ("Read",)),
+        *groups,
+        Grant("tail", "topic", topics.metrics, ("Read",)),
+        Grant("tail", "topic", topics.alerts, ("Read",)),
+        Grant("topics", "topic", f"{prefix}.", ("Create", "Describe"), prefixed=True),
+    ]
+
+
+def _worker(topics: Topics) -> Iterator[Grant]:
+    for name in (topics.predictions, topics.labels):
+        yield Grant("worker", "topic", name, ("Read",))
+    for name in (topics.outcomes, topics.monitor_state):
+        yield Grant("worker", "topic", name, ("Read", "Write"))
+    # Delete is for records that later ones have replaced: the log of the join is kept short.
+    yield Grant("worker", "topic", topics.join_state, ("Read", "Write", "Delete"))
+    for name in (topics.metrics, topics.alerts):
+        yield Grant("worker", "topic", name, ("Write",))
+    # DescribeConfigs tells how large a dead letter may be; without it they are cut at 1 MB.
+    for name in (topics.predictions, topics.labels):
+        yield Grant("worker", "topic", topics.dead_letters(name), ("Write", "DescribeConfigs"))
+    # Only looked at, to see that the installation is complete.
+    for name in (
+        topics.monitors,
+        topics.dead_letters(topics.monitors),
+        topics.dead_letters(topics.outcomes),
+    ):
+        yield Grant("worker", "topic", name, ("Describe",))
+    yield Grant("worker", "group", f"{topics.prefix}-workers", ("Read",))
+    yield Grant("worker", "transactional-id", f"{topics.prefix}-worker-", ("Write",), prefixed=True)
+
+
+def shell_script(wanted: Sequence[Grant], settings: Settings) -> Iterator[str]:
+    """Write the lines of a shell script that gives these rights with Kafka's `kafka-acls.sh`.
+
+    Who gets them can be set by variables of the environment, such as ``WORKER``.
+    """
+    yield "#!/usr/bin/env bash"
+    yield "set -euo pipefail"
+    yield "# Kafka principals; set these variables for other ones."
+    for part in dict.fromkeys(grant.part for grant in wanted):
+        yield f': "${{{part.upper()}:=User:{settings.prefix}-{part}}}"'
+    command = ["kafka-acls.sh", "--bootstrap-server", settings.bootstrap_servers]
+    yield f"kafka=({shlex.join(command)})"
+    yield '[ -z "${ADMIN_CONFIG:-}" ] || kafka+=(--command-config "$ADMIN_CONFIG")'
+    for grant in wanted:
+        options = [f"--{grant.resource}", grant.name]
+        options += ["--resource-pattern-type", "prefixed"] if grant.prefixed else []
+        for operation in grant.operations:
+            options += ["--operation", operation]
+        who = f'"${grant.part.upper()}"'
+        yield f'"${{kafka[@]}}" --add --allow-principal {who} {shlex.join(options)}'

@@ -1,0 +1,193 @@
+"""Every part on a Kafka with TLS, passwords and ACLs, each with the rights listed for it."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from agents import topics_admin
+from agents.acls import grants
+from agents.settings import Settings
+from driftline import Alerts, Publisher
+from streams.errors import ConfigError
+from tests import secured
+from tests.secure_broker import SecureBroker
+
+SECRET = "secret-of"  # part of every password
+MONITORS = """
+thresholds:
+  - {name: accuracy-floor, metric: accuracy, below: 0.9, minimum: 50}
+"""
+
+
+@pytest.fixture
+def installation(secure_broker: SecureBroker, prefix: str) -> secured.Installation:
+    return secured.install(secure_broker, prefix)
+
+
+@pytest.mark.timeout(300)
+def test_every_part_works_with_exactly_the_rights_that_are_listed(
+    installation: secured.Installation, tmp_path: Path
+) -> None:
+    """Numbers are right over a rebalance and a recovery, and no secret is shown anywhere."""
+    broker, prefix = installation.broker, installation.prefix
+    log, second_log = tmp_path / "worker.log", tmp_path / "second.log"
+    monitors = tmp_path / "monitors.yaml"
+    monitors.write_text(MONITORS)
+    options = ("--monitors", str(monitors), "--idle-timeout", "1s", "--window", "1m")
+
+    created = installation.run("topics", "topics", "create", "--partitions", "2")
+    checked = secured.run(
+        broker.sasl_servers,
+        prefix,
+        *("topics", "check"),
+        variables=secured.as_variables(installation.kafka("topics")),
+    )
+    sender = installation.kafka("publisher")
+    variables = secured.as_variables(installation.kafka("worker"))
+    with (
+        Publisher(broker.sasl_servers, prefix=prefix, kafka=sender) as publisher,
+        secured.worker(broker, prefix, second_log, *options, variables=variables),
+    ):
+        with secured.worker(
+            broker, prefix, log, *options, *secured.as_flags(installation.kafka("worker"))
+        ):
+            secured.publish(publisher, 0, 200)
+            secured.publish_poison({"bootstrap.servers": broker.sasl_servers, **sender}, prefix)
+            secured.wait_until(lambda: installation.members() == 2, log)
+            secured.publish(publisher, 200, 200)
+            secured.wait_until(lambda: installation.totals() == (400, 300), log)
+        secured.publish(publisher, 400, 200)
+        secured.wait_until(lambda: installation.totals() == (600, 450), second_log)
+    # A worker that comes later has all of its state from the log.
+    with secured.worker(broker, prefix, log, *options, variables=variables) as third:
+        with Publisher(broker.sasl_servers, prefix=prefix, kafka=sender) as publisher:
+            secured.publish(publisher, 600, 100)
+        secured.wait_until(lambda: installation.totals() == (700, 525), log)
+        shown = Path(f"/proc/{third.pid}/cmdline")
+        processes = shown.read_text() if shown.exists() else ""
+
+    where = {"prefix": prefix, "start": "earliest", "kafka": installation.kafka("alerts")}
+    with Alerts(broker.sasl_servers, group_id=installation.group, **where) as alerts:
+        grouped = alerts.poll(30)
+    with Alerts(broker.sasl_servers, **where) as alerts:
+        ungrouped = alerts.poll(30)
+    dead = [installation.records(f"{topic}.dlq") for topic in ("predictions", "labels")]
+    assert (created.code, checked.code) == (0, 0), created.said + checked.said
+    assert grouped is not None
+    assert grouped.monitor == "accuracy-floor"
+    assert ungrouped == grouped
+    assert all(count > 0 for count in dead)
+    said = log.read_text() + second_log.read_text() + created.said + checked.said + processes
+    assert "worker starts" in said
+    assert SECRET not in said
+
+
+REFUSED = {
+    "wrong password": ({"sasl.password": "secret-of-nobody"}, "Authentication failed"),
+    "unknown user": ({"sasl.username": "nobody"}, "Authentication failed"),
+    "plain user by scram": ({"sasl.username": "reader"}, "Authentication failed"),
+    "authority that did not sign": ({"ssl.ca.location": "other-ca.pem"}, "ssl.ca.location"),
+    "no authority": ({"ssl.ca.location": None}, "ssl.ca.location"),
+    "missing file": ({"ssl.ca.location": "none.pem"}, "ssl.ca.location"),
+}
+COMMANDS = (
+    ("worker", "--metrics-port", "0"),
+    ("topics", "create"),
+    ("topics", "check"),
+    ("tail", "metrics"),
+    ("tail", "alerts"),
+)
+
+
+@pytest.mark.parametrize(("case", "words"), list(zip(REFUSED, COMMANDS * 2, strict=False)))
+def test_a_refused_login_is_one_line_with_the_cause_and_no_secret(
+    installation: secured.Installation, case: str, words: tuple[str, ...]
+) -> None:
+    changes, cause = REFUSED[case]
+    kafka: dict[str, str] = {}
+    for key, value in {**installation.kafka("worker"), **changes}.items():
+        if value is not None:
+            is_file = value.endswith(".pem")
+            kafka[key] = str(installation.broker.folder / value) if is_file else value
+
+    ended = secured.run(
+        installation.broker.sasl_servers,
+        installation.prefix,
+        *words,
+        variables=secured.as_variables(kafka),
+    )
+
+    assert ended.code == 2
+    assert len(ended.said.splitlines()) == 1, ended.said
+    assert cause in ended.said
+    assert SECRET not in ended.said
+
+
+def test_a_certificate_is_as_good_as_a_password(
+    secure_broker: SecureBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [grant for grant in grants(prefix) if grant.part == "topics"]
+    secure_broker.allow("client", wanted)
+    kafka = secure_broker.mutual_tls()
+    anonymous = {k: v for k, v in kafka.items() if k not in secured.CERTIFICATE}
+
+    created = secured.run(
+        secure_broker.tls_servers, prefix, "topics", "create", *secured.as_flags(kafka)
+    )
+    monkeypatch.setattr(topics_admin, "_TIMEOUT_S", 3.0)
+    refused = Settings(bootstrap_servers=secure_broker.tls_servers, prefix=prefix, kafka=anonymous)
+
+    assert created.code == 0, created.said
+    with pytest.raises(ConfigError, match="certificate"):
+        topics_admin.check(refused)
+
+
+def test_a_listener_that_speaks_another_protocol_is_refused_with_a_hint(
+    secure_broker: SecureBroker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics_admin, "_TIMEOUT_S", 3.0)
+
+    with pytest.raises(ConfigError, match=r"do the address and security\.protocol fit"):
+        topics_admin.check(Settings(bootstrap_servers=secure_broker.sasl_servers, prefix=prefix))
+
+
+@pytest.mark.parametrize("group", [None, "pager"])
+def test_alerts_raises_when_the_password_is_wrong(
+    installation: secured.Installation, group: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    kafka = {**installation.kafka("alerts"), "sasl.password": "secret-of-nobody"}
+
+    with (
+        Alerts(
+            installation.broker.sasl_servers,
+            prefix=installation.prefix,
+            group_id=group,
+            kafka=kafka,
+        ) as alerts,
+        pytest.raises(KafkaException) as raised,
+    ):
+        next(alerts)
+
+    assert raised.value.args[0].code() == KafkaError._AUTHENTICATION
+    assert SECRET not in caplog.text + str(raised.value)
+
+
+def test_a_publisher_with_a_wrong_password_counts_its_drops_and_logs_the_cause(
+    installation: secured.Installation, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka = {**installation.kafka("publisher"), "sasl.password": "secret-of-nobody"}
+
+    with Publisher(
+        installation.broker.sasl_servers,
+        prefix=installation.prefix,
+        kafka=kafka,
+        flush_timeout_s=5,
+    ) as publisher:
+        assert publisher.label(prediction_id="r", label=True)
+
+    assert dict(publisher.dropped) == {"delivery_failed": 1}
+    assert "Authentication failed" in caplog.text
+    assert SECRET not in caplog.text
