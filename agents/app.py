@@ -24,7 +24,7 @@ from yarl import URL
 
 from agents import clients, topics_admin
 from agents import stages as agents_of
-from agents.exits import EXIT_CONFIG, say
+from agents.exits import EXIT_CONFIG, EXIT_UNEXPECTED, say
 from agents.health import Health
 from agents.ledger import Ledger
 from agents.pipeline import Pipeline
@@ -33,7 +33,7 @@ from agents.telemetry import Telemetry
 from agents.transport import Transport
 from agents.version import installed_version
 from agents.watchdog import Watchdog
-from streams.errors import ConfigError
+from streams.errors import ConfigError, NoAnswerError
 from streams.steps import Stage
 from streams.topics import Topics
 
@@ -158,7 +158,8 @@ def __getattr__(name: str) -> Any:
         built = globals()["app"] = create_app(settings)
     except ConfigError as error:
         print(f"driftline: {error}", file=sys.stderr)
-        raise SystemExit(EXIT_CONFIG) from None
+        again = isinstance(error, NoAnswerError)
+        raise SystemExit(EXIT_UNEXPECTED if again else EXIT_CONFIG) from None
     # A million pending predictions hold no cycles: looking for some costs more than joining.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -408,10 +408,13 @@ def _print_json(value: object) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    from streams.errors import ConfigError  # noqa: PLC0415
+    from agents.exits import EXIT_UNEXPECTED  # noqa: PLC0415
+    from streams.errors import ConfigError, NoAnswerError  # noqa: PLC0415
 
     try:
         code = app(prog_name="driftline", standalone_mode=False)
+    except NoAnswerError as error:
+        _fail(str(error), code=EXIT_UNEXPECTED)
     except ConfigError as error:
         _fail(str(error))
     except (typer.Abort, KeyboardInterrupt):
@@ -434,9 +437,9 @@ def _fail_usage(error: Exception) -> None:
         sys.exit(2)
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, *, code: int = 2) -> NoReturn:
     sys.stderr.write(f"driftline: {message}\n")
-    sys.exit(2)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from agents import clients
 from agents.settings import Settings
-from streams.errors import ConfigError
+from streams.errors import ConfigError, NoAnswerError
 from streams.topics import Topics
 
 _TIMEOUT_S = 15.0
@@ -189,7 +189,8 @@ def existing(settings: Settings) -> dict[str, int]:
             if refused or time.monotonic() > deadline_s:
                 cause = (refused or errors or [error.args[0]])[0].str()
                 hint = "" if refused else "; do the address and security.protocol fit?"
-                raise ConfigError(
+                kind = ConfigError if refused else NoAnswerError
+                raise kind(
                     f"--bootstrap-servers: no answer from {settings.bootstrap_servers!r}:"
                     f" {cause}{hint}"
                 ) from None

@@ -3,6 +3,7 @@
 DriftlineError
 ├── RecordError   the record is bad: it goes to the dead letters, the worker goes on
 ├── ConfigError   the configuration is bad: refuse to start
+│   └── NoAnswerError   nobody answers there: the address may be wrong, or the broker is away
 └── StateError    the state log is not what this build wrote: stop, a person must look
 
 Anything else that is raised is a bug and ends the process.
@@ -32,6 +33,10 @@ class RecordError(DriftlineError):
 
 class ConfigError(DriftlineError):
     """Name the setting, its value and what is allowed."""
+
+
+class NoAnswerError(ConfigError):
+    """Name the address that does not answer; trying again later may help."""
 
 
 class StateError(DriftlineError):

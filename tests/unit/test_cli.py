@@ -99,3 +99,12 @@ def test_a_mistake_in_the_environment_is_one_line_too() -> None:
     assert done.stderr == (
         "driftline: DRIFTLINE_HORIZN: no such setting; did you mean DRIFTLINE_HORIZON?\n"
     )
+
+
+def test_a_broker_that_does_not_answer_is_worth_another_try_and_no_mistake() -> None:
+    """A supervisor that leaves mistakes alone must start the worker again."""
+    done = run("worker", "--bootstrap-servers", "127.0.0.1:1")
+
+    assert done.returncode == 70
+    assert done.stderr.startswith("driftline: --bootstrap-servers: no answer from '127.0.0.1:1'")
+    assert done.stderr.count("\n") == 1
