@@ -9,7 +9,6 @@ ends the process: the state in memory is ahead of what was committed and cannot 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -118,17 +117,16 @@ class Ledger:
         except KafkaException as error:
             raise TransactionError(error.args[0].str()) from error
         positions = [TopicPartition(*source, offset) for source, offset in offsets.items()]
-        send_offsets = partial(
-            producer.send_offsets_to_transaction, positions, metadata, _CALL_TIMEOUT_S
-        )
+        send_offsets = producer.send_offsets_to_transaction
+        arguments = (positions, metadata, _CALL_TIMEOUT_S)
         try:
-            _retry("send_offsets_to_transaction", send_offsets)
+            _retry("send_offsets_to_transaction", send_offsets, *arguments)
             # Serves the delivery reports, so that a refused record is reported by name.
             producer.flush(_CALL_TIMEOUT_S)
             if self._failure is not None:
                 raise TransactionError(self._failure)
         except TransactionError as error:
-            raise TransactionError(_with_cause(str(error), send_offsets)) from error
+            raise TransactionError(_with_cause(str(error), send_offsets, *arguments)) from error
         _retry("commit_transaction", producer.commit_transaction, _CALL_TIMEOUT_S)
         ends = {source: offset + 1 + self._marker for source, offset in self._ends.items()}
         return Written(ends, self._marks)
@@ -202,13 +200,13 @@ def _retry(name: str, call: Callable[..., Any], *arguments: Any) -> None:
             return
 
 
-def _with_cause(text: str, send_offsets: Callable[[], object]) -> str:
+def _with_cause(text: str, send_offsets: Callable[..., object], *arguments: Any) -> str:
     """Add why a transaction failed: librdkafka tells whoever tries to go on with it.
 
     It names the topic in its own log, just before. Nothing is committed by asking.
     """
     try:
-        send_offsets()
+        send_offsets(*arguments)
     except KafkaException as error:
         cause = error.args[0].str()
         return text if cause in text else f"{text}: {cause}"
