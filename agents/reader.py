@@ -174,7 +174,9 @@ class Reader:
 
     def _note_end(self, source: Input, position: int) -> None:
         # The end is reported only when a fetch finds nothing, hence not while records trickle in.
-        if source[0] in self._watched and self._behind(source, position) == 0:
+        # Once it was reported it is not reported again, and may be behind markers without records.
+        ended = self._idleness.at_end(source) or self._behind(source, position) == 0
+        if ended and source[0] in self._watched:
             self._ended.add(source)
         else:
             self._ended.discard(source)

@@ -200,6 +200,7 @@ def hang_inside_transactions() -> None:
 
 def main(address: str, prefix: str, *more: str) -> None:
     # Importing the app chooses the event loop, which is not for the process that runs the tests.
+    from agents import deliveries  # noqa: PLC0415
     from agents.app import run_worker  # noqa: PLC0415
     from agents.settings import resolve  # noqa: PLC0415
 
@@ -207,6 +208,7 @@ def main(address: str, prefix: str, *more: str) -> None:
     crash_inside_transactions(float(flags.pop("crash", "0")))
     if flags.pop("hang", ""):
         hang_inside_transactions()
+    deliveries.BACKLOG_RECORDS = int(flags.pop("backlog", deliveries.BACKLOG_RECORDS))
     state_prefix = flags.pop("state_prefix", prefix)
     base = {"bootstrap_servers": address, "prefix": prefix, "metrics_port": "0"}
     settings = resolve(base | flags, environ={}, embedded="embedded" in more)

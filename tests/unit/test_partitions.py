@@ -132,3 +132,18 @@ def test_a_partition_that_was_taken_away_owes_nothing(partition: Partition) -> N
     assert not partition.due(100.0)
     assert partition.next_due_s() is None
     assert len(partition.drop()) == 1
+
+
+def test_news_of_idleness_waits_with_the_records_before_it(partition: Partition) -> None:
+    """Records that wait for another input would otherwise make step after step due for nothing."""
+    labels = frozenset({TOPICS.labels})
+    partition.set_quiet(ended=frozenset(), idle=frozenset())
+    partition.feed(batch(10))
+    partition.set_quiet(ended=labels, idle=labels)
+
+    assert not partition.due(100.0)
+
+    partition.set_quiet(ended=BOTH, idle=labels)
+
+    assert partition.due(100.0)
+    assert [step(partition)[0], step(partition)[0]] == [frozenset(), labels]

@@ -1,0 +1,93 @@
+"""What the poll thread makes of messages; everything else of it needs a broker."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from confluent_kafka import KafkaError
+
+from agents.deliveries import Backlog
+from agents.reader import Reader
+
+LABELS = ("labels", 0)
+
+
+class Said(NamedTuple):
+    """A message as librdkafka hands it over: a record, or the report of the end."""
+
+    at: int
+    end: bool = False
+
+    def error(self) -> KafkaError | None:
+        return KafkaError(KafkaError._PARTITION_EOF) if self.end else None
+
+    def topic(self) -> str:
+        return LABELS[0]
+
+    def partition(self) -> int:
+        return LABELS[1]
+
+    def offset(self) -> int:
+        return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 0
+
+    def key(self) -> bytes:
+        return b"key"
+
+    value = key
+
+    def headers(self) -> None:
+        return None
+
+
+@pytest.fixture
+def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
+    """Make a reader that was told of 12 offsets in the input, and reaches no broker."""
+    it = Reader(
+        {"bootstrap.servers": "localhost:1", "group.id": "g", "log_level": 0},
+        topics=["labels"],
+        watched=["labels"],
+        idle_s=5.0,
+        ask_ends=lambda _: {},
+        backlog=Backlog(),
+        listener=None,  # type: ignore[arg-type]  # nothing is delivered here
+    )
+    monkeypatch.setattr(it, "_behind", lambda _source, position: 12 - position)
+    it._idleness.start(LABELS, position=0, now_s=0.0)
+    return it
+
+
+@pytest.mark.parametrize(
+    ("messages", "ended"),
+    [
+        ([Said(10)], set()),
+        ([Said(11)], {LABELS}),
+        ([Said(9), Said(12, end=True)], {LABELS}),
+        ([Said(9, end=True), Said(10)], set()),
+        ([Said(12, end=True)], {LABELS}),
+    ],
+    ids=[
+        "a record is left",
+        "the last record",
+        "markers behind the last record, and the end reported",
+        "an end that has moved",
+        "the end alone",
+    ],
+)
+def test_when_an_input_is_read_to_its_end(
+    reader: Reader, messages: list[Any], ended: set[tuple[str, int]]
+) -> None:
+    reader._batches(messages, 0.0)
+
+    assert reader._ended == ended
+
+
+def test_records_that_come_after_the_end_take_it_back(reader: Reader) -> None:
+    reader._batches([Said(5, end=True)], 0.0)  # type: ignore[list-item]
+
+    reader._batches([Said(5)], 0.0)  # type: ignore[list-item]
+
+    assert reader._ended == set()
