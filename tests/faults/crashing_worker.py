@@ -12,7 +12,7 @@
 * any callable, ``package.module:Class.method``: before it, or after it.
 
 ``--broken NAME`` makes a mutant, to prove that the suite can fail; see `mutants`.
-All but the last kind of point are in the classes of confluent-kafka: the product is not touched.
+All but the last kind of point are in confluent-kafka: the product is not touched.
 """
 
 import argparse
@@ -27,7 +27,6 @@ from functools import wraps
 from typing import Any
 
 import confluent_kafka
-from confluent_kafka import admin
 
 _FLUSH_S = 10.0
 _MOMENT_S = 0.02
@@ -68,9 +67,9 @@ def install(faults: Faults) -> None:
     """Put the points into the client library; before the product imports it."""
     confluent_kafka.Producer = _producer(faults)  # type: ignore[misc]
     confluent_kafka.Consumer = _consumer(faults)  # type: ignore[misc]
-    admin.AdminClient = _admin(faults)  # type: ignore[misc]
-    for point in faults.callables:
-        wrap(point, faults)
+    wrap("confluent_kafka.admin:AdminClient.delete_records", faults, point="delete_records")
+    for path in faults.callables:
+        wrap(path, faults, point=path)
 
 
 def _producer(faults: Faults) -> type[confluent_kafka.Producer]:
@@ -114,21 +113,10 @@ def _consumer(faults: Faults) -> type[confluent_kafka.Consumer]:
     return Consumer
 
 
-def _admin(faults: Faults) -> type[admin.AdminClient]:
-    class AdminClient(admin.AdminClient):
-        def delete_records(self, *arguments: Any, **more: Any) -> Any:
-            faults.reach("delete_records")
-            futures = super().delete_records(*arguments, **more)
-            faults.reach("delete_records")
-            return futures
-
-    return AdminClient
-
-
-def wrap(point: str, faults: Faults) -> None:
-    """Make a callable of the product a point."""
-    module, _, path = point.partition(":")
-    *owners, name = path.split(".")
+def wrap(path: str, faults: Faults, *, point: str) -> None:
+    """Make a callable a point; `path` is ``package.module:Class.method``."""
+    module, _, names = path.partition(":")
+    *owners, name = names.split(".")
     owner = importlib.import_module(module)
     for step in owners:
         owner = getattr(owner, step)

@@ -12,6 +12,7 @@ from tests.faults.truth import as_json, is_label
 
 _SLICE_S = 0.05
 _FLUSH_S = 300.0
+_TRICKLE = 2
 
 
 class Entry(NamedTuple):
@@ -58,6 +59,8 @@ class Ledger:
             }
         )
         self._stopping = threading.Event()
+        self._fast = threading.Event()
+        self._fast.set()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -65,11 +68,23 @@ class Ledger:
         """Whether records are still to be written or acknowledged."""
         return any(thread.is_alive() for thread in self._threads)
 
-    def write(self, records: Sequence[Entry], *, seconds: float) -> None:
-        """Begin to write, evenly over so many seconds."""
+    def write(self, records: Sequence[Entry], *, seconds: float, trickle: bool = False) -> None:
+        """Begin to write, evenly over so many seconds.
+
+        Parameters
+        ----------
+        trickle
+            Until `speed_up` is called, write just enough for no partition to become idle.
+        """
+        if trickle:
+            self._fast.clear()
         thread = threading.Thread(target=self._write, args=(records, seconds), daemon=True)
         thread.start()
         self._threads.append(thread)
+
+    def speed_up(self) -> None:
+        """End the trickle."""
+        self._fast.set()
 
     def finish(self) -> None:
         """Wait until all is acknowledged."""
@@ -82,16 +97,17 @@ class Ledger:
         self.finish()
 
     def _write(self, records: Sequence[Entry], seconds: float) -> None:
-        started_s = time.monotonic()
-        slices = max(1, round(seconds / _SLICE_S))
-        size = -(-len(records) // slices)
-        for number in range(slices):
-            for entry in records[number * size : (number + 1) * size]:
+        size = max(1, round(len(records) / seconds * _SLICE_S))
+        position = 0
+        due_s = time.monotonic()
+        while position < len(records):
+            end = position + (size if self._fast.is_set() else _TRICKLE)
+            for entry in records[position:end]:
                 self._produce(entry)
+            position = end
             self._producer.poll(0)
-            if self._stopping.wait(
-                max(0.0, started_s + (number + 1) * _SLICE_S - time.monotonic())
-            ):
+            due_s += _SLICE_S
+            if self._stopping.wait(max(0.0, due_s - time.monotonic())):
                 self._producer.purge()
                 break
         if self._producer.flush(_FLUSH_S):

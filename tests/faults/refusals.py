@@ -6,8 +6,7 @@ import time
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-
-from tests.faults.scenarios import begin, scenario
+from tests.faults.scenarios import scenario
 from tests.faults.supervisor import EXIT_UNEXPECTED
 from tests.faults.trial import PARTITIONS, Trial
 
@@ -93,7 +92,7 @@ def all_repartitioned(trial: Trial) -> None:
 @scenario("repartitioned-while-running")
 def repartitioned_while_running(trial: Trial) -> None:
     """While workers run, one input gets more partitions; they look every minute."""
-    begin(trial)
+    trial.begin()
     trial.ledger.finish()
     trial.wait_for_quiet()
     trial.refusal = True

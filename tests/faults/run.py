@@ -40,8 +40,8 @@ class Plan:
     deadline_s: float
 
 
-QUICK = Plan(write_s=12.0, away_s=10.0, deadline_s=120.0)
-FULL = Plan(write_s=30.0, away_s=60.0, deadline_s=180.0)
+QUICK = Plan(write_s=12.0, away_s=10.0, deadline_s=240.0)
+FULL = Plan(write_s=30.0, away_s=60.0, deadline_s=300.0)
 
 
 class Suite:

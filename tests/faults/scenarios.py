@@ -56,13 +56,6 @@ def scenario(
     return register
 
 
-def begin(trial: Trial, workers: int = 2) -> None:
-    """Start workers and the writing, and wait until both can be seen."""
-    trial.supervisor.scale(workers)
-    trial.write()
-    trial.wait_for_output()
-
-
 def _broker(trial: Trial) -> FaultyBroker:
     assert trial.broker is not None, "this scenario needs a broker of its own"
     return trial.broker
@@ -74,16 +67,14 @@ def _broker(trial: Trial) -> FaultyBroker:
 @scenario("nothing")
 def nothing(trial: Trial) -> None:
     """No fault at all: the suite must agree with itself."""
-    begin(trial)
+    trial.begin()
 
 
 @scenario("kill-9", quick=True, random=True)
 def kill_9(trial: Trial) -> None:
     """Workers are killed at random moments, again and again."""
-    begin(trial)
-    while trial.writing:
-        trial.pause(0.5, 4.0)
-        trial.fault()
+    trial.begin()
+    for _ in trial.moments(0.5, 4.0):
         trial.supervisor.signal(trial.any_slot(), signal.SIGKILL)
         if trial.random.random() < 0.7:  # else the next one hits a worker that only starts
             trial.wait_for_output(30.0)
@@ -92,12 +83,11 @@ def kill_9(trial: Trial) -> None:
 @scenario("inside-transactions", quick=True, random=True)
 def inside_transactions(trial: Trial) -> None:
     """Workers die inside transactions, with records, or offsets too, written and not committed."""
-    chance = trial.random.choice([0.02, 0.05, 0.1])
+    chance = trial.random.choice([0.05, 0.1, 0.2])
     for point in ("begin", "produced", "offsets", "committing", "committed"):
         trial.injections += ["--crash-at", f"{point}={chance / 4 if point == 'begin' else chance}"]
-    begin(trial)
-    while trial.writing:
-        time.sleep(0.1)
+    trial.begin()
+    trial.ledger.finish()
     crashes = trial.supervisor.said.count("crash at ")
     trial.verdict.notes.append(f"{crashes} crashes inside transactions")
     if not crashes:
@@ -107,11 +97,10 @@ def inside_transactions(trial: Trial) -> None:
 @scenario("zombie", quick=True, random=True)
 def zombie(trial: Trial) -> None:
     """A worker is stopped for longer than its session, and wakes up: it must end with 70."""
-    begin(trial)
-    while trial.writing:
-        trial.pause(0.5, 2.0)
+    trial.begin()
+    for _ in trial.moments(0.5, 2.0):
+        trial.wait_for_members(2)  # one that is not in the group has nothing to lose
         slot = trial.any_slot()
-        trial.fault()
         pid = trial.supervisor.signal(slot, signal.SIGSTOP)
         time.sleep(SESSION_S)
         trial.pause(1.0, 6.0)
@@ -124,7 +113,7 @@ def zombie_in_transaction(trial: Trial) -> None:
     """A worker freezes inside a transaction, offsets pending or not, past its session."""
     for point in ("begin", "produced", "offsets"):
         trial.injections += ["--freeze-at", f"{point}=0.02"]
-    begin(trial)
+    trial.begin()
     while trial.writing:
         frozen = trial.supervisor.frozen()
         if not frozen:
@@ -142,16 +131,16 @@ def zombie_in_transaction(trial: Trial) -> None:
 
 @scenario("hand-over", quick=True, random=True)
 def hand_over(trial: Trial) -> None:
-    """Workers are told to stop and replaced, as in a rolling upgrade: exit code 0, no duplicates."""
-    begin(trial)
+    """Workers are told to stop and replaced, as in a rolling upgrade: exit code 0."""
+    trial.begin()
     took_s = []
-    while trial.writing:
-        trial.pause(1.0, 3.0)
-        trial.fault()
-        slot = trial.any_slot()
+    for _ in trial.moments(0.5, 3.0):
+        old = trial.supervisor.slots[0]
         trial.supervisor.add()
-        took_s.append(trial.supervisor.end(slot))
-    trial.verdict.notes.append(f"{len(took_s)} hand-overs, slowest exit {max(took_s):.1f} s")
+        trial.wait_for_members(3)
+        took_s.append(trial.supervisor.end(old))
+    slowest_s = max(took_s, default=0.0)
+    trial.verdict.notes.append(f"{len(took_s)} hand-overs, slowest exit {slowest_s:.1f} s")
     if trial.supervisor.exits[0] != len(took_s):
         trial.verdict.problems.append(f"exit codes {dict(trial.supervisor.exits)}, should be all 0")
 
@@ -159,7 +148,7 @@ def hand_over(trial: Trial) -> None:
 @scenario("scale", quick=True, random=True)
 def scale(trial: Trial) -> None:
     """1, 2, 4, and 1 worker again, while events come."""
-    begin(trial, 1)
+    trial.begin(1)
     counts = [2, 4, 1]
     step_s = trial.write_s / (len(counts) + 1)
     for count in counts:
@@ -172,10 +161,8 @@ def scale(trial: Trial) -> None:
 def storm(trial: Trial) -> None:
     """Everything that can happen to workers, in random order, transactions cut included."""
     trial.injections += ["--crash-at", "produced=0.01", "--crash-at", "offsets=0.01"]
-    begin(trial)
-    while trial.writing:
-        trial.pause(0.3, 2.5)
-        trial.fault()
+    trial.begin()
+    for _ in trial.moments(0.3, 2.5):
         match trial.random.choice(["kill", "stop", "scale", "end"]):
             case "kill":
                 trial.supervisor.signal(trial.any_slot(), signal.SIGKILL)
@@ -195,10 +182,8 @@ def storm(trial: Trial) -> None:
 def dying_while_opening(trial: Trial) -> None:
     """Workers are killed, and those that follow die while they read the state."""
     trial.injections += ["--crash-at", "opening=0.2"]
-    begin(trial)
-    while trial.writing:
-        trial.pause(0.5, 3.0)
-        trial.fault()
+    trial.begin()
+    for _ in trial.moments(0.5, 3.0):
         trial.supervisor.signal(trial.any_slot(), signal.SIGKILL)
 
 
@@ -218,7 +203,7 @@ def broker_restarted(trial: Trial) -> None:
 
 
 def _bounced(trial: Trial, number: signal.Signals) -> None:
-    begin(trial)
+    trial.begin()
     trial.pause(0.1, trial.write_s / 2)
     trial.fault()
     _broker(trial).bounce(number, away_s=0.0)
@@ -229,7 +214,7 @@ def broker_away(trial: Trial) -> None:
     """The broker is gone for a long time, and comes back."""
     # A pause of the traffic that is longer than this would settle what is still to come.
     trial.options += ["--idle-timeout", f"{2 * trial.away_s:.0f}s"]
-    begin(trial)
+    trial.begin()
     trial.pause(0.1, trial.write_s / 2)
     trial.fault()
     _broker(trial).bounce(signal.SIGKILL, away_s=trial.away_s)
@@ -238,10 +223,8 @@ def broker_away(trial: Trial) -> None:
 @scenario("broker-stalls", harms_broker=True)
 def broker_stalls(trial: Trial) -> None:
     """The broker stops for some seconds, as with a disk that does not answer, several times."""
-    begin(trial)
-    while trial.writing:
-        trial.pause(1.0, 4.0)
-        trial.fault()
+    trial.begin()
+    for _ in trial.moments(1.0, 4.0):
         _broker(trial).stall(trial.random.uniform(0.5, 1.5 * SESSION_S))
 
 
@@ -249,7 +232,7 @@ def broker_stalls(trial: Trial) -> None:
 def slow_network(trial: Trial) -> None:
     """50 ms each way, and 500 kB/s a connection."""
     trial.worker_servers = _broker(trial).proxied_servers
-    begin(trial)
+    trial.begin()
     trial.fault()
     proxy = _broker(trial).proxy
     proxy.latency_s, proxy.bytes_per_s = 0.05, 500_000
@@ -261,10 +244,8 @@ def slow_network(trial: Trial) -> None:
 def connection_resets(trial: Trial) -> None:
     """All connections of the workers are reset, again and again."""
     trial.worker_servers = _broker(trial).proxied_servers
-    begin(trial)
-    while trial.writing:
-        trial.pause(0.2, 3.0)
-        trial.fault()
+    trial.begin()
+    for _ in trial.moments(0.2, 3.0):
         _broker(trial).proxy.reset()
 
 
@@ -272,11 +253,9 @@ def connection_resets(trial: Trial) -> None:
 def silent_network(trial: Trial) -> None:
     """For some seconds nothing goes through, now shorter and now longer than a session."""
     trial.worker_servers = _broker(trial).proxied_servers
-    begin(trial)
+    trial.begin()
     proxy = _broker(trial).proxy
-    while trial.writing:
-        trial.pause(1.0, 4.0)
-        trial.fault()
+    for _ in trial.moments(1.0, 4.0):
         proxy.silent = True
         trial.pause(0.5, 2.5 * SESSION_S)
         proxy.heal()
@@ -303,25 +282,23 @@ def _backlog(trial: Trial, *, first: str) -> None:
     trial.write(sorted(old, key=lambda entry: not entry.topic.endswith(first)), seconds=0.1)
     trial.ledger.finish()
     trial.supervisor.scale(2)
-    trial.write(new)
+    trial.write(new, seconds=trial.write_s)
     trial.wait_for_output()
 
 
 @scenario("idle-labels", traffic=without_labels_for_a_while)
 def idle_labels(trial: Trial) -> None:
     """No labels come for longer than the idle timeout, while predictions do; a kill besides."""
-    trial.options += ["--idle-timeout", "1s"]
-    begin(trial)
-    while trial.writing:
-        trial.pause(2.0, 6.0)
-        trial.fault()
+    trial.options += ["--idle-timeout", "2s"]
+    trial.begin()
+    for _ in trial.moments(2.0, 6.0):
         trial.supervisor.signal(trial.any_slot(), signal.SIGKILL)
 
 
 @scenario("skewed-clocks", traffic=skewed)
 def skewed_clocks(trial: Trial) -> None:
     """The clocks of the labels' producers are off by 45 s; a kill besides."""
-    begin(trial)
+    trial.begin()
     trial.pause(1.0, trial.write_s / 2)
     trial.fault()
     trial.supervisor.signal(trial.any_slot(), signal.SIGKILL)

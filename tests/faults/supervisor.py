@@ -87,7 +87,7 @@ class Supervisor:
         return slot
 
     def end(self, slot: Slot) -> float:
-        """Tell a worker to stop; return how many seconds it took. It must exit with 0."""
+        """Tell a worker to stop; return how many seconds it took."""
         with self._lock:
             slot.wanted = False
         process = slot.process
@@ -102,8 +102,8 @@ class Supervisor:
             code = process.wait()
             self.problems.append(f"a worker did not stop within {_HANDOVER_S:.0f} s of SIGTERM")
         self.exits[code] += 1
-        # One that fails while it is told to stop ends as it would otherwise.
-        if code not in (0, EXIT_UNEXPECTED, _KILLED):
+        # One that fails just then ends as it would otherwise, and one that only starts just ends.
+        if code not in (0, EXIT_UNEXPECTED, _KILLED, -signal.SIGTERM):
             self.problems.append(f"a worker that was told to stop exited with {code}")
         return time.monotonic() - started_s
 

@@ -6,9 +6,12 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient
 
 from tests import brokers, workers
 from tests.faults import verify
@@ -134,14 +137,29 @@ class Trial:
         """Whether the history is still being written."""
         return self.ledger.writing
 
-    def write(
-        self, records: Sequence[Entry] | None = None, *, seconds: float | None = None
-    ) -> None:
-        """Begin to write records, all of them if none are named."""
-        self.ledger.write(
-            self.records if records is None else records,
-            seconds=self.write_s if seconds is None else seconds,
-        )
+    def begin(self, workers: int = 2) -> None:
+        """Start workers; once they publish, write at full pace."""
+        self.supervisor.scale(workers)
+        self.ledger.write(self.records, seconds=self.write_s, trickle=True)
+        self.wait_for_output()
+        self.wait_for_members(workers)
+        self.ledger.speed_up()
+
+    def write(self, records: Sequence[Entry], *, seconds: float) -> None:
+        """Begin to write these records."""
+        self.ledger.write(records, seconds=seconds)
+
+    def moments(self, least_s: float, most_s: float) -> Iterator[None]:
+        """Yield at random moments for as long as records are written; there must be one."""
+        count = 0
+        self.pause(least_s / 2, most_s / 2)
+        while self.writing:
+            self.fault()
+            yield
+            count += 1
+            self.pause(least_s, most_s)
+        if not count:
+            self.verdict.problems.append("nothing was harmed: the run proves nothing")
 
     def pause(self, least_s: float, most_s: float) -> None:
         """Wait for a random time."""
@@ -149,8 +167,7 @@ class Trial:
 
     def fault(self) -> None:
         """Note that something is done to the installation now."""
-        if self.writing:
-            self._faults_s.append(time.monotonic())
+        self._faults_s.append(time.monotonic())
 
     def wait_for_output(self, timeout_s: float = 60.0) -> None:
         """Wait until workers publish something, or nothing more is written."""
@@ -168,6 +185,17 @@ class Trial:
                 return False
             time.sleep(_LOOK_S)
         return True
+
+    def wait_for_members(self, count: int, timeout_s: float = 60.0) -> None:
+        """Wait until the group has settled with so many workers."""
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        group = f"{self.prefix}-workers"
+
+        def settled() -> bool:
+            found = admin.describe_consumer_groups([group])[group].result(10)
+            return found.state == ConsumerGroupState.STABLE and len(found.members) == count
+
+        self.wait(settled, f"a group of {count}", timeout_s)
 
     def wait_for_quiet(self, quiet_s: float = 2.0, timeout_s: float = 60.0) -> None:
         """Wait until workers have published what they can, and nothing more for a while."""
@@ -209,10 +237,15 @@ class Trial:
             return self.close()
         self.calm()
         deadline_s = time.monotonic() + self.deadline_s
+        compared = -1
         while time.monotonic() < deadline_s and not self.supervisor.problems:
-            if verify.settled(self.onlooker, self.prefix, self.truth):
-                break
+            count = len(self.onlooker.seen)
             time.sleep(_LOOK_S)
+            # To compare is work: only when something is new, and it has come to rest.
+            if compared != count == len(self.onlooker.seen):
+                compared = count
+                if verify.settled(self.onlooker, self.prefix, self.truth):
+                    break
         else:
             self.verdict.problems.append("the right numbers were not reached")
         time.sleep(_SETTLE_S)  # for what should not come any more
