@@ -44,7 +44,7 @@ def _says(trial: Trial, pattern: str) -> bool:
 
 
 def _admin(trial: Trial) -> AdminClient:
-    return AdminClient({"bootstrap.servers": trial.servers})
+    return AdminClient({"bootstrap.servers": trial.servers, "log_level": 2})
 
 
 def _raise_partitions(trial: Trial, *names: str) -> None:

@@ -188,7 +188,7 @@ class Trial:
 
     def wait_for_members(self, count: int, timeout_s: float = 60.0) -> None:
         """Wait until the group has settled with so many workers."""
-        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
         group = f"{self.prefix}-workers"
 
         def settled() -> bool:
