@@ -7,11 +7,10 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions
 
 from tests.faults.scenarios import scenario
-from tests.faults.supervisor import EXIT_UNEXPECTED
+from tests.faults.supervisor import EXIT_CONFIG, EXIT_UNEXPECTED
 from tests.faults.trial import PARTITIONS, Trial
 
 _REFUSED_S = 90.0
-_EXIT_CONFIG = 2
 
 
 def _stop_all(trial: Trial) -> None:
@@ -28,7 +27,7 @@ def _expect_refusal(trial: Trial, pattern: str) -> None:
     deadline_s = time.monotonic() + _REFUSED_S
     while time.monotonic() < deadline_s:
         codes = trial.supervisor.exits
-        if codes[EXIT_UNEXPECTED] + codes[_EXIT_CONFIG] > 0 and _says(trial, pattern):
+        if codes[EXIT_UNEXPECTED] + codes[EXIT_CONFIG] > 0 and _says(trial, pattern):
             break
         time.sleep(0.2)
     else:

@@ -149,12 +149,12 @@ def hand_over(trial: Trial) -> None:
 def scale(trial: Trial) -> None:
     """1, 2, 4, and 1 worker again, while events come."""
     trial.begin(1)
-    counts = [2, 4, 1]
-    step_s = trial.write_s / (len(counts) + 1)
-    for count in counts:
-        trial.pause(0.7 * step_s, step_s)
+    step_s = trial.write_s / 4
+    for count in (2, 4, 1):
+        trial.pause(0.5 * step_s, step_s)
         trial.fault()
         trial.supervisor.scale(count)
+        trial.wait_for_members(count)
 
 
 @scenario("storm", random=True)
