@@ -3,7 +3,8 @@
     python -m tests.faults.crashing_worker --crash-at produced=0.05 -- worker --prefix p …
 
 ``--crash-at POINT=PROBABILITY`` kills the process there (SIGKILL), ``--freeze-at`` stops it
-(SIGSTOP), each time it comes by, with that probability. Points:
+(SIGSTOP), each time it comes by, with that probability; ``POINT=20`` does so once, at a random one
+of the first 20 times. Points:
 
 * ``begin``, ``produced``, ``offsets``, ``committing``, ``committed``: the stations of a
   transaction; at ``produced`` its records are in the log, at ``offsets`` the group's, too,
@@ -38,6 +39,7 @@ class Faults:
     def __init__(self, crashes: Mapping[str, float], freezes: Mapping[str, float]) -> None:
         self._chances = {signal.SIGKILL: dict(crashes), signal.SIGSTOP: dict(freezes)}
         self._random = random.Random(os.urandom(8))
+        self._left: dict[tuple[signal.Signals, str], int] = {}
 
     @property
     def callables(self) -> list[str]:
@@ -47,7 +49,14 @@ class Faults:
     def draw(self, point: str) -> signal.Signals | None:
         """Decide what happens at a point this time."""
         for number, chances in self._chances.items():
-            if self._random.random() < chances.get(point, 0.0):
+            chance = chances.get(point, 0.0)
+            if chance < 1.0:
+                if self._random.random() < chance:
+                    return number
+                continue
+            left = self._left.setdefault((number, point), self._random.randint(1, int(chance)))
+            self._left[number, point] = left - 1
+            if left == 1:
                 return number
         return None
 

@@ -83,9 +83,8 @@ def kill_9(trial: Trial) -> None:
 @scenario("inside-transactions", quick=True, random=True)
 def inside_transactions(trial: Trial) -> None:
     """Workers die inside transactions, with records, or offsets too, written and not committed."""
-    chance = trial.random.choice([0.05, 0.1, 0.2])
     for point in ("begin", "produced", "offsets", "committing", "committed"):
-        trial.injections += ["--crash-at", f"{point}={chance / 4 if point == 'begin' else chance}"]
+        trial.injections += ["--crash-at", f"{point}={trial.random.randint(10, 60)}"]
     trial.begin()
     trial.ledger.finish()
     crashes = trial.supervisor.said.count("crash at ")
@@ -112,7 +111,7 @@ def zombie(trial: Trial) -> None:
 def zombie_in_transaction(trial: Trial) -> None:
     """A worker freezes inside a transaction, offsets pending or not, past its session."""
     for point in ("begin", "produced", "offsets"):
-        trial.injections += ["--freeze-at", f"{point}=0.02"]
+        trial.injections += ["--freeze-at", f"{point}={trial.random.randint(20, 60)}"]
     trial.begin()
     while trial.writing:
         frozen = trial.supervisor.frozen()
