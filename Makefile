@@ -5,16 +5,25 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format kafka clean
+.PHONY: help demo test faults faults-quick soak lint format kafka clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.base ## Watch a model go wrong: an embedded broker, a worker, a model server (no Docker needed)
 	@$(BIN)/driftline demo $(ARGS)
 
 test: .venv/.dev ## Run the whole test suite, on a real Kafka where there is one (ARGS=… for pytest)
 	@$(BIN)/pytest $(ARGS)
+
+faults-quick: .venv/.dev ## Harm workers and a real Kafka, and compare every number, for about 5 minutes
+	@$(BIN)/python -m tests.faults.run --quick $(ARGS)
+
+faults: .venv/.dev ## The same with every scenario, and random ones with 4 seeds; takes an hour
+	@$(BIN)/python -m tests.faults.run --seeds 4 $(ARGS)
+
+soak: .venv/.dev ## 20,000 events/s on a real Kafka for 20 minutes: does anything grow?
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 lint: .venv/.dev ## Check format, lint, types, import directions, spelling
 	$(BIN)/ruff format --check .

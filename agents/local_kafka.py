@@ -106,6 +106,7 @@ class LocalKafka:
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
+        self._cluster_id = ""
         self.bootstrap_servers = ""
 
     @property
@@ -147,16 +148,44 @@ class LocalKafka:
 
     def stop(self) -> None:
         """Kill the broker and delete its data; stopping twice does nothing."""
-        for process in (self._server, self._watchdog):
-            if process is not None:
-                process.kill()
-                process.wait()
-        if self._watchdog is not None and self._watchdog.stdin is not None:
-            self._watchdog.stdin.close()
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+        self._end_watchdog()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._server = self._watchdog = self._folder = None
+        self._server = self._folder = None
         self.bootstrap_servers = ""
+
+    def _end_watchdog(self) -> None:
+        if self._watchdog is None:
+            return
+        self._watchdog.kill()
+        self._watchdog.wait()
+        if self._watchdog.stdin is not None:
+            self._watchdog.stdin.close()
+        self._watchdog = None
+
+    def end(self, number: signal.Signals = signal.SIGKILL) -> int:
+        """End the broker as a fault would, and keep its data; return its exit status."""
+        if self._server is None:
+            raise LocalKafkaError("the local Kafka does not run")
+        self._server.send_signal(number)
+        return self._server.wait(START_SECONDS)
+
+    def restart(self) -> None:
+        """Start a broker that has ended again, on the data that it left and at the same address.
+
+        Raises
+        ------
+        LocalKafkaError
+            If it still runs, or does not come back.
+        """
+        if self._server is None or self._server.poll() is None:
+            raise LocalKafkaError("only a broker that has ended can be restarted")
+        assert self._folder is not None
+        self._end_watchdog()
+        self._launch(resolve_jars(), self.bootstrap_servers)
 
     def wait(self) -> int:
         """Block until the broker's process has ended; return its exit status."""
@@ -169,10 +198,14 @@ class LocalKafka:
         self._folder = Path(tempfile.mkdtemp(prefix="driftline-kafka-"))
         config = self._folder / "server.properties"
         config.write_text(_server_properties(self._folder, port=port, extra=self._properties))
-        cluster_id = _new_cluster_id()
-        _format_storage(libs, config, cluster_id=cluster_id)
-        log = self._folder / "server.log"
-        with log.open("wb") as output:
+        self._cluster_id = _new_cluster_id()
+        _format_storage(libs, config, cluster_id=self._cluster_id)
+        self._launch(libs, f"{HOST}:{port}")
+
+    def _launch(self, libs: Path, address: str) -> None:
+        assert self._folder is not None
+        config, log = self._folder / "server.properties", self._folder / "server.log"
+        with log.open("ab") as output:
             self._server = subprocess.Popen(
                 [*_java(libs), "kafka.Kafka", str(config)],
                 stdin=subprocess.DEVNULL,
@@ -181,8 +214,8 @@ class LocalKafka:
                 start_new_session=True,  # Ctrl-C is for us; we then stop the broker
             )
         self._watchdog = _watch(self._server.pid, folder=self._folder)
-        self._await_answer(f"{HOST}:{port}", cluster_id=cluster_id, log=log)
-        self.bootstrap_servers = f"{HOST}:{port}"
+        self._await_answer(address, cluster_id=self._cluster_id, log=log)
+        self.bootstrap_servers = address
 
     def _await_answer(self, address: str, *, cluster_id: str, log: Path) -> None:
         deadline = time.monotonic() + START_SECONDS

@@ -87,10 +87,10 @@ def run_real_broker() -> Iterator[Broker]:
         If none is named and none can be started.
     """
     if address := os.environ.get(BOOTSTRAP_VARIABLE):
-        yield _real(address, pid=None)
+        yield connect(address)
         return
     with LocalKafka() as kafka:
-        yield _real(kafka.bootstrap_servers, pid=kafka.pid)
+        yield connect(kafka.bootstrap_servers, pid=kafka.pid)
 
 
 @contextmanager
@@ -100,7 +100,9 @@ def run_embedded_broker() -> Iterator[Broker]:
         yield Broker("embedded", broker.bootstrap_servers, broker.create_topics, crc=False)
 
 
-def _real(address: str, *, pid: int | None) -> Broker:
+def connect(address: str, *, pid: int | None = None) -> Broker:
+    """Describe a real broker that runs."""
+
     def create_topics(topics: Mapping[str, int]) -> None:
         admin = AdminClient({"bootstrap.servers": address})
         wanted = [

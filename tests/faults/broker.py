@@ -1,0 +1,144 @@
+"""A broker that can be harmed, with two doors: one for those who watch, one through the proxy."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from agents.local_kafka import HOST, LocalKafka
+from tests.faults.proxy import Proxy
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def _properties(direct: int, proxied: int, controller: int, proxy: int) -> dict[str, str]:
+    """Let clients of the second listener be told the proxy's address, never the broker's."""
+    return {
+        "listeners": (
+            f"PLAINTEXT://{HOST}:{direct},PROXIED://{HOST}:{proxied},"
+            f"CONTROLLER://{HOST}:{controller}"
+        ),
+        "advertised.listeners": f"PLAINTEXT://{HOST}:{direct},PROXIED://{HOST}:{proxy}",
+        "listener.security.protocol.map": (
+            "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT"
+        ),
+        "controller.quorum.voters": f"1@{HOST}:{controller}",
+    }
+
+
+class FaultyBroker:
+    """Run a Kafka of our own.
+
+    Attributes
+    ----------
+    servers
+        The direct door, for producers and observers.
+    proxied_servers
+        The door through `proxy`, for workers whose network is to be bad.
+    """
+
+    def __init__(self, *, log_dir: Path | None = None) -> None:
+        direct, proxied, controller, proxy = _free_ports(4)
+        properties = _properties(direct, proxied, controller, proxy)
+        if log_dir is not None:
+            properties["log.dirs"] = str(log_dir)
+        self.kafka = LocalKafka(direct, properties=properties)
+        self.proxy = Proxy(proxy, proxied)
+        self.servers = f"{HOST}:{direct}"
+        self.proxied_servers = f"{HOST}:{proxy}"
+
+    def __enter__(self) -> Self:
+        self.kafka.start()
+        self.proxy.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.proxy.__exit__(kind, error, traceback)
+        self.kafka.stop()
+
+    def bounce(self, number: signal.Signals, *, away_s: float) -> None:
+        """End the broker, and start it again after a while, on its data."""
+        self.kafka.end(number)
+        time.sleep(away_s)
+        self.kafka.restart()
+
+    def stall(self, seconds: float) -> None:
+        """Stop the process for a while: what a disk that does not answer looks like."""
+        import os  # noqa: PLC0415
+
+        os.kill(self.kafka.pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.kill(self.kafka.pid, signal.SIGCONT)
+
+
+@dataclass
+class SmallDisk:
+    """A file system in memory that can be filled; needs the right to mount.
+
+    Raises
+    ------
+    PermissionError
+        On entry, where mounting is not allowed.
+    """
+
+    megabytes: int
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="driftline-disk-")))
+
+    def __enter__(self) -> Self:
+        size = f"size={self.megabytes}m"
+        command = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(self.folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise PermissionError(str(error)) from None
+        if done.returncode:
+            self.folder.rmdir()
+            raise PermissionError(done.stderr.strip())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        subprocess.run(["umount", "--lazy", str(self.folder)], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def data(self) -> Path:
+        """Where the broker may write."""
+        return self.folder / "data"
+
+    def fill(self) -> None:
+        """Leave no byte free."""
+        with (self.folder / "ballast").open("wb", buffering=0) as ballast:
+            try:
+                while True:
+                    ballast.write(bytes(65_536))
+            except OSError:
+                return
+
+    def free(self) -> None:
+        """Take the ballast away."""
+        (self.folder / "ballast").unlink()

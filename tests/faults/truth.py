@@ -1,0 +1,124 @@
+"""What the numbers of a run must be, worked out beside it: by the oracle, and by a replay."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tests import builders, oracle
+
+MONITORS = Path(__file__).with_name("monitors.yaml")
+WINDOW_MS = 300_000
+MARGIN_MS = 60_000
+#: `roc_auc` is made of histograms; in a window of a dozen rows two scores in one bin show.
+AUC_TOLERANCE = 0.06
+
+_beside = ThreadPoolExecutor(1, "truth")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A history, and what must come of it.
+
+    Attributes
+    ----------
+    lines
+        The events in their order of arrival.
+    disorder_ms
+        How far a topic by itself is out of order, and a minute more: with this `--disorder` no
+        record is late, however far one topic is read ahead of the other.
+    """
+
+    lines: list[bytes]
+    disorder_ms: int
+    _replayed: Future[oracle.Result]
+    _expected: Future[oracle.Expected]
+
+    @property
+    def replayed(self) -> oracle.Result:
+        """What `driftline replay` says; waits for it."""
+        return self._replayed.result()
+
+    @property
+    def expected(self) -> oracle.Expected:
+        """What pandas and scikit-learn say; waits for it."""
+        return self._expected.result()
+
+
+def work_out(events: list[builders.Event], folder: Path) -> Truth:
+    """Begin to work out what must come of a history; `folder` takes the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = builders.as_lines(events)
+    file = builders.write_lines(folder / "events.jsonl", lines)
+    return Truth(
+        lines,
+        _disorder_ms(events) + MARGIN_MS,
+        _beside.submit(_replay, file, folder),
+        _beside.submit(_expect, lines),
+    )
+
+
+def _replay(file: Path, folder: Path) -> oracle.Result:
+    return oracle.replay(file, "--monitors", MONITORS, out=folder)
+
+
+def _expect(lines: list[bytes]) -> oracle.Expected:
+    expected = oracle.expect(lines, window_ms=WINDOW_MS)
+    for key, want in expected.metrics.items():
+        if key.metric == "roc_auc":
+            expected.metrics[key] = replace(want, absolute=AUC_TOLERANCE)
+    return expected
+
+
+def is_label(event: builders.Event) -> bool:
+    """Tell whether an event belongs on the topic of labels."""
+    return "prediction" not in event
+
+
+def _disorder_ms(events: list[builders.Event]) -> int:
+    newest_ms = {True: -1, False: -1}
+    disorder_ms = 0
+    for event in events:
+        topic, time_ms = is_label(event), event["timestamp_ms"]
+        newest_ms[topic] = max(newest_ms[topic], time_ms)
+        disorder_ms = max(disorder_ms, newest_ms[topic] - time_ms)
+    return disorder_ms
+
+
+def as_json(line: bytes) -> builders.Event:
+    """Decode a line of a truth."""
+    event: builders.Event = json.loads(line)
+    return event
+
+
+# Traffic
+
+
+def mishaps(seed: int, *, count: int) -> list[builders.Event]:
+    """Make traffic with every mishap, each event held up by up to half a minute."""
+    return builders.delayed(builders.history(seed, count=count), seed=seed, bound_ms=30_000)
+
+
+def skewed(seed: int, *, count: int) -> list[builders.Event]:
+    """Make the same traffic, with clocks of the labels' producers that are off by 45 s."""
+    skew_ms = (-45_000, 45_000)[seed % 2]
+    return [
+        event | {"timestamp_ms": event["timestamp_ms"] + skew_ms} if is_label(event) else event
+        for event in mishaps(seed, count=count)
+    ]
+
+
+def without_labels_for_a_while(seed: int, *, count: int) -> list[builders.Event]:
+    """Make the same traffic, but no label arrives in the third of four half hours."""
+    start_ms = builders.START_MS + builders.HOUR_MS
+    gap = range(start_ms, start_ms + builders.HOUR_MS // 2)
+    arrivals = [
+        arrival
+        for arrival in builders.history(seed, count=count)
+        if not (is_label(arrival.event) and int(arrival.at_ms) in gap)
+    ]
+    return builders.delayed(arrivals, seed=seed, bound_ms=1_000)
+
+
+Traffic = Callable[..., list[builders.Event]]
