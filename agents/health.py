@@ -114,7 +114,8 @@ class Health:
     def sample(self, partitions: Iterable[Partition], *, stages: Iterable[str]) -> None:
         """Show the state that the worker holds now."""
         owned: Counter[str] = Counter(dict.fromkeys(stages, 0))
-        sizes: dict[str, float] = dict.fromkeys(stages, 0.0)
+        entries: dict[str, float] = dict.fromkeys(stages, 0.0)
+        sizes_bytes = entries.copy()
         totals: dict[str, float] = defaultdict(float)
         for partition in partitions:
             name, number = partition.stage.name, partition.number
@@ -125,9 +126,13 @@ class Health:
                     self._telemetry.set(f"driftline_{gauge}", gauges[gauge], partition=number)
             if "clock_ms" in gauges:
                 self._telemetry.set(
-                    "driftline_clock_ms", gauges["clock_ms"], stage=name, partition=number
+                    "driftline_clock_timestamp_seconds",
+                    gauges["clock_ms"] / 1_000,
+                    stage=name,
+                    partition=number,
                 )
-            sizes[name] += gauges.get("state_entries", 0)
+            entries[name] += gauges.get("state_entries", 0)
+            sizes_bytes[name] += gauges.get("state_bytes", 0)
             totals["models"] += gauges.get("models", 0)
             totals["pending"] += gauges.get("pending_predictions", 0)
         self.pending_predictions = int(totals["pending"])
@@ -135,7 +140,8 @@ class Health:
         self._telemetry.set("driftline_models", totals["models"])
         for stage, count in owned.items():
             self._telemetry.set("driftline_assigned_partitions", count, stage=stage)
-            self._telemetry.set("driftline_state_entries", sizes[stage], stage=stage)
+            self._telemetry.set("driftline_state_entries", entries[stage], stage=stage)
+            self._telemetry.set("driftline_state_bytes", sizes_bytes[stage], stage=stage)
 
     def forget(self, partition: Partition) -> None:
         """Stop showing a partition that was taken away."""

@@ -39,13 +39,14 @@ class Known(NamedTuple):
 class _Log:
     """One log under way."""
 
-    def __init__(self, partition: Partition, end: int) -> None:
+    def __init__(self, partition: Partition, *, begin: int, end: int) -> None:
         self.partition = partition
         self.end = end
-        self.begin()
+        self.start(begin)
 
-    def begin(self) -> None:
+    def start(self, begin: int) -> None:
         """Start with nothing."""
+        self.position = begin
         self.state = self.partition.stage.new_state(self.partition.number)
         self.partition.marks.clear()
         self.records = 0
@@ -64,6 +65,7 @@ class _Log:
         if message.key() == MARK:
             self.partition.marks.append(message.offset())  # type: ignore[arg-type]
         self.records += 1
+        self.position = message.offset() + 1  # type: ignore[operator]
 
 
 def read(
@@ -88,44 +90,55 @@ def read(
     StateError
         If a log cannot be read, or a record in it is not what this build writes.
     """
-    logs = {one.log: _Log(one, ends[one.log]) for one in partitions}
-    if not logs:
+    if not partitions:
         return
-    begins = starts(list(logs))
-    progress = _Progress(sum(ends[log] - begins[log] for log in logs))
+    begins = starts([one.log for one in partitions])
+    logs = {p.log: _Log(p, begin=begins[p.log], end=ends[p.log]) for p in partitions}
+    progress = _Progress(sum(one.end - one.position for one in logs.values()))
     consumer = Consumer(clients.state_reader(settings))
     try:
-        consumer.assign([TopicPartition(*log, begins[log]) for log in logs])
+        _assign(consumer, logs)
         while logs:
             for log in [log for log, one in logs.items() if not one.partition.live]:
                 del logs[log]
             messages = consumer.consume(_READ_RECORDS, _READ_S)
+            lost: set[Input] = set()
             for message in messages:
-                one = logs.get((message.topic(), message.partition()))  # type: ignore[arg-type]
-                if one is not None and _take(one, message, consumer=consumer, starts=starts):
+                log = (message.topic(), message.partition())  # type: ignore[assignment]
+                if log in logs and _take(logs[log], message, lost):
+                    one = logs.pop(log)
                     one.partition.state = one.state
-                    del logs[one.partition.log]
                     yield Known(one.partition, one.records)
             if messages:
                 progressed()
             progress.show(len(messages))
+            if lost:
+                for log, begin in starts(list(lost)).items():
+                    logs[log].start(begin)
+                _assign(consumer, logs)
     finally:
         consumer.close()
 
 
-def _take(one: _Log, message: Message, *, consumer: Consumer, starts: Starts) -> bool:
-    """Take what the consumer says of a log; tell whether that was its end."""
+def _assign(consumer: Consumer, logs: Mapping[Input, _Log]) -> None:
+    consumer.assign([TopicPartition(*log, one.position) for log, one in logs.items()])
+
+
+def _take(one: _Log, message: Message, lost: set[Input]) -> bool:
+    """Take what the consumer says of a log; tell whether that was its end.
+
+    Added to `lost` is a log that was shortened beyond what was read of it.
+    """
     error = message.error()
     if error is None:
         one.take(message)
         return False
-    log = one.partition.log
-    if error.code() == KafkaError._AUTO_OFFSET_RESET:  # its beginning was deleted meanwhile
-        one.begin()
-        consumer.seek(TopicPartition(*log, starts([log])[log]))
+    topic, number = one.partition.log
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        lost.add((topic, number))
         return False
     if error.code() != KafkaError._PARTITION_EOF:
-        raise StateError(f"{log[0]}/{log[1]} cannot be read: {error.str()}")
+        raise StateError(f"{topic}/{number} cannot be read: {error.str()}")
     return message.offset() >= one.end  # type: ignore[operator]
 
 

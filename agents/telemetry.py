@@ -93,6 +93,12 @@ WORKER = (
         ("stage",),
         "Entries of state held: predictions and early labels (join), panes and batches (monitor).",
     ),
+    Entry(
+        "driftline_state_bytes",
+        "gauge",
+        ("stage",),
+        "Memory that the predictions held for the join take.",
+    ),
     Entry("driftline_models", "gauge", (), "Models that the worker evaluates."),
     Entry("driftline_metric_records_total", "counter", (), "Metric records written."),
     Entry("driftline_alert_records_total", "counter", (), "Alert records written."),
@@ -103,10 +109,10 @@ WORKER = (
         "Partitions assigned to the worker.",
     ),
     Entry(
-        "driftline_clock_ms",
+        "driftline_clock_timestamp_seconds",
         "gauge",
         ("stage", "partition"),
-        "Event-time clock of the partition, milliseconds UTC.",
+        "Event-time clock of the partition, seconds since the epoch, UTC.",
     ),
     Entry(
         "driftline_ready",
@@ -248,14 +254,14 @@ class Telemetry:
         Examples
         --------
         >>> telemetry = Telemetry(version="1.0")
-        >>> telemetry.set("driftline_clock_ms", 5, stage="join", partition=0)
-        >>> telemetry.set("driftline_clock_ms", 6, stage="monitor", partition=0)
+        >>> telemetry.set("driftline_clock_timestamp_seconds", 5, stage="join", partition=0)
+        >>> telemetry.set("driftline_clock_timestamp_seconds", 6, stage="monitor", partition=0)
         >>> telemetry.forget(stage="join", partition=0)
         >>> [
         ...     s.labels["stage"]
         ...     for m in telemetry.registry.collect()
         ...     for s in m.samples
-        ...     if s.name == "driftline_clock_ms"
+        ...     if s.name == "driftline_clock_timestamp_seconds"
         ... ]
         ['monitor']
         """

@@ -27,7 +27,10 @@ _INTERNAL_BYTES = 4 << 20
 _DEAD_LETTER_BYTES = 12 << 20
 _CREATE_TIME = {"message.timestamp.type": "CreateTime"}
 _INTERNAL = {**_CREATE_TIME, "max.message.bytes": str(_INTERNAL_BYTES)}
-_COMPACTED = {**_INTERNAL, "cleanup.policy": "compact"}
+# The broker compacts and frees whole segments, none that is still written to: they must be small.
+_SEGMENT = {"segment.bytes": str(16 << 20)}
+_COMPACTED = {**_INTERNAL, **_SEGMENT, "cleanup.policy": "compact"}
+_JOIN_STATE = {**_INTERNAL, **_SEGMENT, "cleanup.policy": "delete", "retention.ms": "-1"}
 _DEAD_LETTERS = {**_CREATE_TIME, "max.message.bytes": str(_DEAD_LETTER_BYTES)}
 
 
@@ -42,15 +45,16 @@ class Created(NamedTuple):
 def wanted(topics: Topics) -> dict[str, dict[str, str]]:
     """Return the configuration of every topic.
 
-    Compacted ones keep the last record of a key for ever. The join's log is neither compacted nor
-    deleted: it is the state. Inputs keep the broker's own retention.
+    Compacted ones keep the last record of a key for ever. The broker never deletes of the join's
+    log, which is the state: the worker does, see `agents.trimming`. Inputs keep the broker's own
+    retention.
     """
     inputs = (topics.predictions, topics.labels)
     return {
         **dict.fromkeys(inputs, _CREATE_TIME),
         topics.monitors: _COMPACTED,
         topics.outcomes: _INTERNAL,
-        topics.join_state: {**_INTERNAL, "cleanup.policy": "delete", "retention.ms": "-1"},
+        topics.join_state: _JOIN_STATE,
         topics.monitor_state: _COMPACTED,
         topics.metrics: _COMPACTED,
         topics.alerts: _INTERNAL,

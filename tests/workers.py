@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ def create_topics(broker: Broker, prefix: str, *, partitions: int) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def command(broker: Broker, prefix: str, *options: str) -> list[str]:
-    """Return the command line of a worker."""
+def command(
+    broker: Broker, prefix: str, *options: str, entry: Sequence[str] = ("agents.cli",)
+) -> list[str]:
+    """Return the command line of a worker; `entry` is the module that runs it, and arguments."""
     return [
-        *(sys.executable, "-m", "agents.cli", "worker"),
+        *(sys.executable, "-m", *entry, "worker"),
         *("--bootstrap-servers", broker.bootstrap_servers, "--prefix", prefix),
         *("--window", "5m", "--horizon", "1h", "--metrics-port", "0", *options),
     ]
@@ -32,10 +34,10 @@ def command(broker: Broker, prefix: str, *options: str) -> list[str]:
 
 @contextmanager
 def worker(
-    broker: Broker, prefix: str, log: Path, *options: str
+    broker: Broker, prefix: str, log: Path, *options: str, entry: Sequence[str] = ("agents.cli",)
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run one worker process until the block ends, then end it politely."""
-    process_command = command(broker, prefix, *options)
+    process_command = command(broker, prefix, *options, entry=entry)
     with log.open("wb") as output:
         process = subprocess.Popen(process_command, cwd=oracle.ROOT, stdout=output, stderr=output)
         try:

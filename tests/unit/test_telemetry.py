@@ -111,7 +111,7 @@ def test_a_partition_that_was_taken_away_leaves_no_gauge_behind() -> None:
     for partition in (0, 1):
         telemetry.set("driftline_pending_predictions", 5, partition=partition)
         for stage in ("join", "monitor"):
-            telemetry.set("driftline_clock_ms", 5, stage=stage, partition=partition)
+            telemetry.set("driftline_clock_timestamp_seconds", 5, stage=stage, partition=partition)
     telemetry.set("driftline_models", 1)
 
     telemetry.forget(stage="join", partition=0)
@@ -121,7 +121,7 @@ def test_a_partition_that_was_taken_away_leaves_no_gauge_behind() -> None:
         (s.labels["stage"], s.labels["partition"])
         for family in telemetry.registry.collect()
         for s in family.samples
-        if s.name == "driftline_clock_ms"
+        if s.name == "driftline_clock_timestamp_seconds"
     }
     value = telemetry.registry.get_sample_value
     assert clocks == {("join", "1"), ("monitor", "0"), ("monitor", "1")}
