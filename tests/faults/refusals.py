@@ -48,7 +48,8 @@ def _admin(trial: Trial) -> AdminClient:
 
 def _raise_partitions(trial: Trial, *names: str) -> None:
     wanted = [NewPartitions(f"{trial.prefix}.{name}", PARTITIONS + 2) for name in names]
-    for answer in _admin(trial).create_partitions(wanted).values():
+    admin = _admin(trial)  # kept until the answer is there: a dropped client cancels its request
+    for answer in admin.create_partitions(wanted).values():
         answer.result(30)
 
 
@@ -63,7 +64,8 @@ def retention_passed(trial: Trial) -> None:
     trial.ledger.finish()
     topic = f"{trial.prefix}.predictions"
     gone = [TopicPartition(topic, number, -1) for number in range(PARTITIONS)]
-    for answer in _admin(trial).delete_records(gone).values():
+    admin = _admin(trial)
+    for answer in admin.delete_records(gone).values():
         answer.result(30)
     _expect_refusal(trial, rf"{topic}/\d: records \d+ to \d+ were deleted before they were read")
 

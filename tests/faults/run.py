@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.table import Table
 
+from agents.local_kafka import LocalKafkaError
+from streams.errors import StateError
 from tests.faults import refusals
 from tests.faults.broker import FaultyBroker
 from tests.faults.mutants import MUTANTS
@@ -29,6 +32,8 @@ from tests.faults.truth import Traffic, Truth, work_out
 console = Console()
 _EVENTS = 6_000
 _SHOWN = 8
+#: What the suite itself may run into; the next scenarios can still tell something.
+_FAILURES = (AssertionError, KafkaException, LocalKafkaError, OSError, TimeoutError, StateError)
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,12 @@ class Suite:
         folder = self._folder / f"{scenario.name}-{seed}"
         folder.mkdir()
         with self._trial(scenario, seed, folder, broken) as trial:
-            scenario.act(trial)
-            verdict = trial.judge()
+            try:
+                scenario.act(trial)
+                verdict = trial.judge()
+            except _FAILURES as error:
+                verdict = trial.close()
+                verdict.problems.append(f"{type(error).__name__}: {error}")
         verdict.seconds = time.monotonic() - started_s
         if verdict.exact:
             shutil.rmtree(folder)
