@@ -13,7 +13,8 @@ from agents.idleness import Input
 from streams.steps import Batch
 
 BACKLOG_RECORDS = 50_000
-BACKLOG_BYTES = 64 << 20
+BACKLOG_BYTES = 32 << 20
+_STARVING_ROOM = 4
 
 
 class Quiet(NamedTuple):
@@ -66,9 +67,17 @@ class Listener(Protocol):
 
 
 class Backlog:
-    """Count what is handed over and not yet processed; safe from two threads."""
+    """Count what is handed over and not yet processed; safe from two threads.
+
+    Attributes
+    ----------
+    starving
+        Whether all that is queued waits for an input of which nothing came yet. That may be
+        behind other records in what was fetched, so that more room is given.
+    """
 
     def __init__(self) -> None:
+        self.starving = False
         self._lock = threading.Lock()
         self._records = 0
         self._bytes = 0
@@ -81,12 +90,20 @@ class Backlog:
 
     def share(self, partitions: int) -> int:
         """Return how many records of one input may wait for another, so that there is room."""
-        return 0 if self.full else BACKLOG_RECORDS // 2 // max(partitions, 1)
+        return 0 if self.crowded else BACKLOG_RECORDS // 2 // max(partitions, 1)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there is as much as is good for going on at full speed."""
+        return self._exceeds(1)
 
     @property
     def full(self) -> bool:
         """Whether reading must wait."""
-        return self._records > BACKLOG_RECORDS or self._bytes > BACKLOG_BYTES
+        return self._exceeds(_STARVING_ROOM if self.starving else 1)
+
+    def _exceeds(self, factor: int) -> bool:
+        return self._records > factor * BACKLOG_RECORDS or self._bytes > factor * BACKLOG_BYTES
 
 
 def size_bytes(batch: Batch) -> int:

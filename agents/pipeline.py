@@ -239,7 +239,8 @@ class Pipeline:
         while not self._stopping:
             now_s = time.monotonic()
             due = self._due_stages(now_s)
-            if not due and self.backlog.full:
+            self.backlog.starving = not due
+            if not due and self.backlog.crowded:
                 self._make_room()
                 due = self._due_stages(now_s)
             if not due:
@@ -257,10 +258,11 @@ class Pipeline:
         return {part.stage.name for part in self._owned.values() if part.due(now_s)}
 
     def _make_room(self) -> None:
-        """Let something go though all that is queued should wait, since nothing more is read."""
+        """Pause what waits; if there is no room left, let something of it go out of turn."""
         for partition in self._owned.values():
             self._pace(partition)
-            partition.release()
+            if self.backlog.full:
+                partition.release()
 
     async def _sleep_until_work(self, now_s: float) -> None:
         self._wake.clear()

@@ -50,7 +50,8 @@ def worker(
 
 def produce(broker: Broker, prefix: str, lines: list[bytes]) -> None:
     """Publish recorded lines, each to its topic under its key."""
-    producer = Producer(broker.client(partitioner="murmur2_random", **{"linger.ms": 5}))
+    ordered = {"enable.idempotence": True, "linger.ms": 5}
+    producer = Producer(broker.client(partitioner="murmur2_random", **ordered))
     for line in lines:
         event = json.loads(line)
         topic = "labels" if "label" in event or event.get("retract") else "predictions"

@@ -46,7 +46,10 @@ class Installation:
             self.topics.dead_letters(self.topics.labels),
         ]
         broker.create_topics(dict.fromkeys(names, PARTITIONS))
-        settings = broker.client(partitioner="murmur2_random", message_max_bytes=12_000_000)
+        # Idempotent, since otherwise what is sent again may come after what was sent later.
+        settings = broker.client(
+            partitioner="murmur2_random", message_max_bytes=12_000_000, enable_idempotence=True
+        )
         self.producer = Producer(settings)
 
     def start(self, **settings: str) -> subprocess.Popen[bytes]:
