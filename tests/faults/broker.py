@@ -1,5 +1,6 @@
 """A broker that can be harmed, with two doors: one for those who watch, one through the proxy."""
 
+import os
 import shutil
 import signal
 import socket
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import psutil
 
 from agents.local_kafka import HOST, LocalKafka
 from tests.faults.proxy import Proxy
@@ -37,58 +40,6 @@ def _properties(direct: int, proxied: int, controller: int, proxy: int) -> dict[
         ),
         "controller.quorum.voters": f"1@{HOST}:{controller}",
     }
-
-
-class FaultyBroker:
-    """Run a Kafka of our own.
-
-    Attributes
-    ----------
-    servers
-        The direct door, for producers and observers.
-    proxied_servers
-        The door through `proxy`, for workers whose network is to be bad.
-    """
-
-    def __init__(self, *, log_dir: Path | None = None) -> None:
-        direct, proxied, controller, proxy = _free_ports(4)
-        properties = _properties(direct, proxied, controller, proxy)
-        if log_dir is not None:
-            properties["log.dirs"] = str(log_dir)
-        self.kafka = LocalKafka(direct, properties=properties)
-        self.proxy = Proxy(proxy, proxied)
-        self.servers = f"{HOST}:{direct}"
-        self.proxied_servers = f"{HOST}:{proxy}"
-
-    def __enter__(self) -> Self:
-        self.kafka.start()
-        self.proxy.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.proxy.__exit__(kind, error, traceback)
-        self.kafka.stop()
-
-    def bounce(self, number: signal.Signals, *, away_s: float) -> None:
-        """End the broker, and start it again after a while, on its data."""
-        self.kafka.end(number)
-        time.sleep(away_s)
-        self.kafka.restart()
-
-    def stall(self, seconds: float) -> None:
-        """Stop the process for a while: what a disk that does not answer looks like."""
-        import os  # noqa: PLC0415
-
-        os.kill(self.kafka.pid, signal.SIGSTOP)
-        try:
-            time.sleep(seconds)
-        finally:
-            os.kill(self.kafka.pid, signal.SIGCONT)
 
 
 @dataclass
@@ -142,3 +93,67 @@ class SmallDisk:
     def free(self) -> None:
         """Take the ballast away."""
         (self.folder / "ballast").unlink()
+
+
+class FaultyBroker:
+    """Run a Kafka of our own.
+
+    Attributes
+    ----------
+    servers
+        The direct door, for producers and observers.
+    proxied_servers
+        The door through `proxy`, for workers whose network is to be bad.
+    disk
+        Where it keeps its data, if that can be filled.
+    """
+
+    def __init__(self, *, log_dir: Path | None = None, disk: SmallDisk | None = None) -> None:
+        direct, proxied, controller, proxy = _free_ports(4)
+        properties = _properties(direct, proxied, controller, proxy)
+        self.disk = disk
+        log_dir = log_dir if disk is None else disk.data
+        if log_dir is not None:
+            properties["log.dirs"] = str(log_dir)
+        self.kafka = LocalKafka(direct, properties=properties)
+        self.proxy = Proxy(proxy, proxied)
+        self.servers = f"{HOST}:{direct}"
+        self.proxied_servers = f"{HOST}:{proxy}"
+
+    def __enter__(self) -> Self:
+        self.kafka.start()
+        self.proxy.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.proxy.__exit__(kind, error, traceback)
+        self.kafka.stop()
+
+    def bounce(self, number: signal.Signals, *, away_s: float) -> None:
+        """End the broker, and start it again after a while, on its data."""
+        self.kafka.end(number)
+        time.sleep(away_s)
+        self.kafka.restart()
+
+    def wait_for_end(self, timeout_s: float) -> bool:
+        """Tell whether the broker has ended by itself within so many seconds."""
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            if psutil.Process(self.kafka.pid).status() == psutil.STATUS_ZOMBIE:
+                self.kafka.wait()
+                return True
+            time.sleep(0.1)
+        return False
+
+    def stall(self, seconds: float) -> None:
+        """Stop the process for a while: what a disk that does not answer looks like."""
+        os.kill(self.kafka.pid, signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            os.kill(self.kafka.pid, signal.SIGCONT)

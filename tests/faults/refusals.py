@@ -80,14 +80,27 @@ def one_input_repartitioned(trial: Trial) -> None:
     _expect_refusal(trial, "must have equal numbers of partitions")
 
 
+@scenario("join-repartitioned")
+def join_repartitioned(trial: Trial) -> None:
+    """While workers are down, all of the join's topics get more partitions, its output does not."""
+    _repartitioned(trial, "predictions", "labels", "join-state")
+
+
 @scenario("all-repartitioned")
 def all_repartitioned(trial: Trial) -> None:
-    """While workers are down, all of the join's topics get more partitions: keys have moved."""
+    """While workers are down, all topics get more partitions alike: keys have moved."""
+    _repartitioned(trial, "predictions", "labels", "join-state", "outcomes", "monitor-state")
+
+
+def _repartitioned(trial: Trial, *names: str) -> None:
+    half = len(trial.records) // 2
     trial.supervisor.scale(1)
-    trial.write(trial.records[: len(trial.records) // 2], seconds=3.0)
+    trial.write(trial.records[:half], seconds=3.0)
     _stop_all(trial)
-    _raise_partitions(trial, "predictions", "labels", "join-state")
-    _expect_refusal(trial, "partitions")
+    _raise_partitions(trial, *names)
+    trial.write(trial.records[half:], seconds=1.0)
+    trial.ledger.finish()
+    _expect_refusal(trial, r"more partitions|numbers? of partitions|repartition")
 
 
 @scenario("repartitioned-while-running")

@@ -22,6 +22,8 @@ class Scenario:
     ----------
     harms_broker
         Whether it needs a broker of its own.
+    small_disk
+        Whether that broker's disk must be one that can be filled.
     quick
         Whether it is part of the quick selection.
     random
@@ -31,6 +33,7 @@ class Scenario:
     name: str
     act: Callable[[Trial], None]
     harms_broker: bool = False
+    small_disk: bool = False
     quick: bool = False
     random: bool = False
     traffic: Traffic = mishaps
@@ -225,6 +228,22 @@ def broker_stalls(trial: Trial) -> None:
     trial.begin()
     for _ in trial.moments(1.0, 4.0):
         _broker(trial).stall(trial.random.uniform(0.5, 1.5 * SESSION_S))
+
+
+@scenario("disk-full", small_disk=True)
+def disk_full(trial: Trial) -> None:
+    """The broker's disk is full: Kafka gives up; there is room again, and it is started anew."""
+    disk = _broker(trial).disk
+    assert disk is not None
+    trial.begin()
+    trial.pause(0.1, trial.write_s / 2)
+    trial.fault()
+    disk.fill()
+    gave_up = _broker(trial).wait_for_end(trial.away_s)
+    trial.verdict.notes.append("Kafka ended itself" if gave_up else "Kafka went on")
+    disk.free()
+    if gave_up:
+        _broker(trial).kafka.restart()
 
 
 @scenario("slow-network", harms_broker=True)

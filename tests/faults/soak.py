@@ -5,6 +5,7 @@ files, state logs and lag of the workers, and at the delay from a label to its m
 is ``soak: … flat=true`` if nothing grew in the second half, else ``flat=false`` and exit code 1.
 """
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 import psutil
 import typer
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +27,7 @@ from rich.table import Table
 from tests import brokers, oracle, workers
 from tests.faults.broker import FaultyBroker
 from tests.faults.probes import Probes
+from tests.faults.trial import members
 
 console = Console()
 _PARTITIONS = 4
@@ -59,7 +61,10 @@ class Looks:
     """
 
     def __init__(self, servers: str, prefix: str, *, data: Path) -> None:
-        self._admin = AdminClient({"bootstrap.servers": servers})
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
+        # Not the admin client: asked for a group's offsets while the group's coordinator is being
+        # found, it crashes (librdkafka 2.16, `rd_kafka_handle_OffsetFetch`).
+        self._group = Consumer({"bootstrap.servers": servers, "group.id": f"{prefix}-workers"})
         self._prefix, self._data = prefix, data
         self._started_s = time.monotonic()
 
@@ -88,11 +93,9 @@ class Looks:
     def _lag(self) -> int:
         inputs = [f"{self._prefix}.{name}" for name in ("predictions", "labels")]
         highs = self._offsets(inputs, _ENDS[1])
-        group = f"{self._prefix}-workers"
-        wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(*place) for place in highs])
-        answer = self._admin.list_consumer_group_offsets([wanted])[group].result(30)
-        found = {(p.topic, p.partition): p.offset for p in answer.topic_partitions}
-        return sum(high - max(0, found.get(place, 0)) for place, high in highs.items())
+        found = self._group.committed([TopicPartition(*place) for place in highs], timeout=30)
+        committed = {(one.topic, one.partition): max(0, one.offset) for one in found}
+        return sum(high - committed[place] for place, high in highs.items())
 
     def _size_bytes(self, topic: str) -> int:
         return sum(_size(file) for file in self._data.glob(f"{topic}-*/*.log"))
@@ -161,6 +164,13 @@ def _producer(
         process.wait()
 
 
+def _wait_until_ready(servers: str, prefix: str) -> None:
+    """Wait until the workers own partitions: their start is no part of the load."""
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 2})
+    while not members(admin, f"{prefix}-workers"):
+        time.sleep(0.5)
+
+
 def main(
     *,
     minutes: Annotated[float, typer.Option(help="How long.")] = 20.0,
@@ -177,15 +187,17 @@ def main(
 
     `python -m tests.faults.soak --minutes 3 --events 5000 --horizon 20s --delay 5`
     """
-    folder = Path(tempfile.mkdtemp(prefix="driftline-soak-"))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     prefix = f"soak-{uuid.uuid4().hex[:8]}"
     options = ["--window", f"{_WINDOW_MS // 1_000}s", "--horizon", horizon]
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="driftline-soak-")))
         broker = stack.enter_context(FaultyBroker(log_dir=folder / "data"))
         workers.create_topics(brokers.connect(broker.servers), prefix, partitions=_PARTITIONS)
         processes = stack.enter_context(
             _processes(broker.servers, prefix, folder, count=workers_count, options=options)
         )
+        _wait_until_ready(broker.servers, prefix)
         load = {"events": events, "delay_s": delay, "seconds": 60 * minutes}
         producer = stack.enter_context(_producer(broker.servers, prefix, **load))
         probes = Probes(broker.servers, prefix, partitions=_PARTITIONS, window_ms=_WINDOW_MS)
@@ -215,6 +227,7 @@ def _show(sample: Sample, probes: Probes) -> None:
         f"  state log {sample.log_records:9,} records {sample.log_mb:8.1f} MB"
         f"  lag {sample.lag:9,}  p50/p99 {p50_ms:5.0f}/{p99_ms:5.0f} ms",
         highlight=False,
+        soft_wrap=True,
     )
 
 

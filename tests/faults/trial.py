@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import ConsumerGroupState
+from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tests import brokers, workers
@@ -25,6 +25,7 @@ PARTITIONS = 4
 SESSION_S = 6.0
 _LOOK_S = 0.25
 _SETTLE_S = 1.5
+_ANSWER_S = 5.0
 
 
 @dataclass
@@ -191,12 +192,7 @@ class Trial:
         """Wait until the group has settled with so many workers."""
         admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
         group = f"{self.prefix}-workers"
-
-        def settled() -> bool:
-            found = admin.describe_consumer_groups([group])[group].result(10)
-            return found.state == ConsumerGroupState.STABLE and len(found.members) == count
-
-        self.wait(settled, f"a group of {count}", timeout_s)
+        self.wait(lambda: members(admin, group) == count, f"a group of {count}", timeout_s)
 
     def wait_for_quiet(self, quiet_s: float = 2.0, timeout_s: float = 60.0) -> None:
         """Wait until workers have published what they can, and nothing more for a while."""
@@ -275,3 +271,13 @@ class Trial:
         silences = (self.onlooker.silence_s(t, until_s=self._written_s) for t in self._faults_s)
         verdict.blackouts_s = [silence for silence in silences if silence is not None]
         return verdict
+
+
+def members(admin: AdminClient, group: str) -> int:
+    """Count the members of a group; 0 while it is not settled, or nobody answers."""
+    try:
+        asked = admin.describe_consumer_groups([group], request_timeout=_ANSWER_S)
+        found = asked[group].result(_ANSWER_S + 1)
+    except (KafkaException, TimeoutError):
+        return 0
+    return len(found.members) if found.state == ConsumerGroupState.STABLE else 0
