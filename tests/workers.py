@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 
 from tests import oracle
 from tests.brokers import Broker
@@ -64,7 +64,7 @@ def records(broker: Broker, topic: str) -> list[Message]:
     """Read a whole topic, committed records only, partition by partition."""
     consumer = Consumer(broker.consumer("reader", **{"enable.partition.eof": True}))
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+    consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
     found: list[Message] = []
     ended = 0
     while ended < len(partitions):

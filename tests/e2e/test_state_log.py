@@ -48,7 +48,7 @@ def worn(real_broker: Broker, prefix: str, tmp_path: Path) -> str:
     workers.create_topics(real_broker, prefix, partitions=1)
     workers.produce(real_broker, prefix, _lines())
     options = ("--join-commit-interval", "10ms")
-    entry = ("tests.e2e.short_log", str(LOG_BYTES))
+    entry = ("tests.faults.crashing_worker", "--log-bytes", str(LOG_BYTES), "--")
     with workers.worker(real_broker, prefix, tmp_path / "w.log", *options, entry=entry):
         deadline_s = time.monotonic() + DEADLINE_S
         while _log_start(real_broker, prefix) == 0 and time.monotonic() < deadline_s:

@@ -12,6 +12,7 @@ of the first 20 times. Points:
 * ``delete_records``: before and after records of a log are deleted,
 * any callable, ``package.module:Class.method``: before it, or after it.
 
+``--log-bytes N`` gives state logs so little room that they are swept and cut all the time.
 ``--broken NAME`` makes a mutant, to prove that the suite can fail; see `mutants`.
 All but the last kind of point are in confluent-kafka: the product is not touched.
 """
@@ -24,7 +25,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import confluent_kafka
@@ -141,6 +142,13 @@ def wrap(path: str, faults: Faults, *, point: str) -> None:
     setattr(owner, name, wrapped)
 
 
+def shorten_logs(log_bytes: int) -> None:
+    """Let the join sweep over its state each time its log has grown so little."""
+    from streams import join, topology  # noqa: PLC0415 - after `install`
+
+    topology.Join = partial(join.Join, log_bytes=log_bytes)  # type: ignore[assignment,misc]
+
+
 def _chance(text: str) -> tuple[str, float]:
     point, _, chance = text.rpartition("=")
     return point, float(chance)
@@ -152,10 +160,13 @@ def main() -> None:
     parser.add_argument("--crash-at", action="append", type=_chance, default=[])
     parser.add_argument("--freeze-at", action="append", type=_chance, default=[])
     parser.add_argument("--broken")
+    parser.add_argument("--log-bytes", type=int)
     end = sys.argv.index("--")
     options = parser.parse_args(sys.argv[1:end])
     sys.argv[1:] = sys.argv[end + 1 :]
     install(Faults(dict(options.crash_at), dict(options.freeze_at)))
+    if options.log_bytes:
+        shorten_logs(options.log_bytes)
     if options.broken:
         from tests.faults.mutants import MUTANTS  # noqa: PLC0415
 

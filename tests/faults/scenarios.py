@@ -189,6 +189,19 @@ def dying_while_opening(trial: Trial) -> None:
         trial.supervisor.signal(trial.any_slot(), signal.SIGKILL)
 
 
+@scenario("dying-while-logs-are-cut", random=True)
+def dying_while_logs_are_cut(trial: Trial) -> None:
+    """Workers die while they sweep over the state, and around the deletion of old records."""
+    for point in ("delete_records", "streams.join_state:sweep"):
+        trial.injections += ["--crash-at", f"{point}={trial.random.randint(4, 40)}"]
+    trial.begin()
+    trial.ledger.finish()
+    crashes = trial.supervisor.said.count("crash at ")
+    trial.verdict.notes.append(f"{crashes} crashes")
+    if not crashes:
+        trial.verdict.problems.append("nothing crashed: the run proves nothing")
+
+
 # --- broker and network
 
 

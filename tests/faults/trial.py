@@ -23,6 +23,7 @@ from tests.faults.truth import MONITORS, Truth
 
 PARTITIONS = 4
 SESSION_S = 6.0
+LOG_BYTES = 4_000
 _LOOK_S = 0.25
 _SETTLE_S = 1.5
 _ANSWER_S = 5.0
@@ -125,11 +126,13 @@ class Trial:
             *(("--worker-id", f"worker-{slot}") if slot % 2 == 0 else ()),
             *self.options,
         )
-        if not self.injections:
-            return command
+        # Little room in the state logs, so that they are swept and cut all the time.
+        faults = ["--log-bytes", str(LOG_BYTES), *self.injections]
         start = command.index("worker")
-        crashing = [sys.executable, "-m", "tests.faults.crashing_worker", *self.injections, "--"]
-        return [*crashing, *command[start:]]
+        return [
+            *(sys.executable, "-m", "tests.faults.crashing_worker", *faults, "--"),
+            *command[start:],
+        ]
 
     # --- what scenarios do
 
@@ -256,6 +259,8 @@ class Trial:
             partitions=PARTITIONS,
             folder=self.folder / "said",
         )
+        starts = verify.log_starts(self._face, f"{self.prefix}.join-state", PARTITIONS)
+        self.verdict.notes.append(f"{sum(start > 0 for start in starts)} state logs were cut")
         return self.close()
 
     def close(self) -> Verdict:

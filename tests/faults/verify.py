@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from tests import oracle, workers
 from tests.brokers import Broker
@@ -49,12 +49,24 @@ class Said:
 
 def settled(onlooker: Onlooker, prefix: str, truth: Truth) -> bool:
     """Tell whether what the onlooker saw is what must come of it; cheap enough to ask often."""
-    seen = sorted(onlooker.seen.items())
+    seen = sorted(onlooker.seen.copy().items())  # it grows, in a thread of its own
     last = {key: value for place, (key, value) in seen if place.topic == f"{prefix}.metrics"}
     metrics = {key: workers.identity(json.loads(value)) for key, value in last.items() if value}
     if metrics != {workers.key(m): workers.identity(m) for m in truth.replayed.metrics}:
         return False
     return sum(place.topic == f"{prefix}.alerts" for place, _ in seen) >= len(truth.replayed.alerts)
+
+
+def log_starts(broker: Broker, topic: str, partitions: int) -> list[int]:
+    """Return the first offset of each partition that is still there."""
+    consumer = Consumer(broker.client(**{"group.id": "log-starts"}))
+    try:
+        return [
+            consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[0]
+            for number in range(partitions)
+        ]
+    finally:
+        consumer.close()
 
 
 def differences(
