@@ -116,6 +116,13 @@ class LocalKafka:
             raise LocalKafkaError("the local Kafka does not run")
         return self._server.pid
 
+    @property
+    def folder(self) -> Path:
+        """Where the broker keeps its data, in ``data``; an error if it was never started."""
+        if self._folder is None:
+            raise LocalKafkaError("the local Kafka does not run")
+        return self._folder
+
     def __enter__(self) -> Self:
         self.start()
         return self
