@@ -44,7 +44,7 @@ def _judge(name: str, trial: Trial) -> list[str]:
         trial.close()
 
 
-@pytest.mark.parametrize("name", ["kill-9", "inside-transactions", "zombie", "scale"])
+@pytest.mark.parametrize("name", ["kill-9", "inside-transactions", "zombie"])
 def test_no_number_changes_when_workers_are_harmed(
     real_broker: Broker, truth: Truth, tmp_path: Path, name: str
 ) -> None:

@@ -33,6 +33,7 @@ from tests.faults.truth import Traffic, Truth, work_out
 console = Console()
 _EVENTS = 6_000
 _SHOWN = 8
+_SHOWN_CHARACTERS = 300
 _DISK_MB = 200
 #: What the suite itself may run into; the next scenarios can still tell something.
 _FAILURES = (AssertionError, KafkaException, LocalKafkaError, OSError, TimeoutError, StateError)
@@ -152,7 +153,8 @@ def _report(name: str, seed: int, verdict: Verdict) -> None:
     for note in verdict.notes:
         console.print(f"  {note}", markup=False, highlight=False)
     for problem in verdict.problems[:_SHOWN]:
-        console.print(f"  {problem}", markup=False, highlight=False)
+        short = problem if len(problem) <= _SHOWN_CHARACTERS else problem[:_SHOWN_CHARACTERS] + "…"
+        console.print(f"  {short}", markup=False, highlight=False)
     if len(verdict.problems) > _SHOWN:
         console.print(f"  and {len(verdict.problems) - _SHOWN} more problems")
 
