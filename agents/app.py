@@ -22,7 +22,7 @@ import faust
 from faust.app.base import BootStrategy
 from yarl import URL
 
-from agents import clients, topics_admin
+from agents import clients, opening, state_log, topics_admin
 from agents import stages as agents_of
 from agents.exits import EXIT_CONFIG, EXIT_UNEXPECTED, say
 from agents.health import Health
@@ -33,7 +33,7 @@ from agents.telemetry import Telemetry
 from agents.transport import Transport
 from agents.version import installed_version
 from agents.watchdog import Watchdog
-from streams.errors import ConfigError, NoAnswerError
+from streams.errors import ConfigError, NoAnswerError, StateError
 from streams.steps import Stage
 from streams.topics import Topics
 
@@ -111,7 +111,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
     if settings.monitors is not None:
         monitors = parse_monitors(read_monitors_file(settings.monitors)[1])
     partitions = topics_admin.check(settings)
-    stages = build(
+    built = build(
         topics,
         window_ms=settings.window_ms,
         horizon_ms=settings.horizon_ms,
@@ -119,7 +119,12 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
         partitions=partitions[topics.predictions],
         monitors=monitors,
     )
-    return cast("tuple[Stage, ...]", stages)
+    stages = cast("tuple[Stage, ...]", built)
+    try:
+        state_log.check(settings, stages[0], partitions=partitions[topics.predictions])
+    except StateError as error:
+        raise ConfigError(f"{error}; {opening.way_out(settings)}") from None
+    return stages
 
 
 def _start_health(settings: Settings, topics: Topics) -> Health:

@@ -108,6 +108,9 @@ class Idleness:
         if watched is None:
             return
         watched.checked_s = now_s
+        if high is None:
+            # While nobody answers, producers may not get through either: that is no quiet.
+            watched.quiet_since_s = now_s
         if high is not None and high <= watched.end and watched.position <= watched.end:
             self.idle.add(source)
         else:

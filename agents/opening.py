@@ -15,12 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from agents import clients, state_log
@@ -32,7 +27,7 @@ from agents.settings import Settings
 from streams.errors import StateError
 
 _REQUEST_S = 10.0
-_STABLE_PAUSE_S = 0.05
+_STABLE_S = 1.0
 _PROGRESS_S = 5.0
 _NO_OFFSET = -1
 _UNSTABLE = frozenset({KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT})
@@ -72,7 +67,7 @@ class Opener:
         try:
             self._open(partitions)
         except StateError as error:
-            raise StateError(f"{error}; {self._way_out()}") from error
+            raise StateError(f"{error}; {way_out(self._settings)}") from error
 
     def _open(self, partitions: Sequence[Partition]) -> None:
         inputs = [source for partition in partitions for source in partition.inputs]
@@ -100,35 +95,25 @@ class Opener:
     def _stable_offsets(
         self, inputs: Sequence[Input], partitions: Sequence[Partition]
     ) -> dict[Input, int] | None:
+        # It joins nothing. Being read_committed, it is not answered while a transaction with
+        # offsets of these partitions is open.
+        asker = Consumer({**clients.state_reader(self._settings), "group.id": self._settings.group})
         started_s = said_s = time.monotonic()
-        while any(partition.live for partition in partitions):
-            try:
-                return self._committed(inputs)
-            except KafkaException as error:
-                cause = error.args[0]
-                if not (cause.retriable() or cause.code() in _UNSTABLE):
-                    raise
-            if time.monotonic() - said_s > _PROGRESS_S:
-                said_s = time.monotonic()
-                waited = said_s - started_s
-                say(f"waiting for the transaction of another worker to end, {waited:.0f} s so far")
-            time.sleep(_STABLE_PAUSE_S)
+        try:
+            while any(partition.live for partition in partitions):
+                try:
+                    return _committed(asker, inputs)
+                except KafkaException as error:
+                    cause = error.args[0]
+                    if not (cause.retriable() or cause.code() in _UNSTABLE):
+                        raise
+                if time.monotonic() - said_s > _PROGRESS_S:
+                    said_s = time.monotonic()
+                    waited = said_s - started_s
+                    say(f"waiting for another worker's transaction to end, {waited:.0f} s so far")
+        finally:
+            asker.close()
         return None
-
-    def _committed(self, inputs: Sequence[Input]) -> dict[Input, int]:
-        group = self._settings.group
-        wanted = [TopicPartition(*source) for source in inputs]
-        answer = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, wanted)],
-            require_stable=True,
-            request_timeout=_REQUEST_S,
-        )[group].result(_REQUEST_S + 1)
-        offsets = {}
-        for found in answer.topic_partitions or ():
-            if found.error:
-                raise KafkaException(found.error)
-            offsets[found.topic, found.partition] = found.offset
-        return offsets
 
     def _offsets(self, sources: Iterable[Input], *, latest: bool) -> dict[Input, int]:
         answers = ask_offsets(self._admin, sources, latest=latest, timeout_s=_REQUEST_S)
@@ -164,10 +149,22 @@ class Opener:
                 )
         self._opened(partition)
 
-    def _way_out(self) -> str:
-        prefix, group = self._settings.prefix, self._settings.group
-        return (
-            "to start anew from what the inputs still hold, stop all workers, delete the topics"
-            f" {prefix}.join-state, {prefix}.monitor-state, {prefix}.outcomes and the consumer"
-            f" group {group}, and run `driftline topics create`"
-        )
+
+def way_out(settings: Settings) -> str:
+    """Say how to start anew, where going on is impossible."""
+    prefix, group = settings.prefix, settings.group
+    return (
+        "to start anew from what the inputs still hold, stop all workers, delete the topics"
+        f" {prefix}.join-state, {prefix}.monitor-state, {prefix}.outcomes and the consumer"
+        f" group {group}, and run `driftline topics create`"
+    )
+
+
+def _committed(asker: Consumer, inputs: Sequence[Input]) -> dict[Input, int]:
+    """Return the offsets that the group has committed, of the inputs of which it has."""
+    # Not the admin client's question: librdkafka's crashes when the coordinator has moved.
+    answer = asker.committed([TopicPartition(*source) for source in inputs], timeout=_STABLE_S)
+    for found in answer:
+        if found.error is not None:
+            raise KafkaException(found.error)
+    return {(found.topic, found.partition): found.offset for found in answer if found.offset >= 0}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from agents import clients
 from agents.exits import describe, say
@@ -18,7 +18,7 @@ from agents.idleness import Input
 from agents.partitions import Partition
 from agents.settings import Settings
 from streams.errors import StateError
-from streams.steps import MARK
+from streams.steps import MARK, Stage
 
 _READ_RECORDS = 1_000
 _READ_S = 0.05
@@ -116,6 +116,37 @@ def read(
                 for log, begin in starts(list(lost)).items():
                     logs[log].start(begin)
                 _assign(consumer, logs)
+    finally:
+        consumer.close()
+
+
+def check(settings: Settings, stage: Stage, *, partitions: int) -> None:
+    """Look at one record of every log: whether this build, with these settings, can go on from it.
+
+    A worker that is given partitions without a state must not begin where others could not go on.
+
+    Raises
+    ------
+    StateError
+        If not.
+    """
+    consumer = Consumer(clients.state_reader(settings) | {"auto.offset.reset": "earliest"})
+    left = set(range(partitions))
+    try:
+        consumer.assign(
+            [TopicPartition(stage.state_topic, n, OFFSET_BEGINNING) for n in sorted(left)]
+        )
+        while left:
+            for message in consumer.consume(_READ_RECORDS, _READ_S):
+                number, error = message.partition(), message.error()
+                if number not in left:
+                    continue
+                if error is None:
+                    one = Partition(stage, number)
+                    _Log(one, begin=0, end=0).take(message)
+                elif error.code() != KafkaError._PARTITION_EOF:
+                    raise StateError(f"{stage.state_topic}/{number}: {error.str()}")
+                left.discard(number)
     finally:
         consumer.close()
 

@@ -139,16 +139,14 @@ def check(settings: Settings) -> dict[str, int]:
 
 
 def _check_counts(counts: Mapping[str, int], topics: Topics) -> None:
-    for group in (
-        (topics.predictions, topics.labels, topics.join_state),
-        (topics.outcomes, topics.monitor_state),
-    ):
-        if len({counts[name] for name in group}) > 1:
-            found = ", ".join(f"{name} has {counts[name]}" for name in group)
-            raise ConfigError(
-                f"these topics must have equal numbers of partitions: {found}; delete those that"
-                " are wrong, or add partitions to them while no worker runs and they are empty"
-            )
+    inputs, states = [topics.predictions, topics.labels], [topics.join_state, topics.monitor_state]
+    names = [*inputs, topics.outcomes, *states]
+    if len({counts[name] for name in names}) > 1:
+        found = ", ".join(f"{name} has {counts[name]}" for name in names)
+        raise ConfigError(
+            f"these topics must have equal numbers of partitions: {found}; delete those that"
+            " are wrong, or add partitions to them while no worker runs and they are empty"
+        )
 
 
 def message_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:

@@ -122,7 +122,9 @@ def measure(kafka: LocalKafka, folder: Path, *, predictions: int, runs: int) -> 
         held_mb = process.memory_info().rss / 1e6
         state_mb = gauge("driftline_state_bytes") / 1e6
         records, log_mb = log_size(servers, folder)
-    print(f"rss {empty_mb:.0f} MB empty, {held_mb:.0f} MB full; log {records} records, {log_mb:.1f} MB")
+    print(
+        f"rss {empty_mb:.0f} MB empty, {held_mb:.0f} MB full; log {log_mb:.1f} MB, {records} rows"
+    )
     took = []
     for _ in range(runs):
         started_s = time.monotonic()

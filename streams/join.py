@@ -68,7 +68,7 @@ class Join:
 
     def new_state(self, partition: int) -> JoinState:
         """Return the state before the first record."""
-        state = JoinState(partition, bucket_ms=self.bucket_ms)
+        state = JoinState(partition, partitions=self.partitions, bucket_ms=self.bucket_ms)
         state.inputs = {topic: InputClock() for topic in self.inputs}
         return state
 

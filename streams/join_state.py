@@ -6,9 +6,10 @@ around again. Such a record is a *mark*: from any mark on, the log alone gives t
 marks that follow have gone around the ring. So all that is older than the mark under which the
 sweep has come full circle can be deleted.
 
-A record of the log is ``[schema, seq, next, inputs, clock_ms, fates, pending, range, predictions,
-labels, early]``. Counts, positions and clock are absolute, so the last record alone has them
-right. Classes and identities are numbered anew in each record: no record needs another to be read.
+A record of the log is ``[schema, partitions, seq, next, inputs, clock_ms, fates, pending, range,
+predictions, labels, early]``. Counts, positions and clock are absolute, so the last record alone
+has them right. Classes and identities are numbered anew in each record: none needs another to be
+read.
 """
 
 from collections import Counter, deque
@@ -55,6 +56,8 @@ class JoinState:
 
     Parameters
     ----------
+    partitions
+        How many partitions the inputs have.
     bucket_ms
         What is this close in time is forgotten together.
 
@@ -74,8 +77,9 @@ class JoinState:
         What was appended since the last mark.
     """
 
-    def __init__(self, partition: int, *, bucket_ms: int) -> None:
+    def __init__(self, partition: int, *, partitions: int, bucket_ms: int) -> None:
         self.partition = partition
+        self.partitions = partitions
         self.bucket_ms = bucket_ms
         self.seq = 0
         self.next: dict[str, int] = {}
@@ -163,7 +167,7 @@ def write(
     added, labelled, early = changes
     record = _encode(
         (
-            *(SCHEMA, state.seq + 1, state.next, state.inputs, clock_ms),
+            *(SCHEMA, state.partitions, state.seq + 1, state.next, state.inputs, clock_ms),
             *(state.fates, state.pending, swept),
             *(_predictions(state, added), _labels(state, labelled), early),
         )
@@ -288,7 +292,12 @@ def read(state: JoinState, value: bytes | None) -> int | None:
             f"join state of schema {record[0]}, this build reads {SCHEMA}: run the version that"
             " wrote it, or start anew"
         )
-    _, seq, state.next, inputs, clock_ms, fates, pending, swept, added, labelled, early = record
+    if record[1] != state.partitions:
+        raise StateError(
+            f"the number of partitions of the inputs was {record[1]} when the state was made, now"
+            f" it is {state.partitions}: predictions and their labels may be in different ones"
+        )
+    seq, state.next, inputs, clock_ms, fates, pending, swept, added, labelled, early = record[2:]
     _check_sequence(state, seq, swept)
     state.inputs = {topic: InputClock(*clock) for topic, clock in inputs.items()}
     if swept is not None:

@@ -121,7 +121,7 @@ class Trial:
         session = f"{SESSION_S:.0f}s"
         command = workers.command(
             *(face, self.prefix, "--disorder", disorder, "--session-timeout", session),
-            *("--monitors", str(MONITORS)),
+            *("--monitors", str(MONITORS), "--stall-timeout", "20s"),
             # Half of the workers have a name that outlives them.
             *(("--worker-id", f"worker-{slot}") if slot % 2 == 0 else ()),
             *self.options,

@@ -80,8 +80,16 @@ def test_idleness_is_confirmed_again_and_again(idleness: Idleness) -> None:
     assert idleness.idle == set()
 
 
-def test_a_broker_that_did_not_answer_is_asked_again_after_a_pause(idleness: Idleness) -> None:
+def test_time_without_the_broker_is_no_quiet_time(idleness: Idleness) -> None:
+    """Producers did not get through either; what they have kept comes once it is back."""
     idleness.answer(LABELS, high=None, now_s=5.0)
+
+    assert idleness.due(now_s=5.0 + IDLE_S - 0.001) == []
+    assert idleness.due(now_s=5.0 + IDLE_S) == [LABELS]
+
+
+def test_an_input_that_is_not_idle_is_asked_about_again_after_a_pause(idleness: Idleness) -> None:
+    idleness.answer(LABELS, high=11, now_s=5.0)
 
     assert idleness.due(now_s=5.0 + RETRY_S / 2) == []
     assert idleness.due(now_s=5.0 + RETRY_S) == [LABELS]
