@@ -137,11 +137,12 @@ class JoinState:
 
     def forget_unused(self) -> None:
         """Drop classes and identities that no row has any more; codes stay what they are."""
-        slots = self.held.slots
+        held = self.held
         if self.identities.crowded:
-            self.identities.keep(np.unique(self.held.identity[slots]).tolist())
+            self.identities.keep(np.unique(held.identity[held.slots]).tolist())
         if self.strings.crowded:
-            codes = (self.held.code[slots], self.held.label_code[slots])
+            slots = held.slots
+            codes = (held.code[slots], held.label_code[slots])
             self.strings.keep(np.unique(np.concatenate(codes)).tolist())
 
 
