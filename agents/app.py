@@ -122,6 +122,8 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
     stages = cast("tuple[Stage, ...]", built)
     try:
         state_log.check(settings, stages[0], partitions=partitions[topics.predictions])
+    except state_log.LogError as error:
+        raise ConfigError(str(error)) from None
     except StateError as error:
         raise ConfigError(f"{error}; {opening.way_out(settings)}") from None
     return stages

@@ -29,6 +29,10 @@ Starts = Callable[[Sequence[Input]], Mapping[Input, int]]
 """Asks where logs begin."""
 
 
+class LogError(RuntimeError):
+    """A log cannot be read; the message says which, and why."""
+
+
 class Known(NamedTuple):
     """A partition whose state is known now, and how many records its log had."""
 
@@ -88,7 +92,9 @@ def read(
     Raises
     ------
     StateError
-        If a log cannot be read, or a record in it is not what this build writes.
+        If a record is not what this build writes.
+    LogError
+        If a log cannot be read.
     """
     if not partitions:
         return
@@ -129,6 +135,8 @@ def check(settings: Settings, stage: Stage, *, partitions: int) -> None:
     ------
     StateError
         If not.
+    LogError
+        If a log cannot be read.
     """
     consumer = Consumer(clients.state_reader(settings) | {"auto.offset.reset": "earliest"})
     left = set(range(partitions))
@@ -139,13 +147,14 @@ def check(settings: Settings, stage: Stage, *, partitions: int) -> None:
         while left:
             for message in consumer.consume(_READ_RECORDS, _READ_S):
                 number, error = message.partition(), message.error()
-                if number not in left:
+                # What names no topic is about a group, in which this consumer is not.
+                if message.topic() != stage.state_topic or number not in left:
                     continue
                 if error is None:
                     one = Partition(stage, number)
                     _Log(one, begin=0, end=0).take(message)
                 elif error.code() != KafkaError._PARTITION_EOF:
-                    raise StateError(f"{stage.state_topic}/{number}: {error.str()}")
+                    raise LogError(f"{stage.state_topic}/{number} cannot be read: {error.str()}")
                 left.discard(number)
     finally:
         consumer.close()
@@ -169,7 +178,7 @@ def _take(one: _Log, message: Message, lost: set[Input]) -> bool:
         lost.add((topic, number))
         return False
     if error.code() != KafkaError._PARTITION_EOF:
-        raise StateError(f"{topic}/{number} cannot be read: {error.str()}")
+        raise LogError(f"{topic}/{number} cannot be read: {error.str()}")
     return message.offset() >= one.end  # type: ignore[operator]
 
 
