@@ -107,6 +107,7 @@ class Opener:
                     cause = error.args[0]
                     if not (cause.retriable() or cause.code() in _UNSTABLE):
                         raise
+                    self._progressed()  # this ends by itself, with the other's transaction
                 if time.monotonic() - said_s > _PROGRESS_S:
                     said_s = time.monotonic()
                     waited = said_s - started_s

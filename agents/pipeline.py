@@ -48,6 +48,7 @@ class Work(NamedTuple):
 
     partition: int
     batches: Sequence[Batch]
+    epoch: int
     ended: frozenset[str] = frozenset()
     idle: frozenset[str] = frozenset()
 
@@ -59,6 +60,9 @@ class Pipeline:
     ----------
     backlog
         What the reader has handed over and is not processed yet.
+    epoch
+        Counts revocations. What was read before one may not be taken for what is read after it:
+        the gap between them would look like one that a transaction's markers leave.
     reader
         Set by the transport before the first assignment.
     """
@@ -75,6 +79,7 @@ class Pipeline:
         self.stages = {stage.name: stage for stage in stages}
         self.settings = settings
         self.backlog = Backlog()
+        self.epoch = 0
         self.health = health
         self.watchdog = watchdog
         self.reader: Reader | None = None
@@ -196,6 +201,7 @@ class Pipeline:
     async def revoked(self, inputs: set[Input]) -> None:
         """Release partitions, after the transaction in which they may be."""
         self._joined = False
+        self.epoch += 1
         gone = [
             (key, partition)
             for key, partition in self._owned.items()
@@ -216,7 +222,7 @@ class Pipeline:
     def feed(self, stage: str, work: Work) -> None:
         """Queue work of a partition; what is left over from one that was revoked is dropped."""
         partition = self._owned.get((stage, work.partition))
-        if partition is None or not partition.running:
+        if work.epoch != self.epoch or partition is None or not partition.running:
             self._processed(work.batches)
             return
         for batch in work.batches:

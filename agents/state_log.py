@@ -110,13 +110,12 @@ def read(
             messages = consumer.consume(_READ_RECORDS, _READ_S)
             lost: set[Input] = set()
             for message in messages:
+                progressed()
                 log = (message.topic(), message.partition())  # type: ignore[assignment]
                 if log in logs and _take(logs[log], message, lost):
                     one = logs.pop(log)
                     one.partition.state = one.state
                     yield Known(one.partition, one.records)
-            if messages:
-                progressed()
             progress.show(len(messages))
             if lost:
                 for log, begin in starts(list(lost)).items():

@@ -30,7 +30,8 @@ _INTERNAL = {**_CREATE_TIME, "max.message.bytes": str(_INTERNAL_BYTES)}
 # The broker compacts and frees whole segments, none that is still written to: they must be small.
 _SEGMENT = {"segment.bytes": str(16 << 20)}
 _COMPACTED = {**_INTERNAL, **_SEGMENT, "cleanup.policy": "compact"}
-_JOIN_STATE = {**_INTERNAL, **_SEGMENT, "cleanup.policy": "delete", "retention.ms": "-1"}
+_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
+_JOIN_STATE = {**_INTERNAL, **_SEGMENT, "cleanup.policy": "delete", **_FOR_EVER}
 _DEAD_LETTERS = {**_CREATE_TIME, "max.message.bytes": str(_DEAD_LETTER_BYTES)}
 
 

@@ -130,6 +130,7 @@ class Consumer(FaustConsumer):
             work = Work(
                 number,
                 batches.get((stage, number), []),
+                self._pipeline.epoch,
                 ended=frozenset(t for t in topics if (t, number) in ended),
                 idle=frozenset(t for t in topics if (t, number) in idle),
             )

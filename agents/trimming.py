@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from agents import clients
@@ -69,10 +69,11 @@ class Trimmer:
         if error is None:
             return
         self._asked.pop(log, None)
-        cause = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        cause, hint = str(error), ""
+        if isinstance(error, KafkaException):
+            cause = error.args[0].str()
+            if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+                hint = f"; the worker needs the right to Delete on topic {log[0]}"
         if self._clock() >= self._complaint_due_s:
             self._complaint_due_s = self._clock() + _COMPLAINT_S
-            say(
-                f"the state log {log[0]}/{log[1]} cannot be shortened and grows: {cause}; the"
-                f" worker needs the right to Delete on topic {log[0]}"
-            )
+            say(f"the state log {log[0]}/{log[1]} cannot be shortened and grows: {cause}{hint}")

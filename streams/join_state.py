@@ -36,7 +36,9 @@ LOG_BYTES = 16 << 20
 _RANGE_ROWS = 8_192
 _FEWEST_RANGES = 8
 _RANGES_A_STEP = 4
-_ROW_BYTES = 48  # of a prediction and its label in the log, about
+_RANGE_BYTES = 500_000
+_ROW_BYTES = 48  # of a prediction and its label in the log, about, until there is a mark
+_EARLY_BYTES = 200  # of an early label, likewise
 
 EarlyChange = tuple[bytes, "Early | None"]
 """An id, and a label that began to wait for its prediction; `None`: none waits any more."""
@@ -63,14 +65,17 @@ class JoinState:
 
     Attributes
     ----------
-    early, early_buckets
-        Labels that wait for their prediction, by id; and the ids by the time of such a label.
+    early, early_high, early_buckets
+        Labels that wait for their prediction, by id; half of the hash of such an id; the ids by
+        the time of such a label.
+    early_labels
+        How many labels wait.
     oldest_ms, oldest_open_ms
         No prediction is older, no prediction whose horizon is not known to have passed.
     sweep_at
         Where on the ring of hashes the sweep goes on.
     marks
-        Lengths of the ranges of the marks that are needed, oldest first.
+        Of the marks that are needed, oldest first: length of the range, bytes that it took.
     missing
         How much of the ring is not known yet, while a log is folded that begins with a mark.
     unswept_bytes
@@ -92,22 +97,20 @@ class JoinState:
         self.identities = Interner[Identity]()
         self.oldest_ms = self.oldest_open_ms = RING
         self.early: dict[bytes, list[Early]] = {}
+        self.early_high: dict[bytes, int] = {}
         self.early_buckets: dict[int, list[bytes]] = {}
+        self.early_labels = 0
         self.announced: ClockNotice | None = None
         self.sweep_at = 0
-        self.marks: deque[int] = deque()
+        self.marks: deque[tuple[int, int]] = deque()
+        self.swept = 0
         self.missing = 0
         self.unswept_bytes = 0
 
     @property
-    def early_labels(self) -> int:
-        """How many label records wait for their prediction."""
-        return sum(map(len, self.early.values()))
-
-    @property
     def log_is_cut(self) -> bool:
         """Whether everything before the marks that are needed can be deleted from the log."""
-        return sum(self.marks) >= RING
+        return self.swept >= RING
 
     def add(self, columns: dict[str, Any]) -> Slots:
         """Remember predictions, see `HeldTable.insert`."""
@@ -122,17 +125,31 @@ class JoinState:
 
     def wait(self, record_id: bytes, item: Early) -> None:
         """Let a label wait for its prediction."""
-        self.early.setdefault(record_id, []).append(item)
+        waiting = self.early.get(record_id)
+        if waiting is None:
+            waiting = self.early[record_id] = []
+            self.early_high[record_id] = int(hash_ids([record_id]).high[0])
+        waiting.append(item)
+        self.early_labels += 1
         self.early_buckets.setdefault(self.bucket(item.label_ms), []).append(record_id)
+
+    def take_early(self, record_id: bytes) -> list[Early]:
+        """Stop waiting for a prediction; return the labels that have waited for it."""
+        waiting = self.early.pop(record_id, None)
+        if waiting is None:
+            return []
+        del self.early_high[record_id]
+        self.early_labels -= len(waiting)
+        return waiting
 
     def give_up(self, record_id: bytes, bucket: int) -> int:
         """Stop waiting for the prediction of labels of a bucket; return how many there were."""
-        waiting = self.early.get(record_id, [])
+        waiting = self.take_early(record_id)
         kept = [item for item in waiting if self.bucket(item.label_ms) != bucket]
         if kept:
             self.early[record_id] = kept
-        else:
-            self.early.pop(record_id, None)
+            self.early_high[record_id] = int(hash_ids([record_id]).high[0])
+            self.early_labels += len(kept)
         return len(waiting) - len(kept)
 
     def forget_unused(self) -> None:
@@ -154,7 +171,7 @@ def write(
     changes: tuple[Slots, Slots, Sequence[EarlyChange]],
     *,
     clock_ms: int | None,
-    swept: tuple[int, int] | None = None,
+    swept: tuple[int, int] | tuple[()] | None = None,
 ) -> list[bytes]:
     """Write changes down, in as many records as their size needs; only the last moves the clock.
 
@@ -163,7 +180,7 @@ def write(
     changes
         New predictions, predictions with a new label, changes of early labels.
     swept
-        First and last hash of the range of which this is everything.
+        First and last hash of the range of which this is everything; empty: its continuation.
     """
     added, labelled, early = changes
     record = _encode(
@@ -179,7 +196,7 @@ def write(
     first, rest = _halves(added, labelled, early)
     return [
         *write(state, first, clock_ms=None, swept=swept),
-        *write(state, rest, clock_ms=clock_ms),
+        *write(state, rest, clock_ms=clock_ms, swept=None if swept is None else ()),
     ]
 
 
@@ -194,10 +211,10 @@ def _halves(added: Slots, labelled: Slots, early: Sequence[EarlyChange]) -> tupl
 
 def sweep(state: JoinState, *, log_bytes: int) -> Iterator[tuple[bytes | None, bytes]]:
     """Write down ranges of the state again, as many as are due; yield key and value."""
-    rows = len(state.held)
-    early_bytes = sum(len(e.value or b"") for waiting in state.early.values() for e in waiting)
-    ranges = max(_FEWEST_RANGES, rows // _RANGE_ROWS)
-    due_bytes = max(log_bytes, rows * _ROW_BYTES + early_bytes) // ranges
+    size_bytes = _size_bytes(state)
+    rows = len(state.held) + state.early_labels
+    ranges = max(_FEWEST_RANGES, rows // _RANGE_ROWS, size_bytes // _RANGE_BYTES)
+    due_bytes = max(log_bytes, size_bytes) // ranges
     for _ in range(_RANGES_A_STEP):
         if state.unswept_bytes < due_bytes:
             return
@@ -207,16 +224,24 @@ def sweep(state: JoinState, *, log_bytes: int) -> Iterator[tuple[bytes | None, b
         records = write(
             state, _within(state, first, last), clock_ms=state.clock_ms, swept=(first, last)
         )
-        note_mark(state, first, last)
+        note_mark(state, first, last, size_bytes=sum(map(len, records)))
         yield from zip([MARK, *[None] * len(records)], records, strict=False)
 
 
-def note_mark(state: JoinState, first: int, last: int) -> None:
+def _size_bytes(state: JoinState) -> int:
+    """Return about how much the whole state takes in the log, judged by the last marks."""
+    if not state.marks:
+        return len(state.held) * _ROW_BYTES + state.early_labels * _EARLY_BYTES
+    return sum(size for _, size in state.marks) * RING // state.swept
+
+
+def note_mark(state: JoinState, first: int, last: int, *, size_bytes: int) -> None:
     """Move the sweep on, and let go of marks from which on the log is not needed any more."""
     state.sweep_at = (last + 1) % RING
-    state.marks.append(last + 1 - first)
-    while sum(state.marks) - state.marks[0] >= RING:
-        state.marks.popleft()
+    state.marks.append((last + 1 - first, size_bytes))
+    state.swept += last + 1 - first
+    while state.swept - state.marks[0][0] >= RING:
+        state.swept -= state.marks.popleft()[0]
 
 
 def _within(state: JoinState, first: int, last: int) -> tuple[Slots, Slots, list[EarlyChange]]:
@@ -231,8 +256,8 @@ def _within(state: JoinState, first: int, last: int) -> tuple[Slots, Slots, list
 def _early_within(state: JoinState, first: int, last: int) -> list[bytes]:
     if not state.early:
         return []
-    ids = list(state.early)
-    high = hash_ids(ids).high
+    ids = list(state.early_high)
+    high = np.fromiter(state.early_high.values(), np.uint64, len(ids))
     inside = (high >= np.uint64(first)) & (high <= np.uint64(last))
     return [ids[index] for index in np.flatnonzero(inside).tolist()]
 
@@ -301,15 +326,21 @@ def read(state: JoinState, value: bytes | None) -> int | None:
     seq, state.next, inputs, clock_ms, fates, pending, swept, added, labelled, early = record[2:]
     _check_sequence(state, seq, swept)
     state.inputs = {topic: InputClock(*clock) for topic, clock in inputs.items()}
-    if swept is not None:
-        _take_range_out(state, *swept)
+    if swept:
+        _take_range_out(state, *swept, size_bytes=len(value))
+        state.unswept_bytes = 0
+    elif swept is not None:
+        length, size_bytes = state.marks.pop()
+        state.marks.append((length, size_bytes + len(value)))
+    else:
+        state.unswept_bytes += len(value)
     if added is not None:
         _read_predictions(state, added)
     if labelled is not None:
         _read_labels(state, labelled)
     for record_id, item in early:
         if item is None:
-            state.early.pop(record_id, None)
+            state.take_early(record_id)
         else:
             state.wait(record_id, Early(*item))
     state.fates, state.pending = Counter(fates), pending
@@ -318,7 +349,7 @@ def read(state: JoinState, value: bytes | None) -> int | None:
 
 def _check_sequence(state: JoinState, seq: int, swept: Sequence[int] | None) -> None:
     if state.seq == 0 and seq > 1:
-        if swept is None:
+        if not swept:
             raise StateError(f"the join's state log begins at {seq}, in the middle")
         state.missing, state.sweep_at = RING, swept[0]
     elif seq != state.seq + 1:
@@ -326,14 +357,14 @@ def _check_sequence(state: JoinState, seq: int, swept: Sequence[int] | None) -> 
     state.seq = seq
 
 
-def _take_range_out(state: JoinState, first: int, last: int) -> None:
+def _take_range_out(state: JoinState, first: int, last: int, *, size_bytes: int) -> None:
     if first != state.sweep_at:
         raise StateError(f"the join's state log sweeps on at {first}, not at {state.sweep_at}")
-    note_mark(state, first, last)
+    note_mark(state, first, last, size_bytes=size_bytes)
     state.missing = max(0, state.missing - (last + 1 - first))
     state.held.remove(state.held.between(first, last))
     for record_id in _early_within(state, first, last):
-        del state.early[record_id]
+        state.take_early(record_id)
 
 
 def _read_predictions(state: JoinState, added: Sequence[Any]) -> None:

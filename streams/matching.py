@@ -221,9 +221,9 @@ class Matching:
     def _apply_early(self, ids: Sequence[bytes], slots: Slots) -> None:
         early = self._state.early
         for index, record_id in enumerate(ids):
-            waiting = early.pop(record_id, None)
-            if waiting is None:
+            if record_id not in early:
                 continue
+            waiting = self._state.take_early(record_id)
             self._touched_early[record_id] = 0
             for item in waiting:
                 label = _label_or_tombstone(item.value, record_id, item.time_ms)

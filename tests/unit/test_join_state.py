@@ -219,3 +219,29 @@ def test_state_of_another_number_of_partitions_is_refused(worn: Driver) -> None:
 
     with pytest.raises(StateError, match=r"number of partitions .* was 1 .* now it is 6"):
         join.fold(join.new_state(0), *worn.join_logs[0][0])
+
+
+def test_lives_that_each_write_little_shorten_the_log_all_the_same() -> None:
+    driver, luck = Driver(log_bytes=20_000), random.Random(1)
+
+    for batch in busy(3, minutes=115):  # nothing is forgotten yet
+        driver.feed(as_inputs(batch))
+        driver.restart(luck)
+
+    assert driver.join_logs[0][0][0] == MARK
+
+
+def test_rows_that_take_many_bytes_are_swept_as_seldom_as_others() -> None:
+    """Scores of a hundred classes: what is swept is no more than what is new."""
+    driver = Driver(log_bytes=20_000)
+    swept = new = 0
+
+    for batch in range(150):
+        scores = {f"class-{n}": 0.01 for n in range(100)}
+        events = [prediction(f"{batch}-{i}", scores=scores) for i in range(20)]
+        driver.feed(as_inputs(events))
+        for key, value in driver.join_logs[0][-2:]:
+            swept, new = (swept + len(value), new) if key == MARK else (swept, new + len(value))
+
+    assert len(driver.joins[0].held) == 3_000
+    assert swept < 2 * new

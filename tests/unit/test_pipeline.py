@@ -8,10 +8,11 @@ import pytest
 
 from agents.health import Health
 from agents.ledger import Ledger
-from agents.pipeline import Pipeline
+from agents.pipeline import Pipeline, Work
 from agents.settings import Settings
 from agents.telemetry import Telemetry
 from agents.watchdog import Watchdog
+from streams.steps import Batch
 from streams.topics import Topics
 from tests.integration.toy_stage import Tally
 
@@ -47,6 +48,33 @@ def test_a_worker_is_not_ready_while_partitions_are_opening(pipeline: Pipeline) 
     opening[1].running = True
 
     assert pipeline.unready() == "opening 2 of 3 partitions"
+
+
+def test_what_was_read_before_a_rebalance_is_dropped_after_it(pipeline: Pipeline) -> None:
+    """Else what lies between the two would be skipped, as if a transaction's markers were there."""
+    asyncio.run(pipeline.assigned(set(), None))
+    asyncio.run(pipeline.revoked(set()))
+    partition = pipeline._adopt(pipeline.stages["join"], 0)
+    partition.state = partition.stage.new_state(0)
+    partition.state.next = dict.fromkeys(partition.stage.inputs, 100)
+    partition.run()
+    topic = partition.stage.inputs[0]
+    stale, fresh = (
+        Batch(
+            topic=topic,
+            offsets=[offset],
+            keys=[b"key"],
+            values=[b"record"],
+            times_ms=[0],
+            next_offset=offset + 1,
+        )
+        for offset in (110, 100)
+    )
+
+    pipeline.feed("join", Work(0, [stale], pipeline.epoch - 1))
+    pipeline.feed("join", Work(0, [fresh], pipeline.epoch, ended=frozenset(partition.stage.inputs)))
+
+    assert partition.take() == [fresh]
 
 
 def test_a_worker_that_stops_is_not_ready(pipeline: Pipeline) -> None:
