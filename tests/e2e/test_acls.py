@@ -75,6 +75,7 @@ def _run_without(broker: SecureBroker, prefix: str, name: str, operation: str) -
     return secured.run_worker(broker, prefix, user)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_worker_without_a_right_ends_and_names_what_was_refused(
     secure_broker: SecureBroker, prefix: str
@@ -104,6 +105,7 @@ FORGED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_forged_internal_record_ends_a_worker_with_its_place_and_the_way_out(
     secure_broker: SecureBroker, prefix: str

@@ -24,6 +24,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[bytes], ora
     return lines, result, json.loads(result.stdout)["disorder_ms"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_two_workers_say_what_replay_says(
     real_broker: Broker,
