@@ -21,13 +21,11 @@ from streams.clock import InputClock, partition_clock_ms
 from streams.errors import StateError
 from streams.events import peek_time_ms
 from streams.held import CLOSED, EFFECTIVE
-from streams.join_state import LOG_BYTES, JoinState
+from streams.join_state import LOG_BYTES, ROW_BYTES, JoinState
 from streams.matching import FATES, Matching
 from streams.outcomes import ClockNotice, encode_clock
 from streams.steps import Batch, Effects, Record
 from streams.topics import Topics
-
-_FORGOTTEN_BYTES = 48  # a forgotten row leaves about so much in the log that is of no use any more
 
 
 class Join:
@@ -178,7 +176,8 @@ class Join:
             slots = state.held.older_than(limit_ms)
             state.held.remove(slots)
             state.oldest_ms = state.held.oldest_ms(limit_ms)
-            state.unswept_bytes += _FORGOTTEN_BYTES * len(slots)
+            # What they have left in the log is of no use any more.
+            state.unswept_bytes += ROW_BYTES * len(slots)
 
     def _notices(self, state: JoinState) -> list[Record]:
         notice = ClockNotice(

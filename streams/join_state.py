@@ -33,11 +33,13 @@ RING = 2**64
 LOG_BYTES = 16 << 20
 """The sweep goes around once while so much is appended, or as much as the state itself takes."""
 
+ROW_BYTES = 48
+"""About what a prediction and its label take in the log, as long as no mark says better."""
+
 _RANGE_ROWS = 8_192
 _FEWEST_RANGES = 8
 _RANGES_A_STEP = 4
 _RANGE_BYTES = 500_000
-_ROW_BYTES = 48  # of a prediction and its label in the log, about, until there is a mark
 _EARLY_BYTES = 200  # of an early label, likewise
 
 EarlyChange = tuple[bytes, "Early | None"]
@@ -76,6 +78,8 @@ class JoinState:
         Where on the ring of hashes the sweep goes on.
     marks
         Of the marks that are needed, oldest first: length of the range, bytes that it took.
+    swept
+        How much of the ring these marks cover.
     missing
         How much of the ring is not known yet, while a log is folded that begins with a mark.
     unswept_bytes
@@ -144,12 +148,12 @@ class JoinState:
 
     def give_up(self, record_id: bytes, bucket: int) -> int:
         """Stop waiting for the prediction of labels of a bucket; return how many there were."""
-        waiting = self.take_early(record_id)
+        waiting = self.early.get(record_id, [])
         kept = [item for item in waiting if self.bucket(item.label_ms) != bucket]
-        if kept:
-            self.early[record_id] = kept
-            self.early_high[record_id] = int(hash_ids([record_id]).high[0])
-            self.early_labels += len(kept)
+        if not kept:
+            return len(self.take_early(record_id))
+        self.early[record_id] = kept
+        self.early_labels -= len(waiting) - len(kept)
         return len(waiting) - len(kept)
 
     def forget_unused(self) -> None:
@@ -231,7 +235,7 @@ def sweep(state: JoinState, *, log_bytes: int) -> Iterator[tuple[bytes | None, b
 def _size_bytes(state: JoinState) -> int:
     """Return about how much the whole state takes in the log, judged by the last marks."""
     if not state.marks:
-        return len(state.held) * _ROW_BYTES + state.early_labels * _EARLY_BYTES
+        return len(state.held) * ROW_BYTES + state.early_labels * _EARLY_BYTES
     return sum(size for _, size in state.marks) * RING // state.swept
 
 

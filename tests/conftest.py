@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
 
 import pytest
 
@@ -17,16 +19,16 @@ from tests.brokers import (
 )
 from tests.secure_broker import SecureBroker, run_secure_broker
 
+T = TypeVar("T")
+
 
 def pytest_report_header() -> str:
     """Say at the head of the report which real broker the tests use."""
     return f"real broker: {describe_real_broker()}"
 
 
-@pytest.fixture(scope="session")
-def real_broker() -> Iterator[Broker]:
-    """A real Kafka; where there is none, skip on a laptop and fail on CI."""
-    manager = run_real_broker()
+def _started(manager: AbstractContextManager[T]) -> Iterator[T]:
+    """Yield a real broker; where none can be started, skip on a laptop and fail on CI."""
     try:
         broker = manager.__enter__()
     except LocalKafkaError as error:
@@ -35,20 +37,18 @@ def real_broker() -> Iterator[Broker]:
         pytest.skip(f"no real broker: {error}")
     yield broker
     manager.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def real_broker() -> Iterator[Broker]:
+    """A real Kafka; where there is none, skip on a laptop and fail on CI."""
+    yield from _started(run_real_broker())
 
 
 @pytest.fixture(scope="session")
 def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
     """A real Kafka with TLS, SASL and ACLs; started here, whatever broker the environment names."""
-    manager = run_secure_broker(tmp_path_factory.mktemp("certificates"))
-    try:
-        broker = manager.__enter__()
-    except LocalKafkaError as error:
-        if on_ci():
-            pytest.fail(f"CI needs a real broker: {error}")
-        pytest.skip(f"no real broker: {error}")
-    yield broker
-    manager.__exit__(None, None, None)
+    yield from _started(run_secure_broker(tmp_path_factory.mktemp("certificates")))
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,16 @@ def _broker(trial: Trial) -> FaultyBroker:
 # --- workers
 
 
+def _write_while_they_die(trial: Trial) -> None:
+    """Write everything; a run in which no worker died of its injections is a failure."""
+    trial.begin()
+    trial.ledger.finish()
+    crashes = trial.supervisor.said.count("crash at ")
+    trial.verdict.notes.append(f"{crashes} crashes")
+    if not crashes:
+        trial.verdict.problems.append("nothing crashed: the run proves nothing")
+
+
 @scenario("nothing")
 def nothing(trial: Trial) -> None:
     """No fault at all: the suite must agree with itself."""
@@ -88,12 +98,7 @@ def inside_transactions(trial: Trial) -> None:
     """Workers die inside transactions, with records, or offsets too, written and not committed."""
     for point in ("begin", "produced", "offsets", "committing", "committed"):
         trial.injections += ["--crash-at", f"{point}={trial.random.randint(10, 60)}"]
-    trial.begin()
-    trial.ledger.finish()
-    crashes = trial.supervisor.said.count("crash at ")
-    trial.verdict.notes.append(f"{crashes} crashes inside transactions")
-    if not crashes:
-        trial.verdict.problems.append("nothing crashed: the run proves nothing")
+    _write_while_they_die(trial)
 
 
 @scenario("zombie", quick=True, random=True)
@@ -194,12 +199,7 @@ def dying_while_logs_are_cut(trial: Trial) -> None:
     """Workers die while they sweep over the state, and around the deletion of old records."""
     for point in ("delete_records", "streams.join_state:sweep"):
         trial.injections += ["--crash-at", f"{point}={trial.random.randint(4, 40)}"]
-    trial.begin()
-    trial.ledger.finish()
-    crashes = trial.supervisor.said.count("crash at ")
-    trial.verdict.notes.append(f"{crashes} crashes")
-    if not crashes:
-        trial.verdict.problems.append("nothing crashed: the run proves nothing")
+    _write_while_they_die(trial)
 
 
 # --- broker and network
