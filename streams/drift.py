@@ -7,13 +7,19 @@ river fires on the same sequence.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from river import drift as river_drift
 
 from streams.errors import ConfigError, StateError
+
+Floats = NDArray[np.float64]
 
 CLIP = 5.0
 """Standardised values are clipped here; ADWIN's bound wants bounded values."""
@@ -46,10 +52,10 @@ class Reference:
     def __init__(self, size: int, count: int = 0, mean: float = 0.0, squares: float = 0.0) -> None:
         self.size, self.count, self.mean, self.squares = size, count, mean, squares
 
-    def take(self, values: Sequence[float]) -> Sequence[float]:
+    def take(self, values: Floats) -> Floats:
         """Use the first values up to `size`; return the rest."""
         room = max(0, self.size - self.count)
-        for value in values[:room]:
+        for value in values[:room].tolist():
             self.count += 1
             step = value - self.mean
             self.mean += step / self.count
@@ -83,31 +89,42 @@ class Adwin:
         self.count = 0
         self.total = 0.0
 
-    def feed(self, values: Sequence[float]) -> list[Change]:
+    def feed(self, values: Floats) -> list[Change]:
         """Advance over the values; return the changes among them."""
         fresh = values if self.reference is None else self.reference.take(values)
         skipped = len(values) - len(fresh)
-        self.index += skipped
+        scaled = self._scaled(fresh).tolist()
         changes = []
-        detector = self.detector
-        update: Callable[[float], object] = detector.update
-        for position, value in enumerate(self._scaled(fresh), skipped):
-            update(value)
-            self.count += 1
-            self.total += value
-            if detector.drift_detected:
-                changes.append(self._change(position, self.index + position - skipped))
-        self.index += len(fresh)
+        start = 0
+        while start < len(scaled):
+            end = self._advance(scaled, start)
+            self.count += end - start
+            self.total = reduce(add, scaled[start:end], self.total)
+            if self.detector.drift_detected:
+                position = skipped + end - 1
+                changes.append(self._change(position, self.index + position))
+            start = end
+        self.index += len(values)
         return changes
 
-    def _scaled(self, values: Sequence[float]) -> Sequence[float]:
+    def _advance(self, values: list[float], start: int) -> int:
+        """Take values until a change is found; return where to go on."""
+        detector = self.detector
+        detector.update(values[start])  # after a change, this begins anew
+        if detector.drift_detected:
+            return start + 1
+        update = detector._helper.update  # what river's `update` calls, without its wrapping
+        for position in range(start + 1, len(values)):
+            if update(values[position]):
+                detector._drift_detected = True
+                return position + 1
+        return len(values)
+
+    def _scaled(self, values: Floats) -> Floats:
         if self.reference is None:
             return values
         mean, deviation = self.reference.mean, self.reference.deviation
-        return [
-            (min(max((value - mean) / deviation, -CLIP), CLIP) + CLIP) / (2 * CLIP)
-            for value in values
-        ]
+        return (np.clip((values - mean) / deviation, -CLIP, CLIP) + CLIP) / (2 * CLIP)
 
     def _unscaled(self, value: float) -> float:
         if self.reference is None:
@@ -179,15 +196,20 @@ class PageHinkley:
         self.level = 0.0
         self.blocks = 0
 
-    def feed(self, values: Sequence[float]) -> list[Change]:
+    def feed(self, values: Floats) -> list[Change]:
         """Advance over the values; return the changes among them."""
         fresh = self.reference.take(values)
         skipped = len(values) - len(fresh)
+        rest = fresh.tolist()
         changes = []
-        for position, value in enumerate(fresh, skipped):
-            self.partial += value
-            self.filled += 1
+        start = 0
+        while start < len(rest):
+            end = min(start + self.block - self.filled, len(rest))
+            self.partial = reduce(add, rest[start:end], self.partial)
+            self.filled += end - start
+            start = end
             if self.filled == self.block and self._block_done():
+                position = skipped + end - 1
                 changes.append(self._change(position, self.index + position))
         self.index += len(values)
         return changes
@@ -276,7 +298,7 @@ def make_detector(name: str, parameters: dict[str, float], *, raw: bool) -> Dete
     Examples
     --------
     >>> adwin = make_detector("adwin", {}, raw=True)
-    >>> [change.index for change in adwin.feed([0.0] * 500 + [1.0] * 100)]
+    >>> [change.index for change in adwin.feed(np.array([0.0] * 500 + [1.0] * 100))]
     [511]
     """
     if name not in DETECTORS:

@@ -15,15 +15,16 @@ from streams.durations import format_duration, parse_duration_ms
 from streams.errors import StateError
 from streams.metrics import WindowKey
 from streams.monitors import DEFAULTS, Monitors, Window
+from streams.order import RuleCounter, Waiting, Watched, sequences
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
 from streams.rules import Rules
 from streams.steps import Batch, Effects, Record
-from streams.tallies import OutcomeColumns
+from streams.tables import OutcomeColumns, Table, since, table_of
 from streams.topics import Topics
-from streams.watch import Waiting, Watch, Watcher, keep_from
+from streams.watch import Watch, Watcher
 from streams.windows import Pane, Published, Windowing, Windows
 
-SCHEMA = 1
+SCHEMA = 2
 
 Name = tuple[str, str]
 """Model and version."""
@@ -33,9 +34,9 @@ class Model:
     """State of one model version."""
 
     def __init__(self, name: Name, watcher: Watcher) -> None:
+        self.name = name
         self.windows = Windows(*name)
-        self.watch = Watch()
-        self.watcher = watcher
+        self.watched = Watched(watcher, Watch())
 
 
 class MonitorState:
@@ -45,6 +46,10 @@ class MonitorState:
     ----------
     frontier_ms
         Rows older than this were taken in order; what comes later than that is too late for it.
+    models, codes
+        By code; a model's code is its place in the order of appearance.
+    number
+        How many records had rows that had to wait; every such record has its number.
     """
 
     def __init__(self, partition: int) -> None:
@@ -53,8 +58,11 @@ class MonitorState:
         self.notices: dict[int, ClockNotice] = {}
         self.sources = 0
         self.frontier_ms = -1
-        self.models: dict[Name, Model] = {}
-        self.unpublished: set[Name] = set()
+        self.models: list[Model] = []
+        self.codes: dict[Name, int] = {}
+        self.number = 0
+        self.waiting: list[Waiting] = []
+        self.unpublished: set[int] = set()
 
 
 class Monitor:
@@ -104,11 +112,19 @@ class Monitor:
         only the last one. A worker must not set it, since what waits is not written down.
         """
         work = _Work(self, state)
+        records: list[tuple[Outcomes, bytes]] = []
         for batch in batches:
             for offset, value in zip(batch.offsets, batch.values, strict=True):
                 if value is not None:
-                    work.take(_outcomes(value, f"{batch.topic}/{state.partition}@{offset}"), value)
+                    found = _outcomes(value, f"{batch.topic}/{state.partition}@{offset}")
+                    if isinstance(found, ClockNotice):
+                        state.notices[found.source] = found
+                        state.sources = found.sources
+                    else:
+                        records.append((found, value))
             state.next[batch.topic] = batch.next_offset
+        if records:
+            work.take(records)
         work.advance(joint_clock_ms(state.notices.values(), sources=state.sources))
         if not self.hold_metrics:
             work.publish()
@@ -120,9 +136,9 @@ class Monitor:
 
     def gauges(self, state: MonitorState) -> Mapping[str, float]:
         """Return what the telemetry shows of the state."""
-        entries = sum(
-            len(model.windows.panes) + len(model.watch.rules.panes) + len(model.watch.waiting)
-            for model in state.models.values()
+        entries = len(state.waiting) + sum(
+            len(model.windows.panes) + len(model.watched.watch.rules.panes)
+            for model in state.models
         )
         return {
             "models": len(state.models),
@@ -143,14 +159,19 @@ class Monitor:
         if schema != SCHEMA:
             raise StateError(f"monitor state of schema {schema}, this build reads {SCHEMA}")
         if kind == "clock":
-            layout, state.next, state.sources, notices, state.frontier_ms = content
+            layout, state.next, state.sources, notices, state.frontier_ms, state.number = content
             self._check_layout(layout)
             state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
             return
-        self._restore(self.model(state, (identity[0], identity[1])), kind, identity, content)
+        if kind == "rows":
+            self._restore_rows(state, identity[0], content)
+            return
+        code = self.code(state, (identity[0], identity[1]))
+        self._restore(state.models[code], kind, identity, content)
 
     def _restore(self, model: Model, kind: str, identity: list[Any], content: Any) -> None:
         """Put one part of a model's state back."""
+        watcher, watch = model.watched
         if kind == "pane":
             model.windows.panes[identity[2], identity[3]] = Pane.unpack(content)
         elif kind == "window":
@@ -158,18 +179,19 @@ class Monitor:
             model.windows.remember(window, Published(content[0], content[1], tuple(content[2])))
         elif kind == "rule":
             pane_ms, pane = content
-            if pane_ms == model.watcher.rules.pane_ms:  # else the rules were changed meanwhile
-                model.watch.rules.panes[identity[2], identity[3]] = Pane.unpack(pane)
+            if pane_ms == watcher.rules.pane_ms:  # else the rules were changed meanwhile
+                watch.rules.panes[identity[2], identity[3]] = Pane.unpack(pane)
         elif kind == "watch":
-            model.watcher.restore(model.watch, content)
+            watcher.restore(watch, content)
         elif kind == "detector":
-            model.watcher.restore_detector(model.watch, identity[2], identity[3], content)
-        elif kind == "rows":
-            clock_ms, raw = content
-            rows = decode_outcomes(raw)
-            assert isinstance(rows, Outcomes)
-            kept, _ = keep_from(rows, clock_ms)
-            model.watch.waiting[identity[2]] = Waiting(kept, self.columns(kept))
+            watcher.restore_detector(watch, identity[2], identity[3], content)
+
+    def _restore_rows(self, state: MonitorState, number: int, content: Any) -> None:
+        clock_ms, raw = content
+        rows = decode_outcomes(raw)
+        assert isinstance(rows, Outcomes)
+        kept, _ = since(self.table(state, [rows]), clock_ms)
+        state.waiting.append(Waiting(kept, self.columns(state, kept), [number]))
 
     def layout(self) -> list[list[int]]:
         """Return size and hop of every window: what panes in the state depend on."""
@@ -189,24 +211,27 @@ class Monitor:
             )
 
     def _delete(self, state: MonitorState, kind: str, identity: list[Any]) -> None:
-        model = state.models.get((identity[0], identity[1]))
-        if model is None:
+        if kind == "rows":
+            state.waiting = [one for one in state.waiting if one.numbers != [identity[0]]]
             return
+        code = state.codes.get((identity[0], identity[1]))
+        if code is None:
+            return
+        model = state.models[code]
         if kind == "pane":
             model.windows.panes.pop((identity[2], identity[3]), None)
         elif kind == "window":
             model.windows.published.pop(WindowKey(*identity), None)
         elif kind == "rule":
-            model.watch.rules.panes.pop((identity[2], identity[3]), None)
-        elif kind == "rows":
-            model.watch.waiting.pop(identity[2], None)
+            model.watched.watch.rules.panes.pop((identity[2], identity[3]), None)
 
-    def model(self, state: MonitorState, name: Name) -> Model:
-        """Return the state of a model version, made with the configured monitors if it is new."""
-        known = state.models.get(name)
-        if known is None:
-            known = state.models[name] = Model(name, self._watcher(name))
-        return known
+    def code(self, state: MonitorState, name: Name) -> int:
+        """Return the code of a model version, made with the configured monitors if it is new."""
+        code = state.codes.get(name)
+        if code is None:
+            code = state.codes[name] = len(state.models)
+            state.models.append(Model(name, self._watcher(name)))
+        return code
 
     def _watcher(self, name: Name) -> Watcher:
         thresholds, drifts = self.monitors.for_model(*name)
@@ -217,10 +242,16 @@ class Monitor:
         rules = Rules(thresholds, self.monitors, lengths_ms=lengths_ms, task=task)
         return Watcher(*name, self.monitors, drifts=drifts, rules=rules)
 
-    def columns(self, rows: Outcomes) -> OutcomeColumns:
-        """Prepare the outcome rows of a batch for counting."""
-        task = self.monitors.task(rows.model)
-        return OutcomeColumns(rows.outcomes, rows.strings, positives=task.positives, kind=task.kind)
+    def table(self, state: MonitorState, records: Sequence[Outcomes]) -> Table:
+        """Put records together."""
+        return table_of(records, lambda name: self.code(state, name))
+
+    def columns(self, state: MonitorState, table: Table) -> OutcomeColumns:
+        """Prepare outcome rows for counting."""
+        models, task = state.models, self.monitors.task
+        return OutcomeColumns(
+            table.outcomes, table.strings, task_of=lambda code: task(models[code].name[0])
+        )
 
 
 class _Work:
@@ -230,64 +261,85 @@ class _Work:
         self.monitor, self.state = monitor, state
         self.records: list[Record] = []
         self.upserts: list[tuple[bytes | None, bytes | None]] = []
-        self.watched: set[Name] = set()
-        self.arrived: dict[tuple[Name, int], tuple[int, bytes]] = {}
-        self.taken: list[tuple[Name, int]] = []
+        self.watched: set[int] = set()
+        self.arrived: dict[int, tuple[int, bytes]] = {}
+        self.taken: list[int] = []
         self.late_rows = 0
+        self.rules = RuleCounter(self._watched)
 
-    def take(self, rows: Outcomes | ClockNotice, raw: bytes) -> None:
-        state = self.state
-        if isinstance(rows, ClockNotice):
-            state.notices[rows.source] = rows
-            state.sources = rows.sources
-            return
-        name = (rows.model, rows.version)
-        model = self.monitor.model(state, name)
-        columns = self.monitor.columns(rows)
-        self.late_rows += self.monitor.windowing.count(
-            model.windows, rows, columns, clock_ms=state.frontier_ms
+    def _watched(self, code: int) -> Watched:
+        return self.state.models[code].watched
+
+    def take(self, records: Sequence[tuple[Outcomes, bytes]]) -> None:
+        """Count rows into their windows, and let them wait for the clock."""
+        state, monitor = self.state, self.monitor
+        clock_ms = state.frontier_ms
+        table = monitor.table(state, [rows for rows, _ in records])
+        columns = monitor.columns(state, table)
+        self.late_rows += monitor.windowing.count(
+            lambda code: state.models[code].windows, table, columns, clock_ms=clock_ms
         )
-        state.unpublished.add(name)
-        self._wait(name, model, rows, columns, raw)
-
-    def _wait(
-        self, name: Name, model: Model, rows: Outcomes, columns: OutcomeColumns, raw: bytes
-    ) -> None:
-        clock_ms = self.state.frontier_ms
-        kept, late = keep_from(rows, clock_ms)
+        codes = {
+            code
+            for rows in (table.predictions, table.outcomes)
+            for code in set(rows.model.tolist())
+        }
+        state.unpublished |= codes
+        kept, late = since(table, clock_ms)
         self.late_rows += late
         if late:
-            model.watcher.count_late(model.watch, Waiting(rows, columns), clock_ms=clock_ms)
-            self.watched.add(name)
-            columns = self.monitor.columns(kept)
-        waiting = Waiting(kept, columns)
+            self.rules.count_late(Waiting(table, columns, []), clock_ms=clock_ms)
+            self.watched |= codes
+            columns = monitor.columns(state, kept)
+        numbers = list(range(state.number, state.number + len(records)))
+        waiting = Waiting(kept, columns, numbers)
         if waiting.last_ms >= 0:
-            watch = model.watch
-            watch.waiting[watch.number] = waiting
-            self.arrived[name, watch.number] = (clock_ms, raw)
-            watch.number += 1
-            self.watched.add(name)
+            state.waiting.append(waiting)
+            state.number += len(records)
+            raw = [(clock_ms, content) for _, content in records]
+            self.arrived = dict(zip(numbers, raw, strict=True))
 
     def advance(self, clock_ms: int) -> None:
+        """Take what the clock has passed, in order."""
         state = self.state
         if clock_ms <= state.frontier_ms:
             return
-        for name, model in state.models.items():
-            watch = model.watch
-            before = watch.rules.boundary_ms, len(watch.waiting)
-            numbers = list(watch.waiting)
-            alerts = model.watcher.advance(watch, from_ms=state.frontier_ms, until_ms=clock_ms)
-            if alerts or before != (watch.rules.boundary_ms, 0):
-                self.watched.add(name)
-            self.taken += [(name, n) for n in numbers if n not in watch.waiting]
-            self.records += [_alert_record(self.monitor.alerts, alert) for alert in alerts]
+        alerts: dict[int, list[Alert]] = {}
+        span = {"from_ms": state.frontier_ms, "until_ms": clock_ms}
+        for model, source, times_ms, values in sequences(state.waiting, self._watched, **span):
+            watcher, watch = self._watched(model)
+            self.watched.add(model)
+            alerts.setdefault(model, []).extend(watcher.detect(watch, source, times_ms, values))
+        for model, found in self.rules.advance(state.waiting, **span):
+            self.watched.add(model)
+            alerts.setdefault(model, []).extend(found)
+        for code in range(len(state.models)):
+            self._close(code, alerts.get(code, []), clock_ms)
+        self.taken = [n for one in state.waiting if one.last_ms < clock_ms for n in one.numbers]
+        state.waiting = [one for one in state.waiting if one.last_ms >= clock_ms]
         state.frontier_ms = clock_ms
 
+    def _close(self, code: int, alerts: list[Alert], clock_ms: int) -> None:
+        """Judge what the clock alone decides, and publish a model's alerts."""
+        watcher, watch = self._watched(code)
+        if watch.rules.panes:
+            before = watch.rules.boundary_ms
+            alerts += watcher.rules.evaluate(watch.rules, until_ms=clock_ms, **watcher.identity)
+            if before != watch.rules.boundary_ms:
+                self.watched.add(code)
+        if watch.firing:
+            alerts += watcher.settle(watch, clock_ms)
+        if alerts:
+            self.watched.add(code)
+            alerts.sort(key=lambda a: (a.at_ms, a.monitor, a.alert_id, a.revision))
+            self.records += [_alert_record(self.monitor.alerts, alert) for alert in alerts]
+
     def publish(self) -> None:
+        """Publish the metrics of windows that have changed or became final."""
         state, monitor = self.state, self.monitor
-        for name, model in state.models.items():
-            windows = model.windows
-            if name not in state.unpublished and not windows.due:
+        for code, model in enumerate(state.models):
+            windows, name = model.windows, model.name
+            if code not in state.unpublished and not windows.due:
                 continue
             task = monitor.monitors.task(name[0])
             dirty = set(windows.dirty)
@@ -310,21 +362,24 @@ class _Work:
         self.upserts.append((_encode(key), _encode((SCHEMA, content))))
 
     def effects(self) -> Effects:
+        """Write down what the step has changed."""
         state = self.state
-        for name in sorted(self.watched):
-            self._write_watch(name, state.models[name].watch)
-        for (name, number), content in self.arrived.items():
-            if number in state.models[name].watch.waiting:
-                self._upsert(("rows", *name, number), content)
-        for name, number in self.taken:
-            if (name, number) not in self.arrived:
-                self.upserts.append((_encode(("rows", *name, number)), None))
+        for code in sorted(self.watched):
+            self._write_watch(state.models[code])
+        gone = set(self.taken)
+        for number, content in self.arrived.items():
+            if number not in gone:
+                self._upsert(("rows", number), content)
+        for number in self.taken:
+            if number not in self.arrived:
+                self.upserts.append((_encode(("rows", number)), None))
         notices = [msgspec.structs.astuple(notice) for notice in state.notices.values()]
-        layout = self.monitor.layout()
-        self._upsert(("clock",), [layout, state.next, state.sources, notices, state.frontier_ms])
+        place = [state.next, state.sources, notices, state.frontier_ms, state.number]
+        self._upsert(("clock",), [self.monitor.layout(), *place])
         return Effects(state=self.upserts, records=self.records, late_rows=self.late_rows)
 
-    def _write_watch(self, name: Name, watch: Watch) -> None:
+    def _write_watch(self, model: Model) -> None:
+        name, (watcher, watch) = model.name, model.watched
         self._upsert(("watch", *name), watch.pack())
         for source in sorted(watch.fed):
             self._upsert(("detector", *name, *source), watch.detectors[source].pack())
@@ -334,8 +389,7 @@ class _Work:
             if pane is None:
                 self.upserts.append((_encode(("rule", *name, *key)), None))
             else:
-                pane_ms = self.state.models[name].watcher.rules.pane_ms
-                self._upsert(("rule", *name, *key), [pane_ms, pane.pack()])
+                self._upsert(("rule", *name, *key), [watcher.rules.pane_ms, pane.pack()])
         watch.rules.dirty.clear()
 
 

@@ -48,6 +48,12 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: Annotated[float, Meta(ge=0, le=1e150)] | None = None
 
 
+class _NoFeatures(Prediction, frozen=True, kw_only=True):
+    """The same with features that are not looked at."""
+
+    features: msgspec.Raw = msgspec.Raw(b"null")  # type: ignore[assignment]
+
+
 class _AnyFeatures(Prediction, frozen=True, kw_only=True):
     """The same with features of any JSON type; slower to decode, so tried second."""
 
@@ -83,17 +89,23 @@ class _Timed(msgspec.Struct):
 
 
 _decode_prediction = msgspec.json.Decoder(Prediction).decode
+_decode_no_features = msgspec.json.Decoder(_NoFeatures).decode
 _decode_any_features = msgspec.json.Decoder(_AnyFeatures).decode
 _decode_label = msgspec.json.Decoder(Label).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_timed = msgspec.json.Decoder(_Timed).decode
 
 
-def decode_prediction(value: bytes | None) -> Prediction:
+def decode_prediction(value: bytes | None, *, features: bool = True) -> Prediction:
     """Decode and check one prediction.
 
     Features come out as numbers: booleans as 0 and 1, `None` where missing,
     `NOT_NUMERIC` for text.
+
+    Parameters
+    ----------
+    features
+        Whether they are looked at; if not, they mean nothing in what is returned.
 
     Raises
     ------
@@ -108,6 +120,8 @@ def decode_prediction(value: bytes | None) -> Prediction:
     """
     if value is None:
         raise RecordError("tombstone", "a prediction cannot be deleted; retract its label instead")
+    if not features:
+        return _few_segments(_decoded(_decode_no_features, _checked(value), "prediction"))
     try:
         found = _decode_prediction(_checked(value))
     except msgspec.ValidationError:
@@ -116,9 +130,7 @@ def decode_prediction(value: bytes | None) -> Prediction:
         raise _not_json(error) from None
     if found.features is not None and len(found.features) > MAX_FEATURES:
         raise RecordError("invalid_prediction", f"more than {MAX_FEATURES} features")
-    if found.segments is not None and len(found.segments) > MAX_SEGMENTS:
-        raise RecordError("invalid_prediction", f"more than {MAX_SEGMENTS} segments")
-    return found
+    return _few_segments(found)
 
 
 def decode_label(value: bytes) -> Label:
@@ -223,6 +235,12 @@ def _not_json(error: Exception) -> RecordError:
 
 def _present(raw: msgspec.Raw) -> bool:
     return bytes(raw) != b"null"
+
+
+def _few_segments(prediction: Prediction) -> Prediction:
+    if prediction.segments is not None and len(prediction.segments) > MAX_SEGMENTS:
+        raise RecordError("invalid_prediction", f"more than {MAX_SEGMENTS} segments")
+    return prediction
 
 
 def _with_numeric_features(prediction: Prediction) -> Prediction:

@@ -6,11 +6,18 @@ units of 2**-1074, the smallest positive float: every float64 is a whole multipl
 addition is exact, and taking a term back leaves no trace.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.grouping import distinct
+
 UNIT_EXPONENT = 1074
 _SMALL = 24
+_LIMB_BITS = 3  # a limb is 2**3 bits: the sums of its 34-bit parts are exact in a float64 …
+_CHUNK = 1 << 18  # … for so many rows
+_HALF = 26
 
 
 def exact_sum(values: NDArray[np.float64]) -> int:
@@ -22,19 +29,52 @@ def exact_sum(values: NDArray[np.float64]) -> int:
     >>> as_float(total)
     1.0
     """
+    return exact_sums(values, np.zeros(len(values), np.int64), 1)[0]
+
+
+def exact_sums(values: NDArray[np.float64], group: NDArray[np.int64], size: int) -> list[int]:
+    """Add finite floats exactly, by group.
+
+    Parameters
+    ----------
+    group
+        For each value, the number of its group, below `size`.
+
+    Examples
+    --------
+    >>> [as_float(total) for total in exact_sums(np.array([0.5, 2.0, 1.0]), np.array([2, 0, 2]), 3)]
+    [2.0, 0.0, 1.5]
+    """
+    totals = [0] * size
     if len(values) <= _SMALL:
-        return sum(map(exact, values.tolist()))
+        for value, number in zip(values.tolist(), group.tolist(), strict=True):
+            totals[number] += exact(value)
+        return totals
+    for start in range(0, len(values), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        for number, total in _chunk_sums(values[part], group[part]):
+            totals[number] += total
+    return totals
+
+
+def _chunk_sums(values: NDArray[np.float64], group: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield group and a part of its sum."""
     mantissa, exponent = np.frexp(values)
     whole = (mantissa * 2.0**53).astype(np.int64)
     lowest = int(exponent.min())
-    place = exponent - lowest
-    high = np.bincount(place, weights=(whole >> 26).astype(np.float64))  # exact below 2**26 rows
-    low = np.bincount(place, weights=(whole & (2**26 - 1)).astype(np.float64))
-    total = 0
-    for k in np.flatnonzero((high != 0) | (low != 0)).tolist():
-        total += ((int(high[k]) << 26) + int(low[k])) << k
-    shift = lowest - 53 + UNIT_EXPONENT
-    return total << shift if shift >= 0 else total >> -shift
+    place = (exponent - lowest).astype(np.int64)
+    limb, shift = place >> _LIMB_BITS, place & ((1 << _LIMB_BITS) - 1)
+    limbs = int(limb.max()) + 1
+    keys, places = distinct(group * limbs + limb)
+    high = np.bincount(places, weights=(whole >> _HALF) << shift).astype(np.int64)
+    low = np.bincount(places, weights=(whole & ((1 << _HALF) - 1)) << shift).astype(np.int64)
+    base = lowest - 53 + UNIT_EXPONENT
+    parts = zip(keys.tolist(), high.tolist(), low.tolist(), strict=True)
+    for key, upper, lower in parts:
+        number, position = divmod(key, limbs)
+        up = base + (position << _LIMB_BITS)
+        total = (upper << _HALF) + lower
+        yield number, total << up if up >= 0 else total >> -up
 
 
 def exact(value: float) -> int:

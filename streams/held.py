@@ -21,7 +21,7 @@ PREDICTION = {
     "low": "<u8",
     "time_ms": "<i8",
     "identity": "<i4",
-    "crc": "<u4",
+    "checksum": "<u4",
     "number": "<f8",
     "code": "<i4",
     "score": "<f8",
@@ -61,7 +61,7 @@ class HeldTable:
 
     Every column of `PREDICTION` and `LABEL` is an attribute, an array indexed by slot. `number`
     and `code` are the prediction, see `outcomes.PredictionRows`; `identity` is the code of model,
-    version and segments; `crc` is the CRC-32 of the record, to tell a repeated prediction from a
+    version and segments; `checksum` is of the record, to tell a repeated prediction from a
     conflicting one; `label_ms` is the time of the label that counts, `newest_ms` of the newest
     label or retraction, -1 if there was none.
 
@@ -75,7 +75,7 @@ class HeldTable:
     low: Keys
     time_ms: NDArray[np.int64]
     identity: NDArray[np.int32]
-    crc: NDArray[np.uint32]
+    checksum: NDArray[np.uint32]
     number: NDArray[np.float64]
     code: NDArray[np.int32]
     score: NDArray[np.float64]

@@ -18,6 +18,7 @@ import numpy as np
 
 from streams import join_state
 from streams.clock import InputClock, partition_clock_ms
+from streams.decoding import Decoder
 from streams.errors import StateError
 from streams.events import peek_time_ms
 from streams.held import CLOSED, EFFECTIVE
@@ -37,6 +38,8 @@ class Join:
         Partition count of the inputs and of the outcomes topic.
     grace_ms
         How long past the horizon a label is still recognised as late; `None` for the horizon.
+    features
+        Whether features of predictions are looked at.
     log_bytes
         The state log is kept to twice the size of the state and about so much.
     """
@@ -52,6 +55,7 @@ class Join:
         disorder_ms: int,
         grace_ms: int | None = None,
         log_bytes: int = LOG_BYTES,
+        features: bool = True,
     ) -> None:
         self.predictions, self.labels = topics.predictions, topics.labels
         self.inputs = (topics.predictions, topics.labels)
@@ -62,6 +66,7 @@ class Join:
         self.disorder_ms = disorder_ms
         self.grace_ms = horizon_ms if grace_ms is None else grace_ms
         self.log_bytes = log_bytes
+        self.decoder = Decoder(features=features)
         self.bucket_ms = max(horizon_ms // 60, 1_000)
 
     def new_state(self, partition: int) -> JoinState:
@@ -103,7 +108,7 @@ class Join:
         marks = join_state.sweep(state, log_bytes=self.log_bytes)
         effects = Effects(
             state=[*((None, delta) for delta in deltas), *marks],
-            records=[Record(self.outcomes, m.encode(), rows) for m, rows in work.rows.encode()],
+            records=[Record(self.outcomes, None, rows, p) for p, rows in work.rows.encode()],
             dead_letters=work.dead_letters,
             fates=dict(work.fates),
             marks=len(state.marks) if state.log_is_cut else None,

@@ -28,7 +28,7 @@ from streams.outcomes import ClockNotice, Identity, renumber
 from streams.packing import pack, unpack
 from streams.steps import LARGEST_VALUE_BYTES, MARK
 
-SCHEMA = 2
+SCHEMA = 3
 RING = 2**64
 LOG_BYTES = 16 << 20
 """The sweep goes around once while so much is appended, or as much as the state itself takes."""

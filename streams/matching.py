@@ -6,24 +6,24 @@ is taken record by record, in order; records of different ids do not touch each 
 result is the same as if all were.
 """
 
-import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 
-from streams.errors import RecordError
-from streams.events import (
-    Label,
-    Prediction,
-    Scalar,
-    check_time,
-    class_name,
-    decode_label,
-    decode_prediction,
+from streams.decoding import (
+    Decoder,
+    Labels,
+    Predictions,
+    Scalars,
+    label_or_tombstone,
+    scalars,
 )
+from streams.errors import RecordError
+from streams.events import Label, Prediction, Scalar, class_name, decode_label, decode_prediction
+from streams.features import blocks_of, choose
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, FED, LABELLED, Hashes, hash_ids
 from streams.join_state import Early, EarlyChange, JoinState
@@ -33,6 +33,7 @@ from streams.outcomes import (
     OutcomeChunk,
     PredictionChunk,
     RowCollector,
+    Signs,
     code_scalars,
 )
 from streams.steps import Batch, DeadLetter
@@ -56,26 +57,11 @@ class Rules(Protocol):
     """What matching needs to know of the join."""
 
     labels: str
+    partitions: int
     horizon_ms: int
     grace_ms: int
     bucket_ms: int
-
-
-class _Predictions(NamedTuple):
-    """Decoded predictions, as columns that grow together."""
-
-    ids: list[bytes]
-    events: list[Prediction]
-    times_ms: list[int]
-    crcs: list[int]
-
-
-class _Labels(NamedTuple):
-    """Decoded labels, likewise; `indexes` are those in their batch."""
-
-    ids: list[bytes]
-    events: list[Label]
-    indexes: list[int]
+    decoder: Decoder
 
 
 class Matching:
@@ -92,7 +78,9 @@ class Matching:
     def __init__(self, rules: Rules, state: JoinState, *, now_ms: int) -> None:
         self.fates: Counter[str] = Counter()
         self.dead_letters: list[DeadLetter] = []
-        self.rows = RowCollector(state.strings.values, state.identities.values)
+        self.rows = RowCollector(
+            state.strings.values, state.identities.values, partitions=rules.partitions
+        )
         self._rules = rules
         self._state = state
         self._now_ms = now_ms
@@ -100,7 +88,6 @@ class Matching:
         self._labelled: list[Slots] = []
         self._relabelled: dict[int, None] = {}
         self._touched_early: dict[bytes, int] = {}
-        self._newest_ms = -1
 
     def changes(self) -> tuple[Slots, Slots, list[EarlyChange]]:
         """Return new predictions, those with a new label, and changes of early labels."""
@@ -111,16 +98,6 @@ class Matching:
         relabelled = np.array(list(self._relabelled), np.int64)
         labelled = np.unique(np.concatenate([relabelled, *self._labelled]))
         return np.concatenate([np.empty(0, np.int64), *self._added]), labelled, early
-
-    def _each(self, batch: Batch, take: Callable[[Batch, int], None]) -> int:
-        """Let `take` have each record; what it refuses is dead. Return the newest time."""
-        self._newest_ms = -1
-        for index in range(len(batch.offsets)):
-            try:
-                take(batch, index)
-            except RecordError as error:
-                self._dead(batch, index, error)
-        return self._newest_ms
 
     def _dead(self, batch: Batch, index: int, error: RecordError) -> None:
         headers = batch.headers[index] if batch.headers else None
@@ -134,41 +111,35 @@ class Matching:
     # ------------------------------------------------------------------ predictions
     def predictions(self, batch: Batch) -> int:
         """Take a batch of predictions; return their newest event time, -1 if there is none."""
-        found = _Predictions([], [], [], [])
-
-        def take(batch: Batch, index: int) -> None:
-            value, key = batch.values[index], batch.keys[index]
-            event = decode_prediction(value)
-            record_id = _checked_key(key, event.prediction_id)
-            time_ms = event.timestamp_ms
-            if time_ms is None:
-                time_ms = batch.times_ms[index]
-            found.times_ms.append(check_time(time_ms, now_ms=self._now_ms))
-            found.ids.append(record_id)
-            found.events.append(event)
-            found.crcs.append(zlib.crc32(value))  # type: ignore[arg-type]
-
-        self._each(batch, take)
-        if not found.ids:
+        found = self._rules.decoder.predictions(
+            batch, now_ms=self._now_ms, refuse=lambda index, why: self._dead(batch, index, why)
+        )
+        if found is None:
             return -1
-        keys, times_ms = hash_ids(found.ids), np.array(found.times_ms, np.int64)
-        crcs = np.array(found.crcs, np.uint32)
-        self._remember(found, keys, times_ms, crcs)
-        return int(times_ms.max())
-
-    def _remember(self, found: _Predictions, keys: Hashes, times_ms: Ints, crcs: Any) -> None:
-        """Add what is new, in order; of an id that comes more than once the first is."""
+        keys = hash_ids(found.ids)
         todo = np.arange(len(found.ids))
         while len(todo):
-            slots = self._state.held.find(Hashes(keys.high[todo], keys.low[todo]))
-            known = slots >= 0
-            self._count_known(self._state.held.crc[slots[known]] == crcs[todo[known]])
+            todo = self._remember(found, keys, todo)
+        return int(found.times_ms.max())
+
+    def _remember(self, found: Predictions, keys: Hashes, todo: Ints) -> Ints:
+        """Add what is new; return what is left: of an id that comes more than once, the first."""
+        held = self._state.held
+        slots = held.find(Hashes(keys.high[todo], keys.low[todo]))
+        known = slots >= 0
+        if known.any():
+            self._count_known(held.checksum[slots[known]] == found.checksum[todo[known]])
             todo = todo[~known]
-            _, first = np.unique(keys.low[todo], return_index=True)
+        low = keys.low[todo]
+        if len(set(low.tolist())) == len(low):
+            new, rest = todo, todo[:0]
+        else:
+            _, first = np.unique(low, return_index=True)
             new = todo[np.sort(first)]
-            if len(new):
-                self._add(_pick(found, new), keys, times_ms[new], crcs[new], new)
-            todo = np.setdiff1d(todo, new, assume_unique=True)
+            rest = np.setdiff1d(todo, new, assume_unique=True)
+        if len(new):
+            self._add(found if len(new) == len(found.ids) else _pick(found, new), keys, new)
+        return rest
 
     def _count_known(self, same: Any) -> None:
         count = int(np.count_nonzero(same))
@@ -177,45 +148,57 @@ class Matching:
         if len(same) > count:
             self.fates["conflicting_prediction"] += len(same) - count
 
-    def _add(self, new: _Predictions, keys: Hashes, times_ms: Ints, crcs: Any, chosen: Any) -> None:
-        state, events = self._state, new.events
-        number, code = code_scalars([event.prediction for event in events], state.strings)
-        code_of = state.identities.code
-        identity = np.array([code_of(_identity(event)) for event in events], np.int32)
-        score = np.array([event.score for event in events], np.float64)  # None becomes NaN
+    def _add(self, new: Predictions, keys: Hashes, chosen: Ints) -> None:
+        """Remember predictions; they are those chosen of the batch that the keys are of."""
+        state = self._state
+        number, code = code_scalars(new.values, state.strings)
+        identity = self._identities(new)
         low = keys.low[chosen]
         columns = {
             "high": keys.high[chosen],
             "low": low,
-            "time_ms": times_ms,
+            "time_ms": new.times_ms,
             "identity": identity,
-            "crc": crcs,
+            "checksum": new.checksum,
             "number": number,
             "code": code,
-            "score": score,
+            "score": new.score,
         }
         slots = state.add(columns)
         self._added.append(slots)
         state.pending += len(slots)
-        own_score = self._take_scores(events, slots, score)
-        latency_ms = np.array([event.latency_ms for event in events], np.float64)
-        features = [event.features for event in events]
+        score = new.score if new.scores is None else self._take_scores(new, slots)
         tie = low.view(np.int64)
         self.rows.predictions.append(
-            PredictionChunk(identity, times_ms, tie, number, code, own_score, latency_ms, features)
+            PredictionChunk(
+                *(identity, new.times_ms, tie, number, code, score, new.latency_ms, new.features)
+            )
         )
         if state.early:
             self._apply_early(new.ids, slots)
 
-    def _take_scores(self, events: Sequence[Prediction], slots: Slots, score: Any) -> Any:
+    def _identities(self, new: Predictions) -> Any:
+        code_of = self._state.identities.code
+        codes: dict[tuple[str, str], int] = {}
+        if new.segments is None:
+            for pair in set(zip(new.models, new.versions, strict=True)):
+                codes[pair] = code_of((*pair, ()))
+            found = [codes[pair] for pair in zip(new.models, new.versions, strict=True)]
+        else:
+            rows = zip(new.models, new.versions, new.segments, strict=True)
+            found = [code_of((m, v, _pairs(segments))) for m, v, segments in rows]
+        return np.array(found, np.int32)
+
+    def _take_scores(self, new: Predictions, slots: Slots) -> Any:
         """Keep scores by class; return the score of the predicted class where there is no other."""
-        chosen = score
-        for index, event in enumerate(events):
-            if event.scores:
-                self._state.held.scores[int(slots[index])] = _encode(event.scores)
-                if event.score is None:
-                    chosen = score.copy() if chosen is score else chosen
-                    chosen[index] = event.scores.get(class_name(event.prediction), np.nan)
+        assert new.scores is not None
+        chosen = new.score.copy()
+        for index, scores in enumerate(new.scores):
+            if scores:
+                self._state.held.scores[int(slots[index])] = _encode(scores)
+                if np.isnan(chosen[index]):
+                    name = class_name(new.values.values[index])
+                    chosen[index] = scores.get(name, np.nan)
         return chosen
 
     def _apply_early(self, ids: Sequence[bytes], slots: Slots) -> None:
@@ -226,7 +209,7 @@ class Matching:
             waiting = self._state.take_early(record_id)
             self._touched_early[record_id] = 0
             for item in waiting:
-                label = _label_or_tombstone(item.value, record_id, item.time_ms)
+                label = label_or_tombstone(item.value, record_id, item.time_ms)
                 try:
                     self._apply(int(slots[index]), label)
                 except RecordError as error:
@@ -237,48 +220,42 @@ class Matching:
     # ------------------------------------------------------------------ labels
     def labels(self, batch: Batch) -> int:
         """Take a batch of labels; return their newest event time, -1 if there is none."""
-        found = _Labels([], [], [])
-
-        def take(batch: Batch, index: int) -> None:
-            value, key = batch.values[index], batch.keys[index]
-            event = _label_or_tombstone(value, key, batch.times_ms[index])
-            record_id = _checked_key(key, event.prediction_id)
-            label_ms = check_time(event.timestamp_ms, now_ms=self._now_ms)
-            # Whatever becomes of it: its fate may depend on what was read first, time may not.
-            self._newest_ms = max(self._newest_ms, label_ms)
-            if event.prediction is not None and event.label is not None and not event.retract:
-                self._joined(value, event, record_id)  # type: ignore[arg-type]
-                return
-            found.ids.append(record_id)
-            found.events.append(event)
-            found.indexes.append(index)
-
-        newest_ms = self._each(batch, take)
+        found = self._rules.decoder.labels(
+            batch, now_ms=self._now_ms, refuse=lambda index, why: self._dead(batch, index, why)
+        )
+        for index in found.joined:
+            try:
+                self._joined(batch.values[index])  # type: ignore[arg-type]
+            except RecordError as error:
+                self._dead(batch, index, error)
         if found.ids:
             slots = self._state.held.find(hash_ids(found.ids))
             rest = self._label_plainly(found, slots)
             for position in rest.tolist():
                 self._label_singly(batch, found, position, int(slots[position]))
-        return newest_ms
+        return found.newest_ms
 
-    def _label_plainly(self, found: _Labels, slots: Slots) -> Any:
+    def _label_plainly(self, found: Labels, slots: Slots) -> Any:
         """Apply first labels that are in time; return the positions of all others."""
-        held = self._state.held
-        label_ms = np.array([event.timestamp_ms for event in found.events], np.int64)
-        retracts = np.array([event.retract for event in found.events], bool)
+        held, label_ms = self._state.held, found.times_ms
         delay_ms = label_ms - held.time_ms[slots]
-        _, inverse, counts = np.unique(slots, return_inverse=True, return_counts=True)
-        plain = (slots >= 0) & ~retracts & (counts[inverse] == 1) & (held.newest_ms[slots] == -1)
+        plain = (slots >= 0) & ~found.retract & (held.newest_ms[slots] == -1)
         plain &= np.abs(delay_ms) <= self._rules.horizon_ms
+        if len(set(slots.tolist())) < len(slots):
+            _, inverse, counts = np.unique(slots, return_inverse=True, return_counts=True)
+            plain &= counts[inverse] == 1
+        if plain.all():
+            self._take_effect(slots, found.values, label_ms)  # type: ignore[arg-type]
+            return np.empty(0, np.int64)
         positions = np.flatnonzero(plain)
         if len(positions):
-            values = [found.events[position].label for position in positions.tolist()]
+            values = [found.values[position] for position in positions.tolist()]
             self._take_effect(slots[positions], values, label_ms[positions])  # type: ignore[arg-type]
         return np.flatnonzero(~plain)
 
     def _take_effect(self, slots: Slots, values: Sequence[Scalar], label_ms: Ints) -> None:
         held = self._state.held
-        number, code = code_scalars(values, self._state.strings)
+        number, code = code_scalars(scalars(values), self._state.strings)
         held.label_number[slots], held.label_code[slots] = number, code
         held.label_ms[slots] = held.newest_ms[slots] = label_ms
         closed = int(np.count_nonzero(held.flags[slots] & CLOSED))
@@ -288,24 +265,23 @@ class Matching:
         self._state.pending -= len(slots) - closed
         if closed:
             self.fates["unlabelled"] -= closed
-        one = np.ones(len(slots), np.int64)
+        one = np.ones(len(slots), np.int8)
         self._outcomes(slots, at_ms=label_ms, weight=one, first=one)
 
-    def _label_singly(self, batch: Batch, found: _Labels, position: int, slot: int) -> None:
-        index, event, state = found.indexes[position], found.events[position], self._state
+    def _label_singly(self, batch: Batch, found: Labels, position: int, slot: int) -> None:
+        index, record_id, state = found.indexes[position], found.ids[position], self._state
+        label_ms = int(found.times_ms[position])
         if slot < 0:
-            record_id = found.ids[position]
-            item = Early(
-                batch.values[index],
-                event.timestamp_ms,
-                batch.times_ms[index],
-                batch.offsets[index],
-            )
+            item = Early(batch.values[index], label_ms, batch.times_ms[index], batch.offsets[index])
             self._touched_early.setdefault(record_id, len(state.early.get(record_id, ())))
             state.wait(record_id, item)
             return
+        value, retract = found.values[position], bool(found.retract[position])
+        label = Label(
+            prediction_id=record_id.decode(), label=value, timestamp_ms=label_ms, retract=retract
+        )
         try:
-            self._apply(slot, event)
+            self._apply(slot, label)
         except RecordError as error:
             self._dead(batch, index, error)
 
@@ -355,7 +331,7 @@ class Matching:
             self._outcome(slot, at_ms=label_ms, weight=-1)
         else:
             self._reopen(slot, +1)
-        number, code = code_scalars([label.label], self._state.strings)
+        number, code = code_scalars(scalars([label.label]), self._state.strings)
         held.label_number[slot], held.label_code[slot] = number[0], code[0]
         held.label_ms[slot] = held.newest_ms[slot] = label_ms
         held.flags[slot] |= EFFECTIVE
@@ -382,11 +358,11 @@ class Matching:
         self._outcomes(
             np.array([slot]),
             at_ms=np.array([at_ms]),
-            weight=np.array([weight]),
-            first=np.array([int(first)]),
+            weight=np.array([weight], np.int8),
+            first=np.array([first], np.int8),
         )
 
-    def _outcomes(self, slots: Slots, *, at_ms: Ints, weight: Ints, first: Ints) -> None:
+    def _outcomes(self, slots: Slots, *, at_ms: Ints, weight: Signs, first: Signs) -> None:
         held = self._state.held
         time_ms, code = held.time_ms[slots], held.label_code[slots]
         number = held.label_number[slots]
@@ -397,7 +373,7 @@ class Matching:
             at_ms=np.maximum(at_ms, time_ms),  # a label from before its prediction waited for it
             weight=weight,
             first=first,
-            delay=np.ones(len(slots), np.int64),
+            delay=np.ones(len(slots), np.int8),
             tie=held.low[slots].view(np.int64),
             number=held.number[slots],
             code=held.code[slots],
@@ -417,25 +393,26 @@ class Matching:
                     found[index] = known.get(self._label_class(slot), np.nan)
         return found
 
-    def _joined(self, value: bytes, label: Label, record_id: bytes) -> None:
+    def _joined(self, value: bytes) -> None:
         """Count a label that carries its own prediction; nothing needs to be remembered."""
-        event, state = decode_prediction(value), self._state
+        looked_at = self._rules.decoder.features
+        label, event = decode_label(value), decode_prediction(value, features=looked_at)
+        state = self._state
         assert label.label is not None
-        number, code = code_scalars([event.prediction], state.strings)
-        label_number, label_code = code_scalars([label.label], state.strings)
+        number, code = code_scalars(scalars([event.prediction]), state.strings)
+        label_number, label_code = code_scalars(scalars([label.label]), state.strings)
         identity = np.array([state.identities.code(_identity(event))], np.int32)
         scores = event.scores or {}
         own = event.score
         label_score = scores.get(class_name(label.label))
         shown = scores.get(class_name(event.prediction)) if own is None else own
-        time_ms, one = np.array([label.timestamp_ms]), np.array([1])
-        tie = hash_ids([record_id]).low.view(np.int64)
+        time_ms, one = np.array([label.timestamp_ms]), np.array([1], np.int8)
+        tie = hash_ids([label.prediction_id.encode()]).low.view(np.int64)
         latency_ms = np.array([event.latency_ms], np.float64)
         score = np.array([shown], np.float64)
+        features = blocks_of([event.features]) if looked_at else []
         self.rows.predictions.append(
-            PredictionChunk(
-                *(identity, time_ms, tie, number, code, score, latency_ms), [event.features]
-            )
+            PredictionChunk(identity, time_ms, tie, number, code, score, latency_ms, features)
         )
         self.rows.outcomes.append(
             OutcomeChunk(
@@ -452,30 +429,30 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_scores = msgspec.msgpack.Decoder(dict[str, float]).decode
 
 
-def _pick(found: _Predictions, chosen: Any) -> _Predictions:
-    if len(chosen) == len(found.ids):
-        return found
-    return _Predictions(*([column[index] for index in chosen.tolist()] for column in found))
+def _pick(found: Predictions, chosen: Ints) -> Predictions:
+    """Return some of the predictions."""
+    indexes = chosen.tolist()
+
+    def of(column: Any) -> Any:
+        if column is None or isinstance(column, np.ndarray):
+            return None if column is None else column[chosen]
+        return [column[index] for index in indexes]
+
+    values, numbers = found.values
+    picked = {name: of(column) for name, column in found._asdict().items() if name not in _NESTED}
+    return Predictions(
+        **picked,
+        values=Scalars(of(values), of(numbers)),
+        features=choose(found.features, chosen, count=len(found.ids)),
+    )
 
 
-def _checked_key(key: bytes | None, prediction_id: str) -> bytes:
-    if key != prediction_id.encode():
-        raise RecordError("key_mismatch", "the record's key must be its prediction_id")
-    return key
-
-
-def _label_or_tombstone(value: bytes | None, key: bytes | None, time_ms: int) -> Label:
-    if value is not None:
-        return decode_label(value)
-    if not key:
-        raise RecordError("key_mismatch", "a record without a value needs the prediction id as key")
-    try:
-        return Label(prediction_id=key.decode(), timestamp_ms=time_ms, retract=True)
-    except UnicodeDecodeError as error:
-        raise RecordError("invalid_utf8", str(error)) from None
+_NESTED = ("values", "features")
 
 
 def _identity(prediction: Prediction) -> Identity:
-    segments = prediction.segments
-    pairs = tuple(sorted(f"{k}={v}" for k, v in segments.items())) if segments else ()
-    return prediction.model, prediction.version, pairs
+    return prediction.model, prediction.version, _pairs(prediction.segments)
+
+
+def _pairs(segments: dict[str, str] | None) -> tuple[str, ...]:
+    return tuple(sorted(f"{k}={v}" for k, v in segments.items())) if segments else ()

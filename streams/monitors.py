@@ -14,7 +14,8 @@ from msgspec import Meta
 from streams.drift import make_detector
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
-from streams.quality import METRICS, Task
+from streams.quality import METRICS
+from streams.task import Task
 
 Severity = Literal["info", "warning", "critical"]
 Positive = Annotated[int, Meta(ge=1)]
@@ -99,12 +100,15 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         Labels (for input metrics: predictions) that make the reference of relative thresholds.
     resolve_ms
         A drift alert resolves when nothing was detected for so long.
+    features
+        Whether features are looked at.
     """
 
     windows: tuple[Window, ...] = ()
     evaluate_ms: int = 60_000
     reference: int = 1_000
     resolve_ms: int = 3_600_000
+    features: bool = True
     models: dict[str, Task] = {}
     thresholds: tuple[Threshold, ...] = ()
     drifts: tuple[Drift, ...] = ()
@@ -155,6 +159,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     evaluate_every: str = "1m"
     reference: Positive = 1_000
     resolve_after: str = "1h"
+    features: bool = True
     models: dict[str, _Model] = {}
     thresholds: list[Threshold] = []
     drift: list[Drift] = []
@@ -195,6 +200,7 @@ def parse_monitors(data: object) -> Monitors:
         evaluate_ms=parse_duration_ms(file.evaluate_every, setting="evaluate_every"),
         reference=file.reference,
         resolve_ms=parse_duration_ms(file.resolve_after, setting="resolve_after"),
+        features=file.features,
         models={name: _task(model) for name, model in file.models.items()},
         thresholds=thresholds,
         drifts=drifts,

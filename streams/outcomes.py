@@ -1,30 +1,34 @@
-"""Columns between the stages: what `join` found out about one model in one transaction.
+"""Columns between the stages: what `join` found out about models in one transaction.
 
-One `Outcomes` record holds any number of rows of two kinds. *Prediction rows* exist once per
-prediction, as soon as it is known. *Outcome rows* say that a label took effect (weight +1) or
-no longer does (weight -1). A Kafka record costs microseconds, a row in a column nanoseconds.
+One `Outcomes` record holds any number of rows of two kinds, of all models that a partition of the
+next stage evaluates. *Prediction rows* exist once per prediction, as soon as it is known. *Outcome
+rows* say that a label took effect (weight +1) or no longer does (weight -1). A Kafka record costs
+microseconds, a row in a column nanoseconds.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decoding import Scalars
 from streams.errors import StateError
-from streams.events import ABSENT, Scalar, class_name
+from streams.events import class_name
+from streams.features import Block, choose, merged
+from streams.grouping import distinct
 from streams.interning import Interner
+from streams.partitioning import partition_of
 from streams.steps import LARGEST_VALUE_BYTES
 
-SCHEMA = 1
+SCHEMA = 2
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.int32]
-
-Features: TypeAlias = dict[str, float | None] | None
+Signs = NDArray[np.int8]
 
 Identity: TypeAlias = tuple[str, str, tuple[str, ...]]
 """Model, version and segments (`name=value`, sorted) of a prediction."""
@@ -37,6 +41,8 @@ class PredictionRows(msgspec.Struct):
 
     Attributes
     ----------
+    model
+        Index into `Outcomes.models`.
     time_ms
         Event time of the prediction.
     tie
@@ -48,11 +54,9 @@ class PredictionRows(msgspec.Struct):
         NaN where not given.
     segments
         Index into `Outcomes.segment_sets`.
-    features
-        One column per name in `Outcomes.features`; NaN is null, infinity is not numeric,
-        minus infinity is not even named.
     """
 
+    model: Codes
     time_ms: Ints
     tie: Ints
     number: Floats
@@ -60,7 +64,6 @@ class PredictionRows(msgspec.Struct):
     score: Floats
     latency_ms: Floats
     segments: Codes
-    features: Floats
 
 
 class OutcomeRows(msgspec.Struct):
@@ -68,6 +71,8 @@ class OutcomeRows(msgspec.Struct):
 
     Attributes
     ----------
+    model
+        Index into `Outcomes.models`.
     time_ms
         Event time of the prediction: decides the window.
     label_ms
@@ -86,12 +91,13 @@ class OutcomeRows(msgspec.Struct):
         Score of the prediction, and of the class that the label names; NaN where not given.
     """
 
+    model: Codes
     time_ms: Ints
     label_ms: Ints
     at_ms: Ints
-    weight: Ints
-    first: Ints
-    delay: Ints
+    weight: Signs
+    first: Signs
+    delay: Signs
     tie: Ints
     number: Floats
     code: Codes
@@ -103,14 +109,13 @@ class OutcomeRows(msgspec.Struct):
 
 
 class Outcomes(msgspec.Struct):
-    """Rows of one model version."""
+    """Rows of any model versions."""
 
-    model: str
-    version: str
+    models: list[tuple[str, str]]
     strings: list[str]
-    segment_sets: list[list[str]]
-    features: list[str]
+    segment_sets: list[tuple[str, ...]]
     predictions: PredictionRows
+    features: list[Block]
     outcomes: OutcomeRows
 
 
@@ -143,8 +148,6 @@ class PredictionChunk(NamedTuple):
     ----------
     identity
         Code of model, version and segments.
-    features
-        One dictionary a row, `None` without features.
     """
 
     identity: Codes
@@ -154,7 +157,7 @@ class PredictionChunk(NamedTuple):
     code: Codes
     score: Floats
     latency_ms: Floats
-    features: Sequence[Features]
+    features: Sequence[Block]
 
 
 class OutcomeChunk(NamedTuple):
@@ -164,9 +167,9 @@ class OutcomeChunk(NamedTuple):
     time_ms: Ints
     label_ms: Ints
     at_ms: Ints
-    weight: Ints
-    first: Ints
-    delay: Ints
+    weight: Signs
+    first: Signs
+    delay: Signs
     tie: Ints
     number: Floats
     code: Codes
@@ -177,94 +180,103 @@ class OutcomeChunk(NamedTuple):
 
 
 _PREDICTION_KINDS = ("<i4", "<i8", "<i8", "<f8", "<i4", "<f8", "<f8")
-_OUTCOME_KINDS = ("<i4", *["<i8"] * 7, "<f8", "<i4", "<f8", "<i4", "<f8", "<f8")
+_OUTCOME_KINDS = (
+    "<i4",
+    *["<i8"] * 3,
+    *["<i1"] * 3,
+    "<i8",
+    "<f8",
+    "<i4",
+    "<f8",
+    "<i4",
+    "<f8",
+    "<f8",
+)
 
 
 class RowCollector:
-    """Collects the rows of one step, and writes them down model by model.
+    """Collects the rows of one step, and writes them down for the partitions of the next stage.
 
     Parameters
     ----------
     strings, identities
         What the codes in the chunks stand for.
+    partitions
+        How many partitions the next stage has; a model belongs to one of them.
     """
 
-    def __init__(self, strings: Sequence[str], identities: Sequence[Identity]) -> None:
+    def __init__(
+        self, strings: Sequence[str], identities: Sequence[Identity], *, partitions: int
+    ) -> None:
         self.strings, self.identities = strings, identities
+        self.partitions = partitions
         self.predictions: list[PredictionChunk] = []
         self.outcomes: list[OutcomeChunk] = []
 
-    def encode(self) -> Iterator[tuple[str, bytes]]:
-        """Yield model and value of every record that the rows need."""
-        features = [row for chunk in self.predictions for row in chunk.features]
-        predictions = _joined([chunk[:-1] for chunk in self.predictions], _PREDICTION_KINDS)
-        outcomes = _joined(self.outcomes, _OUTCOME_KINDS)
-        names: dict[tuple[str, str], int] = {}
-        groups = [self._groups(rows[0], names) for rows in (predictions, outcomes)]
-        parts = (_split(group, len(names)) for group in groups)
-        for (model, version), of_predictions, of_outcomes in zip(names, *parts, strict=True):
-            columns = [column[of_predictions] for column in predictions]
-            own = PredictionChunk._make([*columns, _chosen(features, of_predictions)])
-            own_outcomes = OutcomeChunk._make(column[of_outcomes] for column in outcomes)
-            for value in self._values((model, version), own, own_outcomes):
-                yield model, value
+    def encode(self) -> Iterator[tuple[int, bytes]]:
+        """Yield partition and value of every record that the rows need."""
+        if not self.predictions and not self.outcomes:
+            return
+        features = merged([(chunk.features, len(chunk.time_ms)) for chunk in self.predictions])
+        columns = _joined([chunk[:-1] for chunk in self.predictions], _PREDICTION_KINDS)
+        predictions = PredictionChunk._make([*columns, features])
+        outcomes = OutcomeChunk(*_joined(self.outcomes, _OUTCOME_KINDS))
+        owners = [self._owners(rows.identity) for rows in (predictions, outcomes)]
+        for partition in range(self.partitions):
+            mine = [np.flatnonzero(owner == partition) for owner in owners]
+            if len(mine[0]) or len(mine[1]):
+                rows = (
+                    _chosen(predictions, mine[0]),
+                    OutcomeChunk._make(c[mine[1]] for c in outcomes),
+                )
+                for value in self._values(*rows):
+                    yield partition, value
 
-    def _groups(self, identity: Codes, names: dict[tuple[str, str], int]) -> Ints:
-        """Return for every row the number of its model version, new ones added to `names`."""
-        codes, inverse = np.unique(identity, return_inverse=True)
-        numbers = [
-            names.setdefault(self.identities[code][:2], len(names)) for code in codes.tolist()
-        ]
-        return np.array(numbers, np.int64)[inverse]
+    def _owners(self, identity: Codes) -> Ints:
+        """Return for every row the partition that its model belongs to."""
+        codes, places = distinct(identity)
+        owners = [_partition_of(self.identities[c][0], self.partitions) for c in codes.tolist()]
+        return np.array(owners, np.int64)[places]
 
-    def _values(
-        self, name: tuple[str, str], predictions: PredictionChunk, outcomes: OutcomeChunk
-    ) -> Iterator[bytes]:
-        names = _names(predictions.features)
+    def _values(self, predictions: PredictionChunk, outcomes: OutcomeChunk) -> Iterator[bytes]:
+        size_bytes = sum(block.values.nbytes for block in predictions.features)
         rows = len(predictions.time_ms), len(outcomes.time_ms)
         last = sum(rows) <= 2
-        if last or rows[0] * len(names) * 8 <= LARGEST_VALUE_BYTES:
-            value = self._record(name, predictions, outcomes, names=names)
+        if last or size_bytes <= LARGEST_VALUE_BYTES:
+            value = self._record(predictions, outcomes)
             if last or len(value) <= LARGEST_VALUE_BYTES:
                 yield value
                 return
-        half, middle = rows[0] // 2, rows[1] // 2
-        for first, second in (
-            (slice(None, half), slice(None, middle)),
-            (slice(half, None), slice(middle, None)),
-        ):
+        middles = rows[0] // 2, rows[1] // 2
+        for first in (True, False):
+            of_predictions, of_outcomes = (
+                np.arange(middle) if first else np.arange(middle, count)
+                for middle, count in zip(middles, rows, strict=True)
+            )
             yield from self._values(
-                name,
-                PredictionChunk._make(column[first] for column in predictions),
-                OutcomeChunk._make(column[second] for column in outcomes),
+                _chosen(predictions, of_predictions),
+                OutcomeChunk._make(column[of_outcomes] for column in outcomes),
             )
 
-    def _record(
-        self,
-        name: tuple[str, str],
-        predictions: PredictionChunk,
-        outcomes: OutcomeChunk,
-        *,
-        names: list[str],
-    ) -> bytes:
+    def _record(self, predictions: PredictionChunk, outcomes: OutcomeChunk) -> bytes:
         (p_code, o_code, o_label), strings = renumber(
             [predictions.code, outcomes.code, outcomes.label_code]
         )
-        (p_set, o_set), sets = renumber([predictions.identity, outcomes.identity])
-        p = predictions._replace(code=p_code)
-        o = outcomes._replace(code=o_code, label_code=o_label)
+        (p_who, o_who), codes = renumber([predictions.identity, outcomes.identity])
+        identities = [self.identities[code] for code in codes]
+        model_of, models = _numbered([identity[:2] for identity in identities])
+        set_of, sets = _numbered([identity[2] for identity in identities])
+        p = predictions._replace(identity=model_of[p_who], code=p_code)
+        o = outcomes._replace(identity=model_of[o_who], code=o_code, label_code=o_label)
         return _encode(
             (
-                SCHEMA,
-                *name,
-                [self.strings[code] for code in strings],
-                [list(self.identities[code][2]) for code in sets],
-                names,
+                *(SCHEMA, models, [self.strings[code] for code in strings], sets),
+                [*(column.tobytes() for column in p[:-1]), set_of[p_who].tobytes()],
                 [
-                    *(c.tobytes() for c in (*p[1:-1], p_set)),
-                    _feature_matrix(predictions.features, names),
+                    (block.names, block.rows.astype("<i4").tobytes(), block.values.tobytes())
+                    for block in p.features
                 ],
-                [c.tobytes() for c in (*o[1:], o_set)],
+                [*(column.tobytes() for column in o), set_of[o_who].tobytes()],
             )
         )
 
@@ -286,21 +298,22 @@ def renumber(columns: Sequence[Codes]) -> tuple[list[Codes], list[int]]:
     every = np.concatenate(columns)
     if not len(every) or every.max() < 0:
         return list(columns), []
-    codes, first, inverse = np.unique(every, return_index=True, return_inverse=True)
+    codes, places = distinct(every)
+    first = np.full(len(codes), len(every))
+    np.minimum.at(first, places, np.arange(len(every)))
     used = codes >= 0
     order = np.argsort(first[used])
     ranks = np.full(len(codes), -1, np.int32)
     ranks[np.flatnonzero(used)[order]] = np.arange(len(order))
     ends = np.cumsum([len(column) for column in columns])[:-1]
-    return np.split(ranks[inverse], ends), codes[used][order].tolist()
+    return np.split(ranks[places], ends), codes[used][order].tolist()
 
 
-def code_scalars(values: Sequence[Scalar], strings: Interner[str]) -> tuple[Floats, Codes]:
+def code_scalars(found: Scalars, strings: Interner[str]) -> tuple[Floats, Codes]:
     """Turn predictions or labels into numbers and codes, see `PredictionRows`."""
-    if str not in set(map(type, values)):
-        numbers = np.array(values, "<f8")
-        if not len(values) or np.abs(numbers).max() < _EXACT:
-            return numbers, np.full(len(values), -1, "<i4")
+    values, numbers = found
+    if numbers is not None:
+        return numbers, np.full(len(values), -1, "<i4")
     codes = [
         strings.code(class_name(value)) if isinstance(value, str) or abs(value) >= _EXACT else -1
         for value in values
@@ -327,9 +340,14 @@ def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
         raise StateError(f"outcomes record of schema {fields[0]}, this build reads {SCHEMA}")
     if len(fields) == 6:
         return ClockNotice(*fields[1:])
-    _, model, version, strings, sets, names, predictions, outcomes = fields
+    _, models, strings, sets, predictions, features, outcomes = fields
     return Outcomes(
-        model, version, strings, sets, names, _prediction_rows(predictions), _outcome_rows(outcomes)
+        [(model, version) for model, version in models],
+        strings,
+        [tuple(pairs) for pairs in sets],
+        PredictionRows(*_columns(predictions, (*_PREDICTION_KINDS, "<i4"))),
+        [_block(*block) for block in features],
+        OutcomeRows(*_columns(outcomes, (*_OUTCOME_KINDS, "<i4"))),
     )
 
 
@@ -346,55 +364,26 @@ def _joined(chunks: Sequence[Sequence[Any]], kinds: Sequence[str]) -> list[Any]:
     return [np.concatenate(columns) for columns in zip(*chunks, strict=True)]
 
 
-def _split(groups: Ints, count: int) -> list[Any]:
-    """Return which rows belong to each group, in their order."""
-    if count == 1:
-        return [slice(None)]
-    order = np.argsort(groups, kind="stable")
-    bounds = np.searchsorted(groups[order], np.arange(count + 1))
-    return [order[first:end] for first, end in pairwise(bounds.tolist())]
+def _chosen(rows: PredictionChunk, chosen: Ints) -> PredictionChunk:
+    count = len(rows.time_ms)
+    columns = [column[chosen] for column in rows[:-1]]
+    return PredictionChunk._make([*columns, choose(rows.features, chosen, count=count)])
 
 
-def _chosen(features: list[Features], rows: Any) -> list[Features]:
-    return features[rows] if isinstance(rows, slice) else [features[row] for row in rows.tolist()]
+def _numbered(values: Sequence[Any]) -> tuple[Codes, list[Any]]:
+    """Give values codes from 0, equal ones the same; return the codes and what they stand for."""
+    numbers: dict[Any, int] = {}
+    codes = [numbers.setdefault(value, len(numbers)) for value in values]
+    return np.array(codes, "<i4"), list(numbers)
 
 
-def _prediction_rows(columns: list[bytes]) -> PredictionRows:
-    time_ms, tie, number, code, score, latency, segments, matrix = columns
-    times = np.frombuffer(time_ms, "<i8")
-    n = len(times)
-    features = np.frombuffer(matrix, "<f8")
-    return PredictionRows(
-        times,
-        np.frombuffer(tie, "<i8"),
-        np.frombuffer(number, "<f8"),
-        np.frombuffer(code, "<i4"),
-        np.frombuffer(score, "<f8"),
-        np.frombuffer(latency, "<f8"),
-        np.frombuffer(segments, "<i4"),
-        features.reshape(n, -1) if n else features.reshape(0, 0),
-    )
+def _columns(packed: Sequence[bytes], kinds: Sequence[str]) -> Iterator[Any]:
+    return (np.frombuffer(column, kind) for column, kind in zip(packed, kinds, strict=True))
 
 
-def _outcome_rows(columns: list[bytes]) -> OutcomeRows:
-    kinds = ["<i8"] * 7 + ["<f8", "<i4", "<f8", "<i4", "<f8", "<f8", "<i4"]
-    return OutcomeRows(
-        *(np.frombuffer(column, kind) for column, kind in zip(columns, kinds, strict=True))
-    )
+def _block(names: list[str], rows: bytes, values: bytes) -> Block:
+    matrix = np.frombuffer(values, "<f8").reshape(-1, len(names))
+    return Block(tuple(names), np.frombuffer(rows, "<i4").astype(np.int64), matrix)
 
 
-def _names(rows: Sequence[Features]) -> list[str]:
-    """Return the names in all rows; mostly they have the same names in the same order."""
-    names: dict[str, None] = {}
-    for layout in {tuple(row): None for row in rows if row}:
-        names.update(dict.fromkeys(layout))
-    return sorted(names)
-
-
-def _feature_matrix(rows: Sequence[Features], names: list[str]) -> bytes:
-    """Lay the features out as rows x names."""
-    if not names:
-        return b""
-    absent, empty = [ABSENT] * len(names), dict[str, float | None]()
-    table = [list(map((row or empty).get, names, absent)) for row in rows]
-    return np.array(table, "<f8").tobytes()
+_partition_of = lru_cache(maxsize=65_536)(partition_of)

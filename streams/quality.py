@@ -1,12 +1,12 @@
 """From tallies to metrics: every metric that driftline publishes of a window is computed here."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import msgspec
 
 from streams import bins, intervals
 from streams.tallies import Feature, Inputs, Mean, Outcomes
+from streams.task import Task
 
 METRICS = (
     "predictions",
@@ -35,9 +35,6 @@ METRICS = (
 MAX_CLASSES = 100
 """Per-class metrics are published for windows with at most this many classes."""
 
-_POSITIVE = ("1", "true", "yes", "positive")
-_NEGATIVE = ("0", "-1", "false", "no", "negative")
-
 
 class Value(msgspec.Struct, frozen=True):
     """One metric of one window.
@@ -55,39 +52,6 @@ class Value(msgspec.Struct, frozen=True):
     low: float | None
     high: float | None
     count: int
-
-
-class Task(NamedTuple):
-    """What kind of model it is.
-
-    Attributes
-    ----------
-    kind
-        `auto`, `binary`, `multiclass` or `regression`; `auto` judges each window by its content.
-    positive
-        Name of the positive class; `None` accepts `1 true yes positive`.
-    """
-
-    kind: str = "auto"
-    positive: str | None = None
-
-    @property
-    def positives(self) -> frozenset[str]:
-        """Names of the positive class."""
-        return frozenset(_POSITIVE if self.positive is None else (self.positive,))
-
-    def of(self, tally: Outcomes) -> str:
-        """Return `binary`, `multiclass` or `regression` for a window with this content."""
-        if self.kind != "auto":
-            return self.kind
-        if tally.real:
-            return "regression"
-        classes = {name for pair in tally.confusion for name in pair}
-        if self.positive is not None:
-            return "binary" if len(classes | {self.positive}) <= 2 else "multiclass"
-        lower = {name.lower() for name in classes}
-        two = len(lower & set(_POSITIVE)) <= 1 and len(lower & set(_NEGATIVE)) <= 1
-        return "binary" if two and lower <= {*_POSITIVE, *_NEGATIVE} else "multiclass"
 
 
 def compute(inputs: Inputs, outcomes: Outcomes, task: Task) -> list[Value]:
@@ -141,7 +105,7 @@ def _mean(metric: str, mean: Mean, count: int | None = None) -> Value:
 
 
 def _quality(tally: Outcomes, task: Task) -> Iterator[Value]:
-    kind = task.of(tally)
+    kind = task.of(tally.confusion, real=tally.real)
     if kind == "regression":
         yield from _regression(tally)
         return

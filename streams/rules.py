@@ -12,7 +12,8 @@ import msgspec
 from streams import quality
 from streams.alerts import Alert, alert_id, resolve
 from streams.monitors import Monitors, Threshold
-from streams.quality import Task, Value
+from streams.quality import Value
+from streams.task import Task
 from streams.windows import Pane, PaneKey
 
 _INPUT_METRICS = ("predictions", "latency_", "missing_rate:", "mean:")

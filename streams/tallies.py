@@ -2,6 +2,7 @@
 
 Everything here commutes: rows may come in any order, in any batches, and be taken back, and
 the tally is the same. `Inputs` counts predictions, `Outcomes` counts labels that took effect.
+`add_predictions` and `add_outcomes` count rows into any number of tallies at once.
 """
 
 from collections.abc import Sequence
@@ -11,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams import bins, exact_sum
-from streams.events import ABSENT, class_name
-from streams.outcomes import OutcomeRows, PredictionRows
+from streams.events import ABSENT
+from streams.features import Block
+from streams.grouping import distinct
+from streams.outcomes import PredictionRows
+from streams.tables import OutcomeColumns
 
-Mask = NDArray[np.bool_] | slice
-TINY = 1e-15
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Weights = NDArray[np.int8] | None
 
 
 class Mean:
@@ -26,22 +31,15 @@ class Mean:
     def __init__(self, count: int = 0, total: int = 0, squares: int = 0) -> None:
         self.count, self.total, self.squares = count, total, squares
 
-    def add(self, values: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> None:
-        """Add finite values with weights +1 or -1 (`None`: all +1)."""
-        if weights is None:
-            self.count += len(values)
-            self.total += exact_sum.exact_sum(values)
-        else:
-            self.count += int(weights.sum())
-            self.total += exact_sum.exact_sum(values * weights)
-        squares = values * values
-        self.squares += exact_sum.exact_sum(squares if weights is None else squares * weights)
+    def add(self, count: int, total: int, squares: int) -> None:
+        """Add a number of values, their exact sum and that of their squares."""
+        self.count += count
+        self.total += total
+        self.squares += squares
 
     def merge(self, other: "Mean") -> None:
         """Add another mean in place."""
-        self.count += other.count
-        self.total += other.total
-        self.squares += other.squares
+        self.add(other.count, other.total, other.squares)
 
     def value(self) -> float:
         """Return the mean, rounded once."""
@@ -80,32 +78,6 @@ class Inputs:
         self.count = 0
         self.latencies: bins.Histogram = {}
         self.features: dict[str, Feature] = {}
-
-    def add(self, rows: PredictionRows, names: Sequence[str], mask: Mask) -> None:
-        """Count the masked rows."""
-        self.count += len(rows.time_ms[mask])
-        latencies = rows.latency_ms[mask]
-        latencies = latencies[~np.isnan(latencies)]
-        if len(latencies):
-            bins.add(self.latencies, bins.value_bins(latencies), None)
-        if names:
-            self._add_features(rows.features[mask], names)
-
-    def _add_features(self, matrix: NDArray[np.float64], names: Sequence[str]) -> None:
-        finite = np.isfinite(matrix)
-        absent = matrix == ABSENT
-        present = (~np.isnan(matrix) & ~absent).sum(axis=0).tolist()
-        whole = np.atleast_1d(finite.all(axis=0)).tolist()
-        nowhere = np.atleast_1d(absent.all(axis=0)).tolist()
-        for column, name in enumerate(names):
-            if nowhere[column]:
-                continue  # named by other rows of the batch only, and batches must not matter
-            feature = self.features.get(name)
-            if feature is None:
-                feature = self.features[name] = Feature()
-            feature.present += present[column]
-            values = matrix[:, column]
-            feature.mean.add(values if whole[column] else values[finite[:, column]])
 
     def merge(self, other: "Inputs") -> None:
         """Add another tally in place."""
@@ -183,57 +155,6 @@ class Outcomes:
             bins.merge(self.scores.setdefault(label, {}), histogram.items())
         bins.merge(self.delays, other.delays.items())
 
-    def add(self, columns: "OutcomeColumns", mask: Mask) -> None:
-        """Count the masked rows, with their weights."""
-        c = columns
-        weight = c.rows.weight[mask]
-        plain = None if weight.all() and (weight > 0).all() else weight
-        self.count += int(weight.sum())
-        self.real += int((weight * c.real[mask]).sum())
-        self._add_confusion(c, mask, weight)
-        delayed = c.rows.delay[mask] == 1
-        if delayed.any():
-            delay = (c.rows.label_ms[mask] - c.rows.time_ms[mask])[delayed].astype(np.float64)
-            kept = None if plain is None else weight[delayed]
-            bins.add(self.delays, bins.value_bins(delay), kept)
-        self._add_means(c, mask, plain)
-        self._add_scores(c, mask, plain)
-
-    def _add_confusion(self, c: "OutcomeColumns", mask: Mask, weight: NDArray[np.int64]) -> None:
-        size = len(c.classes)
-        classed = ~c.by_error[mask]
-        pairs = (c.predicted[mask] * size + c.true[mask])[classed]
-        cells, inverse = np.unique(pairs, return_inverse=True)
-        counts = np.bincount(inverse, weights=weight[classed]).tolist()
-        for cell, count in zip(cells.tolist(), counts, strict=True):
-            predicted, true = divmod(cell, size)
-            _count(self.confusion, (c.classes[predicted], c.classes[true]), int(count))
-
-    def _add_means(self, c: "OutcomeColumns", mask: Mask, weight: NDArray[np.int64] | None) -> None:
-        for name, values in c.means:
-            chosen = values[mask]
-            known = ~np.isnan(chosen)
-            if not known.any():
-                continue
-            if known.all():
-                getattr(self, name).add(chosen, weight)
-            else:
-                getattr(self, name).add(chosen[known], None if weight is None else weight[known])
-
-    def _add_scores(
-        self, c: "OutcomeColumns", mask: Mask, weight: NDArray[np.int64] | None
-    ) -> None:
-        score = c.score[mask]
-        known = ~np.isnan(score) & ~c.by_error[mask]
-        if not known.any():
-            return
-        true, numbers = c.true[mask][known], bins.score_bins(score[known])
-        kept = None if weight is None else weight[known]
-        for label in np.unique(true).tolist():
-            here = true == label
-            histogram = self.scores.setdefault(c.classes[label], {})
-            bins.add(histogram, numbers[here], None if kept is None else kept[here])
-
     def pack(self) -> list[Any]:
         """Return a form that msgpack can write."""
         confusion = [(p, t, n) for (p, t), n in self.confusion.items()]
@@ -251,99 +172,173 @@ class Outcomes:
         return tally
 
 
-class OutcomeColumns:
-    """Outcome rows with what every tally needs of them, computed once for the whole batch.
+# --- counting rows
+
+
+def add_predictions(
+    tallies: Sequence[Inputs],
+    rows: PredictionRows,
+    features: Sequence[Block],
+    *,
+    chosen: Ints,
+    group: Ints,
+) -> None:
+    """Count predictions.
 
     Parameters
     ----------
-    strings
-        Dictionary of the batch, see `streams.outcomes`.
-    kind
-        `auto`, `binary`, `multiclass` or `regression`, see `streams.quality.Task`.
-    positives
-        Names of the positive class.
-
-    Attributes
-    ----------
-    real
-        Rows that only make sense as a regression: a fraction somewhere, and no score.
-    by_error
-        Rows whose classes mean nothing: each number is one of its own, and a confusion of them
-        would grow with the traffic.
+    chosen
+        Which rows are counted.
+    group
+        For each of them, the index of its tally.
     """
+    for tally, count in zip(tallies, _counts(group, None, len(tallies)), strict=True):
+        tally.count += count
+    latency_ms = rows.latency_ms[chosen]
+    known = ~np.isnan(latency_ms)
+    if known.any():
+        histograms = [tally.latencies for tally in tallies]
+        _add_bins(histograms, group[known], bins.value_bins(latency_ms[known]), None)
+    if features:
+        group_of = np.full(len(rows.time_ms), -1)
+        group_of[chosen] = group
+        for block in features:
+            _add_features(tallies, block, group_of[block.rows])
 
-    def __init__(
-        self,
-        rows: OutcomeRows,
-        strings: Sequence[str],
-        *,
-        positives: frozenset[str],
-        kind: str = "auto",
-    ) -> None:
-        self.rows = rows
-        self.classes: list[str] = []
-        n = len(rows.time_ms)
-        both = self._class_codes(
-            np.concatenate([rows.number, rows.label_number]),
-            np.concatenate([rows.code, rows.label_code]),
-            strings,
+
+def _add_features(tallies: Sequence[Inputs], block: Block, group: Ints) -> None:
+    values, width = block.values, len(block.names)
+    inside = group >= 0
+    if not inside.all():
+        values, group = values[inside], group[inside]
+    if not len(group):
+        return
+    cell = group[:, None] * width + np.arange(width)
+    size = len(tallies) * width
+    absent = values == ABSENT
+    named = _counts(cell[~absent], None, size)
+    present = _counts(cell[~absent & ~np.isnan(values)], None, size)
+    finite = np.isfinite(values)
+    sums = _sums(values[finite], cell[finite], None, size)
+    for place in np.flatnonzero(np.array(named)).tolist():
+        number, column = divmod(place, width)
+        known, name = tallies[number].features, block.names[column]
+        feature = known.get(name)
+        if feature is None:
+            feature = known[name] = Feature()
+        feature.present += present[place]
+        feature.mean.add(*sums[place])
+
+
+def add_outcomes(
+    tallies: Sequence[Outcomes], columns: OutcomeColumns, *, chosen: Ints, group: Ints
+) -> None:
+    """Count outcomes, with their weights; see `add_predictions`."""
+    c = columns
+    weight: Weights = c.rows.weight[chosen]
+    if (weight == 1).all():  # type: ignore[union-attr]
+        weight = None
+    size = len(tallies)
+    real = c.real[chosen]
+    counts = _counts(group, weight, size)
+    reals = _counts(group[real], _of(weight, real), size) if real.any() else [0] * size
+    for tally, count, of_real in zip(tallies, counts, reals, strict=True):
+        tally.count += count
+        tally.real += of_real
+    classed = ~c.by_error[chosen]
+    _add_confusion(tallies, c, chosen[classed], group[classed], _of(weight, classed))
+    _add_delays(tallies, c, chosen, group, weight)
+    for name, values in c.means:
+        add_mean([getattr(tally, name) for tally in tallies], values[chosen], group, weight)
+    scored = classed & ~np.isnan(c.score[chosen])
+    if scored.any():
+        _add_scores(tallies, c, chosen[scored], group[scored], _of(weight, scored))
+
+
+def _add_confusion(
+    tallies: Sequence[Outcomes], c: OutcomeColumns, chosen: Ints, group: Ints, weight: Weights
+) -> None:
+    size = len(c.classes)
+    cells, places = distinct((group * size + c.predicted[chosen]) * size + c.true[chosen])
+    counts = _counts(places, weight, len(cells))
+    for cell, count in zip(cells.tolist(), counts, strict=True):
+        rest, true = divmod(cell, size)
+        number, predicted = divmod(rest, size)
+        _count(tallies[number].confusion, (c.classes[predicted], c.classes[true]), count)
+
+
+def _add_delays(
+    tallies: Sequence[Outcomes], c: OutcomeColumns, chosen: Ints, group: Ints, weight: Weights
+) -> None:
+    delayed = c.rows.delay[chosen] == 1
+    if delayed.any():
+        rows = chosen[delayed]
+        delay = (c.rows.label_ms[rows] - c.rows.time_ms[rows]).astype(np.float64)
+        histograms = [tally.delays for tally in tallies]
+        _add_bins(histograms, group[delayed], bins.value_bins(delay), _of(weight, delayed))
+
+
+def add_mean(means: Sequence[Mean], values: Floats, group: Ints, weight: Weights) -> None:
+    """Count values that are not NaN, with their weights; `group` is the index of each's mean."""
+    known = ~np.isnan(values)
+    if not known.all():
+        values, group, weight = values[known], group[known], _of(weight, known)
+    if len(values):
+        for mean, sums in zip(means, _sums(values, group, weight, len(means)), strict=True):
+            mean.add(*sums)
+
+
+def _add_scores(
+    tallies: Sequence[Outcomes], c: OutcomeColumns, chosen: Ints, group: Ints, weight: Weights
+) -> None:
+    labels, places = distinct(group * len(c.classes) + c.true[chosen])
+    histograms = []
+    for label in labels.tolist():
+        number, true = divmod(label, len(c.classes))
+        histograms.append(tallies[number].scores.setdefault(c.classes[true], {}))
+    _add_bins(histograms, places, bins.score_bins(c.score[chosen]), weight)
+
+
+def _add_bins(
+    histograms: Sequence[bins.Histogram], group: Ints, numbers: Ints, weight: Weights
+) -> None:
+    lowest = int(numbers.min())
+    span = int(numbers.max()) - lowest + 1
+    keys, places = distinct(group * span + (numbers - lowest))
+    counts = _counts(places, weight, len(keys))
+    owners, found = keys // span, keys % span + lowest
+    ends = np.searchsorted(owners, np.arange(len(histograms) + 1)).tolist()
+    every = list(zip(found.tolist(), counts, strict=True))
+    for histogram, start, end in zip(histograms, ends, ends[1:], strict=False):
+        bins.merge(histogram, every[start:end])
+
+
+def _of(weight: Weights, mask: NDArray[np.bool_]) -> Weights:
+    return None if weight is None else weight[mask]
+
+
+def _counts(group: Ints, weight: Weights, size: int) -> list[int]:
+    """Return how many rows each group has, by their weights."""
+    counts = np.bincount(group, weights=weight, minlength=size)
+    return counts.astype(np.int64).tolist()  # type: ignore[no-any-return]
+
+
+def _sums(values: Floats, group: Ints, weight: Weights, size: int) -> list[tuple[int, int, int]]:
+    """Return for each group the count, the exact sum and that of the squares."""
+    squares = values * values
+    if weight is not None:
+        values, squares = values * weight, squares * weight
+    return list(
+        zip(
+            _counts(group, weight, size),
+            exact_sum.exact_sums(values, group, size),
+            exact_sum.exact_sums(squares, group, size),
+            strict=True,
         )
-        self.predicted, self.true = both[:n], both[n:]
-        positive = np.array([_among(name, positives) for name in self.classes], bool)[self.true]
-        chance = np.where(positive, rows.label_score, 1.0 - rows.label_score)
-        self.score = np.where(np.isnan(rows.score), chance, rows.score)
-        error = rows.number - rows.label_number  # NaN where either is text
-        fraction = (rows.number % 1 != 0) | (rows.label_number % 1 != 0)
-        self.real = fraction & ~np.isnan(error) & np.isnan(self.score)
-        everywhere = np.full(n, kind == "regression")
-        self.by_error = self.real if kind == "auto" else everywhere
-        self.loss = np.where(self.predicted != self.true, 1.0, 0.0)
-        self.error = error
-        self.means = self._means(positive)
-
-    def _class_codes(
-        self, number: NDArray[np.float64], code: NDArray[np.int32], strings: Sequence[str]
-    ) -> NDArray[np.int64]:
-        """Return class numbers within this batch; the same name gets the same number."""
-        index: dict[str, int] = {}
-        coded = code.astype(np.int64)
-        numeric = code < 0
-        values, inverse = np.unique(number[numeric], return_inverse=True)
-        names = [class_name(value) for value in values.tolist()]
-        numbers = np.array([index.setdefault(n, len(index)) for n in names], np.int64)
-        if len(strings):
-            words = np.array([index.setdefault(n, len(index)) for n in strings], np.int64)
-            coded = np.where(numeric, 0, words[np.maximum(coded, 0)])
-        if names:
-            coded[numeric] = numbers[inverse]
-        self.classes = list(index)
-        return coded
-
-    def _means(self, positive: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.float64]]]:
-        means = []
-        known = ~np.isnan(self.score)
-        error = np.where(known & ~self.by_error, np.nan, self.error)
-        if not np.isnan(error).all():
-            means += [("error", error), ("absolute", np.abs(error))]
-        if known.any():
-            inside = (self.score >= 0) & (self.score <= 1)
-            share = np.where(inside, self.score, np.nan)
-            likely = np.where(positive, share, 1.0 - share)
-            means += [
-                ("brier", (share - positive.astype(np.float64)) ** 2),
-                ("log_loss", -np.log(np.clip(likely, TINY, 1.0))),
-            ]
-        told = self.rows.label_score
-        if not np.isnan(told).all():
-            means.append(("class_log_loss", -np.log(np.clip(told, TINY, 1.0))))
-        return means
+    )
 
 
 _MEANS = ("error", "absolute", "brier", "log_loss", "class_log_loss")
-
-
-def _among(name: str, positives: frozenset[str]) -> bool:
-    return name in positives or name.lower() in positives
 
 
 def _count(table: dict[tuple[str, str], int], key: tuple[str, str], count: int) -> None:

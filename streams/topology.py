@@ -23,6 +23,7 @@ def build(
         horizon_ms=horizon_ms,
         disorder_ms=disorder_ms,
         grace_ms=grace_ms,
+        features=monitors is None or monitors.features,
     )
     monitor = Monitor(topics, window_ms=window_ms, horizon_ms=horizon_ms, monitors=monitors)
     return join, monitor

@@ -6,18 +6,21 @@ that no longer exists (its last label was retracted) is deleted from the compact
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from streams import quality
+from streams.grouping import distinct
 from streams.metrics import WindowKey, metric_key, metric_record
 from streams.monitors import Window, pane_ms
-from streams.outcomes import Outcomes as Rows
-from streams.quality import Task
-from streams.tallies import Inputs, Mask, OutcomeColumns, Outcomes
+from streams.outcomes import Ints
+from streams.tables import OutcomeColumns, Table, segment_layers
+from streams.tallies import Inputs, Outcomes, add_outcomes, add_predictions
+from streams.task import Task
 
 PaneKey = tuple[str, int]
 """Segment and start."""
@@ -90,27 +93,46 @@ class Windowing:
         self.longest_ms = max(window.size_ms for window in windows)
         self.keep_ms = 2 * horizon_ms + self.longest_ms
 
-    def count(self, state: Windows, rows: Rows, columns: OutcomeColumns, *, clock_ms: int) -> int:
-        """Count a batch into its panes; return how many rows came after their pane was dropped."""
+    def count(
+        self,
+        windows_of: Callable[[int], Windows],
+        rows: Table,
+        columns: OutcomeColumns,
+        *,
+        clock_ms: int,
+    ) -> int:
+        """Count rows into their panes; return how many came after their pane was dropped.
+
+        Parameters
+        ----------
+        windows_of
+            Returns the windows of a model by its code.
+        """
         oldest = (clock_ms - self.keep_ms) // self.pane_ms if clock_ms >= 0 else -1
         late = 0
-        for segment, sets in segments_of(rows):
-            for start, mask in _panes(rows.predictions.time_ms, self.pane_ms):
-                if start < oldest:
-                    late += 0 if segment else len(rows.predictions.time_ms[mask])
-                    continue
-                chosen = in_segment(mask, rows.predictions.segments, sets)
-                if chosen is not None:
-                    pane = changing_pane(state, (segment, start * self.pane_ms))
-                    pane.inputs.add(rows.predictions, rows.features, chosen)
-            for start, mask in _panes(rows.outcomes.time_ms, self.pane_ms):
-                if start < oldest:
-                    late += 0 if segment else len(rows.outcomes.time_ms[mask])
-                    continue
-                chosen = in_segment(mask, rows.outcomes.segments, sets)
-                if chosen is not None:
-                    pane = changing_pane(state, (segment, start * self.pane_ms))
-                    pane.outcomes.add(columns, chosen)
+        for kind in (rows.predictions, rows.outcomes):
+            numbers = kind.time_ms // self.pane_ms
+            in_time = numbers >= oldest
+            late += int(np.count_nonzero(~in_time))
+            for names, chosen, name in segment_layers(rows, kind.segments):
+                kept = in_time[chosen]
+                if not kept.all():
+                    chosen, name = chosen[kept], name[kept]  # noqa: PLW2901
+                panes, group = changing_panes(
+                    windows_of,
+                    kind.model[chosen],
+                    (names, name),
+                    numbers[chosen],
+                    lambda _: self.pane_ms,
+                )
+                if kind is rows.predictions:
+                    inputs = [pane.inputs for pane in panes]
+                    add_predictions(
+                        inputs, rows.predictions, rows.features, chosen=chosen, group=group
+                    )
+                else:
+                    outcomes = [pane.outcomes for pane in panes]
+                    add_outcomes(outcomes, columns, chosen=chosen, group=group)
         return late
 
     def publish(
@@ -192,6 +214,39 @@ class HasPanes(Protocol):
     dirty: set[PaneKey]
 
 
+def changing_panes(
+    state_of: Callable[[int], HasPanes],
+    models: NDArray[np.integer],
+    segment: tuple[Sequence[str], Ints],
+    numbers: Ints,
+    pane_ms: Callable[[int], int],
+) -> tuple[list[Pane], Ints]:
+    """Return the panes that rows are about to change, and for every row the index of its pane.
+
+    Parameters
+    ----------
+    models, numbers
+        Code of the model and number of the pane of every row.
+    segment
+        Names, and for every row the index of its own.
+    pane_ms
+        Length of the panes of a model.
+    """
+    names, name = segment
+    if not len(models):
+        return [], numbers
+    lowest = int(numbers.min())
+    span = int(numbers.max()) - lowest + 1
+    keys, group = distinct((models * len(names) + name) * span + (numbers - lowest))
+    panes = []
+    for key in keys.tolist():
+        rest, number = divmod(key, span)
+        model, place = divmod(rest, len(names))
+        start_ms = (number + lowest) * pane_ms(model)
+        panes.append(changing_pane(state_of(model), (names[place], start_ms)))
+    return panes, group
+
+
 def changing_pane(state: HasPanes, key: PaneKey) -> Pane:
     """Return a pane that is about to change, made if it is new."""
     state.dirty.add(key)
@@ -199,39 +254,3 @@ def changing_pane(state: HasPanes, key: PaneKey) -> Pane:
     if pane is None:
         pane = state.panes[key] = Pane()
     return pane
-
-
-def segments_of(rows: Rows) -> Iterator[tuple[str, "np.ndarray[Any, Any] | None"]]:
-    """Yield `""` for all rows, then every `name=value` with the segment sets that contain it."""
-    yield "", None
-    members: dict[str, list[int]] = {}
-    for number, pairs in enumerate(rows.segment_sets):
-        for pair in pairs:
-            members.setdefault(pair, []).append(number)
-    for pair, numbers in members.items():
-        yield pair, np.array(numbers)
-
-
-def in_segment(
-    mask: Mask, segments: "np.ndarray[Any, Any]", sets: "np.ndarray[Any, Any] | None"
-) -> Mask | None:
-    """Narrow a mask to the rows of a segment; `None` when no row is left."""
-    if sets is None:
-        return mask
-    chosen = np.isin(segments, sets)
-    if not isinstance(mask, slice):
-        chosen &= mask
-    return chosen if chosen.any() else None
-
-
-def _panes(times_ms: "np.ndarray[Any, Any]", pane_ms: int) -> Iterator[tuple[int, Mask]]:
-    """Yield the number of every pane that has rows, with the mask of its rows."""
-    if not len(times_ms):
-        return
-    numbers = times_ms // pane_ms
-    first, last = int(numbers.min()), int(numbers.max())
-    if first == last:
-        yield first, slice(None)
-        return
-    for number in np.unique(numbers).tolist():
-        yield number, numbers == number

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from streams.drift import Adwin, make_detector
@@ -82,7 +83,7 @@ def test_state_that_is_cut_short_is_never_accepted(
 
 def _adwin_state() -> list[Any]:
     detector = make_detector("adwin", {}, raw=True)
-    detector.feed([0.0, 1.0] * 200)
+    detector.feed(np.array([0.0, 1.0] * 200))
     return detector.pack()
 
 

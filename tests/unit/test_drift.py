@@ -37,7 +37,7 @@ def bare_adwin(values: list[float]) -> list[int]:
 def indices(detector: Detector, values: list[float], sizes: list[int]) -> list[int]:
     found = []
     for part in cut(values, sizes):  # type: ignore[arg-type]
-        found += [change.index for change in detector.feed(part)]  # type: ignore[arg-type]
+        found += [change.index for change in detector.feed(np.array(part, float))]
     return found
 
 
@@ -66,11 +66,11 @@ def test_a_detector_goes_on_from_its_packed_state_as_if_nothing_had_happened(
     expected, found = [], []
 
     for part in cut(values, sizes):  # type: ignore[arg-type]
-        expected += plain.feed(part)  # type: ignore[arg-type]
+        expected += plain.feed(np.array(part, float))
         packed = msgspec.msgpack.decode(msgspec.msgpack.encode(carried.pack()))
         carried = make_detector(name, SMALL[name], raw=raw)
         carried.restore(packed)
-        found += carried.feed(part)  # type: ignore[arg-type]
+        found += carried.feed(np.array(part, float))
 
     assert found == expected
     assert expected
@@ -81,7 +81,7 @@ def test_a_detector_goes_on_from_its_packed_state_as_if_nothing_had_happened(
 def test_the_level_before_and_after_says_which_way_it_went(
     name: str, levels: tuple[float, float], rises: bool
 ) -> None:
-    changes = make_detector(name, {}, raw=True).feed(steps(3, *levels, length=2000))
+    changes = make_detector(name, {}, raw=True).feed(np.array(steps(3, *levels, length=2000)))
 
     assert changes
     assert (changes[0].after > changes[0].before) is rises
@@ -97,7 +97,7 @@ def test_page_hinkley_is_silent_on_noise_of_any_unit(kind: str) -> None:
         "constant": np.full(40_000, 7.0),
     }[kind]
 
-    assert make_detector("page_hinkley", {}, raw=False).feed(values.tolist()) == []
+    assert make_detector("page_hinkley", {}, raw=False).feed(values) == []
 
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "standardised"])
@@ -112,7 +112,7 @@ def test_page_hinkley_is_silent_on_noise_of_any_unit(kind: str) -> None:
 def test_no_finite_number_stops_a_detector(name: str, raw: bool, values: list[float]) -> None:
     detector = make_detector(name, SMALL[name], raw=raw)
 
-    detector.feed(values)
+    detector.feed(np.array(values, float))
 
     msgspec.msgpack.encode(detector.pack())
 
@@ -143,5 +143,5 @@ def test_whole_parameters_may_be_written_as_floats() -> None:
     """As `monitors.yaml` gives them."""
     detector = make_detector("adwin", {"reference": 3.0}, raw=False)
 
-    assert detector.feed([1.0] * 10) == []
+    assert detector.feed(np.ones(10)) == []
     assert isinstance(detector, Adwin)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from streams import bins, exact_sum
-from streams.tallies import Mean
+from streams.tallies import Mean, add_mean
 from tests.builders import Event, label, prediction
 from tests.driver import Driver, as_inputs
 
@@ -23,6 +23,10 @@ def published(events: list[Event]) -> Driver:
     return driver
 
 
+def take(mean: Mean, values: np.ndarray, weight: np.ndarray | None = None) -> None:
+    add_mean([mean], values, np.zeros(len(values), np.int64), weight)
+
+
 @given(st.lists(floats | st.sampled_from([5e-324, 2.0**996, -0.0]), max_size=80))
 def test_an_exact_sum_is_the_sum_of_fractions(values: list[float]) -> None:
     total = exact_sum.exact_sum(np.array(values, float))
@@ -34,7 +38,7 @@ def test_an_exact_sum_is_the_sum_of_fractions(values: list[float]) -> None:
 @pytest.mark.parametrize("exponent", [486, 487, 498])
 def test_the_sum_of_squares_of_a_huge_power_of_two_can_be_written(exponent: int) -> None:
     mean = Mean()
-    mean.add(np.array([2.0**exponent]))
+    take(mean, np.array([2.0**exponent]))
 
     assert Mean.unpack(mean.pack()).mean_of_squares() == 2.0 ** (2 * exponent)
 
@@ -46,9 +50,9 @@ def test_a_mean_forgets_what_is_taken_back(rows: list[tuple[float, bool]], luck:
     gone = np.array([back for _, back in rows])
     mean, kept = Mean(), Mean()
 
-    mean.add(values)
-    mean.add(values[gone], np.full(gone.sum(), -1))
-    kept.add(values[~gone][::-1])
+    take(mean, values)
+    take(mean, values[gone], np.full(gone.sum(), -1, np.int8))
+    take(kept, values[~gone][::-1])
 
     assert mean.pack() == kept.pack()
 
@@ -107,7 +111,8 @@ def test_a_regression_has_no_confusion_to_grow_with_its_traffic() -> None:
         ]
     )
 
-    pane = next(iter(driver.monitors[0].models["m", ""].windows.panes.values()))
+    [model] = driver.monitors[0].models
+    pane = next(iter(model.windows.panes.values()))
     assert pane.outcomes.confusion == {}
     assert driver.value("mae") == 0.25
 

@@ -1,0 +1,371 @@
+"""Decode a batch of records at once: what is plain by columns, the rest record by record.
+
+Nearly all batches hold nothing but good records. They are decoded with types that check little,
+and then checked by column; whatever such a check does not like is left to `streams.events`, which
+checks each record by itself and says what is wrong with it. A batch is plain only if every
+record would pass there: the result is the same.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_64_digest
+
+from streams.errors import RecordError
+from streams.events import (
+    MAX_FEATURES,
+    MAX_FUTURE_MS,
+    MAX_SEGMENTS,
+    MAX_VALUE_BYTES,
+    Label,
+    Number,
+    Prediction,
+    Scalar,
+    Segments,
+    Text,
+    check_time,
+    decode_label,
+    decode_prediction,
+)
+from streams.features import Block, blocks_of
+from streams.steps import Batch
+
+_LONGEST = 1024
+_LARGEST = 1e150
+_EXACT = 2**53
+_NO_FEATURES: list[Block] = []
+
+Refuse = Callable[[int, RecordError], None]
+"""Called with the index of a record that cannot be used, and why."""
+
+
+class _Prediction(msgspec.Struct, gc=False):
+    """A prediction that is checked little; `scores` and `segments` cost only where they are."""
+
+    prediction_id: str
+    model: str
+    prediction: str | int | float | bool
+    version: str = ""
+    timestamp_ms: int | None = None
+    score: float | None = None
+    scores: dict[Text, Number] | None = None
+    segments: Segments | None = None
+    latency_ms: float | None = None
+
+
+class _WithFeatures(_Prediction, gc=False):
+    features: dict[str, float | bool | str | None] | None = None
+
+
+class _Label(msgspec.Struct, gc=False):
+    prediction_id: str
+    timestamp_ms: int
+    label: str | int | float | bool | None = None
+    model: str = ""
+    retract: bool = False
+    prediction: str | int | float | bool | None = None
+
+
+class Scalars(NamedTuple):
+    """Predictions or labels.
+
+    Attributes
+    ----------
+    numbers
+        The same as floats, where all of them are numbers that a float tells apart.
+    """
+
+    values: Sequence[Scalar]
+    numbers: NDArray[np.float64] | None
+
+
+class Predictions(NamedTuple):
+    """Good predictions of a batch, as columns.
+
+    Attributes
+    ----------
+    checksum
+        Tells a repeated record from a conflicting one.
+    score, latency_ms
+        NaN where not given.
+    scores, segments
+        `None` if no record has any.
+    """
+
+    ids: list[bytes]
+    times_ms: NDArray[np.int64]
+    checksum: NDArray[np.uint32]
+    models: list[str]
+    versions: list[str]
+    segments: list[dict[str, str] | None] | None
+    values: Scalars
+    score: NDArray[np.float64]
+    scores: list[dict[str, float] | None] | None
+    latency_ms: NDArray[np.float64]
+    features: list[Block]
+
+
+class Labels(NamedTuple):
+    """Good labels and retractions of a batch.
+
+    Attributes
+    ----------
+    indexes
+        Of the records in their batch.
+    joined
+        Indexes of labels that carry their own prediction; these are in no other column.
+    newest_ms
+        Newest event time, -1 if there is none.
+    """
+
+    ids: list[bytes]
+    indexes: Sequence[int]
+    times_ms: NDArray[np.int64]
+    values: list[Scalar | None]
+    retract: NDArray[np.bool_]
+    joined: list[int]
+    newest_ms: int
+
+
+class _NotPlainError(Exception):
+    """The batch must be looked at record by record."""
+
+
+class Decoder:
+    """Decode batches of predictions and labels.
+
+    Parameters
+    ----------
+    features
+        Whether features are looked at; if not, they are not even checked.
+    """
+
+    def __init__(self, *, features: bool = True) -> None:
+        self.features = features
+        kind = _WithFeatures if features else _Prediction
+        self._plain_prediction = msgspec.json.Decoder(kind).decode
+        self._strict = decode_prediction if features else decode_without_features
+
+    def predictions(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Predictions | None:
+        """Decode predictions; `None` if none of them is good."""
+        try:
+            return self._plain_predictions(batch, now_ms)
+        except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
+            return self._each_prediction(batch, now_ms, refuse)
+
+    def _plain_predictions(self, batch: Batch, now_ms: int) -> Predictions:
+        values = _plain_values(batch)
+        events = list(map(self._plain_prediction, values))
+        ids = _plain_ids([event.prediction_id for event in events], batch.keys)
+        times_ms = _plain_times(_times(events, batch), now_ms)
+        found = _prediction_columns(events, ids, times_ms, values, features=self.features)
+        _require(max(map(len, set(found.models))) <= _LONGEST and "" not in found.models)
+        _require(max(map(len, set(found.versions))) <= _LONGEST)
+        _require(not found.segments or _most(found.segments) <= MAX_SEGMENTS)
+        _check_scalars(found.values)
+        _require(not (np.abs(found.score) > _LARGEST).any())
+        _require(not ((found.latency_ms < 0) | (found.latency_ms > _LARGEST)).any())
+        for block in found.features:
+            _check_block(block)
+        return found
+
+    def _each_prediction(self, batch: Batch, now_ms: int, refuse: Refuse) -> Predictions | None:
+        events, ids, times_ms, values = [], [], [], []
+        for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+            try:
+                event = self._strict(value)
+                record_id = checked_key(key, event.prediction_id)
+                given_ms = event.timestamp_ms
+                time_ms = check_time(
+                    batch.times_ms[index] if given_ms is None else given_ms, now_ms=now_ms
+                )
+            except RecordError as error:
+                refuse(index, error)
+                continue
+            events.append(event)
+            ids.append(record_id)
+            times_ms.append(time_ms)
+            values.append(value)
+        if not events:
+            return None
+        times = np.array(times_ms, np.int64)
+        return _prediction_columns(events, ids, times, values, features=self.features)  # type: ignore[arg-type]
+
+    def labels(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Labels:
+        """Decode labels and retractions."""
+        try:
+            return self._plain_labels(batch, now_ms)
+        except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
+            return _each_label(batch, now_ms, refuse)
+
+    def _plain_labels(self, batch: Batch, now_ms: int) -> Labels:
+        events = list(map(_decode_plain_label, _plain_values(batch)))
+        ids = _plain_ids([event.prediction_id for event in events], batch.keys)
+        times_ms = _plain_times([event.timestamp_ms for event in events], now_ms)
+        _require([event.prediction for event in events].count(None) == len(events))
+        _require(max(map(len, {event.model for event in events})) <= _LONGEST)
+        values = [event.label for event in events]
+        retract = np.array([event.retract for event in events], bool)
+        if None in values:
+            _require(all(event.retract for event in events if event.label is None))
+        _check_scalars(scalars([value for value in values if value is not None]))
+        return Labels(ids, range(len(ids)), times_ms, values, retract, [], int(times_ms.max()))
+
+
+def _each_label(batch: Batch, now_ms: int, refuse: Refuse) -> Labels:
+    ids: list[bytes] = []
+    events: list[Label] = []
+    indexes: list[int] = []
+    joined: list[int] = []
+    newest_ms = -1
+    for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+        try:
+            event = label_or_tombstone(value, key, batch.times_ms[index])
+            record_id = checked_key(key, event.prediction_id)
+            label_ms = check_time(event.timestamp_ms, now_ms=now_ms)
+        except RecordError as error:
+            refuse(index, error)
+            continue
+        # Whatever becomes of it: its fate may depend on what was read first, time may not.
+        newest_ms = max(newest_ms, label_ms)
+        if event.prediction is not None and event.label is not None and not event.retract:
+            joined.append(index)
+            continue
+        ids.append(record_id)
+        events.append(event)
+        indexes.append(index)
+    return Labels(
+        ids,
+        indexes,
+        np.array([event.timestamp_ms for event in events], np.int64),
+        [event.label for event in events],
+        np.array([event.retract for event in events], bool),
+        joined,
+        newest_ms,
+    )
+
+
+def label_or_tombstone(value: bytes | None, key: bytes | None, time_ms: int) -> Label:
+    """Decode a label; a record without a value retracts the label of its key."""
+    if value is not None:
+        return decode_label(value)
+    if not key:
+        raise RecordError("key_mismatch", "a record without a value needs the prediction id as key")
+    try:
+        return Label(prediction_id=key.decode(), timestamp_ms=time_ms, retract=True)
+    except UnicodeDecodeError as error:
+        raise RecordError("invalid_utf8", str(error)) from None
+
+
+def checked_key(key: bytes | None, prediction_id: str) -> bytes:
+    """Return the key of a record, which must be the prediction id."""
+    if key != prediction_id.encode():
+        raise RecordError("key_mismatch", "the record's key must be its prediction_id")
+    return key
+
+
+def decode_without_features(value: bytes | None) -> Prediction:
+    """Decode and check one prediction, but not its features."""
+    return decode_prediction(value, features=False)
+
+
+def scalars(values: Sequence[Scalar]) -> Scalars:
+    """Look at predictions or labels: mostly all of them are plain numbers."""
+    if str not in set(map(type, values)):
+        numbers = np.array(values, np.float64)
+        if not len(values) or np.abs(numbers).max() < _EXACT:
+            return Scalars(values, numbers)
+    return Scalars(values, None)
+
+
+def _prediction_columns(
+    events: Sequence[Any],
+    ids: list[bytes],
+    times_ms: NDArray[np.int64],
+    values: Sequence[bytes],
+    *,
+    features: bool,
+) -> Predictions:
+    return Predictions(
+        ids,
+        times_ms,
+        np.frombuffer(b"".join(map(xxh3_64_digest, values)), ">u8").astype("<u4"),
+        [event.model for event in events],
+        [event.version for event in events],
+        _any([event.segments for event in events]),
+        scalars([event.prediction for event in events]),
+        np.array([event.score for event in events], np.float64),  # None becomes NaN
+        _any([event.scores for event in events]),
+        np.array([event.latency_ms for event in events], np.float64),
+        blocks_of([event.features for event in events]) if features else _NO_FEATURES,
+    )
+
+
+def _any(column: list[Any]) -> list[Any] | None:
+    return None if column.count(None) == len(column) else column
+
+
+def _most(rows: Sequence[Any]) -> int:
+    return max(len(row) for row in rows if row is not None)
+
+
+# --- checks by column
+
+
+def _require(fine: object) -> None:
+    if not fine:
+        raise _NotPlainError
+
+
+def _plain_values(batch: Batch) -> Sequence[bytes]:
+    values = batch.values
+    _require(values and None not in values)
+    _require(max(map(len, values)) <= MAX_VALUE_BYTES)  # type: ignore[arg-type]
+    text = b"\n".join(values)  # type: ignore[arg-type]
+    if not text.isascii():
+        text.decode()  # msgspec does not look at what it skips
+    return values  # type: ignore[return-value]
+
+
+def _plain_ids(texts: list[str], keys: Sequence[bytes | None]) -> list[bytes]:
+    ids = list(map(str.encode, texts))
+    _require(ids == keys if isinstance(keys, list) else ids == list(keys))
+    _require(all(ids) and max(map(len, ids)) <= _LONGEST)
+    return ids
+
+
+def _times(events: Sequence[Any], batch: Batch) -> list[int]:
+    times_ms = [event.timestamp_ms for event in events]
+    if None in times_ms:
+        return [
+            batch.times_ms[index] if time_ms is None else time_ms
+            for index, time_ms in enumerate(times_ms)
+        ]
+    return times_ms
+
+
+def _plain_times(times_ms: list[int], now_ms: int) -> NDArray[np.int64]:
+    found = np.array(times_ms, np.int64)
+    _require(found.min() >= 0 and found.max() <= now_ms + MAX_FUTURE_MS)
+    return found
+
+
+def _check_scalars(found: Scalars) -> None:
+    if found.numbers is None:
+        texts = {value for value in found.values if isinstance(value, str)}
+        _require(texts and max(map(len, texts)) <= _LONGEST)
+        rest = [value for value in found.values if not isinstance(value, str)]
+        _require(scalars(rest).numbers is not None)
+
+
+def _check_block(block: Block) -> None:
+    _require(len(block.names) <= MAX_FEATURES and max(map(len, block.names)) <= _LONGEST)
+    largest = np.abs(block.values, where=np.isfinite(block.values), out=np.zeros_like(block.values))
+    # Above that a whole number is refused if it stands beside text, and not if it does not.
+    _require(largest.max() < 2.0**63)
+
+
+_decode_plain_label = msgspec.json.Decoder(_Label).decode

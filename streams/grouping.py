@@ -1,0 +1,34 @@
+"""Group rows by whole numbers: what `numpy.unique` does, without sorting where that is possible."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+_DENSE = 4
+_ALWAYS_DENSE = 4_096
+
+
+def distinct(keys: NDArray[np.integer]) -> tuple[Ints, Ints]:
+    """Return the different keys in rising order, and for every key its place among them.
+
+    Examples
+    --------
+    >>> values, places = distinct(np.array([7, -1, 7, 3]))
+    >>> values.tolist(), places.tolist()
+    ([-1, 3, 7], [2, 0, 2, 1])
+    """
+    if not len(keys):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    lowest, highest = int(keys.min()), int(keys.max())
+    span = highest - lowest + 1
+    if span > max(_DENSE * len(keys), _ALWAYS_DENSE):
+        values, places = np.unique(keys, return_inverse=True)
+        return values.astype(np.int64), places
+    offsets = keys.astype(np.int64) - lowest
+    there = np.zeros(span, bool)
+    there[offsets] = True
+    values = np.flatnonzero(there)
+    place = np.empty(span, np.int64)
+    place[values] = np.arange(len(values))
+    return values + lowest, place[offsets]

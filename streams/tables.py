@@ -1,0 +1,253 @@
+"""Outcome records of many models put together, with what every tally needs, computed once.
+
+Whatever is done to rows is done to all rows of a step at once: a call into numpy costs
+microseconds, and a model may have only a few rows.
+"""
+
+from collections.abc import Callable, Container, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.events import class_name
+from streams.features import Block, choose, merged
+from streams.grouping import distinct
+from streams.outcomes import OutcomeRows, Outcomes, PredictionRows
+from streams.task import Task
+
+TINY = 1e-15
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Table(NamedTuple):
+    """Rows of any models.
+
+    Attributes
+    ----------
+    predictions, outcomes
+        As in `streams.outcomes`, but that `model` is the monitor's own code, and that `code`,
+        `label_code` and `segments` index the two lists here.
+    """
+
+    strings: list[str]
+    segment_sets: list[tuple[str, ...]]
+    predictions: PredictionRows
+    features: list[Block]
+    outcomes: OutcomeRows
+
+
+def table_of(records: Sequence[Outcomes], code_of: Callable[[tuple[str, str]], int]) -> Table:
+    """Put records together.
+
+    Parameters
+    ----------
+    code_of
+        Gives the code of a model version.
+    """
+    strings: dict[str, int] = {}
+    sets: dict[tuple[str, ...], int] = {}
+    predictions, outcomes = [], []
+    for record in records:
+        models = np.array([code_of(name) for name in record.models], np.int64)
+        texts = _codes(record.strings, strings)
+        pairs = _codes(record.segment_sets, sets)
+        p, o = record.predictions, record.outcomes
+        predictions.append(
+            (models[p.model], *_fields(p)[1:4], texts[p.code], *_fields(p)[5:7], pairs[p.segments])
+        )
+        outcomes.append(
+            (
+                *(models[o.model], *_fields(o)[1:9], texts[o.code]),
+                *(o.label_number, texts[o.label_code], o.score, o.label_score, pairs[o.segments]),
+            )
+        )
+    return Table(
+        list(strings),
+        list(sets),
+        PredictionRows(*_together(predictions)),
+        merged([(record.features, len(record.predictions.time_ms)) for record in records]),
+        OutcomeRows(*_together(outcomes)),
+    )
+
+
+def _codes(values: Sequence[Any], index: dict[Any, int]) -> Ints:
+    """Return codes for the values of a record, new ones added; the last is for code -1."""
+    return np.array([*(index.setdefault(value, len(index)) for value in values), -1])
+
+
+def _together(rows: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    return (c[0] if len(c) == 1 else np.concatenate(c) for c in zip(*rows, strict=True))
+
+
+def _fields(rows: PredictionRows | OutcomeRows) -> tuple[Any, ...]:
+    return tuple(getattr(rows, name) for name in rows.__struct_fields__)
+
+
+def since(table: Table, time_ms: int) -> tuple[Table, int]:
+    """Return the rows that are not older, and how many are."""
+    predictions = table.predictions.time_ms >= time_ms
+    outcomes = table.outcomes.at_ms >= time_ms
+    late = int(np.count_nonzero(~predictions) + np.count_nonzero(~outcomes))
+    if not late:
+        return table, 0
+    kept = np.flatnonzero(predictions)
+    return table._replace(
+        predictions=PredictionRows(*(column[kept] for column in _fields(table.predictions))),
+        features=choose(table.features, kept, count=len(predictions)),
+        outcomes=OutcomeRows(*(column[outcomes] for column in _fields(table.outcomes))),
+    ), late
+
+
+class OutcomeColumns:
+    """Outcome rows with what every tally needs of them.
+
+    Parameters
+    ----------
+    task_of
+        Tells what kind of model a code stands for.
+
+    Attributes
+    ----------
+    classes
+        Names of the numbers in `predicted` and `true`.
+    score
+        Of the positive class, or of the class that the label names.
+    real
+        Rows that only make sense as a regression: a fraction somewhere, and no score.
+    by_error
+        Rows whose classes mean nothing: each number is one of its own, and a confusion of them
+        would grow with the traffic.
+    loss
+        1.0 where the prediction is not the label.
+    error
+        Prediction minus label; NaN where either is text.
+    means
+        Name and values of what is averaged; NaN where there is nothing.
+    """
+
+    def __init__(
+        self, rows: OutcomeRows, strings: Sequence[str], *, task_of: Callable[[int], Task]
+    ) -> None:
+        self.rows = rows
+        codes, models = distinct(rows.model)
+        tasks = [task_of(code) for code in codes.tolist()]
+        self.error = rows.number - rows.label_number
+        numeric = ~np.isnan(self.error)
+        fraction = (rows.number % 1 != 0) | (rows.label_number % 1 != 0)
+        scored = ~(np.isnan(rows.score) & np.isnan(rows.label_score))
+        self.real = fraction & numeric & ~scored
+        self.by_error = _by_error(self.real, tasks, models)
+        plain = (rows.code < 0) & (rows.label_code < 0)
+        nameless = self.by_error & plain & ~scored
+        self._name_classes(rows, strings, nameless)
+        differs = np.where(nameless, self.error != 0, self.predicted != self.true)
+        self.loss = differs.astype(np.float64)
+        positive = self._positive(tasks, models)
+        chance = np.where(positive, rows.label_score, 1.0 - rows.label_score)
+        self.score = np.where(np.isnan(rows.score), chance, rows.score)
+        self.means = self._means(positive)
+
+    def _name_classes(
+        self, rows: OutcomeRows, strings: Sequence[str], nameless: NDArray[np.bool_]
+    ) -> None:
+        """Give the classes of this batch numbers; the same name has the same number.
+
+        The classes of nameless rows are never asked for: each number would be one.
+        """
+        number = np.concatenate([rows.number, rows.label_number])
+        code = np.concatenate([rows.code, rows.label_code])
+        index: dict[str, int] = dict.fromkeys(strings, 0) | {"": 0}
+        index = {name: place for place, name in enumerate(index)}
+        words = np.array([*(index[text] for text in strings), index[""]], np.int64)
+        coded = words[code]
+        numeric = (code < 0) & ~np.concatenate([nameless, nameless])
+        values, places = _different(number[numeric])
+        names = [class_name(value) for value in values.tolist()]
+        own = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
+        if names:
+            coded[numeric] = own[places]
+        self.classes = list(index)
+        half = len(coded) // 2
+        self.predicted, self.true = coded[:half], coded[half:]
+
+    def _positive(self, tasks: Sequence[Task], models: Ints) -> NDArray[np.bool_]:
+        """Tell for every row whether its label is a positive class of its model."""
+        kinds = list(dict.fromkeys(task.positives for task in tasks))
+        if not kinds:
+            return np.zeros(0, bool)
+        table = np.array([[_among(name, kind) for name in self.classes] for kind in kinds])
+        kind_of = np.array([kinds.index(task.positives) for task in tasks])
+        positive: NDArray[np.bool_] = table[kind_of[models], self.true]
+        return positive
+
+    def _means(self, positive: NDArray[np.bool_]) -> list[tuple[str, Floats]]:
+        means = []
+        known = ~np.isnan(self.score)
+        error = np.where(known & ~self.by_error, np.nan, self.error)
+        if not np.isnan(error).all():
+            means += [("error", error), ("absolute", np.abs(error))]
+        if known.any():
+            inside = (self.score >= 0) & (self.score <= 1)
+            share = np.where(inside, self.score, np.nan)
+            likely = np.where(positive, share, 1.0 - share)
+            means += [
+                ("brier", (share - positive.astype(np.float64)) ** 2),
+                ("log_loss", -np.log(np.clip(likely, TINY, 1.0))),
+            ]
+        told = self.rows.label_score
+        if not np.isnan(told).all():
+            means.append(("class_log_loss", -np.log(np.clip(told, TINY, 1.0))))
+        return means
+
+
+def _by_error(real: NDArray[np.bool_], tasks: Sequence[Task], models: Ints) -> NDArray[np.bool_]:
+    kinds = {task.kind for task in tasks}
+    if kinds <= {"auto"}:
+        return real
+    auto = np.array([task.kind == "auto" for task in tasks])[models]
+    regression = np.array([task.kind == "regression" for task in tasks])[models]
+    return np.where(auto, real, regression)
+
+
+def _different(numbers: Floats) -> tuple[Floats, Ints]:
+    """Return the different numbers and the place of each; most classes are small numbers."""
+    whole = numbers.astype(np.int64) if len(numbers) and np.abs(numbers).max() < 2**31 else None
+    if whole is None or (whole != numbers).any():
+        return np.unique(numbers, return_inverse=True)
+    values, places = distinct(whole)
+    return values.astype(np.float64), places
+
+
+def _among(name: str, positives: frozenset[str]) -> bool:
+    return name in positives or name.lower() in positives
+
+
+def segment_layers(
+    table: Table, segments: NDArray[np.integer], *, wanted: Container[str] | None = None
+) -> Iterator[tuple[list[str], Ints, Ints]]:
+    """Yield, for the first, second, … segment of every row: names, rows, and name of each row.
+
+    Every row is in the segment `""`, and in as many others as it names.
+
+    Parameters
+    ----------
+    segments
+        Index into `segment_sets` of every row.
+    wanted
+        Segments to yield; `None` for all.
+    """
+    names: dict[str, int] = {}
+    if len(segments) and (wanted is None or "" in wanted):
+        yield [""], np.arange(len(segments)), np.zeros(len(segments), np.int64)
+    for layer in range(max(map(len, table.segment_sets), default=0)):
+        name_of = np.full(len(table.segment_sets), -1)
+        for number, pairs in enumerate(table.segment_sets):
+            if len(pairs) > layer and (wanted is None or pairs[layer] in wanted):
+                name_of[number] = names.setdefault(pairs[layer], len(names))
+        name = name_of[segments]
+        rows = np.flatnonzero(name >= 0)
+        if len(rows):
+            yield list(names), rows, name[rows]
