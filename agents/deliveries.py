@@ -108,22 +108,44 @@ class Backlog:
 
 def size_bytes(batch: Batch) -> int:
     """Return the bytes of a batch's keys and values."""
-    return sum(map(len, filter(None, batch.values))) + sum(map(len, filter(None, batch.keys)))
+    return _bytes_of(batch.values) + _bytes_of(batch.keys)
+
+
+def _bytes_of(column: Sequence[bytes | None]) -> int:
+    try:
+        return sum(map(len, column))  # type: ignore[arg-type]  # mostly there is no None
+    except TypeError:
+        return sum(map(len, filter(None, column)))
+
+
+class FromMessages(Sequence[Any]):
+    """A column that is asked for a few rows only: they are taken from the messages then."""
+
+    def __init__(self, run: Sequence[Message], get: Callable[[Message], Any]) -> None:
+        self._run, self._get = run, get
+
+    def __len__(self) -> int:
+        return len(self._run)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return FromMessages(self._run[index], self._get)
+        return self._get(self._run[index])
 
 
 def batch_of(topic: str, run: Sequence[Message]) -> Batch:
-    """Turn messages of one partition into a batch.
-
-    Columns are built by comprehensions; an object for each record would cost more than reading it.
-    """
-    headers = [message.headers() for message in run]
-    offsets = [message.offset() for message in run]
+    """Turn messages of one partition into a batch, by columns."""
+    offsets = FromMessages(run, Message.offset)
     return Batch(
         topic=topic,
-        offsets=offsets,  # type: ignore[arg-type]  # a record has an offset
-        keys=[message.key() for message in run],
-        values=[message.value() for message in run],
-        times_ms=[message.timestamp()[1] for message in run],
-        next_offset=offsets[-1] + 1,  # type: ignore[operator]
-        headers=headers if any(headers) else None,
+        offsets=offsets,
+        keys=list(map(Message.key, run)),
+        values=list(map(Message.value, run)),
+        times_ms=FromMessages(run, _time_ms),
+        next_offset=offsets[-1] + 1,
+        headers=FromMessages(run, Message.headers),
     )
+
+
+def _time_ms(message: Message) -> int:
+    return message.timestamp()[1]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Message
 
 from agents.deliveries import Backlog
 from agents.reader import Reader
@@ -13,34 +13,10 @@ from agents.reader import Reader
 LABELS = ("labels", 0)
 
 
-class Said(NamedTuple):
-    """A message as librdkafka hands it over: a record, or the report of the end."""
-
-    at: int
-    end: bool = False
-
-    def error(self) -> KafkaError | None:
-        return KafkaError(KafkaError._PARTITION_EOF) if self.end else None
-
-    def topic(self) -> str:
-        return LABELS[0]
-
-    def partition(self) -> int:
-        return LABELS[1]
-
-    def offset(self) -> int:
-        return self.at
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, 0
-
-    def key(self) -> bytes:
-        return b"key"
-
-    value = key
-
-    def headers(self) -> None:
-        return None
+def said(at: int, *, end: bool = False) -> Message:
+    """Make a message as librdkafka hands it over: a record, or the report of the end."""
+    error = KafkaError(KafkaError._PARTITION_EOF) if end else None
+    return Message(*LABELS, at, key=b"key", value=b"key", timestamp=(1, 0), error=error)
 
 
 @pytest.fixture
@@ -63,11 +39,11 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
 @pytest.mark.parametrize(
     ("messages", "ended"),
     [
-        ([Said(10)], set()),
-        ([Said(11)], {LABELS}),
-        ([Said(9), Said(12, end=True)], {LABELS}),
-        ([Said(9, end=True), Said(10)], set()),
-        ([Said(12, end=True)], {LABELS}),
+        ([said(10)], set()),
+        ([said(11)], {LABELS}),
+        ([said(9), said(12, end=True)], {LABELS}),
+        ([said(9, end=True), said(10)], set()),
+        ([said(12, end=True)], {LABELS}),
     ],
     ids=[
         "a record is left",
@@ -86,8 +62,8 @@ def test_when_an_input_is_read_to_its_end(
 
 
 def test_records_that_come_after_the_end_take_it_back(reader: Reader) -> None:
-    reader._batches([Said(5, end=True)], 0.0)  # type: ignore[list-item]
+    reader._batches([said(5, end=True)], 0.0)  # type: ignore[list-item]
 
-    reader._batches([Said(5)], 0.0)  # type: ignore[list-item]
+    reader._batches([said(5)], 0.0)  # type: ignore[list-item]
 
     assert reader._ended == set()
