@@ -1,0 +1,123 @@
+"""What it costs to read the records and do nothing with them: a process of its own, to be pinned.
+
+    python -m benchmarks.reading --what decode --servers HOST:PORT --prefix P --records N
+
+`consume` takes the records, `decode` also decodes the fields that the join needs, `decode-all`
+features as well. Its last line is JSON: CPU microseconds per record between 20 % and the end.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+
+from benchmarks.load import PARTS
+
+_AT_ONCE = 10_000
+_PATIENCE_S = 30.0
+
+
+class Prediction(msgspec.Struct):
+    """What the join and the quality of a binary model need of a prediction."""
+
+    prediction_id: str
+    model: str
+    timestamp_ms: int
+    prediction: int
+    score: float
+
+
+class Whole(Prediction):
+    """The same, with the features."""
+
+    features: dict[str, float] = {}
+
+
+class Label(msgspec.Struct):
+    """A label."""
+
+    prediction_id: str
+    timestamp_ms: int
+    label: int
+
+
+Use = Callable[[list[Message]], Any]
+
+
+def decoding(prediction: type, *, labels_topic: str) -> Use:
+    """Return a function that decodes every record of a list, typed."""
+    as_prediction = msgspec.json.Decoder(prediction).decode
+    as_label = msgspec.json.Decoder(Label).decode
+
+    def use(messages: list[Message]) -> None:
+        for message in messages:
+            value: Any = message.value()
+            if message.topic() == labels_topic:
+                as_label(value)
+            else:
+                as_prediction(value)
+
+    return use
+
+
+def read(servers: str, prefix: str, *, records: int, use: Use) -> dict[str, float]:
+    """Read so many records from the beginning; return the figures."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": f"{prefix}-reading",
+            "log_level": 2,
+            "enable.auto.commit": False,
+            "queued.min.messages": 200_000,
+            "fetch.queue.backoff.ms": 5,
+            "fetch.message.max.bytes": 4 << 20,
+        }
+    )
+    topics = [f"{prefix}.{part}" for part in PARTS]
+    known = consumer.list_topics(timeout=10).topics
+    consumer.assign(
+        [TopicPartition(t, p, OFFSET_BEGINNING) for t in topics for p in known[t].partitions]
+    )
+    done, begin = 0, None
+    while done < records:
+        messages = consumer.consume(_AT_ONCE, 1.0)
+        use(messages)
+        done += len(messages)
+        if begin is None and done >= records // 5:
+            begin = (done, time.process_time(), time.monotonic())
+        if time.process_time() > _PATIENCE_S:
+            raise RuntimeError(f"only {done} of {records} records came")
+    assert begin is not None
+    read_since = done - begin[0]
+    figures = {
+        "cpu_us": 1e6 * (time.process_time() - begin[1]) / read_since,
+        "events_per_s": read_since / (time.monotonic() - begin[2]),
+    }
+    consumer.close()
+    return figures
+
+
+def main() -> None:
+    """Parse the command line, read, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--what", choices=("consume", "decode", "decode-all"), required=True)
+    parser.add_argument("--servers", required=True)
+    parser.add_argument("--prefix", required=True)
+    parser.add_argument("--records", type=int, required=True)
+    options = parser.parse_args()
+    labels = f"{options.prefix}.labels"
+    uses: dict[str, Use] = {
+        "consume": len,
+        "decode": decoding(Prediction, labels_topic=labels),
+        "decode-all": decoding(Whole, labels_topic=labels),
+    }
+    figures = read(options.servers, options.prefix, records=options.records, use=uses[options.what])
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()
