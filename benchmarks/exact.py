@@ -6,9 +6,9 @@ The numbers are worked out from the events' columns with whole numbers and numpy
 
 import copy
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -26,7 +26,8 @@ Floats = NDArray[np.float64]
 Message = Mapping[str, Any]
 
 
-class Right(NamedTuple):
+@dataclass(frozen=True)
+class Right:
     """The right values of one metric, by group; NaN where there must be no record.
 
     Attributes
@@ -126,7 +127,6 @@ class _Tallies:
         self.counts = {name: np.zeros(groups, np.int64) for name in _TALLIES}
         self.log_loss = np.zeros(groups)
         self.features = np.zeros((features, groups), np.int64)
-        self._scores: dict[tuple[int, int], Counter[int]] = {}
         self.labelled: list[tuple[Ints, Ints, Ints]] = []
 
     def add(self, chunk: Chunk, group: Ints) -> None:
@@ -204,8 +204,8 @@ def _area(score: Ints, label: Ints) -> float:
     return float(won / (2 * positive.sum() * negative.sum()))
 
 
-class Published:
-    """The metrics topic, followed from its beginning: the last revision of every key.
+class Revisions:
+    """The last revision of every key.
 
     Attributes
     ----------
@@ -213,25 +213,12 @@ class Published:
         Revisions that did not rise.
     """
 
-    def __init__(self, servers: str, prefix: str) -> None:
+    def __init__(self) -> None:
         self.problems: list[str] = []
-        self._last: dict[bytes, Message] = {}
-        config = {"group.id": f"{prefix}-check", "isolation.level": "read_committed"}
-        self._consumer = Consumer({"bootstrap.servers": servers, "log_level": 2, **config})
-        topic = f"{prefix}.metrics"
-        partitions = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        self._consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+        self._last: dict[bytes | None, Message] = {}
 
-    def records(self) -> list[Message]:
-        """Read what is there by now; return the last revision of every key."""
-        while messages := self._consumer.consume(10_000, _QUIET_S):
-            for message in messages:
-                if (error := message.error()) is not None:
-                    raise RuntimeError(error.str())
-                self._take(message.key(), message.value())
-        return list(self._last.values())
-
-    def _take(self, key: bytes, value: bytes | None) -> None:
+    def take(self, key: bytes | None, value: bytes | None) -> None:
+        """Take the next record of the topic."""
         if value is None:
             self._last.pop(key, None)
             return
@@ -240,6 +227,32 @@ class Published:
         if before is not None and record["revision"] <= before["revision"]:
             self.problems.append(f"{key!r}: {record['revision']} after {before['revision']}")
         self._last[key] = record
+
+    def records(self) -> list[Message]:
+        """Return the last record of every key."""
+        return list(self._last.values())
+
+
+class Published:
+    """The metrics topic, followed from its beginning, committed records only."""
+
+    def __init__(self, servers: str, prefix: str) -> None:
+        self.revisions = Revisions()
+        config = {"group.id": f"{prefix}-check", "isolation.level": "read_committed"}
+        self._consumer = Consumer({"bootstrap.servers": servers, "log_level": 2, **config})
+        topic = f"{prefix}.metrics"
+        partitions = self._consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        self._consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
+
+    def differences(self, expected: Expected) -> list[str]:
+        """Read what is there by now; say what is wrong with it."""
+        while messages := self._consumer.consume(10_000, _QUIET_S):
+            for message in messages:
+                if (error := message.error()) is not None:
+                    raise RuntimeError(error.str())
+                self.revisions.take(message.key(), message.value())
+        found = expected.differences(self.revisions.records())
+        return [*found, *shortened(self.revisions.problems)]
 
     def close(self) -> None:
         """End the consumer."""

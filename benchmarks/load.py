@@ -112,7 +112,7 @@ def prediction_records(chunk: Chunk) -> list[dict[str, Any]]:
         '{"prediction_id":"p-%010d","model":"m%d","timestamp_ms":%d,"prediction":%d,"score":%.4f'
         f"{features}}}"
     )
-    columns = [
+    columns: list[list[Any]] = [
         chunk.number.tolist(),
         chunk.model.tolist(),
         chunk.time_ms.tolist(),
@@ -126,7 +126,7 @@ def prediction_records(chunk: Chunk) -> list[dict[str, Any]]:
 
 def label_records(chunk: Chunk, *, delay_ms: int) -> list[dict[str, Any]]:
     """Return the labels of a chunk's predictions, as `produce_batch` takes them."""
-    columns = (chunk.number, chunk.time_ms + delay_ms, chunk.label)
+    columns: list[Ints] = [chunk.number, chunk.time_ms + delay_ms, chunk.label]
     rows = zip(*(column[chunk.labelled].tolist() for column in columns), strict=True)
     text = '{"prediction_id":"p-%010d","timestamp_ms":%d,"label":%d}'
     return [{"key": f"p-{row[0]:010}", "value": text % row} for row in rows]

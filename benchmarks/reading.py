@@ -48,9 +48,9 @@ class Label(msgspec.Struct):
 Use = Callable[[list[Message]], Any]
 
 
-def decoding(prediction: type, *, labels_topic: str) -> Use:
+def decoding(prediction: type[msgspec.Struct], *, labels_topic: str) -> Use:
     """Return a function that decodes every record of a list, typed."""
-    as_prediction = msgspec.json.Decoder(prediction).decode
+    as_prediction: Callable[[bytes], Any] = msgspec.json.Decoder(prediction).decode
     as_label = msgspec.json.Decoder(Label).decode
 
     def use(messages: list[Message]) -> None:
