@@ -1,7 +1,7 @@
 """A worker on a backlog: its cost, and whether what it published is exactly right."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +61,17 @@ class Result:
     problems: list[str]
 
 
-def run(site: Site, load: Load, job: Job, *, expected: exact.Expected) -> Result:
+def run(
+    site: Site,
+    load: Load,
+    job: Job,
+    *,
+    expected: exact.Expected,
+    observe: Callable[[measure.Worker], None] = lambda _: None,
+) -> Result:
     """Let workers go through the inputs of a site, and judge what they publish.
 
-    What workers before them have made is deleted first.
+    What workers before them have made is deleted first. `observe` is called ten times a second.
     """
     site.forget()
     if not job.looks_at_features():
@@ -89,7 +96,13 @@ def run(site: Site, load: Load, job: Job, *, expected: exact.Expected) -> Result
             )
             for number in range(job.workers)
         ]
-        cost = measure.backlog(site, workers, standing=load.pending, check=is_exact)
+        cost = measure.backlog(
+            site,
+            workers,
+            standing=load.pending,
+            check=is_exact,
+            observe=lambda: observe(workers[0]),
+        )
         balance = _balance(workers, load, labels=int(expected.labels.sum()))
     return Result(cost, [*problems, *balance])
 

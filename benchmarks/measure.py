@@ -302,8 +302,8 @@ class Cost:
         CPU microseconds per input record, of the workers and of the broker.
     whole_cpu_us
         The same of the workers with their start and until the last result.
-    rss_mb
-        Largest resident memory seen, the sum of all workers.
+    rss_mb, half_rss_mb
+        Largest resident memory seen, the sum of all workers; likewise in the first half.
     """
 
     cpu_us: float
@@ -311,6 +311,7 @@ class Cost:
     broker_cpu_us: float
     events_per_s: float
     rss_mb: float
+    half_rss_mb: float
 
     def figures(self) -> dict[str, float]:
         """Return the numbers by name, rounded to what is known of them."""
@@ -323,6 +324,7 @@ def backlog(
     *,
     standing: int = 0,
     check: Callable[[], bool] = lambda: True,
+    observe: Callable[[], None] = lambda: None,
     patience_s: float = 60.0,
 ) -> Cost:
     """Watch workers that go through what is on the topics, until `check` is satisfied.
@@ -333,6 +335,8 @@ def backlog(
         So many records come first that do not count.
     check
         Asked, once all input is done, whether all results are there; for `patience_s` at most.
+    observe
+        Called with every sample.
 
     Raises
     ------
@@ -346,6 +350,7 @@ def backlog(
             time.sleep(_POLL_S)
             samples.append(_sample(site, workers))
             progress.reach(samples[-1].done)
+            observe()
             if samples[-1].done > samples[-2].done:
                 changed_s = time.monotonic()
             elif time.monotonic() > changed_s + 60:
@@ -383,6 +388,7 @@ def cost(samples: Sequence[Sample], *, first: int, last: int, whole: Sample) -> 
         broker_cpu_us=1e6 * (end.broker_cpu_s - begin.broker_cpu_s) / done,
         events_per_s=done / max(end.time_s - begin.time_s, 1e-9),
         rss_mb=max(s.rss_mb for s in (*samples, whole)),
+        half_rss_mb=max(s.rss_mb for s in samples if s.done <= first + size // 2),
     )
 
 
