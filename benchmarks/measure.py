@@ -21,8 +21,6 @@ import psutil
 from confluent_kafka import (
     ConsumerGroupTopicPartitions,
     IsolationLevel,
-    KafkaError,
-    KafkaException,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -101,13 +99,15 @@ class Site:
     ----------
     records
         How many records its inputs hold, once they are filled.
+    used
+        Whether a worker has run.
     """
 
     def __init__(self, kafka: LocalKafka, prefix: str, *, partitions: int = 4) -> None:
         self.kafka, self.prefix, self.partitions = kafka, prefix, partitions
         self.servers = kafka.bootstrap_servers
         self.group = f"{prefix}-workers"
-        self.records = 0
+        self.records, self.used = 0, False
         self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
         self.create_topics()
 
@@ -123,21 +123,17 @@ class Site:
 
     def forget(self) -> None:
         """Delete all that workers made of the inputs, so that the next one begins anew."""
+        if not self.used:
+            return
         names = [f"{self.prefix}.{name}" for name in OUTPUTS]
         deletions = self._admin.delete_topics(names, operation_timeout=_TIMEOUT_S)
         for future in deletions.values():
             future.result(_TIMEOUT_S)
-        self._delete_group()
+        (group,) = self._admin.delete_consumer_groups([self.group]).values()
+        group.result(_TIMEOUT_S)
         until(lambda: not set(names) & set(self._admin.list_topics(timeout=_TIMEOUT_S).topics))
         self.create_topics()
-
-    def _delete_group(self) -> None:
-        (future,) = self._admin.delete_consumer_groups([self.group]).values()
-        try:
-            future.result(_TIMEOUT_S)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
-                raise
+        self.used = False
 
     def delete(self) -> None:
         """Delete all topics, to free the disk."""
@@ -256,6 +252,7 @@ def worker(
     command = [*CLI, "worker", "--bootstrap-servers", site.servers, "--prefix", site.prefix]
     command += ["--metrics-port", str(port), *options]
     log = site.kafka.folder / f"worker-{port}.log"
+    site.used = True
     with log.open("wb") as output, on_cores(worker_core() if cores is None else cores):
         process = psutil.Popen(command, cwd=ROOT, stdout=output, stderr=output)
     try:
