@@ -35,6 +35,7 @@ METRICS_PORT = 19_464
 STARTED, NEARLY = 0.2, 0.6
 _TIMEOUT_S = 20.0
 _POLL_S = 0.1
+_UNCOMMITTED = IsolationLevel.READ_UNCOMMITTED
 
 
 class MeasurementError(RuntimeError):
@@ -142,18 +143,17 @@ class Site:
         for future in self._admin.delete_topics(names, operation_timeout=_TIMEOUT_S).values():
             future.result(_TIMEOUT_S)
 
-    def ends(self, *topics: str) -> dict[TopicPartition, int]:
-        """Return the end offset of every partition."""
-        places = [
-            TopicPartition(f"{self.prefix}.{topic}", partition)
-            for topic in topics
-            for partition in range(self.partitions)
-        ]
-        answers = self._admin.list_offsets(
-            {place: OffsetSpec.latest() for place in places},
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-        )
-        return {place: answers[place].result(_TIMEOUT_S).offset for place in places}
+    def range(self, place: TopicPartition) -> tuple[int, int]:
+        """Return the first offset of a partition and its end."""
+        found = []
+        for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
+            answers = self._admin.list_offsets({place: spec}, isolation_level=_UNCOMMITTED)
+            found.append(answers[place].result(_TIMEOUT_S).offset)
+        return found[0], found[1]
+
+    def broker_cpu_s(self) -> float:
+        """Return the seconds of CPU that the broker has used."""
+        return cpu_s(psutil.Process(self.kafka.pid))
 
     def committed(self) -> Counter[str]:
         """Return how many input records the workers are done with, by topic."""
@@ -191,6 +191,15 @@ class Worker:
     def cpu_s(self) -> float:
         """Return the seconds of CPU, user and system, that it has used."""
         return cpu_s(self.process)
+
+    def rss_mb(self) -> float:
+        """Return its resident memory."""
+        return float(self.process.memory_info().rss / 1e6)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait()
 
     def metrics(self) -> Counter[str]:
         """Return all samples of its Prometheus endpoint."""
@@ -260,12 +269,18 @@ def worker(
     except MeasurementError as error:
         raise MeasurementError(f"{error}\n{log.read_text(errors='replace')[-2000:]}") from None
     finally:
-        process.terminate()
-        try:
-            process.wait(_TIMEOUT_S)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
+
+
+def _end(process: psutil.Popen) -> None:
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(_TIMEOUT_S)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def worker_has(flag: str) -> bool:
@@ -364,8 +379,8 @@ def _sample(site: Site, workers: Sequence[Worker]) -> Sample:
         time.monotonic(),
         site.done(),
         sum(one.cpu_s() for one in workers),
-        cpu_s(psutil.Process(site.kafka.pid)),
-        sum(one.process.memory_info().rss for one in workers) / 1e6,
+        site.broker_cpu_s(),
+        sum(one.rss_mb() for one in workers),
     )
 
 

@@ -3,22 +3,30 @@
     python -m benchmarks.reading --what decode --servers HOST:PORT --prefix P --records N
 
 `consume` takes the records, `decode` also decodes the fields that the join needs, `decode-all`
-features as well. Its last line is JSON: CPU microseconds per record between 20 % and the end.
+features as well; `transport` is a worker's own reader, which hands over batches. Its last
+line is JSON: CPU microseconds per record between 20 % and the end.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from agents import clients
+from agents.deliveries import Backlog, Delivery, size_bytes
+from agents.idleness import Input
+from agents.reader import Reader
+from agents.settings import Settings
 from benchmarks.load import PARTS
 
 _AT_ONCE = 10_000
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
+_LOOK_S = 0.02
+WHATS = ("consume", "decode", "decode-all", "transport")
 
 
 class Prediction(msgspec.Struct):
@@ -101,10 +109,67 @@ def read(servers: str, prefix: str, *, records: int, use: Use) -> dict[str, floa
     return figures
 
 
+class _Counting:
+    """Take what a worker's reader delivers, and count it."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self.reader: Reader | None = None
+        self.done = 0
+        self._backlog = backlog
+
+    def delivered(self, delivery: Delivery) -> None:
+        for batch in delivery.batches.values():
+            self.done += len(batch.offsets)
+            self._backlog.change(records=-len(batch.offsets), size_bytes=-size_bytes(batch))
+
+    def assigned(self, inputs: set[Input], _metadata: Any) -> None:
+        assert self.reader is not None
+        self.reader.open(dict.fromkeys(inputs, 0), wanted=lambda: True)
+
+    def revoked(self, inputs: set[Input]) -> None:
+        """Keep nothing."""
+
+    def lag_seen(self, lags: Mapping[Input, int]) -> None:
+        """Tell nobody."""
+
+
+def transport(servers: str, prefix: str, *, records: int) -> dict[str, float]:
+    """Read so many records with the reader of a worker; return the figures."""
+    settings = Settings(bootstrap_servers=servers, prefix=f"{prefix}-transport")
+    backlog = Backlog()
+    listener = _Counting(backlog)
+    topics = [f"{prefix}.{part}" for part in PARTS]
+    reader = listener.reader = Reader(
+        clients.consumer(settings),
+        topics=topics,
+        watched=topics,
+        idle_s=5.0,
+        ask_ends=lambda _: {},
+        backlog=backlog,
+        listener=listener,
+    )
+    reader.start()
+    begin = None
+    while listener.done < records:
+        time.sleep(_LOOK_S)
+        if begin is None and listener.done >= records // 5:
+            begin = (listener.done, time.process_time(), time.monotonic())
+        if time.process_time() > _PATIENCE_S:
+            raise RuntimeError(f"only {listener.done} of {records} records came")
+    assert begin is not None
+    read_since = listener.done - begin[0]
+    figures = {
+        "cpu_us": 1e6 * (time.process_time() - begin[1]) / read_since,
+        "events_per_s": read_since / (time.monotonic() - begin[2]),
+    }
+    reader.stop(5.0)
+    return figures
+
+
 def main() -> None:
     """Parse the command line, read, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--what", choices=("consume", "decode", "decode-all"), required=True)
+    parser.add_argument("--what", choices=WHATS, required=True)
     parser.add_argument("--servers", required=True)
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--records", type=int, required=True)
