@@ -222,6 +222,7 @@ def _growth() -> list[Case]:
             f"{n:,} models",
             models=n,
             spacing_ms=1,
+            share=0.4,
             long=n > 10_000,
         )
         for n in (10, 1_000, 10_000, 100_000)

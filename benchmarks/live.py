@@ -1,8 +1,8 @@
 """Events that happen now, at a given rate: what a running worker needs, and how soon it answers.
 
-Probes measure latency: now and then comes a prediction of a model of its own, and a label for it.
-The time from writing one until a read_committed reader sees a metric that counts it is exact, and
-needs no assumption about the order of anything.
+Probes measure latency: a few models get a prediction, and later a label, only now and then. The time
+from writing a model's n-th until a read_committed reader sees a metric that counts n is its latency,
+whatever the order of everything else.
 """
 
 import json
@@ -19,7 +19,7 @@ from benchmarks.measure import Site
 _TICK_S = 0.01
 _FEATURES = 8
 _POOL = 4_096
-_PROBE = "probe-"
+_PROBE_MODELS = 20
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,18 @@ class Traffic:
     drift_at: float = 1.0
 
 
+Probe = tuple[str, int]
+"""A probe model, and the how manyeth of its events it is, from 1."""
+
+
 @dataclass
 class Sent:
     """What was written, and when, by the clock of `time.time`."""
 
     events: int = 0
     behind_s: float = 0.0
-    predictions_s: dict[str, float] = field(default_factory=dict)
-    labels_s: dict[str, float] = field(default_factory=dict)
+    predictions_s: dict[Probe, float] = field(default_factory=dict)
+    labels_s: dict[Probe, float] = field(default_factory=dict)
 
 
 class Generator:
@@ -137,19 +141,25 @@ class Generator:
             self._producer.produce_batch(f"{self._site.prefix}.labels", batch)
 
     def _probe(self, number: int) -> None:
-        name, now_s = f"{_PROBE}{number}", time.time()
+        now_s, probe = time.time(), _probe(number)
+        name, model = f"probe-{number}", probe[0]
         value = (
-            f'{{"prediction_id":"{name}","model":"{name}","timestamp_ms":{int(now_s * 1_000)},'
+            f'{{"prediction_id":"{name}","model":"{model}","timestamp_ms":{int(now_s * 1_000)},'
             f'"prediction":1,"score":0.9}}'
         )
-        self.sent.predictions_s[name] = now_s
+        self.sent.predictions_s[probe] = now_s
         self._producer.produce(f"{self._site.prefix}.predictions", key=name, value=value)
 
     def _label_probe(self, number: int) -> None:
-        name, now_s = f"{_PROBE}{number}", time.time()
+        now_s, name = time.time(), f"probe-{number}"
         value = f'{{"prediction_id":"{name}","timestamp_ms":{int(now_s * 1_000)},"label":1}}'
-        self.sent.labels_s[name] = now_s
+        self.sent.labels_s[_probe(number)] = now_s
         self._producer.produce(f"{self._site.prefix}.labels", key=name, value=value)
+
+
+def _probe(number: int) -> Probe:
+    turn, model = divmod(number, _PROBE_MODELS)
+    return f"probe-{model}", turn + 1
 
 
 def _tails(drifted: bool) -> list[str]:
@@ -176,8 +186,9 @@ class Reader:
     """
 
     def __init__(self, site: Site) -> None:
-        self.predictions_s: dict[str, float] = {}
-        self.labels_s: dict[str, float] = {}
+        self.predictions_s: dict[Probe, float] = {}
+        self.labels_s: dict[Probe, float] = {}
+        self._counts: dict[tuple[str, str], dict[int, int]] = {}
         self.alerts_s: list[float] = []
         config = {"group.id": f"{site.prefix}-live", "isolation.level": "read_committed"}
         self._consumer = Consumer(
@@ -227,30 +238,45 @@ class Reader:
             self.alerts_s.append(now_s - alert["at_ms"] / 1_000)
 
     def _metric(self, record: dict[str, Any], now_s: float) -> None:
-        if record["metric"] == "predictions":
-            self.predictions_s.setdefault(record["model"], now_s)
-        elif record["metric"] == "labels" and record["value"] == 1:
-            self.labels_s.setdefault(record["model"], now_s)
+        metric, model = record["metric"], record["model"]
+        seen = {"predictions": self.predictions_s, "labels": self.labels_s}.get(metric)
+        if seen is not None:
+            windows = self._counts.setdefault((metric, model), {})
+            windows[record["window_start_ms"]] = round(record["value"])
+            count = sum(windows.values())
+            while count and (model, count) not in seen:
+                seen[model, count] = now_s
+                count -= 1
 
 
 def latencies(sent: Sent, seen: Reader, *, after_s: float) -> dict[str, float]:
-    """Return quantiles in milliseconds, of what was sent from `after_s` (a `time.time`) on."""
+    """Return quantiles in milliseconds, of what was sent from `after_s` (a `time.time`) on.
+
+    What never came is counted in `never_seen`, and in no quantile.
+    """
+    predictions = _differences(sent.predictions_s, seen.predictions_s, after_s)
+    labels = _differences(sent.labels_s, seen.labels_s, after_s)
     kinds = {
-        "prediction_to_metric": _differences(sent.predictions_s, seen.predictions_s, after_s),
-        "label_to_metric": _differences(sent.labels_s, seen.labels_s, after_s),
+        "prediction_to_metric": predictions,
+        "label_to_metric": labels,
         "drift_to_alert": seen.alerts_s,
     }
-    figures = {}
+    figures = {"never_seen": float(sum(value is None for value in predictions + labels))}
     for name, values in kinds.items():
-        figures[f"{name}_seen"] = float(len(values))
-        if values:
-            p50, p99 = np.percentile(values, [50, 99]) * 1_000
+        known = [value for value in values if value is not None]
+        figures[f"{name}_seen"] = float(len(known))
+        if known:
+            p50, p99 = np.percentile(known, [50, 99]) * 1_000
             figures |= {f"{name}_p50_ms": float(p50), f"{name}_p99_ms": float(p99)}
     return figures
 
 
-def _differences(sent_s: dict[str, float], seen_s: dict[str, float], after_s: float) -> list[float]:
-    """Return how long each probe took; one that was never seen took for ever."""
+def _differences(
+    sent_s: dict[Probe, float], seen_s: dict[Probe, float], after_s: float
+) -> list[float | None]:
+    """Return how long each probe took, None for one that was never seen."""
     return [
-        seen_s.get(name, float("inf")) - at_s for name, at_s in sent_s.items() if at_s >= after_s
+        seen_s[probe] - at_s if probe in seen_s else None
+        for probe, at_s in sent_s.items()
+        if at_s >= after_s
     ]

@@ -393,12 +393,14 @@ def cost(samples: Sequence[Sample], *, first: int, last: int, whole: Sample) -> 
     begin = next(s for s in samples if s.done >= first + STARTED * size)
     before = [s for s in samples if first + NEARLY * size <= s.done < last]
     end = before[-1] if before and before[-1].done > begin.done else samples[-1]
-    done = max(end.done - begin.done, 1)
+    done = end.done - begin.done
+    if not done:
+        raise MeasurementError(f"{size} records were done before their cost could be measured")
     return Cost(
         cpu_us=1e6 * (end.cpu_s - begin.cpu_s) / done,
         whole_cpu_us=1e6 * whole.cpu_s / last,
         broker_cpu_us=1e6 * (end.broker_cpu_s - begin.broker_cpu_s) / done,
-        events_per_s=done / max(end.time_s - begin.time_s, 1e-9),
+        events_per_s=done / (end.time_s - begin.time_s),
         rss_mb=max(s.rss_mb for s in (*samples, whole)),
         half_rss_mb=max(s.rss_mb for s in samples if s.done <= first + size // 2),
     )

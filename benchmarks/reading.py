@@ -180,7 +180,11 @@ def main() -> None:
         "decode": decoding(Prediction, labels_topic=labels),
         "decode-all": decoding(Whole, labels_topic=labels),
     }
-    figures = read(options.servers, options.prefix, records=options.records, use=uses[options.what])
+    place = (options.servers, options.prefix)
+    if options.what == "transport":
+        figures = transport(*place, records=options.records)
+    else:
+        figures = read(*place, records=options.records, use=uses[options.what])
     print(json.dumps(figures))
 
 

@@ -49,6 +49,7 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
         ("drift_to_alert_p50_ms", "drift → alert p50 ms", 0),
         ("drift_to_alert_p99_ms", "p99", 0),
         ("cpu_us", "CPU µs/event", 2),
+        ("never_seen", "probes never seen", 0),
         ("generator_behind_s", "generator behind s", 2),
     ),
     "low load": (
@@ -66,9 +67,9 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
     ),
 }
 _NOTES = {
-    "latency": "Drift → alert is counted from the event time at which the detector fired. The worker "
-    "ran with `--disorder 500ms`, by which alerts wait for events that come late.",
-    "stages": "Garbage collection, transport, transactions and state records' writing are not in it.",
+    "latency": "Drift → alert is counted from the event time at which the detector fired. The "
+    "worker ran with `--disorder 500ms`, by which alerts wait for events that come late.",
+    "stages": "Transport, transactions and the writing of state records are not in it.",
     "reading": "`decode` is the floor that `make bench-quick` prints.",
 }
 

@@ -148,7 +148,6 @@ def _measure(bench: Bench, case: Case, record: Record, wanted: int) -> bool:
             runs.append(figures)
             bench.recorded = record.by_case
             record.save()
-            record.runs(case)
             print(f"{case.name} [{time.monotonic() - started_s:.0f} s] {figures}", flush=True)
     except measure.MeasurementError as error:
         print(f"{case.name}: {error}", file=sys.stderr, flush=True)
