@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults faults-quick soak lint format kafka clean
+.PHONY: help demo test faults faults-quick soak bench bench-quick lint format kafka clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ faults: .venv/.dev ## The same with every scenario, and random ones with 4 seeds
 
 soak: .venv/.dev ## 20,000 events/s on a real Kafka for 20 minutes: does anything grow?
 	@$(BIN)/python -m tests.faults.soak $(ARGS)
+
+bench-quick: .venv/.base ## What an event costs on a real Kafka, in CPU microseconds, in 3 minutes
+	@$(BIN)/python -m benchmarks.quick $(ARGS)
+
+bench: .venv/.base ## The whole ladder of benchmarks, into benchmarks/RESULTS.md; takes hours (ARGS=--list)
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 lint: .venv/.dev ## Check format, lint, types, import directions, spelling
 	$(BIN)/ruff format --check .

@@ -9,141 +9,68 @@ bytes that a prediction takes in memory and in the state log; the last line is f
 """
 
 import argparse
-import subprocess
-import sys
+import json
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from typing import Any
 
-import psutil
-from confluent_kafka import IsolationLevel, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import TopicPartition
 
-from agents.local_kafka import LocalKafka
+from benchmarks import measure
+from benchmarks.load import Load, fill
+from benchmarks.measure import Site, Worker
 
-ROOT = Path(__file__).parent.parent
-START_MS = 1_750_000_000_000
-PORT = 19_480
-PREFIX = "recovery"
+_GAUGES_S = 5.0  # they follow every other second
+_SWEEP_S = 10.0
+_OPTIONS = ("--session-timeout", "6s", "--worker-id", "one")
 
 
-def fill(servers: str, count: int) -> None:
-    """Publish predictions, a thousand in a second of event time."""
-    producer = Producer(
-        {
-            "bootstrap.servers": servers,
-            "enable.idempotence": True,
-            "compression.type": "lz4",
-            "linger.ms": 20,
-            "queue.buffering.max.messages": 500_000,
-        }
-    )
-    for number in range(count):
-        key = f"request-{number:08}"
-        value = (
-            f'{{"prediction_id":"{key}","model":"m{number % 10}","timestamp_ms":'
-            f'{START_MS + number},"prediction":{number % 2},"score":0.{number * 7919 % 999_983}}}'
-        )
-        while True:
-            try:
-                producer.produce(f"{PREFIX}.predictions", key=key, value=value)
-                producer.poll(0)
-                break
-            except BufferError:
-                producer.poll(0.1)
-    producer.flush(60)
-
-
-@contextmanager
-def worker(servers: str) -> Iterator[psutil.Popen]:
-    """Run a worker until the block ends."""
-    command = [sys.executable, "-m", "agents.cli", "worker", "--bootstrap-servers", servers]
-    command += ["--prefix", PREFIX, "--metrics-port", str(PORT), "--session-timeout", "6s"]
-    process = psutil.Popen([*command, "--worker-id", "one"], cwd=ROOT)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def ask(path: str) -> tuple[int, str]:
-    """Return status and body of a page of the worker, 0 if it does not answer."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, ""
-    except OSError:
-        return 0, ""
-
-
-def gauge(name: str) -> float:
-    """Return the sum of a metric of the worker."""
-    lines = [line for line in ask("/metrics")[1].splitlines() if line.startswith(name)]
-    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
-
-
-def wait_until_ready() -> float:
-    """Wait until the worker is ready; return how many seconds that took."""
+def _ready_s(worker: Worker) -> float:
+    """Wait until a worker is ready; return how many seconds that took."""
     started_s = time.monotonic()
-    while ask("/readyz")[0] != 200:
-        time.sleep(0.05)
+    measure.until(worker.ready, timeout_s=300.0, poll_s=0.05)
     return time.monotonic() - started_s
 
 
-def wait_until_pending(count: int) -> None:
-    """Wait until the worker holds so many predictions, and its log was looked after."""
-    while gauge("driftline_pending_predictions") < count:
-        time.sleep(0.5)
-    time.sleep(10)
+def _log(site: Site) -> tuple[int, int]:
+    """Return records and bytes of the join's state log, the latter as the files on disk."""
+    start, end = site.range(TopicPartition(f"{site.prefix}.join-state", 0))
+    files = (site.kafka.folder / "data" / f"{site.prefix}.join-state-0").glob("*.log")
+    return end - start, sum(file.stat().st_size for file in files)
 
 
-def log_size(servers: str, folder: Path) -> tuple[int, float]:
-    """Return records and megabytes of the state log, the latter as the files on disk."""
-    admin, log = AdminClient({"bootstrap.servers": servers}), (f"{PREFIX}.join-state", 0)
-    ends = []
-    for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):
-        place = TopicPartition(*log)
-        answer = admin.list_offsets({place: spec}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-        ends.append(answer[place].result(10).offset)
-    files = (folder / "data" / f"{log[0]}-{log[1]}").glob("*.log")
-    return ends[1] - ends[0], sum(file.stat().st_size for file in files) / 1e6
-
-
-def measure(kafka: LocalKafka, folder: Path, *, predictions: int, runs: int) -> str:
-    """Fill, kill and come back; return the line that sums it up."""
-    servers = kafka.bootstrap_servers
-    create = ["topics", "create", "--bootstrap-servers", servers, "--prefix", PREFIX]
-    subprocess.run(
-        [sys.executable, "-m", "agents.cli", *create, "--partitions", "1"], cwd=ROOT, check=True
-    )
-    with worker(servers) as process:
-        empty_s = wait_until_ready()
-        empty_mb = process.memory_info().rss / 1e6
-        fill(servers, predictions)
-        wait_until_pending(predictions)
-        held_mb = process.memory_info().rss / 1e6
-        state_mb = gauge("driftline_state_bytes") / 1e6
-        records, log_mb = log_size(servers, folder)
-    print(
-        f"rss {empty_mb:.0f} MB empty, {held_mb:.0f} MB full; log {log_mb:.1f} MB, {records} rows"
-    )
-    took = []
+def run(site: Site, *, predictions: int, runs: int) -> dict[str, Any]:
+    """Fill a site of one partition, kill and come back; return the figures."""
+    with measure.worker(site, *_OPTIONS) as worker:
+        empty_s = _ready_s(worker)
+        empty_mb = worker.rss_mb()
+        fill(site.servers, site.prefix, Load(events=0, pending=predictions, features=0))
+        measure.until(
+            lambda: worker.total("driftline_pending_predictions") >= predictions,
+            timeout_s=600.0,
+            poll_s=0.5,
+        )
+        time.sleep(_SWEEP_S)
+        held_mb = worker.rss_mb()
+        state_bytes = worker.total("driftline_state_bytes")
+        records, log_bytes = _log(site)
+        worker.kill()
+    print(f"rss {empty_mb:.0f} MB empty, {held_mb:.0f} MB full; log of {records} records")
+    took_s = []
     for _ in range(runs):
-        with worker(servers) as process:
-            took.append(wait_until_ready())
-            time.sleep(5)  # gauges follow every other second
-            assert gauge("driftline_pending_predictions") == predictions
-            print(f"ready after {took[-1]:.2f} s, rss {process.memory_info().rss / 1e6:.0f} MB")
-    per = predictions / 1e6
-    return (
-        f"empty_s={empty_s:.2f} recovery_s={min(took):.2f}..{max(took):.2f}"
-        f" predictions={predictions} memory_bytes={state_mb / per:.0f} log_bytes={log_mb / per:.0f}"
-    )
+        with measure.worker(site, *_OPTIONS) as worker:
+            took_s.append(_ready_s(worker))
+            time.sleep(_GAUGES_S)
+            if worker.total("driftline_pending_predictions") != predictions:
+                raise measure.MeasurementError("the worker came back with other state")
+            print(f"ready after {took_s[-1]:.2f} s, rss {worker.rss_mb():.0f} MB", flush=True)
+            worker.kill()
+    return {
+        "empty_s": round(empty_s, 2),
+        "recovery_s": [round(seconds, 2) for seconds in took_s],
+        "predictions": predictions,
+        "memory_bytes": round(state_bytes / predictions, 1),
+        "log_bytes": round(log_bytes / predictions, 1),
+    }
 
 
 def main() -> None:
@@ -154,9 +81,9 @@ def main() -> None:
     parser.add_argument("--predictions", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    with LocalKafka() as kafka:
-        folder = kafka.folder
-        print(measure(kafka, folder, predictions=options.predictions, runs=options.runs))
+    with measure.broker() as kafka:
+        site = Site(kafka, "recovery", partitions=1)
+        print(json.dumps(run(site, predictions=options.predictions, runs=options.runs)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,303 @@
+"""The ladder: every case that is measured, as data.
+
+A case is one run of something that gives figures; `run` repeats it, `report` makes tables of it.
+What needs a capacity (latency at a share of it) takes the median of the case `full`.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from agents.local_kafka import LocalKafka
+from benchmarks import exact, jobs, live, measure, recovery
+from benchmarks.jobs import FULL, SAME_JOB, Job
+from benchmarks.load import Load, fill
+from benchmarks.measure import Site
+
+Figures = dict[str, Any]
+Recorded = Mapping[str, Sequence[Figures]]
+
+_LIVE_S, _WARM_S = 25.0, 10.0
+_LATENCY_OPTIONS = ("--disorder", "500ms")
+
+
+class Bench:
+    """What the cases share: a broker, loads that are written once, what was measured before.
+
+    Attributes
+    ----------
+    events
+        Events of the cases on a backlog; those whose records are large or many take fewer.
+    """
+
+    def __init__(self, kafka: LocalKafka, *, events: int, recorded: Recorded) -> None:
+        self.kafka, self.events, self.recorded = kafka, events, recorded
+        self._site: tuple[Load, int, Site, exact.Expected] | None = None
+        self._number = 0
+
+    def filled(self, load: Load, partitions: int) -> tuple[Site, exact.Expected]:
+        """Return a site with a load on it; the one before is deleted if it is another."""
+        if self._site is None or self._site[:2] != (load, partitions):
+            self.clear()
+            site = self.site(partitions)
+            with measure.on_cores(measure.all_cores()):
+                site.records = fill(site.servers, site.prefix, load)
+            self._site = (load, partitions, site, exact.Expected(load))
+        return self._site[2:]
+
+    def site(self, partitions: int) -> Site:
+        """Return a new site."""
+        self._number += 1
+        return Site(self.kafka, f"bench-{self._number}", partitions=partitions)
+
+    def clear(self) -> None:
+        """Delete what is on the topics."""
+        if self._site is not None:
+            self._site[2].delete()
+            self._site = None
+
+    def capacity(self) -> float:
+        """Return the events per second of a worker with the default monitoring."""
+        runs = self.recorded.get("full")
+        if not runs:
+            raise measure.MeasurementError("measure the case `full` first: it gives the capacity")
+        return float(statistics.median(run["events_per_s"] for run in runs))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rung.
+
+    Attributes
+    ----------
+    group
+        Which table it belongs to.
+    long
+        Whether it is left out unless asked for.
+    most_runs
+        Repeating it more often would take too long for what it says.
+    """
+
+    name: str
+    group: str
+    says: str
+    run: Callable[[Bench], Figures]
+    long: bool = False
+    most_runs: int = 100
+
+
+def _reading(what: str, bench: Bench) -> Figures:
+    site, _ = bench.filled(Load(events=bench.events), 4)
+    place = ("--servers", site.servers, "--prefix", site.prefix)
+    options = (*place, "--records", str(site.records), "--what", what)
+    return measure.figures_of("benchmarks.reading", *options)
+
+
+def _in_memory(job: str, bench: Bench) -> Figures:
+    options = ("--events", str(bench.events // 2), "--job", job)
+    return measure.figures_of("benchmarks.in_memory", *options)
+
+
+def _backlog(
+    bench: Bench,
+    *,
+    job: Job = FULL,
+    partitions: int = 4,
+    share: float = 1.0,
+    **load: int,
+) -> Figures:
+    of = Load(events=round(bench.events * share), **load)
+    site, expected = bench.filled(of, partitions)
+    result = jobs.run(site, of, job, expected=expected)
+    return {**result.cost.figures(), "exact": not result.problems, "problems": result.problems}
+
+
+def _latency(share: float, bench: Bench) -> Figures:
+    rate = share * bench.capacity()
+    traffic = live.Traffic(rate, seconds=_LIVE_S, drift_at=0.6)
+    figures = _run_live(bench, traffic, 4, _LATENCY_OPTIONS)
+    return {"rate": round(rate), **figures}
+
+
+def _low_load(rate: int, partitions: int, bench: Bench) -> Figures:
+    traffic = live.Traffic(rate, seconds=_LIVE_S, probes_per_s=10.0 if rate else 0.0)
+    return _run_live(bench, traffic, partitions, ())
+
+
+def _run_live(
+    bench: Bench, traffic: live.Traffic, partitions: int, options: Sequence[str]
+) -> Figures:
+    """Run a worker while events come; figures are taken once it has warmed up."""
+    bench.clear()
+    site = bench.site(partitions)
+    try:
+        with measure.worker(site, *options) as worker:
+            measure.until(worker.ready, timeout_s=60.0)
+            reader, generator = live.Reader(site), live.Generator(site, traffic)
+            generator.start()
+            time.sleep(_WARM_S)
+            warm_s, before, seconds = time.time(), _used(site, worker), time.monotonic()
+            generator.join()
+            used = [now - then for now, then in zip(_used(site, worker), before, strict=True)]
+            took_s = time.monotonic() - seconds
+            time.sleep(3.0)
+            reader.stop()
+            found = live.latencies(generator.sent, reader, after_s=warm_s)
+    finally:
+        site.delete()
+    per_event = 1e6 / (traffic.rate * took_s) if traffic.rate else 0.0
+    return {
+        "worker_cpu_percent": round(100 * used[0] / took_s, 2),
+        "broker_cpu_percent": round(100 * used[1] / took_s, 2),
+        "cpu_us": round(used[0] * per_event, 2),
+        "broker_cpu_us": round(used[1] * per_event, 2),
+        "transactions_per_s": round(used[2] / took_s, 2),
+        "generator_behind_s": round(generator.sent.behind_s, 3),
+        **{name: round(value, 1) for name, value in found.items()},
+    }
+
+
+def _used(site: Site, worker: measure.Worker) -> tuple[float, float, float]:
+    commits = worker.total("driftline_commits_total")
+    return worker.cpu_s(), site.broker_cpu_s(), commits
+
+
+def _recovery(predictions: int, bench: Bench) -> Figures:
+    bench.clear()
+    site = bench.site(1)
+    try:
+        return recovery.run(site, predictions=predictions, runs=1)
+    finally:
+        site.delete()
+
+
+def _steps() -> list[Case]:
+    says = {
+        "consume": "confluent consume, nothing else",
+        "transport": "the worker's reader, which hands over batches",
+        "decode": "consume, and decode what the same job needs",
+        "decode-all": "consume, and decode the features, too",
+    }
+    return [
+        *(Case(what, "reading", text, partial(_reading, what)) for what, text in says.items()),
+        Case("in-memory-same", "stages", "same job, no broker", partial(_in_memory, "same")),
+        Case(
+            "in-memory-full", "stages", "default monitoring, no broker", partial(_in_memory, "full")
+        ),
+    ]
+
+
+def _case(group: str, name: str, says: str, *, long: bool = False, **options: Any) -> Case:
+    return Case(name, group, says, partial(_backlog, **options), long=long)
+
+
+def _jobs() -> list[Case]:
+    return [
+        _case("jobs", "same-job", "join, confusion, Brier, score histograms", job=SAME_JOB),
+        _case("jobs", "full", "default monitoring of 8 features, with detectors"),
+        _case("jobs", "no-features", "the same without features", job=Job(features=False)),
+        _case("jobs", "no-detectors", "features, no detectors", job=Job(detectors=False)),
+    ]
+
+
+def _scaling() -> list[Case]:
+    several = [
+        _case("partitions", f"partitions-{n}", f"{n} partitions", partitions=n) for n in (1, 2, 4)
+    ]
+    workers = [
+        _case("workers", f"workers-{n}", f"{n} workers", job=replace(SAME_JOB, workers=n))
+        for n in (1, 2)
+    ]
+    return several + workers
+
+
+def _growth() -> list[Case]:
+    cases = [
+        _case(
+            "models",
+            f"models-{n}",
+            f"{n:,} models",
+            models=n,
+            spacing_ms=1,
+            share=0.4,
+            long=n > 10_000,
+        )
+        for n in (10, 1_000, 10_000, 100_000)
+    ]
+    cases += [
+        _case("features", f"features-{n}", f"{n} features", features=n, share=share)
+        for n, share in ((0, 0.5), (8, 0.5), (64, 0.2), (256, 0.05))
+    ]
+    held = replace(SAME_JOB, horizon="2d")
+    cases += [
+        _case(
+            "pending",
+            f"pending-{name}",
+            f"{n:,} pending predictions",
+            pending=n,
+            job=held,
+            share=0.5,
+            long=n > 1_000_000,
+        )
+        for name, n in (("10k", 10_000), ("1M", 1_000_000), ("5M", 5_000_000), ("10M", 10_000_000))
+    ]
+    cases += [
+        _case(
+            "delay", f"delay-{name}", f"labels {name} after", delay_ms=ms, job=SAME_JOB, share=0.5
+        )
+        for name, ms in (("1s", 1_000), ("30s", 30_000), ("10m", 600_000), ("50m", 3_000_000))
+    ]
+    return cases
+
+
+def _live() -> list[Case]:
+    cases = [
+        Case(
+            f"latency-{percent}",
+            "latency",
+            f"at {percent} % of capacity",
+            partial(_latency, percent / 100),
+            most_runs=3,
+        )
+        for percent in (10, 50, 80)
+    ]
+    cases += [
+        Case(
+            f"load-{rate}-{partitions}",
+            "low load",
+            f"{rate:,} events/s, {partitions} partitions",
+            partial(_low_load, rate, partitions),
+            most_runs=2,
+        )
+        for partitions in (4, 16)
+        for rate in (0, 100, 1_000, 5_000)
+    ]
+    return cases
+
+
+def _recoveries() -> list[Case]:
+    return [
+        Case(
+            f"recovery-{name}",
+            "recovery",
+            f"{n:,} pending predictions in one partition",
+            partial(_recovery, n),
+            long=n > 1_000_000,
+            most_runs=3,
+        )
+        for name, n in (("100k", 100_000), ("1M", 1_000_000), ("5M", 5_000_000))
+    ]
+
+
+CASES: Sequence[Case] = (
+    *_steps(),
+    *_jobs(),
+    *_scaling(),
+    *_growth(),
+    *_live(),
+    *_recoveries(),
+)
+"""All cases, in the order in which they run."""

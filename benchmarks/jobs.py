@@ -1,0 +1,131 @@
+"""A worker on a backlog: its cost, and whether what it published is exactly right."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import exact, measure
+from benchmarks.load import Load
+from benchmarks.measure import Cost, MeasurementError, Site
+
+NO_FEATURES = "--no-features"
+_TALLIES_ONLY = "defaults: false\n"
+
+
+@dataclass(frozen=True)
+class Job:
+    """How workers are set up.
+
+    Attributes
+    ----------
+    features, detectors
+        Whether features are looked at; whether the default rules and detectors run.
+    horizon
+        How long a label is waited for.
+    workers
+        How many, each on a core of its own where there is more than one.
+    """
+
+    features: bool = True
+    detectors: bool = True
+    horizon: str = "1h"
+    workers: int = 1
+
+    def options(self) -> list[str]:
+        """Return flags of `driftline worker`."""
+        options = ["--horizon", self.horizon]
+        if not self.features and measure.worker_has(NO_FEATURES):
+            options.append(NO_FEATURES)
+        if not self.detectors:
+            file = Path(tempfile.gettempdir()) / "driftline-benchmark-monitors.yaml"
+            file.write_text(_TALLIES_ONLY)
+            options += ["--monitors", str(file)]
+        return options
+
+    def looks_at_features(self) -> bool:
+        """Tell whether features are looked at, which an older build cannot help doing."""
+        return self.features or not measure.worker_has(NO_FEATURES)
+
+
+SAME_JOB = Job(features=False, detectors=False)
+FULL = Job()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run cost, and what was wrong with its numbers: nothing, if they are exact."""
+
+    cost: Cost
+    problems: list[str]
+
+
+def run(
+    site: Site,
+    load: Load,
+    job: Job,
+    *,
+    expected: exact.Expected,
+    observe: Callable[[measure.Worker], None] = lambda _: None,
+) -> Result:
+    """Let workers go through the inputs of a site, and judge what they publish.
+
+    What workers before them have made is deleted first. `observe` is called ten times a second.
+    """
+    site.forget()
+    if not job.looks_at_features():
+        expected = expected.without_features()
+    published = exact.Published(site.servers, site.prefix)
+    problems: list[str] = []
+
+    def is_exact() -> bool:
+        problems[:] = published.differences(expected)
+        return not problems
+
+    with ExitStack() as stack:
+        stack.callback(published.close)
+        workers = [
+            stack.enter_context(
+                measure.worker(
+                    site,
+                    *job.options(),
+                    cores=_core(number, job),
+                    port=measure.METRICS_PORT + number,
+                )
+            )
+            for number in range(job.workers)
+        ]
+        cost = measure.backlog(
+            site,
+            workers,
+            standing=load.pending,
+            check=is_exact,
+            observe=lambda: observe(workers[0]),
+        )
+        balance = _balance(workers, load, labels=int(expected.labels.sum()))
+    return Result(cost, [*problems, *balance])
+
+
+def _core(number: int, job: Job) -> set[int]:
+    """Return the cores of a worker: its own, or any if there are more workers than cores."""
+    return measure.worker_core() if job.workers == 1 else measure.core(number)
+
+
+def _balance(workers: Sequence[measure.Worker], load: Load, *, labels: int) -> list[str]:
+    """Wait until the fates that workers show balance, which gauges do after seconds."""
+    found: list[str] = []
+
+    def balanced() -> bool:
+        fates: dict[str, float] = {}
+        for one in workers:
+            for name, count in one.fates().items():
+                fates[name] = fates.get(name, 0.0) + count
+        found[:] = [f"fate {x}" for x in exact.fates_differences(fates, load, labels=labels)]
+        return not found
+
+    try:
+        measure.until(balanced, timeout_s=10.0, poll_s=0.5)
+    except MeasurementError:
+        return found
+    return []

@@ -1,0 +1,282 @@
+"""Events that happen now, at a given rate: what a running worker needs, and how soon it answers.
+
+Probes measure latency: a few models get a prediction, and later a label, only now and then. The time
+from writing a model's n-th until a read_committed reader sees a metric that counts n is its latency,
+whatever the order of everything else.
+"""
+
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
+
+from benchmarks.measure import Site
+
+_TICK_S = 0.01
+_FEATURES = 8
+_POOL = 4_096
+_PROBE_MODELS = 20
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is written.
+
+    Attributes
+    ----------
+    rate
+        Events a second, half of them labels.
+    label_after_s
+        From a prediction to its label.
+    probes_per_s
+        Predictions of models of their own.
+    drift_at
+        After this share of the time all features shift, for alerts; 1.0: never.
+    """
+
+    rate: float
+    seconds: float
+    models: int = 10
+    label_after_s: float = 1.0
+    probes_per_s: float = 10.0
+    drift_at: float = 1.0
+
+
+Probe = tuple[str, int]
+"""A probe model, and the how manyeth of its events it is, from 1."""
+
+
+@dataclass
+class Sent:
+    """What was written, and when, by the clock of `time.time`."""
+
+    events: int = 0
+    behind_s: float = 0.0
+    predictions_s: dict[Probe, float] = field(default_factory=dict)
+    labels_s: dict[Probe, float] = field(default_factory=dict)
+
+
+class Generator:
+    """Write events on schedule, in a thread of its own."""
+
+    def __init__(self, site: Site, traffic: Traffic) -> None:
+        self.sent = Sent()
+        self._site, self._traffic = site, traffic
+        self._producer = Producer(
+            {
+                "bootstrap.servers": site.servers,
+                "partitioner": "murmur2_random",
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "queue.buffering.max.messages": 1_000_000,
+                "log_level": 2,
+            }
+        )
+        self._tails = {drifted: _tails(drifted) for drifted in (False, True)}
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the end."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        traffic, sent = self._traffic, self.sent
+        start_s = time.time()
+        predictions = labels = probes = labelled = 0
+        while (elapsed_s := time.time() - start_s) < traffic.seconds:
+            due = int(elapsed_s * traffic.rate / 2)
+            self._predictions(
+                predictions, due, drifted=elapsed_s > traffic.drift_at * traffic.seconds
+            )
+            predictions = max(predictions, due)
+            due = max(int((elapsed_s - traffic.label_after_s) * traffic.rate / 2), 0)
+            self._labels(labels, due)
+            labels = max(labels, due)
+            for number in range(probes, int(elapsed_s * traffic.probes_per_s)):
+                self._probe(number)
+                probes = number + 1
+            until_s = elapsed_s - traffic.label_after_s
+            for number in range(labelled, max(int(until_s * traffic.probes_per_s), 0)):
+                self._label_probe(number)
+                labelled = number + 1
+            self._producer.poll(0)
+            late_s = time.time() - start_s - elapsed_s
+            sent.behind_s = max(sent.behind_s, late_s)
+            time.sleep(max(0.0, _TICK_S - late_s))
+        sent.events = predictions + labels + probes + labelled
+        self._producer.flush(30)
+
+    def _predictions(self, first: int, last: int, *, drifted: bool) -> None:
+        now_ms, tails, models = int(time.time() * 1_000), self._tails[drifted], self._traffic.models
+        batch = [
+            {
+                "key": f"p-{n:010}",
+                "value": f'{{"prediction_id":"p-{n:010}","model":"m{n % models}",'
+                f'"timestamp_ms":{now_ms},{tails[n % _POOL]}',
+            }
+            for n in range(first, last)
+        ]
+        if batch:
+            self._producer.produce_batch(f"{self._site.prefix}.predictions", batch)
+
+    def _labels(self, first: int, last: int) -> None:
+        now_ms = int(time.time() * 1_000)
+        batch = [
+            {
+                "key": f"p-{n:010}",
+                "value": f'{{"prediction_id":"p-{n:010}","timestamp_ms":{now_ms},'
+                f'"label":{n * 7919 % 3 // 2}}}',
+            }
+            for n in range(first, last)
+        ]
+        if batch:
+            self._producer.produce_batch(f"{self._site.prefix}.labels", batch)
+
+    def _probe(self, number: int) -> None:
+        now_s, probe = time.time(), _probe(number)
+        name, model = f"probe-{number}", probe[0]
+        value = (
+            f'{{"prediction_id":"{name}","model":"{model}","timestamp_ms":{int(now_s * 1_000)},'
+            f'"prediction":1,"score":0.9}}'
+        )
+        self.sent.predictions_s[probe] = now_s
+        self._producer.produce(f"{self._site.prefix}.predictions", key=name, value=value)
+
+    def _label_probe(self, number: int) -> None:
+        now_s, name = time.time(), f"probe-{number}"
+        value = f'{{"prediction_id":"{name}","timestamp_ms":{int(now_s * 1_000)},"label":1}}'
+        self.sent.labels_s[_probe(number)] = now_s
+        self._producer.produce(f"{self._site.prefix}.labels", key=name, value=value)
+
+
+def _probe(number: int) -> Probe:
+    turn, model = divmod(number, _PROBE_MODELS)
+    return f"probe-{model}", turn + 1
+
+
+def _tails(drifted: bool) -> list[str]:
+    random = np.random.default_rng(1)
+    shift = 3.0 if drifted else 0.0
+    rows = (random.standard_normal((_POOL, _FEATURES)) + shift).tolist()
+    scores = random.random(_POOL).round(4).tolist()
+    tails = []
+    for score, row in zip(scores, rows, strict=True):
+        features = ",".join(f'"f{n}":{value:.3f}' for n, value in enumerate(row))
+        tails.append(f'"prediction":{int(score > 0.5)},"score":{score},"features":{{{features}}}}}')
+    return tails
+
+
+class Reader:
+    """Read what is published from now on, committed records only, in a thread of its own.
+
+    Attributes
+    ----------
+    predictions_s, labels_s
+        When a metric first counted a probe's prediction, and its label.
+    alerts_s
+        Seconds from an alert's event time until it was seen.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self.predictions_s: dict[Probe, float] = {}
+        self.labels_s: dict[Probe, float] = {}
+        self._counts: dict[tuple[str, str], dict[int, int]] = {}
+        self.alerts_s: list[float] = []
+        config = {"group.id": f"{site.prefix}-live", "isolation.level": "read_committed"}
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": site.servers,
+                "fetch.wait.max.ms": 20,
+                "log_level": 2,
+                **config,
+            }
+        )
+        self._alerts = f"{site.prefix}.alerts"
+        self._consumer.assign(
+            [
+                TopicPartition(topic, partition, OFFSET_END)
+                for topic in (f"{site.prefix}.metrics", self._alerts)
+                for partition in range(site.partitions)
+            ]
+        )
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End reading."""
+        self._stopping.set()
+        self._thread.join()
+        self._consumer.close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            first = self._consumer.poll(0.1)
+            if first is None:
+                continue
+            messages = [first, *self._consumer.consume(5_000, 0)]
+            now_s = time.time()
+            for message in messages:
+                value = message.value()
+                if message.error() or value is None:
+                    continue
+                if message.topic() == self._alerts:
+                    self._alert(json.loads(value), now_s)
+                elif b'"model":"probe-' in value:
+                    self._metric(json.loads(value), now_s)
+
+    def _alert(self, alert: dict[str, Any], now_s: float) -> None:
+        if alert["state"] == "firing" and alert["kind"] == "drift":
+            self.alerts_s.append(now_s - alert["at_ms"] / 1_000)
+
+    def _metric(self, record: dict[str, Any], now_s: float) -> None:
+        metric, model = record["metric"], record["model"]
+        seen = {"predictions": self.predictions_s, "labels": self.labels_s}.get(metric)
+        if seen is not None:
+            windows = self._counts.setdefault((metric, model), {})
+            windows[record["window_start_ms"]] = round(record["value"])
+            count = sum(windows.values())
+            while count and (model, count) not in seen:
+                seen[model, count] = now_s
+                count -= 1
+
+
+def latencies(sent: Sent, seen: Reader, *, after_s: float) -> dict[str, float]:
+    """Return quantiles in milliseconds, of what was sent from `after_s` (a `time.time`) on.
+
+    What never came is counted in `never_seen`, and in no quantile.
+    """
+    predictions = _differences(sent.predictions_s, seen.predictions_s, after_s)
+    labels = _differences(sent.labels_s, seen.labels_s, after_s)
+    kinds = {
+        "prediction_to_metric": predictions,
+        "label_to_metric": labels,
+        "drift_to_alert": seen.alerts_s,
+    }
+    figures = {"never_seen": float(sum(value is None for value in predictions + labels))}
+    for name, values in kinds.items():
+        known = [value for value in values if value is not None]
+        figures[f"{name}_seen"] = float(len(known))
+        if known:
+            p50, p99 = np.percentile(known, [50, 99]) * 1_000
+            figures |= {f"{name}_p50_ms": float(p50), f"{name}_p99_ms": float(p99)}
+    return figures
+
+
+def _differences(
+    sent_s: dict[Probe, float], seen_s: dict[Probe, float], after_s: float
+) -> list[float | None]:
+    """Return how long each probe took, None for one that was never seen."""
+    return [
+        seen_s[probe] - at_s if probe in seen_s else None
+        for probe, at_s in sent_s.items()
+        if at_s >= after_s
+    ]

@@ -1,0 +1,199 @@
+"""Make `RESULTS.md` of the raw figures: medians and spread, a table a group, two plots.
+
+python -m benchmarks.report
+"""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
+PEERS = HERE / "peers" / "results.json"
+REPORT = HERE / "RESULTS.md"
+
+Runs = Sequence[Mapping[str, Any]]
+
+_HEADINGS = {
+    "reading": "Reading alone",
+    "stages": "Each stage by itself, in memory",
+    "jobs": "A worker on a backlog",
+    "partitions": "Partitions (default monitoring)",
+    "workers": "Workers (same job), each on a core of its own as far as there are cores",
+    "models": "Models (default monitoring)",
+    "features": "Features (default monitoring)",
+    "pending": "Pending predictions (same job)",
+    "delay": "Label delay (same job)",
+    "latency": "Latency, from writing an event until a read_committed reader sees what it changed",
+    "low load": "Low load (default monitoring)",
+    "recovery": "Recovery after a kill -9",
+}
+_COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
+    "": (
+        ("cpu_us", "CPU µs/event", 2),
+        ("events_per_s", "events/s", 0),
+        ("broker_cpu_us", "broker CPU µs/event", 2),
+        ("rss_mb", "memory MB", 0),
+        ("exact", "exact", 0),
+    ),
+    "reading": (("cpu_us", "CPU µs/record", 2), ("events_per_s", "records/s", 0)),
+    "stages": (("join_us", "join CPU µs/event", 2), ("monitor_us", "monitor CPU µs/event", 2)),
+    "latency": (
+        ("rate", "events/s", 0),
+        ("prediction_to_metric_p50_ms", "prediction → metric p50 ms", 0),
+        ("prediction_to_metric_p99_ms", "p99", 0),
+        ("label_to_metric_p50_ms", "label → revised metric p50 ms", 0),
+        ("label_to_metric_p99_ms", "p99", 0),
+        ("drift_to_alert_p50_ms", "drift → alert p50 ms", 0),
+        ("drift_to_alert_p99_ms", "p99", 0),
+        ("cpu_us", "CPU µs/event", 2),
+        ("never_seen", "probes never seen", 0),
+        ("generator_behind_s", "generator behind s", 2),
+    ),
+    "low load": (
+        ("worker_cpu_percent", "worker, % of a core", 1),
+        ("broker_cpu_percent", "broker, % of a core", 1),
+        ("cpu_us", "worker CPU µs/event", 1),
+        ("broker_cpu_us", "broker CPU µs/event", 1),
+        ("transactions_per_s", "transactions/s", 1),
+    ),
+    "recovery": (
+        ("recovery_s", "ready after s", 2),
+        ("empty_s", "without state s", 2),
+        ("memory_bytes", "bytes of memory each", 0),
+        ("log_bytes", "bytes of log each", 0),
+    ),
+}
+_NOTES = {
+    "latency": "Drift → alert is counted from the event time at which the detector fired. The "
+    "worker ran with `--disorder 500ms`, by which alerts wait for events that come late.",
+    "stages": "Transport, transactions and the writing of state records are not in it.",
+    "reading": "`decode` is the floor that `make bench-quick` prints.",
+}
+
+
+def render(results: Mapping[str, Any], peers: Sequence[Mapping[str, Any]] | None = None) -> str:
+    """Return the report as Markdown."""
+    cases: Mapping[str, Any] = results["cases"]
+    parts = ["# Results", _machine(results["machine"])]
+    for group, heading in _HEADINGS.items():
+        members = [case for case in cases.values() if case["group"] == group and case["runs"]]
+        if members:
+            parts += [f"## {heading}", _table(group, members)]
+            parts += [_NOTES[group]] if group in _NOTES else []
+    if ratio := _workers_ratio(cases):
+        parts.append(ratio)
+    if peers:
+        parts += ["## Beside other engines", _peers(peers)]
+    if failed := results.get("failed"):
+        parts += ["## What could not be measured"]
+        parts += [f"* `{name}`: {' '.join(str(why).split())[:500]}" for name, why in failed.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    facts = "\n".join(f"* {name}: {value}" for name, value in machine.items())
+    return (
+        "Medians, with the smallest and the largest run in brackets. The measured process has a "
+        "core to itself, broker and generator run on the others. CPU time is user and system of "
+        "the whole process, from 20 % of the input until nearly all of it is done, per input "
+        "event: a prediction is one, a label is one. `exact`: runs in which every published number "
+        "was right.\n\n"
+        f"{facts}\n\n"
+        "To repeat: `make bench`; `make bench ARGS='--only same-job,full --runs 3'` for some of it."
+    )
+
+
+def _table(group: str, members: Sequence[Mapping[str, Any]]) -> str:
+    columns = [
+        column
+        for column in _COLUMNS.get(group, _COLUMNS[""])
+        if any(column[0] in run for case in members for run in case["runs"])
+    ]
+    rows = [["case", *(title for _, title, _ in columns), "runs"]]
+    for case in members:
+        cells = [cell(case["runs"], name, digits) for name, _, digits in columns]
+        rows.append([case["says"], *cells, str(len(case["runs"]))])
+    return table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; the first row is its head."""
+    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def cell(runs: Runs, name: str, digits: int) -> str:
+    """Return median and spread of one figure, `–` where there is none.
+
+    Examples
+    --------
+    >>> cell([{"cpu_us": 2.5}, {"cpu_us": 3.25}, {"cpu_us": 2.0}], "cpu_us", 2)
+    '2.50 [2.00–3.25]'
+    >>> cell([{"exact": True}, {"exact": False}], "exact", 0)
+    '1 of 2'
+    """
+    values = [value for run in runs if name in run for value in _as_list(run[name])]
+    if not values:
+        return "–"
+    if isinstance(values[0], bool):
+        return f"{sum(values)} of {len(values)}"
+    median = f"{statistics.median(values):,.{digits}f}"
+    spread = f" [{min(values):,.{digits}f}–{max(values):,.{digits}f}]"
+    return median + (spread if len(values) > 1 else "")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _workers_ratio(cases: Mapping[str, Any]) -> str | None:
+    runs = [cases.get(f"workers-{number}", {}).get("runs") for number in (1, 2)]
+    if not all(runs):
+        return None
+    one, two = (statistics.median(run["events_per_s"] for run in part) for part in runs)
+    return f"Two workers took {two / one:.2f} times as many events a second as one."
+
+
+def _peers(peers: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table of engines, cheapest first, each as a ratio to ours."""
+    ours = [peer for peer in peers if peer["engine"] == "driftline"]
+    base = min((_median(peer["cpu_us"]) for peer in ours), default=None)
+    rows = [
+        ["engine", "variant", "exactly-once", "CPU µs/event", "times driftline", "right", "runs"]
+    ]
+    for peer in sorted(peers, key=lambda peer: _median(peer["cpu_us"])):
+        cpu_us = _median(peer["cpu_us"])
+        ratio = f"{cpu_us / base:.1f}" if base else "–"
+        right = "yes" if peer["result_ok"] else "no"
+        once = "yes" if peer["exactly_once"] else "no"
+        row = [peer["engine"], peer["variant"], once, _spread(peer), ratio, right]
+        rows.append([*map(str, row), str(_count(peer["runs"]))])
+    return table(rows)
+
+
+def _median(value: Any) -> float:
+    return float(statistics.median(_as_list(value)))
+
+
+def _count(runs: Any) -> int:
+    return len(runs) if isinstance(runs, list) else int(runs)
+
+
+def _spread(peer: Mapping[str, Any]) -> str:
+    spread = peer.get("spread")
+    limits = f" [{spread[0]:.2f}–{spread[1]:.2f}]" if isinstance(spread, list) and spread else ""
+    return f"{_median(peer['cpu_us']):.2f}{limits}"
+
+
+def main() -> None:
+    """Write the report."""
+    peers = json.loads(PEERS.read_text()) if PEERS.exists() else None
+    REPORT.write_text(render(json.loads(RESULTS.read_text()), peers))
+    print(f"{REPORT.relative_to(HERE.parent)} written")
+
+
+if __name__ == "__main__":
+    main()

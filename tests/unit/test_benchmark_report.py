@@ -1,0 +1,92 @@
+"""The report of the benchmarks says what the raw figures say."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import report
+from benchmarks.cases import CASES
+from benchmarks.run import Record, choose
+
+MACHINE = {"commit": "abc", "events": 1_000, "cores": "2 × some CPU"}
+
+
+def results(**cases: dict[str, Any]) -> dict[str, Any]:
+    return {"machine": MACHINE, "cases": cases, "failed": {}}
+
+
+def job(*cpu_us: float, group: str = "jobs") -> dict[str, Any]:
+    runs = [{"cpu_us": value, "events_per_s": 1e6 / value, "exact": True} for value in cpu_us]
+    return {"group": group, "says": "a job", "runs": runs}
+
+
+def test_a_table_gives_median_spread_and_number_of_runs() -> None:
+    text = report.render(results(full=job(4.0, 2.0, 2.5)))
+
+    assert "| a job | 2.50 [2.00–4.00] | 400,000 [250,000–500,000] | 3 of 3 | 3 |" in text
+
+
+def test_what_was_not_measured_is_not_shown() -> None:
+    text = report.render(results(full=job(2.0), empty=job(group="latency")))
+
+    assert "Latency" not in text
+    assert "broker CPU" not in text
+
+
+def test_what_failed_is_said() -> None:
+    text = report.render(results(full=job(2.0)) | {"failed": {"models-10": "the worker\nended"}})
+
+    assert "* `models-10`: the worker ended" in text
+
+
+def test_workers_are_compared() -> None:
+    of = {"workers-1": job(4.0, group="workers"), "workers-2": job(2.0, group="workers")}
+
+    assert "Two workers took 2.00 times as many" in report.render(results(**of))
+
+
+def test_other_engines_are_shown_as_ratios_cheapest_first() -> None:
+    ours = {"engine": "driftline", "variant": "same job", "exactly_once": True, "cpu_us": 2.0}
+    other = {"engine": "slow", "variant": "DSL", "exactly_once": False, "cpu_us": [9.0, 10.0, 11.0]}
+    more = {"runs": 3, "spread": None, "result_ok": True}
+
+    text = report.render(results(full=job(2.0)), [other | more, ours | more])
+
+    assert "| slow | DSL | no | 10.00 | 5.0 | yes | 3 |" in text
+    assert text.index("| driftline |") < text.index("| slow |")
+
+
+def test_every_group_of_cases_has_a_heading() -> None:
+    data = {case.name: job(2.0, group=case.group) for case in CASES}
+
+    text = report.render(results(**data))
+
+    assert text.count("\n## ") == len({case.group for case in CASES})
+
+
+def test_cases_are_chosen_by_name_or_group() -> None:
+    chosen = [case.name for case in choose("full,workers", long=False)]
+
+    assert chosen == ["full", "workers-1", "workers-2"]
+    assert not any(case.long for case in choose("", long=False))
+    with pytest.raises(SystemExit, match="no such case: wokers"):
+        choose("wokers", long=False)
+
+
+def test_case_names_are_unique() -> None:
+    names = [case.name for case in CASES]
+
+    assert len(names) == len(set(names))
+
+
+def test_runs_are_kept_for_the_same_build_only(tmp_path: Path) -> None:
+    file, case = tmp_path / "results.json", CASES[0]
+    record = Record(file, MACHINE)
+    record.runs(case).append({"cpu_us": 2.0})
+    record.save()
+
+    same, other = Record(file, MACHINE), Record(file, MACHINE | {"commit": "def"})
+
+    assert same.runs(case) == [{"cpu_us": 2.0}]
+    assert other.runs(case) == []
