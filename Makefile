@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults faults-quick soak lint format kafka clean
+.PHONY: help demo test faults faults-quick soak bench-peers lint format kafka clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ faults: .venv/.dev ## The same with every scenario, and random ones with 4 seeds
 
 soak: .venv/.dev ## 20,000 events/s on a real Kafka for 20 minutes: does anything grow?
 	@$(BIN)/python -m tests.faults.soak $(ARGS)
+
+bench-peers: .venv/.dev ## The same job on Kafka Streams, Flink and others, beside driftline; takes hours (ARGS=--help)
+	@$(BIN)/python -m benchmarks.peers.run $(ARGS)
 
 lint: .venv/.dev ## Check format, lint, types, import directions, spelling
 	$(BIN)/ruff format --check .
