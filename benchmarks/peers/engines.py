@@ -92,6 +92,7 @@ def _faust(variant: str, *, exactly_once: bool, about: str) -> Engine:
         exactly_once=exactly_once,
         project="faust",
         packages=("faust-streaming", "aiokafka"),
+        compared=TALLIES,
         about=about,
     )
 
@@ -160,8 +161,12 @@ ENGINES = {
         compared=TALLIES,
         about="inputs persisted every 5 s; no histogram, nothing expires",
     ),
-    "faust-eos": _faust("eos", exactly_once=True, about="exactly_once, tables in memory"),
-    "faust-alo": _faust("alo", exactly_once=False, about="at least once, tables in memory"),
+    "faust-eos": _faust(
+        "eos", exactly_once=True, about="exactly_once, tables in memory, no histogram"
+    ),
+    "faust-alo": _faust(
+        "alo", exactly_once=False, about="at least once, tables in memory, no histogram"
+    ),
 }
 
 
