@@ -56,6 +56,7 @@ def _run(command: list[str], what: str) -> None:
         raise BuildError(f"{what} failed:\n{last}")
 
 
+@cache
 def versions(engine: Engine) -> dict[str, str]:
     """Return the versions of what was measured."""
     if engine.runtime == "jvm":

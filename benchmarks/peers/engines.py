@@ -1,14 +1,18 @@
 """The engines: how each is started, and what its result is compared by."""
 
+import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.peers.truth import RATES, TALLIES
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 BUILD = HERE / "build"
 JAVA_HEAP = ("-Xms1g", "-Xmx4g")
+WORKER = (sys.executable, "-m", "agents.cli", "worker")
 FULL = (*TALLIES, "histogram")
 
 
@@ -170,26 +174,27 @@ ENGINES = {
 }
 
 
-def command(engine: Engine) -> list[str]:
-    """Return the command that starts a job; driftline's is `agents.cli worker`."""
+def command(engine: Engine, servers: str, prefix: str) -> list[str]:
+    """Return the command that starts a job on the input topics of that prefix."""
     if engine.runtime == "jvm":
         target = BUILD / engine.project
-        return [
-            "java",
-            *JAVA_HEAP,
-            # Flink serialises classes of the JDK by reflection
-            *(
-                ("--add-opens=java.base/java.util=ALL-UNNAMED",)
-                if engine.project == "flink"
-                else ()
-            ),
-            "-cp",
-            f"{target}/classes:{target}/libs/*",
-            f"driftline.peers.{engine.program}",
-        ]
+        # Flink serialises classes of the JDK by reflection.
+        opens = "--add-opens=java.base/java.util=ALL-UNNAMED"
+        libraries = ["-cp", f"{target}/classes:{target}/libs/*"]
+        return ["java", *JAVA_HEAP, opens, *libraries, f"driftline.peers.{engine.program}"]
     if engine.runtime == "python":
         return [str(python(engine)), "-B", str(HERE / "python" / engine.program)]
-    return [sys.executable, "-m", "agents.cli", "worker"]
+    inputs = ["--bootstrap-servers", servers, "--prefix", prefix]
+    job = ["--window", "1m", "--horizon", "1h", "--monitors", str(HERE / "driftline.yaml")]
+    return [*WORKER, *inputs, *job, "--metrics-port", "0", *_no_features()]
+
+
+@cache
+def _no_features() -> tuple[str, ...]:
+    """Return the flag that leaves features out, if the worker has it."""
+    words = [*WORKER, "--help"]
+    said = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return ("--no-features",) if "--no-features" in said else ()
 
 
 def python(engine: Engine) -> Path:

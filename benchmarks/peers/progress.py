@@ -81,3 +81,9 @@ def when(progress: list[Progress], consumed: float) -> float | None:
             return before.time_s + share * (now.time_s - before.time_s)
         before = now
     return None
+
+
+def settled(progress: list[Progress]) -> float:
+    """Return since when nothing has changed."""
+    final = progress[-1][1:]
+    return next(now.time_s for now in progress if now[1:] == final)

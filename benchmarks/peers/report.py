@@ -97,10 +97,10 @@ def write(path: str, entries: list[dict[str, Any]]) -> None:
 
 
 def table(entries: list[dict[str, Any]]) -> str:
-    """Return a table; ratios are to driftline, if it is among the entries."""
-    ours = next((e["cpu_us"] for e in entries if e["name"] == "driftline"), None)
-    rows = [("engine", "µs/event", "spread", "warm", "× driftline", "events/s", "MB", "result")]
-    rows += [_row(entry, ours) for entry in entries]
+    """Return a table; ratios are to driftline, if it is there, warm to warm where both are."""
+    ours = next((entry for entry in entries if entry["name"] == "driftline"), None)
+    head = ("engine", "µs/event", "spread", "warm", "× driftline", "events/s", "MB", "result")
+    rows: list[tuple[str, ...]] = [head, *(_row(entry, ours) for entry in entries)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -111,20 +111,26 @@ def table(entries: list[dict[str, Any]]) -> str:
     )
 
 
-def _row(entry: dict[str, Any], ours: float | None) -> tuple[str, ...]:
+def _row(entry: dict[str, Any], ours: dict[str, Any] | None) -> tuple[str, ...]:
     cost, spread = entry["cpu_us"], entry["spread"]
-    best = entry["warm_us"] or cost
     checked = "right" if entry["compared"] else "none to check"
     return (
         entry["name"],
         _number(cost),
         f"{spread[0]:.2f}-{spread[1]:.2f}" if spread else "-",
         _number(entry["warm_us"]),
-        _number(best / ours if best and ours else None),
+        _number(_ratio(entry, ours)),
         _number(entry["events_per_s"], digits=0),
         _number(entry["memory_mb"], digits=0),
         checked if entry["result_ok"] else "WRONG OR FAILED",
     )
+
+
+def _ratio(entry: dict[str, Any], ours: dict[str, Any] | None) -> float | None:
+    for figure in ("warm_us", "cpu_us"):
+        if ours is not None and ours[figure] and entry[figure]:
+            return float(entry[figure] / ours[figure])
+    return None
 
 
 def _number(value: float | None, *, digits: int = 2) -> str:

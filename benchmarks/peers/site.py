@@ -4,15 +4,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from agents.local_kafka import LocalKafka
+from benchmarks.peers.engines import ROOT
 from benchmarks.peers.events import Load, fill
 from benchmarks.peers.truth import Truth, recompute
 
-ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
 _OUTPUTS = ("outcomes", "join-state", "monitor-state", "metrics", "alerts")
 _TIMEOUT_S = 20.0
@@ -53,7 +52,7 @@ class Site:
         """Delete what workers made of the inputs, so that the next one begins anew."""
         self._delete({f"{self.prefix}.{name}" for name in _OUTPUTS})
         group = f"{self.prefix}-workers"
-        if any(known.group_id == group for known in self._groups()):
+        if group in self._groups():
             self._admin.delete_consumer_groups([group])[group].result(_TIMEOUT_S)
         self.create_topics()
 
@@ -61,9 +60,9 @@ class Site:
         """Delete the topics that a job has made: its output and the engine's own."""
         self._delete({topic for topic in self._topics() if application in topic})
 
-    def _groups(self) -> list[object]:
-        found = self._admin.list_consumer_groups().result(_TIMEOUT_S).valid
-        return list(found or ())
+    def _groups(self) -> set[str]:
+        found = self._admin.list_consumer_groups().result(_TIMEOUT_S)
+        return {group.group_id for group in found.valid or ()}
 
     def _topics(self) -> set[str]:
         return set(self._admin.list_topics(timeout=_TIMEOUT_S).topics)

@@ -4,7 +4,7 @@ A `Result` holds numbers by model and start of the minute. `compare` says what i
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -55,29 +55,33 @@ def read_topic(
     try:
         while len(ended) < len(partitions):
             for message in consumer.consume(10_000, idle_s):
-                if message.error():
-                    ended.add(message.partition())
-                elif message.value() is not None:
-                    yield message.value()
+                value, partition = message.value(), message.partition()
+                if message.error() and partition is not None:
+                    ended.add(partition)
+                elif value is not None:
+                    yield value
     finally:
         consumer.close()
 
 
 def recompute(servers: str, prefix: str) -> Truth:
-    """Join and count what is on the input topics, all predictions first."""
-    predictions: dict[str, tuple[str, int, int, float]] = {}
-    events = 0
-    for value in read_topic(servers, f"{prefix}.predictions"):
-        said = json.loads(value)
-        time_ms, model = said["timestamp_ms"], said["model"]
-        predictions[said["prediction_id"]] = (model, time_ms, said["prediction"], said["score"])
-        events += 1
+    """Join and count what is on the input topics."""
+    predictions = read_topic(servers, f"{prefix}.predictions")
+    return join_and_count(predictions, read_topic(servers, f"{prefix}.labels"))
+
+
+def join_and_count(predictions: Iterable[bytes], labels: Iterable[bytes]) -> Truth:
+    """Join and count, all predictions first; every prediction has at most one label."""
+    said: dict[str, tuple[str, int, int, float]] = {}
+    for value in predictions:
+        p = json.loads(value)
+        said[p["prediction_id"]] = (p["model"], p["timestamp_ms"], p["prediction"], p["score"])
+    events, labelled = len(said), 0
     result: Result = {}
-    labelled = 0
-    for value in read_topic(servers, f"{prefix}.labels"):
-        events += 1
+    for value in labels:
         label = json.loads(value)
-        model, time_ms, prediction, score = predictions[label["prediction_id"]]
+        model, time_ms, prediction, score = said[label["prediction_id"]]
+        events += 1
         if 0 <= label["timestamp_ms"] - time_ms <= HORIZON_MS:
             key = (model, time_ms - time_ms % WINDOW_MS)
             _add(result.setdefault(key, _zero()), prediction, label=label["label"], score=score)
