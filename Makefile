@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults faults-quick soak bench bench-quick lint format kafka clean
+.PHONY: help demo test faults faults-quick soak bench bench-quick bench-peers lint format kafka clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench-quick: .venv/.base ## What an event costs on a real Kafka, in CPU microsec
 
 bench: .venv/.base ## The whole ladder of benchmarks, into benchmarks/RESULTS.md; takes hours (ARGS=--list)
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+bench-peers: .venv/.dev ## The same job on Kafka Streams, Flink and others, beside driftline; takes hours (ARGS=--help)
+	@$(BIN)/python -m benchmarks.peers.run $(ARGS)
 
 lint: .venv/.dev ## Check format, lint, types, import directions, spelling
 	$(BIN)/ruff format --check .

@@ -10,9 +10,6 @@ from benchmarks import exact, measure
 from benchmarks.load import Load
 from benchmarks.measure import Cost, MeasurementError, Site
 
-NO_FEATURES = "--no-features"
-_TALLIES_ONLY = "defaults: false\n"
-
 
 @dataclass(frozen=True)
 class Job:
@@ -35,18 +32,11 @@ class Job:
 
     def options(self) -> list[str]:
         """Return flags of `driftline worker`."""
-        options = ["--horizon", self.horizon]
-        if not self.features and measure.worker_has(NO_FEATURES):
-            options.append(NO_FEATURES)
-        if not self.detectors:
-            file = Path(tempfile.gettempdir()) / "driftline-benchmark-monitors.yaml"
-            file.write_text(_TALLIES_ONLY)
-            options += ["--monitors", str(file)]
-        return options
-
-    def looks_at_features(self) -> bool:
-        """Tell whether features are looked at, which an older build cannot help doing."""
-        return self.features or not measure.worker_has(NO_FEATURES)
+        lines = [] if self.features else ["features: false"]
+        lines += [] if self.detectors else ["defaults: false"]
+        file = Path(tempfile.gettempdir()) / f"driftline-benchmark-{'-'.join(lines) or 'all'}.yaml"
+        file.write_text("\n".join([*lines, ""]))
+        return ["--horizon", self.horizon, "--monitors", str(file)]
 
 
 SAME_JOB = Job(features=False, detectors=False)
@@ -74,7 +64,7 @@ def run(
     What workers before them have made is deleted first. `observe` is called ten times a second.
     """
     site.forget()
-    if not job.looks_at_features():
+    if not job.features:
         expected = expected.without_features()
     published = exact.Published(site.servers, site.prefix)
     problems: list[str] = []

@@ -1,8 +1,8 @@
 """Events that happen now, at a given rate: what a running worker needs, and how soon it answers.
 
-Probes measure latency: a few models get a prediction, and later a label, only now and then. The time
-from writing a model's n-th until a read_committed reader sees a metric that counts n is its latency,
-whatever the order of everything else.
+Probes measure latency: a few models get a prediction, and later a label, only now and then. The
+time from writing a model's n-th until a read_committed reader sees a metric that counts n is its
+latency, whatever the order of everything else.
 """
 
 import json

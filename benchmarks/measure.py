@@ -283,14 +283,6 @@ def _end(process: psutil.Popen) -> None:
         process.wait()
 
 
-def worker_has(flag: str) -> bool:
-    """Tell whether this build's worker knows a flag."""
-    shown = subprocess.run(
-        [*CLI, "worker", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return flag in shown.stdout
-
-
 # --- cost
 
 

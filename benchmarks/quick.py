@@ -41,8 +41,6 @@ def measure_all(site: measure.Site, load: Load, *, runs: int) -> bool:
     with measure.on_cores(measure.all_cores()):
         site.records = fill(site.servers, site.prefix, load)
     say(f"{site.records:,} events written in {time.monotonic() - started_s:.0f} s")
-    if not measure.worker_has(jobs.NO_FEATURES):
-        say(f"this build's worker has no {jobs.NO_FEATURES}: same_job looks at features, too")
     cases = {"same_job": jobs.SAME_JOB, "full": jobs.FULL}
     expected = exact.Expected(load)
     figures: dict[str, list[float]] = {"same_job": [], "full": [], "floor": []}
