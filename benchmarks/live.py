@@ -8,6 +8,7 @@ latency, whatever the order of everything else.
 import json
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -256,7 +257,7 @@ def latencies(sent: Sent, seen: Reader, *, after_s: float) -> dict[str, float]:
     """
     predictions = _differences(sent.predictions_s, seen.predictions_s, after_s)
     labels = _differences(sent.labels_s, seen.labels_s, after_s)
-    kinds = {
+    kinds: dict[str, Sequence[float | None]] = {
         "prediction_to_metric": predictions,
         "label_to_metric": labels,
         "drift_to_alert": seen.alerts_s,
@@ -266,8 +267,8 @@ def latencies(sent: Sent, seen: Reader, *, after_s: float) -> dict[str, float]:
         known = [value for value in values if value is not None]
         figures[f"{name}_seen"] = float(len(known))
         if known:
-            p50, p99 = np.percentile(known, [50, 99]) * 1_000
-            figures |= {f"{name}_p50_ms": float(p50), f"{name}_p99_ms": float(p99)}
+            p50, p99 = (1_000 * float(np.percentile(known, q)) for q in (50, 99))
+            figures |= {f"{name}_p50_ms": p50, f"{name}_p99_ms": p99}
     return figures
 
 

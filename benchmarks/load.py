@@ -135,13 +135,13 @@ def label_records(chunk: Chunk, *, delay_ms: int) -> list[dict[str, Any]]:
 def fill(servers: str, prefix: str, load: Load, *, order: str = "arrival") -> int:
     """Write a load to the topics of an installation; return how many records it has."""
     producer = _Producer(servers)
-    passes = {
+    by_order: dict[str, list[tuple[str, ...]]] = {
         "arrival": [PARTS],
         "labels-first": [("labels",), ("predictions",)],
         "predictions-first": [("predictions",), ("labels",)],
-    }[order]
+    }
     with Progress(f"filling {prefix}", load.predictions * 2) as progress:
-        for parts in passes:
+        for parts in by_order[order]:
             for chunk in load.chunks():
                 if "predictions" in parts:
                     producer.write(f"{prefix}.predictions", prediction_records(chunk))

@@ -26,7 +26,7 @@ from benchmarks.load import PARTS
 _AT_ONCE = 10_000
 _PATIENCE_S = 60.0
 _LOOK_S = 0.02
-WHATS = ("consume", "decode", "decode-all", "transport")
+MODES = ("consume", "decode", "decode-all", "transport")
 
 
 class Prediction(msgspec.Struct):
@@ -169,7 +169,7 @@ def transport(servers: str, prefix: str, *, records: int) -> dict[str, float]:
 def main() -> None:
     """Parse the command line, read, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--what", choices=WHATS, required=True)
+    parser.add_argument("--what", choices=MODES, required=True)
     parser.add_argument("--servers", required=True)
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--records", type=int, required=True)
