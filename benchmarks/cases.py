@@ -141,6 +141,7 @@ def _run_live(
             time.sleep(_WARM_S)
             warm_s, before, seconds = time.time(), _used(site, worker), time.monotonic()
             generator.join()
+            worker.check()
             used = [now - then for now, then in zip(_used(site, worker), before, strict=True)]
             took_s = time.monotonic() - seconds
             time.sleep(3.0)

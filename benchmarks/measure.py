@@ -202,15 +202,28 @@ class Worker:
         self.process.wait()
 
     def metrics(self) -> Counter[str]:
-        """Return all samples of its Prometheus endpoint."""
-        try:
-            url = f"http://127.0.0.1:{self._port}/metrics"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                lines = answer.read().decode().splitlines()
-        except OSError:
-            return Counter()
+        """Return all samples of its Prometheus endpoint, once that answers."""
+        pages: list[str] = []
+
+        def answered() -> bool:
+            page = self._ask("/metrics")
+            pages.extend([] if page is None else [page])
+            return page is not None
+
+        until(answered, timeout_s=_TIMEOUT_S)
+        lines = pages[-1].splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return Counter({name: float(value) for name, value in pairs})
+
+    def _ask(self, path: str) -> str | None:
+        """Return a page, None if the worker does not answer or says no."""
+        self.check()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as page:
+                text: str = page.read().decode()
+        except OSError:
+            return None
+        return text
 
     def fates(self) -> dict[str, float]:
         """Return how many records ended in which fate so far, those still pending included."""
@@ -226,12 +239,7 @@ class Worker:
 
     def ready(self) -> bool:
         """Tell whether its partitions are open."""
-        try:
-            url = f"http://127.0.0.1:{self._port}/readyz"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        return self._ask("/readyz") is not None
 
     def check(self) -> None:
         """Raise if it has ended."""

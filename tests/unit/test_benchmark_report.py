@@ -70,8 +70,8 @@ def test_cases_are_chosen_by_name_or_group() -> None:
 
     assert chosen == ["full", "workers-1", "workers-2"]
     assert not any(case.long for case in choose("", long=False))
-    with pytest.raises(SystemExit, match="no such case: wokers"):
-        choose("wokers", long=False)
+    with pytest.raises(SystemExit, match="no such case: latencies"):
+        choose("latencies", long=False)
 
 
 def test_case_names_are_unique() -> None:
