@@ -30,6 +30,7 @@ from agents.watchdog import Watchdog
 from streams.steps import Batch, Stage
 
 _EARLY_S = 0.002
+_REST = 1.0  # at least so many times as long as a transaction took, its stage rests
 _SAMPLE_S = 2.0
 _ANNOUNCE_S = 0.5
 _ANNOUNCE_PARTITION_S = 0.02
@@ -285,7 +286,8 @@ class Pipeline:
         entries: list[Entry] = []
         offsets: dict[Input, int] = {}
         processed: list[Batch] = []
-        partitions = self._due_partitions(time.monotonic())
+        started_s = time.monotonic()
+        partitions = self._due_partitions(started_s)
         for partition in partitions:
             batches = partition.take()
             self._pace(partition)
@@ -296,12 +298,11 @@ class Pipeline:
             if batches or effects.state or effects.records:
                 entries.append(Entry(partition.stage, partition.number, effects))
                 offsets |= partition.offsets
-            if partition.waiting:
-                self._due_s[partition.stage.name] = 0.0  # a backlog does not wait
         if entries:
             with self.watchdog.busy("a commit"):
                 await self._commit(entries, offsets)
             self.watchdog.committed()
+        self._set_due(partitions, started_s)
         for batch in processed:
             self.health.read(batch.topic, len(batch.offsets))
         self._processed(processed)
@@ -319,6 +320,19 @@ class Pipeline:
                     self._due_s[name] = now_s + self.settings.commit_interval_ms(name) / 1_000
                 due += found
         return due
+
+    def _set_due(self, partitions: Sequence[Partition], started_s: float) -> None:
+        """Decide when stages go on: a backlog does not wait; else costly work is done less often.
+
+        What a stage writes again in every transaction (metrics of windows under way) costs the
+        same however many records were read, so that waiting makes it cheaper.
+        """
+        now_s = time.monotonic()
+        for name in {partition.stage.name for partition in partitions}:
+            self._due_s[name] = max(self._due_s[name], now_s + _REST * (now_s - started_s))
+        for partition in partitions:
+            if partition.waiting:
+                self._due_s[partition.stage.name] = 0.0
 
     async def _commit(self, entries: Sequence[Entry], offsets: Mapping[Input, int]) -> None:
         started_s = time.monotonic()
