@@ -1,5 +1,6 @@
 """What driftline computes: pure functions and values, no Kafka, no clock, no I/O.
 
-Reading order: `events`, `outcomes`, `clock`, `join` (the first stage), then
-`tallies`, `quality`, `drift`, `rules`, `alerts`, `monitors`, `evaluate` (the second stage).
+Reading order: `events`, `decoding`, `join`, `matching` (the first stage), `outcomes` (what travels
+between the stages), then `evaluate` (the second stage) with `tables`, `windows`, `tallies`,
+`quality` for metrics, and `order`, `watch`, `drift`, `rules` for alerts.
 """

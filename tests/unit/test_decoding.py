@@ -1,0 +1,235 @@
+"""Batches that are decoded at once, against the same records one by one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams import decoding
+from streams.decoding import Decoder, Labels, Predictions
+from streams.errors import RecordError
+from streams.features import MOST_BLOCKS, Block, blocks_of, choose, merged
+from streams.steps import Batch
+
+NOW_MS = 1_750_000_000_000
+ACTS = {
+    "text": "Zürich \N{SNOWMAN}",
+    "none": None,
+    "yes": True,
+    "whole": 3,
+    "huge": 10**20,
+    "half": 0.5,
+    "list": [1],
+}
+
+
+def batch(values: Sequence[Any], *, keys: Sequence[bytes | None] | None = None) -> Batch:
+    given = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
+    own = [
+        value.get("prediction_id", "").encode() if isinstance(value, dict) else b""
+        for value in values
+    ]
+    return Batch(
+        topic="t",
+        offsets=list(range(len(values))),
+        keys=list(keys) if keys is not None else own,
+        values=given,
+        times_ms=[NOW_MS + i for i in range(len(values))],
+        next_offset=len(values),
+    )
+
+
+def one_by_one(
+    records: Batch, *, features: bool = True
+) -> tuple[Predictions | None, dict[int, str]]:
+    """Decode each record by itself, as if nothing were plain."""
+    refused: dict[int, str] = {}
+    found = Decoder(features=features)._each_prediction(
+        records, NOW_MS, lambda index, error: refused.setdefault(index, error.reason)
+    )
+    return found, refused
+
+
+def at_once(records: Batch, *, features: bool = True) -> tuple[Predictions | None, dict[int, str]]:
+    refused: dict[int, str] = {}
+    found = Decoder(features=features).predictions(
+        records, now_ms=NOW_MS, refuse=lambda index, error: refused.setdefault(index, error.reason)
+    )
+    return found, refused
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(left, np.ndarray):
+        return left.dtype == right.dtype and np.array_equal(
+            left, right, equal_nan=left.dtype.kind == "f"
+        )
+    if isinstance(left, list | tuple) and not isinstance(left, Block):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, Block):
+        return (
+            left.names == right.names
+            and same(left.rows, right.rows)
+            and same(left.values, right.values)
+        )
+    return bool(left == right)
+
+
+texts = st.text(max_size=5)
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+scalars = st.booleans() | numbers | texts
+predictions = st.fixed_dictionaries(
+    {
+        "prediction_id": st.text(st.characters(codec="utf-8"), max_size=3),
+        "model": st.sampled_from(["m", "n", "", "x" * 1025]),
+        "prediction": scalars,
+    },
+    optional={
+        "version": texts,
+        "timestamp_ms": st.sampled_from([NOW_MS, 0, -1, NOW_MS * 2, 2**70]) | st.none(),
+        "score": st.none() | numbers,
+        "scores": st.none() | st.dictionaries(texts, numbers, max_size=2),
+        "latency_ms": st.none() | numbers,
+        "segments": st.none() | st.dictionaries(texts, texts, max_size=2),
+        "features": st.none() | st.dictionaries(texts, st.none() | scalars, max_size=3),
+        "more": st.lists(scalars, max_size=2),
+    },
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(predictions, min_size=1, max_size=3), st.booleans())
+def test_a_batch_is_decoded_as_its_records_are(
+    values: list[dict[str, Any]], features: bool
+) -> None:
+    records = batch(values)
+
+    assert same(at_once(records, features=features), one_by_one(records, features=features))
+
+
+def test_good_records_are_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow way is for bad records: nothing in a common record leads there."""
+    monkeypatch.setattr(Decoder, "_each_prediction", None)
+    monkeypatch.setattr(decoding, "_each_label", None)
+    good = {"prediction_id": "ä", "model": "m", "prediction": 1, "timestamp_ms": NOW_MS}
+    more = {"version": "2", "score": 0.5, "latency_ms": 3, "segments": {"city": "Köln"}}
+    features = {"a": 1, "b": 0.5, "c": None, "d": "text", "e": True}
+
+    found, _ = at_once(batch([good, good | more | {"features": features, "scores": {"1": 0.9}}]))
+
+    assert found is not None
+    [block] = found.features
+    assert block.rows.tolist() == [1]
+    np.testing.assert_array_equal(block.values, [[1.0, 0.5, np.nan, np.inf, 1.0]])
+    said = {"prediction_id": "ä", "timestamp_ms": NOW_MS}
+    labels = [said | {"label": 1}, said | {"label": "yes"}, said | {"retract": True}]
+    decoded = Decoder().labels(batch(labels), now_ms=NOW_MS, refuse=lambda *_: None)
+    assert decoded.values == [1, "yes", None]
+    assert decoded.retract.tolist() == [False, False, True]
+
+
+labelled = st.fixed_dictionaries(
+    {"prediction_id": st.sampled_from(["a", "b", ""])},
+    optional={
+        "timestamp_ms": st.sampled_from([NOW_MS, NOW_MS + 5, NOW_MS * 2, -1]),
+        "label": st.none() | scalars,
+        "retract": st.booleans(),
+        "model": st.sampled_from(["m", 1]),
+        "prediction": st.none() | scalars,
+    },
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(labelled, min_size=1, max_size=3))
+def test_a_batch_of_labels_is_decoded_as_its_records_are(values: list[dict[str, Any]]) -> None:
+    refused: list[dict[int, str]] = [{}, {}]
+    records = batch(values)
+
+    def note(number: int) -> Any:
+        return lambda index, error: refused[number].setdefault(index, error.reason)
+
+    at_once = Decoder().labels(records, now_ms=NOW_MS, refuse=note(0))
+    alone: Labels = decoding._each_label(records, NOW_MS, note(1))
+
+    assert refused[0] == refused[1]
+    assert same(at_once._replace(indexes=list(at_once.indexes)), alone)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b'{"prediction_id": "b", "model": "m", "prediction": 1}, {}', "invalid_json"),
+        (b'{"prediction_id": "b", "model": "m"', "invalid_json"),
+        (b'{"prediction_id": "b", "x": "\xff", "model": "m", "prediction": 1}', "invalid_utf8"),
+        (b'{"prediction_id": "c", "model": "m", "prediction": 1}', "key_mismatch"),
+        (b'{"prediction_id": "b", "model": "m", "prediction": {}}', "invalid_prediction"),
+    ],
+)
+def test_a_bad_record_harms_no_other(bad: bytes, reason: str) -> None:
+    good = b'{"prediction_id": "a", "model": "m", "prediction": 1}'
+
+    found, refused = at_once(batch([good, bad, good], keys=[b"a", b"b", b"a"]))
+
+    assert refused == {1: reason}
+    assert found is not None
+    assert found.ids == [b"a", b"a"]
+
+
+def test_a_tombstone_retracts_and_others_of_its_batch_count() -> None:
+    label = b'{"prediction_id": "a", "timestamp_ms": 1, "label": 1}'
+    records = batch([label, label], keys=[b"a", b"b"])
+    records.values = [label, None]
+
+    found = Decoder().labels(records, now_ms=NOW_MS, refuse=_raise)
+
+    assert found.ids == [b"a", b"b"]
+    assert found.retract.tolist() == [False, True]
+    assert found.times_ms.tolist() == [1, NOW_MS + 1]
+
+
+def _raise(_index: int, error: RecordError) -> None:
+    raise error
+
+
+def test_features_that_are_not_looked_at_are_not_even_checked() -> None:
+    value = {"prediction_id": "a", "model": "m", "prediction": 1, "features": [1, {"x": []}]}
+
+    found, refused = at_once(batch([value]), features=False)
+
+    assert found is not None
+    assert (found.features, refused) == ([], {})
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abcdefgh"), st.floats(-9, 9)), max_size=9))
+def test_no_feature_is_lost_on_its_way_into_matrices(rows: list[dict[str, float]]) -> None:
+    half = len(rows) // 2
+    parts = [(blocks_of(part), len(part)) for part in (rows[:half], rows[half:])]
+    chosen = np.arange(0, len(rows), 2)
+
+    blocks = choose(merged(parts), chosen, count=len(rows))
+
+    assert told(blocks, len(chosen)) == rows[::2]
+
+
+def test_ever_other_features_are_put_into_one_matrix() -> None:
+    rows = [{f"f{i}": float(i), "all": None} for i in range(MOST_BLOCKS + 1)]
+
+    [block] = blocks_of(rows)
+
+    assert block.values.shape == (len(rows), len(rows) + 1)
+    assert told([block], len(rows)) == [{f"f{i}": float(i)} for i in range(len(rows))]
+
+
+def told(blocks: list[Block], count: int) -> list[dict[str, float]]:
+    """Return the numbers in matrices, row by row."""
+    rows: list[dict[str, float]] = [{} for _ in range(count)]
+    for block in blocks:
+        for row, values in zip(block.rows.tolist(), block.values.tolist(), strict=True):
+            rows[row] |= {n: v for n, v in zip(block.names, values, strict=True) if np.isfinite(v)}
+    return rows
