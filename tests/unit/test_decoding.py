@@ -18,23 +18,11 @@ from streams.features import MOST_BLOCKS, Block, blocks_of, choose, merged
 from streams.steps import Batch
 
 NOW_MS = 1_750_000_000_000
-ACTS = {
-    "text": "Zürich \N{SNOWMAN}",
-    "none": None,
-    "yes": True,
-    "whole": 3,
-    "huge": 10**20,
-    "half": 0.5,
-    "list": [1],
-}
 
 
 def batch(values: Sequence[Any], *, keys: Sequence[bytes | None] | None = None) -> Batch:
     given = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
-    own = [
-        value.get("prediction_id", "").encode() if isinstance(value, dict) else b""
-        for value in values
-    ]
+    own = [str(v["prediction_id"]).encode() if isinstance(v, dict) else b"" for v in values]
     return Batch(
         topic="t",
         offsets=list(range(len(values))),
@@ -80,30 +68,38 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-texts = st.text(max_size=5)
-numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
-scalars = st.booleans() | numbers | texts
-predictions = st.fixed_dictionaries(
-    {
-        "prediction_id": st.text(st.characters(codec="utf-8"), max_size=3),
-        "model": st.sampled_from(["m", "n", "", "x" * 1025]),
-        "prediction": scalars,
-    },
-    optional={
-        "version": texts,
-        "timestamp_ms": st.sampled_from([NOW_MS, 0, -1, NOW_MS * 2, 2**70]) | st.none(),
-        "score": st.none() | numbers,
-        "scores": st.none() | st.dictionaries(texts, numbers, max_size=2),
-        "latency_ms": st.none() | numbers,
-        "segments": st.none() | st.dictionaries(texts, texts, max_size=2),
-        "features": st.none() | st.dictionaries(texts, st.none() | scalars, max_size=3),
-        "more": st.lists(scalars, max_size=2),
-    },
-)
+LONG = "x" * 1025
+TEXTS = ["", "yes", "snow \N{SNOWMAN}", LONG]
+NUMBERS = [0, 1, -0.5, 1e150, 1.1e150, -2e150, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 1e19, 1e300]
+SCALARS = [*TEXTS, *NUMBERS, True, None, [1], {}]
+PREDICTION = {"prediction_id": "a", "model": "m", "prediction": 1, "timestamp_ms": NOW_MS}
+ODD = {
+    "prediction_id": ["", LONG, "\N{SNOWMAN}", 1],
+    "model": ["", LONG, 1, None],
+    "version": TEXTS,
+    "prediction": SCALARS,
+    "timestamp_ms": [0, -1, NOW_MS * 2, 2**70, None, 0.5, "1"],
+    "score": SCALARS,
+    "latency_ms": [*SCALARS, -1e-9],
+    "scores": [None, {}, {"1": 0.5}, {"1": 2e150}, {LONG: 0.5}],
+    "segments": [None, {}, {"a": "b"}, {"a": 1}, {"": "b"}, {str(i): "" for i in range(17)}],
+    "features": [None, [], {LONG: 1}, {str(i): 1 for i in range(1001)}]
+    + [{"f": value, "g": 1} for value in SCALARS]
+    + [{"f": value, "g": "text"} for value in SCALARS],
+    "more": SCALARS,
+}
+
+
+def with_one_odd_field(base: dict[str, Any], odd: dict[str, list[Any]]) -> Any:
+    pairs = [(name, value) for name, values in odd.items() for value in values]
+    return st.sampled_from([base, *(base | {name: value} for name, value in pairs)])
+
+
+predictions = with_one_odd_field(PREDICTION, ODD)
 
 
 @settings(max_examples=300)
-@given(st.lists(predictions, min_size=1, max_size=3), st.booleans())
+@given(st.lists(predictions, min_size=1, max_size=2), st.booleans())
 def test_a_batch_is_decoded_as_its_records_are(
     values: list[dict[str, Any]], features: bool
 ) -> None:
@@ -133,20 +129,14 @@ def test_good_records_are_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert decoded.retract.tolist() == [False, False, True]
 
 
-labelled = st.fixed_dictionaries(
-    {"prediction_id": st.sampled_from(["a", "b", ""])},
-    optional={
-        "timestamp_ms": st.sampled_from([NOW_MS, NOW_MS + 5, NOW_MS * 2, -1]),
-        "label": st.none() | scalars,
-        "retract": st.booleans(),
-        "model": st.sampled_from(["m", 1]),
-        "prediction": st.none() | scalars,
-    },
-)
+LABEL = {"prediction_id": "a", "timestamp_ms": NOW_MS, "label": 1}
+ODD_LABEL = {name: ODD[name] for name in ("prediction_id", "timestamp_ms", "model", "prediction")}
+ODD_LABEL |= {"label": SCALARS, "retract": [True, False, None, 1]}
+labelled = with_one_odd_field(LABEL, ODD_LABEL)
 
 
 @settings(max_examples=300)
-@given(st.lists(labelled, min_size=1, max_size=3))
+@given(st.lists(labelled, min_size=1, max_size=2))
 def test_a_batch_of_labels_is_decoded_as_its_records_are(values: list[dict[str, Any]]) -> None:
     refused: list[dict[int, str]] = [{}, {}]
     records = batch(values)
