@@ -21,6 +21,7 @@ Figures = dict[str, Any]
 Recorded = Mapping[str, Sequence[Figures]]
 
 _LIVE_S, _WARM_S = 25.0, 10.0
+_LATE_S, _FEW = 0.5, 100
 _LATENCY_OPTIONS = ("--disorder", "500ms")
 
 
@@ -79,6 +80,8 @@ class Case:
         Whether it is left out unless asked for.
     most_runs
         Repeating it more often would take too long for what it says.
+    size
+        Where it is on the axis of a plot of growth.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Case:
     run: Callable[[Bench], Figures]
     long: bool = False
     most_runs: int = 100
+    size: int | None = None
 
 
 def _reading(what: str, bench: Bench) -> Figures:
@@ -149,6 +153,11 @@ def _run_live(
             found = live.latencies(generator.sent, reader, after_s=warm_s)
     finally:
         site.delete()
+    queued = generator.sent.most_queued
+    if queued > max(traffic.rate * _LATE_S, _FEW):
+        raise measure.MeasurementError(
+            f"the broker did not keep up with {traffic.rate:.0f} events/s: {queued} were waiting"
+        )
     per_event = 1e6 / (traffic.rate * took_s) if traffic.rate else 0.0
     return {
         "worker_cpu_percent": round(100 * used[0] / took_s, 2),
@@ -191,8 +200,16 @@ def _steps() -> list[Case]:
     ]
 
 
-def _case(group: str, name: str, says: str, *, long: bool = False, **options: Any) -> Case:
-    return Case(name, group, says, partial(_backlog, **options), long=long)
+def _case(
+    group: str,
+    name: str,
+    says: str,
+    *,
+    long: bool = False,
+    size: int | None = None,
+    **options: Any,
+) -> Case:
+    return Case(name, group, says, partial(_backlog, **options), long=long, size=size)
 
 
 def _jobs() -> list[Case]:
@@ -222,6 +239,7 @@ def _growth() -> list[Case]:
             f"models-{n}",
             f"{n:,} models",
             models=n,
+            size=n,
             spacing_ms=1,
             share=0.4,
             long=n > 10_000,
@@ -229,7 +247,7 @@ def _growth() -> list[Case]:
         for n in (10, 1_000, 10_000, 100_000)
     ]
     cases += [
-        _case("features", f"features-{n}", f"{n} features", features=n, share=share)
+        _case("features", f"features-{n}", f"{n} features", features=n, size=n, share=share)
         for n, share in ((0, 0.5), (8, 0.5), (64, 0.2), (256, 0.05))
     ]
     held = replace(SAME_JOB, horizon="2d")
@@ -239,6 +257,7 @@ def _growth() -> list[Case]:
             f"pending-{name}",
             f"{n:,} pending predictions",
             pending=n,
+            size=n,
             job=held,
             share=0.5,
             long=n > 1_000_000,

@@ -1,6 +1,5 @@
 """A worker on a backlog: its cost, and whether what it published is exactly right."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,11 +29,11 @@ class Job:
     horizon: str = "1h"
     workers: int = 1
 
-    def options(self) -> list[str]:
-        """Return flags of `driftline worker`."""
+    def options(self, folder: Path) -> list[str]:
+        """Return flags of `driftline worker`; `folder` takes the monitors file."""
         lines = [] if self.features else ["features: false"]
         lines += [] if self.detectors else ["defaults: false"]
-        file = Path(tempfile.gettempdir()) / f"driftline-benchmark-{'-'.join(lines) or 'all'}.yaml"
+        file = folder / "monitors.yaml"
         file.write_text("\n".join([*lines, ""]))
         return ["--horizon", self.horizon, "--monitors", str(file)]
 
@@ -79,9 +78,8 @@ def run(
             stack.enter_context(
                 measure.worker(
                     site,
-                    *job.options(),
+                    *job.options(site.kafka.folder),
                     cores=_core(number, job),
-                    port=measure.METRICS_PORT + number,
                 )
             )
             for number in range(job.workers)

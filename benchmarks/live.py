@@ -53,10 +53,19 @@ Probe = tuple[str, int]
 
 @dataclass
 class Sent:
-    """What was written, and when, by the clock of `time.time`."""
+    """What was written, and when, by the clock of `time.time`.
+
+    Attributes
+    ----------
+    behind_s
+        How late a tick of the schedule was, at worst.
+    most_queued
+        The most events that the broker had not taken yet.
+    """
 
     events: int = 0
     behind_s: float = 0.0
+    most_queued: int = 0
     predictions_s: dict[Probe, float] = field(default_factory=dict)
     labels_s: dict[Probe, float] = field(default_factory=dict)
 
@@ -72,7 +81,7 @@ class Generator:
                 "bootstrap.servers": site.servers,
                 "partitioner": "murmur2_random",
                 "compression.type": "lz4",
-                "linger.ms": 5,
+                "linger.ms": 10,
                 "queue.buffering.max.messages": 1_000_000,
                 "log_level": 2,
             }
@@ -110,6 +119,7 @@ class Generator:
                 labelled = number + 1
             self._producer.poll(0)
             late_s = time.time() - start_s - elapsed_s
+            sent.most_queued = max(sent.most_queued, len(self._producer))
             sent.behind_s = max(sent.behind_s, late_s)
             time.sleep(max(0.0, _TICK_S - late_s))
         sent.events = predictions + labels + probes + labelled

@@ -6,6 +6,7 @@ worker nothing, and what is committed is done.
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -31,7 +32,6 @@ from benchmarks.load import PARTS, Progress
 ROOT = Path(__file__).parent.parent
 CLI = (sys.executable, "-m", "agents.cli")
 OUTPUTS = ("outcomes", "join-state", "monitor-state", "metrics", "alerts")
-METRICS_PORT = 19_464
 STARTED, NEARLY = 0.2, 0.6
 _TIMEOUT_S = 20.0
 _POLL_S = 0.1
@@ -247,6 +247,12 @@ class Worker:
             raise MeasurementError(f"the worker ended by itself, with status {status}")
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def cpu_s(process: psutil.Process) -> float:
     """Return the seconds of CPU, user and system, that a process has used."""
     times = process.cpu_times()
@@ -254,9 +260,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 @contextmanager
-def worker(
-    site: Site, *options: str, cores: set[int] | None = None, port: int = METRICS_PORT
-) -> Iterator[Worker]:
+def worker(site: Site, *options: str, cores: set[int] | None = None) -> Iterator[Worker]:
     """Run a worker until the block ends.
 
     Parameters
@@ -266,6 +270,7 @@ def worker(
     cores
         None for the core of the measured process.
     """
+    port = _free_port()
     command = [*CLI, "worker", "--bootstrap-servers", site.servers, "--prefix", site.prefix]
     command += ["--metrics-port", str(port), *options]
     log = site.kafka.folder / f"worker-{port}.log"

@@ -13,6 +13,9 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PEERS = HERE / "peers" / "results.json"
 REPORT = HERE / "RESULTS.md"
+PLOTS = HERE / "plots"
+
+from benchmarks import plot
 
 Runs = Sequence[Mapping[str, Any]]
 
@@ -83,6 +86,8 @@ def render(results: Mapping[str, Any], peers: Sequence[Mapping[str, Any]] | None
         if members:
             parts += [f"## {heading}", _table(group, members)]
             parts += [_NOTES[group]] if group in _NOTES else []
+            if len(growth(members)) > 1:
+                parts.append(f"![cost of {group}](plots/{group}.svg)")
     if ratio := _workers_ratio(cases):
         parts.append(ratio)
     if peers:
@@ -91,6 +96,25 @@ def render(results: Mapping[str, Any], peers: Sequence[Mapping[str, Any]] | None
         parts += ["## What could not be measured"]
         parts += [f"* `{name}`: {' '.join(str(why).split())[:500]}" for name, why in failed.items()]
     return "\n\n".join(parts) + "\n"
+
+
+def growth(members: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Return size and median cost of the cases that have a size."""
+    return sorted(
+        (float(case["size"]), float(statistics.median(run["cpu_us"] for run in case["runs"])))
+        for case in members
+        if case.get("size") is not None
+    )
+
+
+def plots(results: Mapping[str, Any]) -> dict[str, str]:
+    """Return plots of how cost grows, SVG by group."""
+    found = {}
+    for group in _HEADINGS:
+        members = [c for c in results["cases"].values() if c["group"] == group and c["runs"]]
+        if len(points := growth(members)) > 1:
+            found[group] = plot.chart(_HEADINGS[group], points, x=group, y="CPU µs/event")
+    return found
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
@@ -158,40 +182,52 @@ def _workers_ratio(cases: Mapping[str, Any]) -> str | None:
 
 
 def _peers(peers: Sequence[Mapping[str, Any]]) -> str:
-    """Return the table of engines, cheapest first, each as a ratio to ours."""
-    ours = [peer for peer in peers if peer["engine"] == "driftline"]
-    base = min((_median(peer["cpu_us"]) for peer in ours), default=None)
-    rows = [
-        ["engine", "variant", "exactly-once", "CPU µs/event", "times driftline", "right", "runs"]
-    ]
-    for peer in sorted(peers, key=lambda peer: _median(peer["cpu_us"])):
-        cpu_us = _median(peer["cpu_us"])
-        ratio = f"{cpu_us / base:.1f}" if base else "–"
-        right = "yes" if peer["result_ok"] else "no"
-        once = "yes" if peer["exactly_once"] else "no"
-        row = [peer["engine"], peer["variant"], once, _spread(peer), ratio, right]
-        rows.append([*map(str, row), str(_count(peer["runs"]))])
+    """Return the table of engines, cheapest first, each as a ratio to ours.
+
+    Engines that were measured warm are compared with driftline warm, where both are there.
+    """
+    ours = next((peer for peer in peers if peer["engine"] == "driftline"), {})
+    head = ["engine", "variant", "exactly-once", "CPU µs/event", "warm", "times driftline"]
+    rows = [[*head, "result", "runs"]]
+    for peer in sorted(peers, key=lambda peer: peer["cpu_us"] or float("inf")):
+        rows.append(
+            [
+                str(peer["engine"]),
+                str(peer["variant"]),
+                "yes" if peer["exactly_once"] else "no",
+                _number(peer["cpu_us"]) + _spread(peer.get("spread")),
+                _number(peer.get("warm_us")),
+                _ratio(peer, ours),
+                "right" if peer["result_ok"] else "wrong or failed",
+                str(peer["runs"]),
+            ]
+        )
     return table(rows)
 
 
-def _median(value: Any) -> float:
-    return float(statistics.median(_as_list(value)))
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.2f}"
 
 
-def _count(runs: Any) -> int:
-    return len(runs) if isinstance(runs, list) else int(runs)
+def _spread(limits: Sequence[float] | None) -> str:
+    return f" [{limits[0]:,.2f}–{limits[1]:,.2f}]" if limits else ""
 
 
-def _spread(peer: Mapping[str, Any]) -> str:
-    spread = peer.get("spread")
-    limits = f" [{spread[0]:.2f}–{spread[1]:.2f}]" if isinstance(spread, list) and spread else ""
-    return f"{_median(peer['cpu_us']):.2f}{limits}"
+def _ratio(peer: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    for name in ("warm_us", "cpu_us"):
+        if ours.get(name) and peer.get(name):
+            return f"{peer[name] / ours[name]:.1f}"
+    return "–"
 
 
 def main() -> None:
     """Write the report."""
     peers = json.loads(PEERS.read_text()) if PEERS.exists() else None
-    REPORT.write_text(render(json.loads(RESULTS.read_text()), peers))
+    results = json.loads(RESULTS.read_text())
+    REPORT.write_text(render(results, peers))
+    PLOTS.mkdir(exist_ok=True)
+    for group, svg in plots(results).items():
+        (PLOTS / f"{group}.svg").write_text(svg)
     print(f"{REPORT.relative_to(HERE.parent)} written")
 
 

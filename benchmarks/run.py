@@ -41,7 +41,7 @@ class Record:
     def runs(self, case: Case) -> list[dict[str, Any]]:
         """Return the figures of a case."""
         entry = self.data["cases"].setdefault(case.name, {"runs": []})
-        entry |= {"group": case.group, "says": case.says}
+        entry |= {"group": case.group, "says": case.says, "size": case.size}
         runs: list[dict[str, Any]] = entry["runs"]
         return runs
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -47,14 +48,30 @@ def test_workers_are_compared() -> None:
 
 
 def test_other_engines_are_shown_as_ratios_cheapest_first() -> None:
-    ours = {"engine": "driftline", "variant": "same job", "exactly_once": True, "cpu_us": 2.0}
-    other = {"engine": "slow", "variant": "DSL", "exactly_once": False, "cpu_us": [9.0, 10.0, 11.0]}
-    more = {"runs": 3, "spread": None, "result_ok": True}
+    both = {"exactly_once": True, "runs": 3, "spread": [1.5, 12.0], "result_ok": True}
+    ours = {"engine": "driftline", "variant": "same job", "cpu_us": 2.0, "warm_us": 1.0, **both}
+    slow = {"engine": "slow", "variant": "DSL", "cpu_us": 10.0, "warm_us": None, **both}
+    warm = {"engine": "warm", "variant": "", "cpu_us": 12.0, "warm_us": 8.0, **both}
+    dead = {"engine": "dead", "variant": "", "cpu_us": None, **both, "result_ok": False}
 
-    text = report.render(results(full=job(2.0)), [other | more, ours | more])
+    text = report.render(results(full=job(2.0)), [dead, warm, slow, ours])
 
-    assert "| slow | DSL | no | 10.00 | 5.0 | yes | 3 |" in text
-    assert text.index("| driftline |") < text.index("| slow |")
+    assert "| slow | DSL | yes | 10.00 [1.50–12.00] | – | 5.0 | right | 3 |" in text
+    assert "| 12.00 [1.50–12.00] | 8.00 | 8.0 |" in text
+    assert "| wrong or failed |" in text
+    assert text.index("| driftline |") < text.index("| slow |") < text.index("| dead |")
+
+
+def test_growth_is_plotted() -> None:
+    cases = {
+        f"models-{n}": job(us, group="models") | {"size": n} for n, us in ((10, 2.0), (1_000, 3.0))
+    }
+
+    (svg,) = report.plots(results(**cases)).values()
+
+    ElementTree.fromstring(svg)
+    assert ">3.00<" in svg
+    assert "plots/models.svg" in report.render(results(**cases))
 
 
 def test_every_group_of_cases_has_a_heading() -> None:
