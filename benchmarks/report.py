@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import plot
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PEERS = HERE / "peers" / "results.json"
 REPORT = HERE / "RESULTS.md"
 PLOTS = HERE / "plots"
-
-from benchmarks import plot
 
 Runs = Sequence[Mapping[str, Any]]
 
@@ -110,10 +110,10 @@ def growth(members: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
 def plots(results: Mapping[str, Any]) -> dict[str, str]:
     """Return plots of how cost grows, SVG by group."""
     found = {}
-    for group in _HEADINGS:
+    for group, heading in _HEADINGS.items():
         members = [c for c in results["cases"].values() if c["group"] == group and c["runs"]]
         if len(points := growth(members)) > 1:
-            found[group] = plot.chart(_HEADINGS[group], points, x=group, y="CPU µs/event")
+            found[group] = plot.chart(heading, points, x=group, y="CPU µs/event")
     return found
 
 
@@ -188,21 +188,20 @@ def _peers(peers: Sequence[Mapping[str, Any]]) -> str:
     """
     ours = next((peer for peer in peers if peer["engine"] == "driftline"), {})
     head = ["engine", "variant", "exactly-once", "CPU µs/event", "warm", "times driftline"]
-    rows = [[*head, "result", "runs"]]
-    for peer in sorted(peers, key=lambda peer: peer["cpu_us"] or float("inf")):
-        rows.append(
-            [
-                str(peer["engine"]),
-                str(peer["variant"]),
-                "yes" if peer["exactly_once"] else "no",
-                _number(peer["cpu_us"]) + _spread(peer.get("spread")),
-                _number(peer.get("warm_us")),
-                _ratio(peer, ours),
-                "right" if peer["result_ok"] else "wrong or failed",
-                str(peer["runs"]),
-            ]
-        )
-    return table(rows)
+    rows = [
+        [
+            str(peer["engine"]),
+            str(peer["variant"]),
+            "yes" if peer["exactly_once"] else "no",
+            _number(peer["cpu_us"]) + _spread(peer.get("spread")),
+            _number(peer.get("warm_us")),
+            _ratio(peer, ours),
+            "right" if peer["result_ok"] else "wrong or failed",
+            str(peer["runs"]),
+        ]
+        for peer in sorted(peers, key=lambda peer: peer["cpu_us"] or float("inf"))
+    ]
+    return table([[*head, "result", "runs"], *rows])
 
 
 def _number(value: float | None) -> str:
