@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import psutil
 from confluent_kafka import (
+    Consumer,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
     TopicPartition,
@@ -111,6 +112,19 @@ class Site:
         self.records, self.used = 0, False
         self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
         self.create_topics()
+        self._await_coordinator()
+
+    def _await_coordinator(self) -> None:
+        """Wait until the broker coordinates the workers' group.
+
+        A new broker makes its topic of offsets on demand. An admin client that asks meanwhile
+        waits for ever, or crashes (librdkafka 2.16.0); a consumer asks until it is answered.
+        """
+        consumer = Consumer(
+            {"bootstrap.servers": self.servers, "group.id": self.group, "log_level": 2}
+        )
+        consumer.committed([TopicPartition(f"{self.prefix}.labels", 0)], timeout=_TIMEOUT_S)
+        consumer.close()
 
     def create_topics(self) -> None:
         """Create the topics that are missing."""
