@@ -55,7 +55,7 @@ class Commits:
     """
 
     def __init__(self, servers: str, prefix: str, *, labelled: int) -> None:
-        self._admin = AdminClient({"bootstrap.servers": servers})
+        self._admin = AdminClient({"bootstrap.servers": servers, "log_level": 0})
         self._prefix, self._labelled = prefix, labelled
 
     def new(self, now_s: float) -> list[Progress]:

@@ -31,10 +31,10 @@ class Outcome:
 def line(name: str, run: Run | str) -> str:
     """Say in a line how a run went."""
     if isinstance(run, str):
-        return f"{name:20} FAILED: {run}"
+        return f"{name:21} FAILED: {run}"
     said = f"WRONG: {run.wrong}" if run.wrong else "result right"
     figures = f"{run.cpu_us:7.2f} µs {run.events_per_s:9,.0f}/s {run.memory_mb:6,.0f} MB"
-    return f"{name:20} {figures}  {said}"
+    return f"{name:21} {figures}  {said}"
 
 
 def entry(name: str, outcome: Outcome, core: int | None) -> dict[str, Any]:

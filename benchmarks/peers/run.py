@@ -38,7 +38,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # no job outlives this process
     options = _options()
     if options.list:
-        print("\n".join(f"{n:20} {e.engine}, {e.variant}: {e.about}" for n, e in ENGINES.items()))
+        print("\n".join(f"{n:22} {e.engine}, {e.variant}: {e.about}" for n, e in ENGINES.items()))
         return
     names = _built(options.engines)
     _stay_off(options.core)

@@ -29,7 +29,7 @@ class Site:
     def __init__(self, kafka: LocalKafka, load: Load) -> None:
         self.kafka, self.prefix = kafka, f"peers-{load.events}"
         self.servers = kafka.bootstrap_servers
-        self._admin = AdminClient({"bootstrap.servers": self.servers})
+        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
         self.create_topics()
         fill(self.servers, self.prefix, load)
         self.truth: Truth = recompute(self.servers, self.prefix)
