@@ -1,16 +1,14 @@
 """The engines: how each is started, and what its result is compared by."""
 
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.measure import CLI
 from benchmarks.peers.truth import RATES, TALLIES
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 BUILD = HERE / "build"
 JAVA_HEAP = ("-Xms1g", "-Xmx4g")
-WORKER = (sys.executable, "-m", "agents.cli", "worker")
 FULL = (*TALLIES, "histogram")
 
 
@@ -122,7 +120,7 @@ ENGINES = {
         "",
         ("driftline", "confluent-kafka"),
         RATES,
-        "worker with metrics only: no detectors, no thresholds",
+        "worker without features, detectors and thresholds",
     ),
     "ks-papi-eos": _streams(
         "ProcessorApi", "eos", exactly_once=True, about="exactly_once_v2, RocksDB, changelogs"
@@ -189,7 +187,7 @@ def command(engine: Engine, servers: str, prefix: str) -> list[str]:
         return [str(python(engine)), "-B", str(HERE / "python" / engine.program)]
     inputs = ["--bootstrap-servers", servers, "--prefix", prefix]
     job = ["--window", "1m", "--horizon", "1h", "--monitors", str(HERE / "driftline.yaml")]
-    return [*WORKER, *inputs, *job, "--metrics-port", "0"]
+    return [*CLI, "worker", *inputs, *job, "--metrics-port", "0"]
 
 
 def python(engine: Engine) -> Path:
