@@ -1,16 +1,14 @@
 """The engines: how each is started, and what its result is compared by."""
 
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.measure import CLI
 from benchmarks.peers.truth import RATES, TALLIES
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 BUILD = HERE / "build"
 JAVA_HEAP = ("-Xms1g", "-Xmx4g")
-WORKER = (sys.executable, "-m", "agents.cli", "worker")
 FULL = (*TALLIES, "histogram")
 
 
@@ -122,13 +120,16 @@ ENGINES = {
         "",
         ("driftline", "confluent-kafka"),
         RATES,
-        "worker with metrics only: no detectors, no thresholds",
+        "worker without features, detectors and thresholds",
     ),
     "ks-papi-eos": _streams(
         "ProcessorApi", "eos", exactly_once=True, about="exactly_once_v2, RocksDB, changelogs"
     ),
-    "ks-papi-alo": _streams(
-        "ProcessorApi", "alo", exactly_once=False, about="at least once, RocksDB, changelogs"
+    "ks-papi-at-least-once": _streams(
+        "ProcessorApi",
+        "at-least-once",
+        exactly_once=False,
+        about="at least once, RocksDB, changelogs",
     ),
     "ks-papi-memory": _streams(
         "ProcessorApi", "memory", exactly_once=False, about="in memory; a crash loses the state"
@@ -136,15 +137,17 @@ ENGINES = {
     "ks-dsl-eos": _streams(
         "Dsl", "eos", exactly_once=True, about="exactly_once_v2, RocksDB, changelogs"
     ),
-    "ks-dsl-alo": _streams(
-        "Dsl", "alo", exactly_once=False, about="at least once, RocksDB, changelogs"
+    "ks-dsl-at-least-once": _streams(
+        "Dsl", "at-least-once", exactly_once=False, about="at least once, RocksDB, changelogs"
     ),
     "flink-eos": _flink(
         "eos", exactly_once=True, about="exactly-once checkpoints, transactional sink"
     ),
-    "flink-alo": _flink("alo", exactly_once=False, about="no checkpoints"),
+    "flink-at-least-once": _flink("at-least-once", exactly_once=False, about="no checkpoints"),
     "quix-eos": _quix("eos", exactly_once=True, about="exactly-once, RocksDB, changelogs"),
-    "quix-alo": _quix("alo", exactly_once=False, about="at least once, RocksDB, changelogs"),
+    "quix-at-least-once": _quix(
+        "at-least-once", exactly_once=False, about="at least once, RocksDB, changelogs"
+    ),
     "bytewax-recovery": _bytewax("recovery", "recovery to SQLite, every 5 s"),
     "bytewax-memory": _bytewax("memory", "no recovery; a crash loses the state"),
     "pathway-memory": _python(
@@ -166,8 +169,8 @@ ENGINES = {
     "faust-eos": _faust(
         "eos", exactly_once=True, about="exactly_once, tables in memory, no histogram"
     ),
-    "faust-alo": _faust(
-        "alo", exactly_once=False, about="at least once, tables in memory, no histogram"
+    "faust-at-least-once": _faust(
+        "at-least-once", exactly_once=False, about="at least once, tables in memory, no histogram"
     ),
 }
 
@@ -184,7 +187,7 @@ def command(engine: Engine, servers: str, prefix: str) -> list[str]:
         return [str(python(engine)), "-B", str(HERE / "python" / engine.program)]
     inputs = ["--bootstrap-servers", servers, "--prefix", prefix]
     job = ["--window", "1m", "--horizon", "1h", "--monitors", str(HERE / "driftline.yaml")]
-    return [*WORKER, *inputs, *job, "--metrics-port", "0"]
+    return [*CLI, "worker", *inputs, *job, "--metrics-port", "0"]
 
 
 def python(engine: Engine) -> Path:

@@ -9,7 +9,8 @@ from typing import IO, NamedTuple
 
 import psutil
 
-from benchmarks.peers.engines import BUILD, ROOT, Engine, command
+from benchmarks.measure import ROOT, on_cores, worker_core
+from benchmarks.peers.engines import BUILD, Engine, command
 from benchmarks.peers.processes import Sample, Sampler, at, ended
 from benchmarks.peers.progress import Commits, Lines, Progress, Watch, settled, when
 from benchmarks.peers.site import Site
@@ -45,15 +46,11 @@ class Run(NamedTuple):
     wrong: str
 
 
-def measure(
-    engine: Engine, site: Site, *, core: int | None, timeout_s: float, begin: float = 0.2
-) -> Run:
+def measure(engine: Engine, site: Site, *, timeout_s: float, begin: float) -> Run:
     """Run a job over all of the input, from its start to the right result.
 
     Parameters
     ----------
-    core
-        Pin the job to it; None leaves it free.
     begin
         Share of the input after which the figures begin.
 
@@ -69,19 +66,20 @@ def measure(
     environment = _environment(site, application, engine=engine, output=output, folder=folder)
     try:
         with (folder / "out.log").open("wb") as log:
-            process = _start(engine, site, core=core, environment=environment, log=log)
+            process = _start(engine, site, environment=environment, log=log)
             with ended(process), Sampler(process, site.kafka.pid) as sampler:
                 progress = _watch(process, engine, site, folder / "out.log", timeout_s)
                 wrong = _await_result(engine, site, output) if engine.compared else ""
     finally:
-        site.forget(application)
+        site.forget_job(application)
     shutil.rmtree(folder)
     return _figures(progress, sampler.samples, site.truth.events, begin=begin, wrong=wrong)
 
 
 def _prepare(engine: Engine, site: Site, application: str) -> str:
     if engine.runtime == "driftline":
-        site.forget_driftline()
+        site.forget()
+        site.used = True
         return f"{site.prefix}.metrics"
     site.create_output(f"{application}.output")
     return f"{application}.output"
@@ -107,17 +105,12 @@ def _environment(
 
 
 def _start(
-    engine: Engine,
-    site: Site,
-    *,
-    core: int | None,
-    environment: dict[str, str],
-    log: IO[bytes],
+    engine: Engine, site: Site, *, environment: dict[str, str], log: IO[bytes]
 ) -> psutil.Popen:
-    pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
-    words = [*pinned, *command(engine, site.servers, site.prefix)]
+    words = command(engine, site.servers, site.prefix)
     folder = ROOT if engine.runtime == "driftline" else environment["PEER_FOLDER"]
-    return psutil.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
+    with on_cores(worker_core()):
+        return psutil.Popen(words, cwd=folder, env=environment, stdout=log, stderr=log)
 
 
 def _watch(
@@ -127,7 +120,7 @@ def _watch(
     events, labelled = site.truth.events, site.truth.labelled
     watch: Watch = Lines(log)
     if engine.runtime == "driftline":
-        watch = Commits(site.servers, site.prefix, labelled=labelled)
+        watch = Commits(site)
     progress: list[Progress] = [Progress(time.time(), 0, 0)]
     deadline_s = progress[0].time_s + timeout_s
     while True:
@@ -136,7 +129,7 @@ def _watch(
         progress += watch.new(now_s)
         last = progress[-1]
         if last.consumed >= events and last.aggregated >= labelled:
-            if last.time_s > settled(progress) + _SETTLED_S:
+            if now_s > settled(progress) + _SETTLED_S:
                 return progress
         elif process.poll() is not None:
             raise RunError(f"ended with status {process.returncode}:\n{_tail(log)}")

@@ -4,10 +4,12 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import psutil
+
+from benchmarks.measure import cpu_s
 
 _SAMPLE_S = 0.1
 
@@ -28,13 +30,15 @@ def ended(process: psutil.Popen) -> Iterator[None]:
         yield
     finally:
         family = _family(process)
-        if process.poll() is None:
-            process.terminate()
-        psutil.wait_procs(family, timeout=10)
-        for one in family:
-            if one.is_running():
-                one.kill()
-        process.wait(10)
+        try:
+            if process.poll() is None:
+                process.terminate()
+            psutil.wait_procs(family, timeout=10)
+        finally:  # a second Ctrl-C, too, leaves nothing running
+            for one in family:
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+            process.wait(10)
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:
@@ -66,18 +70,13 @@ class Sampler:
             job_s = memory = 0.0
             for one in _family(self._process):
                 try:
-                    job_s += _cpu_s(one)
+                    job_s += cpu_s(one)
                     memory += one.memory_info().rss
                 except psutil.NoSuchProcess:
                     continue
             if job_s:
-                sample = Sample(time.time(), job_s, _cpu_s(self._broker), memory / 1e6)
+                sample = Sample(time.time(), job_s, cpu_s(self._broker), memory / 1e6)
                 self.samples.append(sample)
-
-
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def at(samples: list[Sample], time_s: float) -> Sample:

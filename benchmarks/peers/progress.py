@@ -5,14 +5,11 @@ records that it has parsed, labelled predictions that it has added to a window. 
 such lines; what its consumer group has committed is asked of the broker.
 """
 
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka.admin import AdminClient
-
-_TIMEOUT_S = 20.0
+from benchmarks.load import PARTS
+from benchmarks.peers.site import Site
 
 
 class Progress(NamedTuple):
@@ -51,23 +48,18 @@ class Lines:
 class Commits:
     """Asks for the offsets that driftline's workers have committed.
 
-    `aggregated` is known at the end only: `labelled`, once the workers are done with all outcomes.
+    How much is aggregated is told as `labelled` and the outcome records that are done, since those
+    hold many outcomes each: it goes on changing until the last one is.
     """
 
-    def __init__(self, servers: str, prefix: str, *, labelled: int) -> None:
-        self._admin = AdminClient({"bootstrap.servers": servers})
-        self._prefix, self._labelled = prefix, labelled
+    def __init__(self, site: Site) -> None:
+        self._site = site
 
     def new(self, now_s: float) -> list[Progress]:
         """Return what is committed now."""
-        group = f"{self._prefix}-workers"
-        request = [ConsumerGroupTopicPartitions(group)]
-        answer = self._admin.list_consumer_group_offsets(request)[group].result(_TIMEOUT_S)
-        counts: Counter[str] = Counter()
-        for place in answer.topic_partitions or ():
-            counts[place.topic.removeprefix(f"{self._prefix}.")] += max(place.offset, 0)
-        consumed = counts["predictions"] + counts["labels"]
-        return [Progress(now_s, consumed, self._labelled + counts["outcomes"])]
+        counts = self._site.committed()
+        consumed = sum(counts[part] for part in PARTS)
+        return [Progress(now_s, consumed, self._site.truth.labelled + counts["outcomes"])]
 
 
 def when(progress: list[Progress], consumed: float) -> float | None:

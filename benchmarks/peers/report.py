@@ -1,19 +1,16 @@
 """Results: medians over runs, a table for people, and `results.json` for programs."""
 
 import json
-import os
-import platform
 import statistics
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.builds import versions
 from benchmarks.peers.engines import ENGINES, HERE
 from benchmarks.peers.measure import Run
+from benchmarks.run import machine
 
 RESULTS = str(HERE / "results.json")
 
@@ -31,13 +28,13 @@ class Outcome:
 def line(name: str, run: Run | str) -> str:
     """Say in a line how a run went."""
     if isinstance(run, str):
-        return f"{name:20} FAILED: {run}"
+        return f"{name:21} FAILED: {run}"
     said = f"WRONG: {run.wrong}" if run.wrong else "result right"
     figures = f"{run.cpu_us:7.2f} µs {run.events_per_s:9,.0f}/s {run.memory_mb:6,.0f} MB"
-    return f"{name:20} {figures}  {said}"
+    return f"{name:21} {figures}  {said}"
 
 
-def entry(name: str, outcome: Outcome, core: int | None) -> dict[str, Any]:
+def entry(name: str, outcome: Outcome) -> dict[str, Any]:
     """Return what results.json says of an engine."""
     engine = ENGINES[name]
     runs = [*outcome.cold, *outcome.warm]
@@ -64,11 +61,7 @@ def entry(name: str, outcome: Outcome, core: int | None) -> dict[str, Any]:
         "events": outcome.events,
         "warm_events": outcome.warm_events,
         "versions": versions(engine),
-        "pinned": core is not None,
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "commit": _commit(),
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine(events=outcome.events),
     }
 
 
@@ -79,12 +72,6 @@ def _right(runs: Sequence[Run | str]) -> list[Run]:
 
 def _median(values: list[float], *, digits: int = 2) -> float | None:
     return round(statistics.median(values), digits) if values else None
-
-
-def _commit() -> str:
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
 
 
 def write(path: str, entries: list[dict[str, Any]]) -> None:

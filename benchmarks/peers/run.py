@@ -7,16 +7,16 @@ gives no figure.
 """
 
 import argparse
-import os
 import signal
 import sys
 from typing import Any
 
 from agents.local_kafka import LocalKafka
+from benchmarks.load import Load
+from benchmarks.measure import broker
 from benchmarks.peers import report
 from benchmarks.peers.builds import BuildError, build
 from benchmarks.peers.engines import ENGINES
-from benchmarks.peers.events import Load
 from benchmarks.peers.measure import Run, RunError, measure
 from benchmarks.peers.site import Site
 
@@ -38,15 +38,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # no job outlives this process
     options = _options()
     if options.list:
-        print("\n".join(f"{n:20} {e.engine}, {e.variant}: {e.about}" for n, e in ENGINES.items()))
+        print("\n".join(f"{n:22} {e.engine}, {e.variant}: {e.about}" for n, e in ENGINES.items()))
         return
     names = _built(options.engines)
-    _stay_off(options.core)
     outcomes = {name: report.Outcome(options.events) for name in names}
-    with LocalKafka() as kafka:
+    with broker() as kafka:
         _cold(kafka, outcomes, options)
     if options.warm:
-        with LocalKafka() as kafka:
+        with broker() as kafka:
             _warm(kafka, outcomes, options)
     entries = _entries(outcomes, options)
     print(report.table(entries))
@@ -75,7 +74,7 @@ def _warm(kafka: LocalKafka, outcomes: Outcomes, options: argparse.Namespace) ->
 
 def _entries(outcomes: Outcomes, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the results so far, and write them: an interrupted run keeps what it has."""
-    entries = [report.entry(name, outcome, options.core) for name, outcome in outcomes.items()]
+    entries = [report.entry(name, outcome) for name, outcome in outcomes.items()]
     report.write(options.output, entries)
     return entries
 
@@ -99,16 +98,12 @@ def _options() -> argparse.Namespace:
     )
     add("--warm-events", type=int, default=WARM_EVENTS, help=f"how big (default: {WARM_EVENTS})")
     add("--timeout", type=float, default=600, metavar="S", help="of a run (default: 600)")
-    last = (os.cpu_count() or 1) - 1
-    add("--core", type=int, default=last, help=f"of the job, -1 for any (default: {last})")
     add("--output", default=report.RESULTS, help="where results are written (default: %(default)s)")
     options = parser.parse_args()
     options.engines = options.engines.split(",")
     unknown = set(options.engines) - ENGINES.keys()
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; --list shows the engines")
-    if options.core < 0 or (os.cpu_count() or 1) < 2:
-        options.core = None
     return options
 
 
@@ -125,18 +120,10 @@ def _built(names: list[str]) -> list[str]:
     return built
 
 
-def _stay_off(core: int | None) -> None:
-    """Keep this process, and the broker that it starts, off the job's core."""
-    if core is not None:
-        os.sched_setaffinity(0, os.sched_getaffinity(0) - {core} or {core})
-
-
 def _measured(name: str, site: Site, options: argparse.Namespace, *, begin: float) -> Run | str:
     engine = ENGINES[name]
     try:
-        run: Run | str = measure(
-            engine, site, core=options.core, timeout_s=options.timeout, begin=begin
-        )
+        run: Run | str = measure(engine, site, timeout_s=options.timeout, begin=begin)
     except RunError as error:
         run = str(error)
     print(report.line(name, run), file=sys.stderr, flush=True)
