@@ -23,6 +23,8 @@ from confluent_kafka import (
     Consumer,
     ConsumerGroupTopicPartitions,
     IsolationLevel,
+    KafkaError,
+    KafkaException,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, OffsetSpec
@@ -123,7 +125,18 @@ class Site:
         consumer = Consumer(
             {"bootstrap.servers": self.servers, "group.id": self.group, "log_level": 2}
         )
-        consumer.committed([TopicPartition(f"{self.prefix}.labels", 0)], timeout=_TIMEOUT_S)
+
+        def answered() -> bool:
+            place = TopicPartition(f"{self.prefix}.labels", 0)
+            try:
+                consumer.committed([place], timeout=_TIMEOUT_S)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.NOT_COORDINATOR:
+                    raise
+                return False
+            return True
+
+        until(answered)
         consumer.close()
 
     def create_topics(self) -> None:
