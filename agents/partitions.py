@@ -13,7 +13,7 @@ from agents.alignment import Inbox
 from agents.idleness import Input
 from streams.steps import Batch, Effects, Stage
 
-LARGEST_TRANSACTION_RECORDS = 5_000
+LARGEST_TRANSACTION_RECORDS = 10_000
 
 
 class InputChainError(RuntimeError):

@@ -25,7 +25,7 @@ from streams.held import CLOSED, EFFECTIVE
 from streams.join_state import LOG_BYTES, ROW_BYTES, JoinState
 from streams.matching import FATES, Matching
 from streams.outcomes import ClockNotice, encode_clock
-from streams.steps import Batch, Effects, Record
+from streams.steps import Batch, Effects, Record, in_one
 from streams.topics import Topics
 
 
@@ -84,17 +84,18 @@ class Join:
         idle: frozenset[str] = frozenset(),
         announce: bool = True,
     ) -> Effects:
-        """Match the records of the batches, in their order; see `streams.steps.Stage`."""
+        """Match the records of the batches; see `streams.steps.Stage`."""
         if state.missing:
             raise StateError("the join's state log ends before it has told the whole state")
         work = Matching(self, state, now_ms=now_ms)
-        for batch in batches:
-            newest_ms = (
-                work.predictions(batch) if batch.topic == self.predictions else work.labels(batch)
-            )
-            state.next[batch.topic] = batch.next_offset
-            clock = state.inputs[batch.topic]
-            clock.newest_ms = max(clock.newest_ms, newest_ms)
+        # Predictions first, since the order of reading is no matter, and labels need not wait then.
+        for topic, take in ((self.predictions, work.predictions), (self.labels, work.labels)):
+            own = [batch for batch in batches if batch.topic == topic]
+            if own:
+                batch = in_one(own)
+                clock = state.inputs[topic]
+                clock.newest_ms = max(clock.newest_ms, take(batch))
+                state.next[topic] = batch.next_offset
         for topic, clock in state.inputs.items():
             clock.idle = topic in idle
         clock_ms = partition_clock_ms(state.inputs.values(), disorder_ms=self.disorder_ms)

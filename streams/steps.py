@@ -6,7 +6,9 @@ gives the same state again. Whoever runs a stage (the worker, `replay`, a test) 
 batches and writes the effects; no stage knows which of them it is.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -38,6 +40,50 @@ class Batch(msgspec.Struct, kw_only=True):
     times_ms: Sequence[int]
     next_offset: int
     headers: Sequence[Any] | None = None
+
+
+class _Chained(Sequence[Any]):
+    """Sequences behind each other, without copying them."""
+
+    def __init__(self, parts: Sequence[Sequence[Any]]) -> None:
+        self._parts = parts
+        self._ends = list(accumulate(map(len, parts)))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: Any) -> Any:
+        part = bisect_right(self._ends, index)
+        return self._parts[part][index - (self._ends[part - 1] if part else 0)]
+
+
+def in_one(batches: Sequence[Batch]) -> Batch:
+    """Put batches of one input partition, which follow each other, together.
+
+    Examples
+    --------
+    >>> first, second = (
+    ...     Batch(
+    ...         topic="t", offsets=[n], keys=[b"k"], values=[b"v"], times_ms=[n], next_offset=n + 1
+    ...     )
+    ...     for n in (3, 5)
+    ... )
+    >>> both = in_one([first, second])
+    >>> both.offsets[1], both.values, both.next_offset
+    (5, [b'v', b'v'], 6)
+    """
+    if len(batches) == 1:
+        return batches[0]
+    headers = [b.headers if b.headers is not None else [None] * len(b.offsets) for b in batches]
+    return Batch(
+        topic=batches[0].topic,
+        offsets=_Chained([batch.offsets for batch in batches]),
+        keys=list(chain.from_iterable(batch.keys for batch in batches)),
+        values=list(chain.from_iterable(batch.values for batch in batches)),
+        times_ms=_Chained([batch.times_ms for batch in batches]),
+        next_offset=batches[-1].next_offset,
+        headers=_Chained(headers),
+    )
 
 
 class Record(NamedTuple):
