@@ -27,7 +27,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
@@ -36,8 +36,6 @@ HOST = "127.0.0.1"
 STARTS = 3  # a free port may be taken by someone else before Kafka binds it
 START_SECONDS = 60
 LONGEST_MS = 2**63 - 1
-# Compiles fast rather than well: what pays in a process that lives for seconds.
-SHORT_LIVED = "-XX:TieredStopAtLevel=1"
 
 # What a single throw-away node needs, and what the tests rely on.
 PROPERTIES: Mapping[str, str] = {
@@ -88,8 +86,6 @@ class LocalKafka:
         Where to listen on 127.0.0.1; 0 takes a free port.
     properties
         Server properties that add to or replace ``PROPERTIES``.
-    java_options
-        Options of the broker's Java; they win over those that it has anyway.
 
     Attributes
     ----------
@@ -104,16 +100,9 @@ class LocalKafka:
         On entry, if Java or Maven is missing, the jars cannot be had, or Kafka does not start.
     """
 
-    def __init__(
-        self,
-        port: int = 0,
-        *,
-        properties: Mapping[str, str] | None = None,
-        java_options: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, port: int = 0, *, properties: Mapping[str, str] | None = None) -> None:
         self._wanted_port = port
         self._properties = dict(properties or {})
-        self._java_options = tuple(java_options)
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -225,7 +214,7 @@ class LocalKafka:
         config, log = self._folder / "server.properties", self._folder / "server.log"
         with log.open("ab") as output:
             self._server = subprocess.Popen(
-                [*_java(libs, *self._java_options), "kafka.Kafka", str(config)],
+                [*_java(libs), "kafka.Kafka", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -318,9 +307,9 @@ def _copy_dependencies(jars: Path) -> None:
         raise LocalKafkaError(f"Maven could not fetch Kafka:\n{done.stdout}{done.stderr}")
 
 
-def _java(libs: Path, *options: str) -> list[str]:
+def _java(libs: Path) -> list[str]:
     # The heap starts small: most brokers here live for seconds and carry little.
-    return ["java", "-Xms128m", "-Xmx1g", "-XX:+UseSerialGC", *options, "-cp", f"{libs}/*"]
+    return ["java", "-Xms128m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", f"{libs}/*"]
 
 
 def _server_properties(folder: Path, *, port: int, extra: Mapping[str, str]) -> str:
@@ -343,11 +332,7 @@ def _new_cluster_id() -> str:
 def _format_storage(libs: Path, config: Path, *, cluster_id: str) -> None:
     tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)]
     done = subprocess.run(
-        [*_java(libs, SHORT_LIVED), *tool],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
+        [*_java(libs), *tool], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise LocalKafkaError(f"Kafka's storage tool failed:\n{done.stdout}{done.stderr}")

@@ -15,13 +15,11 @@ from typing import Literal
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from agents.embedded import EmbeddedBroker
-from agents.local_kafka import SHORT_LIVED, LocalKafka, kafka_version, missing_tools
+from agents.local_kafka import LocalKafka, kafka_version, missing_tools
 
 BOOTSTRAP_VARIABLE = "DRIFTLINE_BOOTSTRAP_SERVERS"
 TIMEOUT_S = 30.0
 TOPIC_CONFIG = {"max.message.bytes": "12582912"}  # 10 MB values are among the poison
-#: For brokers of which several run at once, each for some minutes.
-JAVA_OPTIONS = (SHORT_LIVED, "-Xmx512m")
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def run_real_broker() -> Iterator[Broker]:
     if address := os.environ.get(BOOTSTRAP_VARIABLE):
         yield connect(address)
         return
-    with LocalKafka(java_options=JAVA_OPTIONS) as kafka:
+    with LocalKafka() as kafka:
         yield connect(kafka.bootstrap_servers, pid=kafka.pid)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from xdist.scheduler import Scheduling
 
 T = TypeVar("T")
+
+# A broker that lives for a minute is better compiled fast than well.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 # How long an example takes says more about the machine, and what else it does, than about the code.
 settings.register_profile("driftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -27,7 +27,6 @@ from confluent_kafka.admin import (
 
 from agents.acls import Grant
 from agents.local_kafka import HOST, LocalKafka
-from tests.brokers import JAVA_OPTIONS
 from tests.ports import free_ports
 
 TIMEOUT_S = 30.0
@@ -126,8 +125,7 @@ def run_secure_broker(folder: Path) -> Iterator[SecureBroker]:
     make_certificates(folder)
     plain, sasl, tls, controller = (f"{HOST}:{port}" for port in free_ports(4))
     properties = _properties(folder, plain=plain, sasl=sasl, tls=tls, controller=controller)
-    port = int(plain.rpartition(":")[2])
-    with LocalKafka(port, properties=properties, java_options=JAVA_OPTIONS):
+    with LocalKafka(int(plain.rpartition(":")[2]), properties=properties):
         yield SecureBroker(plain, sasl, tls, folder)
 
 

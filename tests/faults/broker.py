@@ -14,7 +14,6 @@ from typing import Self
 import psutil
 
 from agents.local_kafka import HOST, LocalKafka
-from tests.brokers import JAVA_OPTIONS
 from tests.faults.proxy import Proxy
 from tests.ports import free_ports
 
@@ -107,7 +106,7 @@ class FaultyBroker:
         log_dir = log_dir if disk is None else disk.data
         if log_dir is not None:
             properties["log.dirs"] = str(log_dir)
-        self.kafka = LocalKafka(direct, properties=properties, java_options=JAVA_OPTIONS)
+        self.kafka = LocalKafka(direct, properties=properties)
         self.proxy = Proxy(proxy, proxied)
         self.servers = f"{HOST}:{direct}"
         self.proxied_servers = f"{HOST}:{proxy}"
