@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+# Tests mostly wait, for brokers and workers: more processes than cores pay. 0: all in this one.
+PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test faults faults-quick soak bench bench-quick bench-peers lint format kafka clean
@@ -13,8 +15,8 @@ help: ## Show this list
 demo: .venv/.base ## Watch a model go wrong: an embedded broker, a worker, a model server (no Docker needed)
 	@$(BIN)/driftline demo $(ARGS)
 
-test: .venv/.dev ## Run the whole test suite, on a real Kafka where there is one (ARGS=… for pytest)
-	@$(BIN)/pytest $(ARGS)
+test: .venv/.dev ## Run the whole test suite, on a real Kafka where there is one (ARGS=… for pytest, PROCESSES=…)
+	@$(BIN)/pytest -n $(PROCESSES) $(ARGS)
 
 faults-quick: .venv/.dev ## Harm workers and a real Kafka, and compare every number, for about 5 minutes
 	@$(BIN)/python -m tests.faults.run --quick $(ARGS)

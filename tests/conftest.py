@@ -1,13 +1,15 @@
-"""Fixtures: the brokers, and names that nobody else uses."""
+"""Fixtures: the brokers, and names that nobody else uses; how tests are run."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from agents.local_kafka import LocalKafkaError
 from tests.brokers import (
@@ -19,12 +21,31 @@ from tests.brokers import (
 )
 from tests.secure_broker import SecureBroker, run_secure_broker
 
+if TYPE_CHECKING:
+    from xdist.scheduler import Scheduling
+
 T = TypeVar("T")
+
+# A broker that lives for a minute is better compiled fast than well.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# How long an example takes says more about the machine, and what else it does, than about the code.
+settings.register_profile("driftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("driftline")
 
 
 def pytest_report_header() -> str:
     """Say at the head of the report which real broker the tests use."""
     return f"real broker: {describe_real_broker()}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    """Choose which tests run in one process when there are several."""
+    from tests.side_by_side import ByWhatTestsShare  # noqa: PLC0415 - only where xdist is in use
+
+    config.option.loadscopereorder = False  # whole workers come first, the quick tests fill up
+    return ByWhatTestsShare(config, log)
 
 
 def _started(manager: AbstractContextManager[T]) -> Iterator[T]:

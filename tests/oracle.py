@@ -369,14 +369,11 @@ def _binary(outcomes: pd.DataFrame) -> Iterator[tuple[str, Want]]:
     truth = outcomes["truth"].map(as_class).astype(int).to_numpy()
     guess = outcomes["guess"].map(as_class).astype(int).to_numpy()
     yield "accuracy", Want((reference.accuracy_score(truth, guess),))
-    precision, recall, f1, _ = reference.precision_recall_fscore_support(
-        truth, guess, average="binary", pos_label=1, zero_division=0
-    )
-    yield "precision", Want((precision,))
-    yield "recall", Want((recall,))
-    yield "f1", Want((f1,))
     for metric, want in _per_class(truth, guess, labels=[0, 1]):
         yield metric, Want(want.values, required=False)
+        name, _, judged = metric.partition(":")
+        if judged == "1":
+            yield name, want
     scored = outcomes["score"].notna().to_numpy()
     if scored.any():
         scores = outcomes["score"].to_numpy(float)[scored]

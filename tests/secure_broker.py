@@ -6,7 +6,6 @@ the address of a secured one. Certificates come from an authority that lives as 
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from confluent_kafka.admin import (
 
 from agents.acls import Grant
 from agents.local_kafka import HOST, LocalKafka
+from tests.ports import free_ports
 
 TIMEOUT_S = 30.0
 PLAIN_USERS = {"reader": "plain-secret-of-reader"}
@@ -123,7 +123,7 @@ def run_secure_broker(folder: Path) -> Iterator[SecureBroker]:
         If Java or Maven is missing, or the broker does not start.
     """
     make_certificates(folder)
-    plain, sasl, tls, controller = (f"{HOST}:{port}" for port in _free_ports(4))
+    plain, sasl, tls, controller = (f"{HOST}:{port}" for port in free_ports(4))
     properties = _properties(folder, plain=plain, sasl=sasl, tls=tls, controller=controller)
     with LocalKafka(int(plain.rpartition(":")[2]), properties=properties):
         yield SecureBroker(plain, sasl, tls, folder)
@@ -184,13 +184,3 @@ def _openssl_req(folder: Path, name: str, *options: str) -> None:
         check=True,
         capture_output=True,
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind((HOST, 0))
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports

@@ -31,7 +31,7 @@ def test_every_number_is_right_and_the_change_is_noticed() -> None:
     assert summary.delay_s is not None
     assert 0 < summary.delay_s < 120
     assert code == 0
-    assert time.monotonic() - started_s < 60
+    assert time.monotonic() - started_s < 120
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process there cannot be sent Ctrl-C alone")
@@ -45,13 +45,16 @@ def test_an_interrupt_ends_the_demo_and_its_worker(number: signal.Signals) -> No
         text=True,
     )
     assert demo.stdout is not None
-    for line in demo.stdout:  # the head of the columns: traffic has begun, the worker is there
-        if line.startswith("window"):
-            break
-    workers = psutil.Process(demo.pid).children(recursive=True)
+    try:
+        for line in demo.stdout:  # the head of the columns: traffic has begun, the worker is there
+            if line.startswith("window"):
+                break
+        workers = psutil.Process(demo.pid).children(recursive=True)
 
-    demo.send_signal(number)
-    said, _ = demo.communicate(timeout=30)
+        demo.send_signal(number)
+        said, _ = demo.communicate(timeout=90)
+    finally:
+        demo.kill()
 
     assert demo.returncode == 130, said
     assert "Traceback" not in said

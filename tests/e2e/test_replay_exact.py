@@ -18,8 +18,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def arrivals() -> list[builders.Arrival]:
-    """Make the history of 40,000 predictions."""
-    return builders.history(2024, count=40_000)
+    """Make the history of 16,000 predictions."""
+    return builders.history(2024, count=16_000, span_ms=builders.HOUR_MS)
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,9 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,14 +15,7 @@ import psutil
 
 from agents.local_kafka import HOST, LocalKafka
 from tests.faults.proxy import Proxy
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((HOST, 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+from tests.ports import free_ports
 
 
 def _properties(direct: int, proxied: int, controller: int, proxy: int) -> dict[str, str]:
@@ -109,7 +100,7 @@ class FaultyBroker:
     """
 
     def __init__(self, *, log_dir: Path | None = None, disk: SmallDisk | None = None) -> None:
-        direct, proxied, controller, proxy = _free_ports(4)
+        direct, proxied, controller, proxy = free_ports(4)
         properties = _properties(direct, proxied, controller, proxy)
         self.disk = disk
         log_dir = log_dir if disk is None else disk.data

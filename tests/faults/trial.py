@@ -174,7 +174,7 @@ class Trial:
         """Note that something is done to the installation now."""
         self._faults_s.append(time.monotonic())
 
-    def wait_for_output(self, timeout_s: float = 60.0) -> None:
+    def wait_for_output(self, timeout_s: float = 120.0) -> None:
         """Wait until workers publish something, or nothing more is written."""
         before = len(self.onlooker.times_s)
         self.wait(
@@ -191,7 +191,7 @@ class Trial:
             time.sleep(_LOOK_S)
         return True
 
-    def wait_for_members(self, count: int, timeout_s: float = 60.0) -> None:
+    def wait_for_members(self, count: int, timeout_s: float = 120.0) -> None:
         """Wait until the group has settled with so many workers."""
         admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
         group = f"{self.prefix}-workers"

@@ -41,7 +41,7 @@ def indices(detector: Detector, values: list[float], sizes: list[int]) -> list[i
     return found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 1000), st.lists(st.integers(1, 400), min_size=1, max_size=5))
 def test_adwin_fires_where_bare_river_fires_whatever_the_batches(
     seed: int, sizes: list[int]
@@ -56,7 +56,7 @@ def test_adwin_fires_where_bare_river_fires_whatever_the_batches(
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "standardised"])
 @pytest.mark.parametrize("name", DETECTORS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 1000), sizes=st.lists(st.integers(1, 300), min_size=1, max_size=4))
 def test_a_detector_goes_on_from_its_packed_state_as_if_nothing_had_happened(
     name: str, raw: bool, seed: int, sizes: list[int]
@@ -102,7 +102,7 @@ def test_page_hinkley_is_silent_on_noise_of_any_unit(kind: str) -> None:
 
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "standardised"])
 @pytest.mark.parametrize("name", DETECTORS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     values=st.lists(
         st.sampled_from([0.0, -0.0, 1.0, 2e150, -1e150, 5e-324, 1e-160]) | st.floats(-2e150, 2e150),

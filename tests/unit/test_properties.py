@@ -4,7 +4,7 @@ import json
 import random
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.monitors import Drift, Monitors, Threshold, Window
@@ -20,7 +20,7 @@ from tests.builders import (
 )
 from tests.driver import BOTH, NOW_MS, TOPICS, Driver, Input, as_inputs, cut, disorder_of
 
-QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=12)
 SENSITIVE = Monitors(
     windows=(Window(10 * MINUTE_MS, 10 * MINUTE_MS), Window(30 * MINUTE_MS, 10 * MINUTE_MS)),
     reference=10,

@@ -144,7 +144,7 @@ def test_a_feature_is_missing_where_it_is_null_and_unknown_where_nobody_names_it
     assert (second, "mean:z") not in names
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), min_size=1, max_size=60)
 )
@@ -168,7 +168,7 @@ def test_multiclass_metrics_are_those_of_scikit_learn(pairs: list[tuple[str, str
     assert driver.value("f1") == pytest.approx(f1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=60))
 def test_binary_scores_are_judged_as_by_scikit_learn(rows: list[tuple[float, int]]) -> None:
     driver = published(

@@ -1,0 +1,20 @@
+"""How `pytest -n` deals out the tests: what shares something costly stays in one process."""
+
+from pathlib import PurePosixPath
+
+from xdist.scheduler import LoadScopeScheduling
+
+#: The tests of these files share nothing but brokers, which every process has anyway.
+SPREAD = ("tests/integration",)
+#: These share a broker that nobody else needs.
+TOGETHER = {"tests/e2e/test_acls.py": "secure", "tests/e2e/test_security.py": "secure"}
+
+
+class ByWhatTestsShare(LoadScopeScheduling):
+    """Deal out whole files, except where tests are better spread or files better kept together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        if PurePosixPath(file).parent.as_posix() in SPREAD:
+            return nodeid
+        return TOGETHER.get(file, file)
