@@ -30,7 +30,10 @@ from agents.watchdog import Watchdog
 from streams.steps import Batch, Stage
 
 _EARLY_S = 0.002
-_REST = 1.0  # at least so many times as long as a transaction took, its stage rests
+# At least so many times as long as a transaction took, its stage rests; what is new is less urgent
+# while there is old work.
+_REST = 1.0
+_REST_ON_BACKLOG = 4.0
 _SAMPLE_S = 2.0
 _ANNOUNCE_S = 0.5
 _ANNOUNCE_PARTITION_S = 0.02
@@ -250,6 +253,8 @@ class Pipeline:
             if not due and self.backlog.crowded:
                 self._make_room()
                 due = self._due_stages(now_s)
+            if self.backlog.crowded:
+                self._due_s |= dict.fromkeys(due, 0.0)  # what waits here keeps others from coming
             if not due:
                 await self._sleep_until_work(now_s)
                 continue
@@ -328,8 +333,10 @@ class Pipeline:
         same however many records were read, so that waiting makes it cheaper.
         """
         now_s = time.monotonic()
+        behind = any(partition.waiting for partition in self._owned.values())
+        rest_s = (_REST_ON_BACKLOG if behind else _REST) * (now_s - started_s)
         for name in {partition.stage.name for partition in partitions}:
-            self._due_s[name] = max(self._due_s[name], now_s + _REST * (now_s - started_s))
+            self._due_s[name] = max(self._due_s[name], now_s + rest_s)
         for partition in partitions:
             if partition.waiting:
                 self._due_s[partition.stage.name] = 0.0

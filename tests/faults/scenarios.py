@@ -136,7 +136,7 @@ def zombie_in_transaction(trial: Trial) -> None:
         trial.supervisor.signal(slot, signal.SIGKILL)
 
 
-@scenario("hand-over", quick=True, random=True)
+@scenario("hand-over", random=True)
 def hand_over(trial: Trial) -> None:
     """Workers are told to stop and replaced, as in a rolling upgrade: exit code 0."""
     trial.begin()
@@ -271,7 +271,7 @@ def slow_network(trial: Trial) -> None:
     proxy.heal()
 
 
-@scenario("connection-resets", harms_broker=True, quick=True, random=True)
+@scenario("connection-resets", harms_broker=True, random=True)
 def connection_resets(trial: Trial) -> None:
     """All connections of the workers are reset, again and again."""
     trial.worker_servers = _broker(trial).proxied_servers
@@ -301,7 +301,7 @@ def labels_first(trial: Trial) -> None:
     _backlog(trial, first="labels")
 
 
-@scenario("predictions-first", quick=True)
+@scenario("predictions-first")
 def predictions_first(trial: Trial) -> None:
     """After a downtime all predictions are there first, then the labels."""
     _backlog(trial, first="predictions")
