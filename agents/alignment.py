@@ -30,7 +30,7 @@ from typing import NamedTuple, TypeAlias
 
 from streams.steps import Batch
 
-SLICE_RECORDS = 1_000
+SLICE_RECORDS = 500
 """Inputs take turns in slices of at most this many records."""
 
 _LOOK_AHEAD_SLICES = 4

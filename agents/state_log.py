@@ -17,7 +17,8 @@ from agents.exits import describe, say
 from agents.idleness import Input
 from agents.partitions import Partition
 from agents.settings import Settings
-from streams.errors import StateError
+from streams.durations import format_duration
+from streams.errors import NoAnswerError, StateError
 from streams.steps import MARK, Stage
 
 _READ_RECORDS = 1_000
@@ -136,9 +137,12 @@ def check(settings: Settings, stage: Stage, *, partitions: int) -> None:
         If not.
     LogError
         If a log cannot be read.
+    NoAnswerError
+        If nothing is heard of some for as long as a worker may stall.
     """
     consumer = Consumer(clients.state_reader(settings) | {"auto.offset.reset": "earliest"})
     left = set(range(partitions))
+    deadline_s = time.monotonic() + settings.stall_ms / 1_000
     try:
         consumer.assign(
             [TopicPartition(stage.state_topic, n, OFFSET_BEGINNING) for n in sorted(left)]
@@ -155,6 +159,11 @@ def check(settings: Settings, stage: Stage, *, partitions: int) -> None:
                 elif error.code() != KafkaError._PARTITION_EOF:
                     raise LogError(f"{stage.state_topic}/{number} cannot be read: {error.str()}")
                 left.discard(number)
+            if left and time.monotonic() > deadline_s:
+                raise NoAnswerError(
+                    f"{settings.bootstrap_servers} does not answer: {stage.state_topic}/{min(left)}"
+                    f" could not be read within {format_duration(settings.stall_ms)}"
+                )
     finally:
         consumer.close()
 

@@ -179,14 +179,17 @@ class Matching:
 
     def _identities(self, new: Predictions) -> Any:
         code_of = self._state.identities.code
-        codes: dict[tuple[str, str], int] = {}
-        if new.segments is None:
-            for pair in set(zip(new.models, new.versions, strict=True)):
-                codes[pair] = code_of((*pair, ()))
-            found = [codes[pair] for pair in zip(new.models, new.versions, strict=True)]
-        else:
+        if new.segments is not None:
             rows = zip(new.models, new.versions, new.segments, strict=True)
             found = [code_of((m, v, _pairs(segments))) for m, v, segments in rows]
+        elif len(set(new.versions)) == 1:
+            version = new.versions[0]
+            codes = {model: code_of((model, version, ())) for model in set(new.models)}
+            found = [codes[model] for model in new.models]
+        else:
+            pairs = list(zip(new.models, new.versions, strict=True))
+            both = {pair: code_of((*pair, ())) for pair in set(pairs)}
+            found = [both[pair] for pair in pairs]
         return np.array(found, np.int32)
 
     def _take_scores(self, new: Predictions, slots: Slots) -> Any:
