@@ -231,6 +231,7 @@ def test_counts_stay_exact_when_workers_come_and_go(real_installation: Installat
     it.send(5_000, pace_s=0.03)
     it.wait_until(it.totals)
     other = it.start()
+    it.wait_for_members(2)
     it.send(20_000, pace_s=0.1)
     other.terminate()
     code = other.wait(20)
