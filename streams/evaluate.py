@@ -287,6 +287,8 @@ class _Work:
         state.unpublished |= codes
         kept, late = since(table, clock_ms)
         self.late_rows += late
+        if not any(self._watched(code).watcher.looks for code in codes):
+            return
         if late:
             self.rules.count_late(Waiting(table, columns, []), clock_ms=clock_ms)
             self.watched |= codes

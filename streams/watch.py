@@ -43,6 +43,11 @@ class Watcher:
         self.identity = {"model": model, "version": version}
         self._covering: dict[str, list[Drift]] = {}
 
+    @property
+    def looks(self) -> bool:
+        """Whether there is any detector or rule."""
+        return bool(self.drifts or self.rules.thresholds)
+
     def restore(self, watch: Watch, packed: Sequence[Any]) -> None:
         """Put back what `Watch.pack` returned; what is no longer configured is dropped."""
         watch.regression, rules, firing = packed

@@ -6,7 +6,7 @@ from river import drift as river_drift
 
 from streams.errors import StateError
 from streams.evaluate import Monitor
-from streams.monitors import Monitors, Window
+from streams.monitors import DEFAULTS, Monitors, Window
 from streams.topics import Topics
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, label, prediction, retraction
 from tests.driver import Driver, as_inputs
@@ -98,6 +98,20 @@ def test_the_loss_drifts_at_the_index_of_bare_river_in_the_order_of_label_time()
     assert found[0]["evidence"]["outcome_index"] == expected[0]
     assert found[0]["direction"] == "worse"
     assert found[0]["at_ms"] == said[order[expected[0]]]["timestamp_ms"]
+
+
+@pytest.mark.parametrize(("monitors", "wait"), [(DEFAULTS, True), (Monitors(), False)])
+def test_rows_wait_only_where_somebody_looks_at_them_in_order(
+    monitors: Monitors, wait: bool
+) -> None:
+    driver = Driver(monitors=monitors, disorder_ms=HOUR_MS)
+
+    driver.feed(as_inputs([prediction("a"), label("a")]))
+
+    kept = [key for key in driver.monitor_logs[0] if b"rows" in key]
+    assert bool(kept) == wait
+    assert bool(driver.monitors[0].waiting) == wait
+    assert driver.value("accuracy") == 1.0
 
 
 def test_a_state_record_of_another_schema_is_refused() -> None:
