@@ -6,7 +6,11 @@ For scores the scale is mirrored around one half, so that it is fine near 0 *and
 scores of a fraud model crowd below 0.01, where 200 equal bins would see one value.
 """
 
-from collections.abc import Iterable
+import math
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +36,9 @@ def bin_value(number: int) -> float:
     """Return the middle of a bin."""
     if not number:
         return 0.0
-    edges = np.array([abs(number), abs(number) + 1], np.int64) << _QUANTILE_SHIFT
-    middle = float(edges.view(np.float64).mean())
+    edges = abs(number) << _QUANTILE_SHIFT, (abs(number) + 1) << _QUANTILE_SHIFT
+    low, high = struct.unpack("<2d", struct.pack("<2q", *edges))
+    middle: float = (low + high) / 2
     return middle if number > 0 else -middle
 
 
@@ -68,22 +73,21 @@ def merge(histogram: Histogram, other: Iterable[tuple[int, int]]) -> None:
             histogram.pop(number, None)
 
 
-def quantile(histogram: Histogram, q: float) -> float:
-    """Return the value of rank ``ceil(q * n)``, within 0.4 %.
+def quantiles(histogram: Histogram, shares: Sequence[float]) -> list[float]:
+    """Return for each share q the value of rank ``ceil(q * n)``, within 0.4 %.
 
     Examples
     --------
     >>> latencies = {}
     >>> add(latencies, value_bins(np.arange(1.0, 101.0)), None)
-    >>> round(quantile(latencies, 0.95), 1)
-    95.2
+    >>> [round(value, 1) for value in quantiles(latencies, [0.5, 0.95])]
+    [50.1, 95.2]
     """
-    rank = max(1, int(np.ceil(q * sum(histogram.values()) - 1e-9)))
-    for number in sorted(histogram):
-        rank -= histogram[number]
-        if rank <= 0:
-            return bin_value(number)
-    return bin_value(max(histogram))
+    numbers = sorted(histogram)
+    ends = list(accumulate(map(histogram.__getitem__, numbers)))
+    ranks = (max(1, math.ceil(share * ends[-1] - 1e-9)) for share in shares)
+    places = (min(bisect_left(ends, rank), len(ends) - 1) for rank in ranks)
+    return [bin_value(numbers[place]) for place in places]
 
 
 def roc_auc(positive: Histogram, negative: Histogram) -> float | None:

@@ -1,6 +1,7 @@
 """From tallies to metrics: every metric that driftline publishes of a window is computed here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -73,19 +74,19 @@ def _traffic(inputs: Inputs, outcomes: Outcomes) -> Iterator[Value]:
     if predictions:
         low, high = intervals.wilson(min(labels, predictions), predictions)
         yield Value("coverage", labels / predictions, low, high, predictions)
-    for q in (50, 95, 99):
-        yield from _quantile(f"latency_p{q}_ms", inputs.latencies, q / 100)
-    yield from _quantile("label_delay_p50_ms", outcomes.delays, 0.5)
+    latencies = [(f"latency_p{q}_ms", q / 100) for q in (50, 95, 99)]
+    yield from _quantiles(latencies, inputs.latencies)
+    yield from _quantiles([("label_delay_p50_ms", 0.5)], outcomes.delays)
 
 
-def _quantile(metric: str, histogram: bins.Histogram, q: float) -> Iterator[Value]:
-    if histogram:
-        count = sum(histogram.values())
-        low, high = intervals.quantile_ranks(q, count)
-        value = bins.quantile(histogram, q)
-        yield Value(
-            metric, value, bins.quantile(histogram, low), bins.quantile(histogram, high), count
-        )
+def _quantiles(metrics: Sequence[tuple[str, float]], histogram: bins.Histogram) -> Iterator[Value]:
+    if not histogram:
+        return
+    count = sum(histogram.values())
+    shares = [[q, *intervals.quantile_ranks(q, count)] for _, q in metrics]
+    values = iter(bins.quantiles(histogram, list(chain.from_iterable(shares))))
+    for metric, _ in metrics:
+        yield Value(metric, next(values), next(values), next(values), count)
 
 
 def _features(inputs: Inputs) -> Iterator[Value]:
