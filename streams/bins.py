@@ -53,16 +53,6 @@ def score_bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     return bins
 
 
-def add(histogram: Histogram, bins: NDArray[np.int64], weights: NDArray[np.int64] | None) -> None:
-    """Count bins in place, with weights +1 and -1 (`None`: all +1); empty bins disappear."""
-    if weights is None:
-        numbers, counts = np.unique(bins, return_counts=True)
-    else:
-        numbers, inverse = np.unique(bins, return_inverse=True)
-        counts = np.bincount(inverse, weights=weights).astype(np.int64)
-    merge(histogram, zip(numbers.tolist(), counts.tolist(), strict=True))
-
-
 def merge(histogram: Histogram, other: Iterable[tuple[int, int]]) -> None:
     """Add `(bin, count)` pairs in place; empty bins disappear."""
     for number, count in other:
@@ -78,8 +68,8 @@ def quantiles(histogram: Histogram, shares: Sequence[float]) -> list[float]:
 
     Examples
     --------
-    >>> latencies = {}
-    >>> add(latencies, value_bins(np.arange(1.0, 101.0)), None)
+    >>> from collections import Counter
+    >>> latencies = Counter(value_bins(np.arange(1.0, 101.0)).tolist())
     >>> [round(value, 1) for value in quantiles(latencies, [0.5, 0.95])]
     [50.1, 95.2]
     """
