@@ -32,7 +32,7 @@ from streams.steps import Batch, Stage
 _EARLY_S = 0.002
 # At least so many times as long as a transaction took, its stage rests; what is new is less urgent
 # while there is old work.
-_REST = 1.0
+_REST = 2.0
 _REST_ON_BACKLOG = 4.0
 _SAMPLE_S = 2.0
 _ANNOUNCE_S = 0.5

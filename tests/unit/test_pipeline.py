@@ -84,17 +84,17 @@ def test_a_worker_that_stops_is_not_ready(pipeline: Pipeline) -> None:
     assert pipeline.unready() == "stopping"
 
 
-def test_a_stage_rests_as_long_as_its_work_took_unless_there_is_a_backlog(
+def test_a_stage_rests_longer_than_its_work_took_unless_there_is_a_backlog(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agents.pipeline.time.monotonic", lambda: 103.0)
     partition = pipeline._adopt(pipeline.stages["join"], 0)
 
     pipeline._set_due([partition], started_s=100.0)
-    assert pipeline._due_s["join"] == 106.0
+    assert pipeline._due_s["join"] == 109.0
 
     monkeypatch.setattr(type(partition), "waiting", True)
     pipeline._set_due([], started_s=100.0)
-    assert pipeline._due_s["join"] == 106.0
+    assert pipeline._due_s["join"] == 109.0
     pipeline._set_due([partition], started_s=100.0)
     assert pipeline._due_s["join"] == 0.0
