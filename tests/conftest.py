@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -28,6 +29,10 @@ T = TypeVar("T")
 
 # A broker that lives for a minute is better compiled fast than well.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# A shell lets its background jobs ignore Ctrl-C, and theirs too; what tests start must not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more about the machine, and what else it does, than about the code.
 settings.register_profile("driftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
