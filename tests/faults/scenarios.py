@@ -106,7 +106,8 @@ def zombie(trial: Trial) -> None:
     """A worker is stopped for longer than its session, and wakes up: it must end with 70."""
     trial.begin()
     for _ in trial.moments(0.5, 2.0):
-        trial.wait_for_members(2)  # one that is not in the group has nothing to lose
+        trial.wait_for_members(2)  # one that is not in the group has nothing to lose …
+        trial.pause(1.0, 2.0)  # … nor has one that was not told yet what is its own
         slot = trial.any_slot()
         pid = trial.supervisor.signal(slot, signal.SIGSTOP)
         time.sleep(SESSION_S)
