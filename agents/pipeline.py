@@ -293,6 +293,7 @@ class Pipeline:
         processed: list[Batch] = []
         started_s = time.monotonic()
         partitions = self._due_partitions(started_s)
+        behind: set[str] = set()
         for partition in partitions:
             batches = partition.take()
             self._pace(partition)
@@ -303,11 +304,13 @@ class Pipeline:
             if batches or effects.state or effects.records:
                 entries.append(Entry(partition.stage, partition.number, effects))
                 offsets |= partition.offsets
+            if partition.waiting:  # it has more than a transaction takes; what comes later does not
+                behind.add(partition.stage.name)
         if entries:
             with self.watchdog.busy("a commit"):
                 await self._commit(entries, offsets)
             self.watchdog.committed()
-        self._set_due(partitions, started_s)
+        self._set_due({partition.stage.name for partition in partitions}, behind, started_s)
         for batch in processed:
             self.health.read(batch.topic, len(batch.offsets))
         self._processed(processed)
@@ -326,20 +329,16 @@ class Pipeline:
                 due += found
         return due
 
-    def _set_due(self, partitions: Sequence[Partition], started_s: float) -> None:
+    def _set_due(self, stages: set[str], behind: set[str], started_s: float) -> None:
         """Decide when stages go on: a backlog does not wait; else costly work is done less often.
 
         What a stage writes again in every transaction (metrics of windows under way) costs the
         same however many records were read, so that waiting makes it cheaper.
         """
         now_s = time.monotonic()
-        behind = any(partition.waiting for partition in self._owned.values())
         rest_s = (_REST_ON_BACKLOG if behind else _REST) * (now_s - started_s)
-        for name in {partition.stage.name for partition in partitions}:
-            self._due_s[name] = max(self._due_s[name], now_s + rest_s)
-        for partition in partitions:
-            if partition.waiting:
-                self._due_s[partition.stage.name] = 0.0
+        for name in stages:
+            self._due_s[name] = 0.0 if name in behind else max(self._due_s[name], now_s + rest_s)
 
     async def _commit(self, entries: Sequence[Entry], offsets: Mapping[Input, int]) -> None:
         started_s = time.monotonic()

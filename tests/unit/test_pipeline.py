@@ -88,13 +88,41 @@ def test_a_stage_rests_longer_than_its_work_took_unless_there_is_a_backlog(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agents.pipeline.time.monotonic", lambda: 103.0)
-    partition = pipeline._adopt(pipeline.stages["join"], 0)
 
-    pipeline._set_due([partition], started_s=100.0)
+    pipeline._set_due({"join"}, set(), 100.0)
     assert pipeline._due_s["join"] == 109.0
 
-    monkeypatch.setattr(type(partition), "waiting", True)
-    pipeline._set_due([], started_s=100.0)
+    pipeline._set_due(set(), {"monitor"}, 100.0)
     assert pipeline._due_s["join"] == 109.0
-    pipeline._set_due([partition], started_s=100.0)
+    pipeline._set_due({"join"}, {"join"}, 100.0)
     assert pipeline._due_s["join"] == 0.0
+
+
+def test_what_comes_during_a_commit_is_no_backlog(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a worker under steady load would never rest, and pay for ever smaller batches."""
+    partition = pipeline._adopt(pipeline.stages["join"], 0)
+    partition.state = partition.stage.new_state(0)
+    partition.state.next = dict.fromkeys(partition.stage.inputs, 0)
+    partition.run()
+    topic = partition.stage.inputs[0]
+
+    def records(first: int) -> Batch:
+        column = [b"k"]
+        return Batch(
+            topic=topic, offsets=[first], keys=column, values=column, times_ms=[1],
+            next_offset=first + 1,
+        )  # fmt: skip
+
+    async def commit(*_: object) -> None:
+        partition.feed(records(1))
+
+    monkeypatch.setattr(pipeline, "_commit", commit)
+    partition.set_quiet(ended=frozenset(partition.stage.inputs), idle=frozenset())
+    partition.feed(records(0))
+
+    asyncio.run(pipeline._transact())
+
+    assert partition.waiting
+    assert pipeline._due_s["join"] > 0
