@@ -7,6 +7,7 @@ record would pass there: the result is the same.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,13 +17,14 @@ from xxhash import xxh3_64_digest
 
 from streams.errors import RecordError
 from streams.events import (
+    LARGEST_NUMBER,
+    LONGEST_TEXT,
     MAX_FEATURES,
     MAX_FUTURE_MS,
     MAX_SEGMENTS,
     MAX_VALUE_BYTES,
     Label,
     Number,
-    Prediction,
     Scalar,
     Segments,
     Text,
@@ -33,9 +35,9 @@ from streams.events import (
 from streams.features import Block, blocks_of
 from streams.steps import Batch
 
-_LONGEST = 1024
-_LARGEST = 1e150
-_EXACT = 2**53
+EXACT = 2**53
+"""Whole numbers below this are told apart by a float."""
+
 _NO_FEATURES: list[Block] = []
 
 Refuse = Callable[[int, RecordError], None]
@@ -147,7 +149,7 @@ class Decoder:
         self.features = features
         kind = _WithFeatures if features else _Prediction
         self._plain_prediction = msgspec.json.Decoder(kind).decode
-        self._strict = decode_prediction if features else decode_without_features
+        self._strict = partial(decode_prediction, features=features)
 
     def predictions(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Predictions | None:
         """Decode predictions; `None` if none of them is good."""
@@ -162,12 +164,12 @@ class Decoder:
         ids = _plain_ids([event.prediction_id for event in events], batch.keys)
         times_ms = _plain_times(_times(events, batch), now_ms)
         found = _prediction_columns(events, ids, times_ms, values, features=self.features)
-        _require(max(map(len, set(found.models))) <= _LONGEST and "" not in found.models)
-        _require(max(map(len, set(found.versions))) <= _LONGEST)
+        _require(max(map(len, set(found.models))) <= LONGEST_TEXT and "" not in found.models)
+        _require(max(map(len, set(found.versions))) <= LONGEST_TEXT)
         _require(not found.segments or _most(found.segments) <= MAX_SEGMENTS)
         _check_scalars(found.values)
-        _require(not (np.abs(found.score) > _LARGEST).any())
-        _require(not ((found.latency_ms < 0) | (found.latency_ms > _LARGEST)).any())
+        _require(not (np.abs(found.score) > LARGEST_NUMBER).any())
+        _require(not ((found.latency_ms < 0) | (found.latency_ms > LARGEST_NUMBER)).any())
         for block in found.features:
             _check_block(block)
         return found
@@ -206,7 +208,7 @@ class Decoder:
         ids = _plain_ids([event.prediction_id for event in events], batch.keys)
         times_ms = _plain_times([event.timestamp_ms for event in events], now_ms)
         _require([event.prediction for event in events].count(None) == len(events))
-        _require(max(map(len, {event.model for event in events})) <= _LONGEST)
+        _require(max(map(len, {event.model for event in events})) <= LONGEST_TEXT)
         values = [event.label for event in events]
         retract = np.array([event.retract for event in events], bool)
         if None in values:
@@ -267,16 +269,11 @@ def checked_key(key: bytes | None, prediction_id: str) -> bytes:
     return key
 
 
-def decode_without_features(value: bytes | None) -> Prediction:
-    """Decode and check one prediction, but not its features."""
-    return decode_prediction(value, features=False)
-
-
 def scalars(values: Sequence[Scalar]) -> Scalars:
     """Look at predictions or labels: mostly all of them are plain numbers."""
     if str not in set(map(type, values)):
         numbers = np.array(values, np.float64)
-        if not len(values) or np.abs(numbers).max() < _EXACT:
+        if not len(values) or np.abs(numbers).max() < EXACT:
             return Scalars(values, numbers)
     return Scalars(values, None)
 
@@ -333,7 +330,7 @@ def _plain_values(batch: Batch) -> Sequence[bytes]:
 def _plain_ids(texts: list[str], keys: Sequence[bytes | None]) -> list[bytes]:
     ids = list(map(str.encode, texts))
     _require(ids == keys if isinstance(keys, list) else ids == list(keys))
-    _require(all(ids) and max(map(len, ids)) <= _LONGEST)
+    _require(all(ids) and max(map(len, ids)) <= LONGEST_TEXT)
     return ids
 
 
@@ -356,13 +353,13 @@ def _plain_times(times_ms: list[int], now_ms: int) -> NDArray[np.int64]:
 def _check_scalars(found: Scalars) -> None:
     if found.numbers is None:
         texts = {value for value in found.values if isinstance(value, str)}
-        _require(texts and max(map(len, texts)) <= _LONGEST)
+        _require(texts and max(map(len, texts)) <= LONGEST_TEXT)
         rest = [value for value in found.values if not isinstance(value, str)]
         _require(scalars(rest).numbers is not None)
 
 
 def _check_block(block: Block) -> None:
-    _require(len(block.names) <= MAX_FEATURES and max(map(len, block.names)) <= _LONGEST)
+    _require(len(block.names) <= MAX_FEATURES and max(map(len, block.names)) <= LONGEST_TEXT)
     largest = np.abs(block.values, where=np.isfinite(block.values), out=np.zeros_like(block.values))
     # Above that a whole number is refused if it stands beside text, and not if it does not.
     _require(largest.max() < 2.0**63)

@@ -12,12 +12,15 @@ from msgspec import Meta
 
 from streams.errors import RecordError
 
+LONGEST_TEXT = 1024
+LARGEST_NUMBER = 1e150
+"""The square of a number up to here is finite."""
+
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Number = Annotated[float, Meta(ge=-1e150, le=1e150)]
-"""Any float whose square is finite."""
-Text = Annotated[str, Meta(max_length=1024)]
+Number = Annotated[float, Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
 Scalar: TypeAlias = Text | Whole | Number | bool
-Identifier = Annotated[str, Meta(min_length=1, max_length=1024)]
+Identifier = Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
 Time = Annotated[int, Meta(ge=0)]
 Segments = dict[Annotated[str, Meta(min_length=1, max_length=256)], Text]
 
@@ -45,7 +48,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     scores: dict[Text, Number] | None = None
     features: dict[Text, Number | None] | None = None
     segments: Segments | None = None
-    latency_ms: Annotated[float, Meta(ge=0, le=1e150)] | None = None
+    latency_ms: Annotated[float, Meta(ge=0, le=LARGEST_NUMBER)] | None = None
 
 
 class _NoFeatures(Prediction, frozen=True, kw_only=True):

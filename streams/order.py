@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 from streams.alerts import Alert
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
-from streams.outcomes import OutcomeRows, PredictionRows
+from streams.outcomes import Floats, Ints, OutcomeRows, PredictionRows
 from streams.tables import OutcomeColumns, Table, segment_layers
 from streams.tallies import add_outcomes, add_predictions
 from streams.watch import Watch, Watcher
 from streams.windows import changing_panes
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 class Watched(NamedTuple):

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decoding import Scalars
+from streams.decoding import EXACT, Scalars
 from streams.errors import StateError
 from streams.events import class_name
 from streams.features import Block, choose, merged
@@ -32,8 +32,6 @@ Signs = NDArray[np.int8]
 
 Identity: TypeAlias = tuple[str, str, tuple[str, ...]]
 """Model, version and segments (`name=value`, sorted) of a prediction."""
-
-_EXACT = 2**53
 
 
 class PredictionRows(msgspec.Struct):
@@ -315,7 +313,7 @@ def code_scalars(found: Scalars, strings: Interner[str]) -> tuple[Floats, Codes]
     if numbers is not None:
         return numbers, np.full(len(values), -1, "<i4")
     codes = [
-        strings.code(class_name(value)) if isinstance(value, str) or abs(value) >= _EXACT else -1
+        strings.code(class_name(value)) if isinstance(value, str) or abs(value) >= EXACT else -1
         for value in values
     ]
     plain = [None if isinstance(value, str) else value for value in values]

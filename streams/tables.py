@@ -13,13 +13,10 @@ from numpy.typing import NDArray
 from streams.events import class_name
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
-from streams.outcomes import OutcomeRows, Outcomes, PredictionRows
+from streams.outcomes import Floats, Ints, OutcomeRows, Outcomes, PredictionRows
 from streams.task import Task
 
 TINY = 1e-15
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 class Table(NamedTuple):

@@ -15,11 +15,9 @@ from streams import bins, exact_sum
 from streams.events import ABSENT
 from streams.features import Block
 from streams.grouping import distinct
-from streams.outcomes import PredictionRows
+from streams.outcomes import Floats, Ints, PredictionRows
 from streams.tables import OutcomeColumns
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Weights = NDArray[np.int8] | None
 
 
