@@ -30,10 +30,12 @@ from agents.watchdog import Watchdog
 from streams.steps import Batch, Stage
 
 _EARLY_S = 0.002
-# At least so many times as long as a transaction took, its stage rests; what is new is less urgent
+# At least for so many times as long as a transaction took, its stage rests: the longer, the cheaper
+# an event and the later its result (at 20,000 events/s, 2.0 gave 16 µs and a p99 of 5 s). New
+# results are less urgent
 # while there is old work.
-_REST = 2.0
-_REST_ON_BACKLOG = 4.0
+_REST = 0.5
+_REST_ON_BACKLOG = 2.0
 _SAMPLE_S = 2.0
 _ANNOUNCE_S = 0.5
 _ANNOUNCE_PARTITION_S = 0.02

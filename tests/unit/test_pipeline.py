@@ -84,16 +84,16 @@ def test_a_worker_that_stops_is_not_ready(pipeline: Pipeline) -> None:
     assert pipeline.unready() == "stopping"
 
 
-def test_a_stage_rests_longer_than_its_work_took_unless_there_is_a_backlog(
+def test_a_stage_rests_in_proportion_to_its_work_unless_there_is_a_backlog(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agents.pipeline.time.monotonic", lambda: 103.0)
 
     pipeline._set_due({"join"}, set(), 100.0)
-    assert pipeline._due_s["join"] == 109.0
+    assert pipeline._due_s["join"] == 104.5
 
     pipeline._set_due(set(), {"monitor"}, 100.0)
-    assert pipeline._due_s["join"] == 109.0
+    assert pipeline._due_s["join"] == 104.5
     pipeline._set_due({"join"}, {"join"}, 100.0)
     assert pipeline._due_s["join"] == 0.0
 
