@@ -19,6 +19,7 @@ if find_spec("uvloop") is not None:
     mode.loop.use("uvloop")  # before Faust is imported
 
 import faust
+import msgspec
 from faust.app.base import BootStrategy
 from yarl import URL
 
@@ -99,6 +100,7 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
     watchdog = Watchdog(settings, health=health)
     app.pipeline = Pipeline(settings, stages, ledger=ledger, health=health, watchdog=watchdog)
     health.answer(live=watchdog.complaint, ready=app.pipeline.unready)
+    health.pages["/status"] = lambda: msgspec.json.encode(app.pipeline.status())
     app.stage_channels = agents_of.declare(app, app.pipeline)
     return app
 

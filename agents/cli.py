@@ -359,6 +359,35 @@ def replay(
     )
 
 
+@app.command(
+    epilog=_examples(
+        "driftline status",
+        "driftline status --costs 127.0.0.1:9464 127.0.0.1:9465",
+        "driftline status --json | jq '.[].unready'",
+    )
+)
+def status(
+    *,
+    addresses: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[HOST:PORT…]",
+            help="Where workers answer Prometheus. Default: 127.0.0.1:9464.",
+            show_default=False,
+        ),
+    ] = None,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="What work, monitors and models cost, too.")
+    ] = False,
+    json_output: Json = False,
+) -> None:
+    """Ask running workers how they are, and what models and monitors cost them."""
+    from agents.status import ask, show  # noqa: PLC0415
+
+    found = [ask(address) for address in addresses or ["127.0.0.1:9464"]]
+    raise typer.Exit(show(found, costs=costs, json_output=json_output))
+
+
 @app.command(epilog=_examples("driftline demo", "driftline demo --seconds 15 --json"))
 def demo(
     *,

@@ -12,9 +12,9 @@ from confluent_kafka import Message
 from agents.idleness import Input
 from streams.steps import Batch
 
-BACKLOG_RECORDS = 50_000
-BACKLOG_BYTES = 32 << 20
-_STARVING_ROOM = 4
+BACKLOG_RECORDS = 200_000
+BACKLOG_BYTES = 64 << 20
+_STARVING_ROOM = 2
 
 
 class Quiet(NamedTuple):

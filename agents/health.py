@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from agents.idleness import Input
 from agents.partitions import Partition
 from agents.resources import Resources
-from agents.telemetry import Probe, Telemetry
+from agents.telemetry import Page, Probe, Telemetry
 from streams.steps import Effects
 from streams.topics import Topics
 
@@ -27,6 +27,8 @@ class Health:
     ----------
     probes : dict
         By path, what is answered there.
+    pages : dict
+        By path, JSON that is answered there.
     pending_predictions : int
         Of all partitions, at the last sample.
     """
@@ -42,6 +44,7 @@ class Health:
         self._resources: Resources | None = None
         self._stop: Callable[[], None] = lambda: None
         self.probes: dict[str, Probe] = {"/livez": lambda: None, "/readyz": lambda: "starting"}
+        self.pages: dict[str, Page] = {}
         self.pending_predictions = 0
 
     def start(self) -> None:
@@ -54,7 +57,9 @@ class Health:
         """
         host, port = self._address
         if port:
-            _, self._stop = self._telemetry.serve(port=port, host=host, probes=self.probes)
+            _, self._stop = self._telemetry.serve(
+                port=port, host=host, probes=self.probes, pages=self.pages
+            )
             self._resources = Resources()
             self._telemetry.add(self._resources)
 

@@ -13,7 +13,7 @@ from agents.alignment import Inbox
 from agents.idleness import Input
 from streams.steps import Batch, Effects, Stage
 
-LARGEST_TRANSACTION_RECORDS = 10_000
+LARGEST_TRANSACTION_RECORDS = 20_000
 
 
 class InputChainError(RuntimeError):
@@ -132,7 +132,7 @@ class Partition:
             return False
         announce = self._owes_announcement and now_s >= self._announce_due_s
         news = not self._idle - self._inbox.queued <= self._stepped_idle
-        return announce or news or self.waiting
+        return announce or news or self.waiting or self.stage.unfinished(self.state)
 
     def next_due_s(self) -> float | None:
         """Return when a step is due though no records may come, or None if never."""

@@ -4,6 +4,8 @@ Rules of this file:
 
 * Everything runs on the main loop, but for opening partitions and for the transaction itself,
   which have a thread each. A step and a rebalance never overlap: a lock is between them.
+* On a backlog, the steps of the next transaction run while one is being committed. There is one
+  transaction at a time, in the order of the steps, and none is left when a partition is released.
 * Whatever is unexpected ends the process; nothing is repaired in place.
 * It knows stages by their interface only.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -20,12 +23,14 @@ from agents.deliveries import Backlog, size_bytes
 from agents.exits import describe, end_process
 from agents.health import Health
 from agents.idleness import Input
-from agents.ledger import Entry, Ledger, TransactionError
+from agents.ledger import Entry, Ledger, TransactionError, Written
 from agents.opening import Opener
 from agents.partitions import Partition
 from agents.reader import Reader
 from agents.settings import Settings
+from agents.status import COMMIT, Status, Tally, status_of
 from agents.trimming import Trimmer
+from agents.version import installed_version
 from agents.watchdog import Watchdog
 from streams.steps import Batch, Stage
 
@@ -36,6 +41,7 @@ _EARLY_S = 0.002
 _REST = 0.5
 _REST_ON_BACKLOG = 2.0
 _SAMPLE_S = 2.0
+_ANSWER_S = 10.0
 _ANNOUNCE_S = 0.5
 _ANNOUNCE_PARTITION_S = 0.02
 _OPENING_THREADS = 4
@@ -94,11 +100,14 @@ class Pipeline:
         self._owned: dict[tuple[str, int], Partition] = {}
         self._kept: dict[tuple[str, int], Partition] = {}
         self._due_s = dict.fromkeys(self.stages, 0.0)
+        self._tally = Tally()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._metadata: Any = None
         self._joined = False
         self._stopping = False
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._committing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._opening = ThreadPoolExecutor(_OPENING_THREADS, "driftline-open")
         self._writing = ThreadPoolExecutor(1, "driftline-write")
@@ -107,7 +116,7 @@ class Pipeline:
 
     async def start(self) -> None:
         """Connect the ledger and begin the commit loop."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         self.watchdog.start(loop, inputs=self._inputs)
         try:
             await loop.run_in_executor(self._writing, self._ledger.start)
@@ -121,6 +130,7 @@ class Pipeline:
         self._stopping = True
         self._wake.set()
         async with self._lock:
+            await self._committed()
             for partition in self._owned.values():
                 partition.running = False
 
@@ -134,10 +144,32 @@ class Pipeline:
         opening = sum(not partition.running for partition in owned)
         return f"opening {opening} of {len(owned)} partitions" if opening else None
 
+    def status(self) -> Status:
+        """Tell how it goes; to be called on any thread but the main loop's.
+
+        Raises
+        ------
+        RuntimeError
+            If it does not run.
+        """
+        if self._loop is None:
+            raise RuntimeError("the worker has not started yet")
+
+        async def ask() -> Status:
+            return status_of(
+                self._owned.values(),
+                self._tally,
+                worker_id=self.settings.worker_id,
+                version=installed_version(),
+                unready=self.unready(),
+            )
+
+        return asyncio.run_coroutine_threadsafe(ask(), self._loop).result(_ANSWER_S)
+
     def _inputs(self) -> list[Input]:
         return [source for one in list(self._owned.values()) for source in one.inputs]
 
-    def _spawn(self, work: Any, name: str) -> None:
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
         async def guarded() -> None:
             try:
                 await work
@@ -149,6 +181,7 @@ class Pipeline:
         task = asyncio.get_running_loop().create_task(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     # --- rebalancing
 
@@ -215,6 +248,7 @@ class Pipeline:
         for _, partition in gone:
             partition.live = partition.running = False
         async with self._lock:
+            await self._committed()
             for key, partition in gone:
                 del self._owned[key]
                 self._processed(partition.drop())
@@ -291,30 +325,38 @@ class Pipeline:
         """Run the steps that are due and commit what they want written."""
         entries: list[Entry] = []
         offsets: dict[Input, int] = {}
-        processed: list[Batch] = []
+        processed: Counter[str] = Counter()
         started_s = time.monotonic()
         partitions = self._due_partitions(started_s)
         behind: set[str] = set()
         for partition in partitions:
             batches = partition.take()
             self._pace(partition)
-            effects = partition.step(
-                batches, now_s=time.monotonic(), now_ms=time.time_ns() // 1_000_000
-            )
-            processed += batches
+            with self._tally.spent.on(partition.stage.name):
+                effects = partition.step(
+                    batches, now_s=time.monotonic(), now_ms=time.time_ns() // 1_000_000
+                )
+            for batch in batches:
+                processed[batch.topic] += len(batch.offsets)
+            self._processed(batches)
             if batches or effects.state or effects.records:
                 entries.append(Entry(partition.stage, partition.number, effects))
                 offsets |= partition.offsets
             if partition.waiting:  # it has more than a transaction takes; what comes later does not
                 behind.add(partition.stage.name)
-        if entries:
-            with self.watchdog.busy("a commit"):
-                await self._commit(entries, offsets)
-            self.watchdog.committed()
+        await self._committed()
+        self._committing = self._spawn(self._commit(entries, offsets, processed), "commit")
+        if behind:
+            await asyncio.wait({self._committing}, timeout=_EARLY_S)  # it must begin, at least
+        else:
+            await self._committed()
         self._set_due({partition.stage.name for partition in partitions}, behind, started_s)
-        for batch in processed:
-            self.health.read(batch.topic, len(batch.offsets))
-        self._processed(processed)
+
+    async def _committed(self) -> None:
+        """Wait until no transaction is under way."""
+        if self._committing is not None:
+            await self._committing
+            self._committing = None
 
     def _due_partitions(self, now_s: float) -> list[Partition]:
         due: list[Partition] = []
@@ -341,12 +383,25 @@ class Pipeline:
         for name in stages:
             self._due_s[name] = 0.0 if name in behind else max(self._due_s[name], now_s + rest_s)
 
-    async def _commit(self, entries: Sequence[Entry], offsets: Mapping[Input, int]) -> None:
+    async def _commit(
+        self, entries: Sequence[Entry], offsets: Mapping[Input, int], processed: Counter[str]
+    ) -> None:
+        if entries:
+            with self.watchdog.busy("a commit"):
+                await self._write(entries, offsets)
+            self.watchdog.committed()
+        for topic, count in processed.items():
+            self._tally.records += count
+            self.health.read(topic, count)
+
+    async def _write(self, entries: Sequence[Entry], offsets: Mapping[Input, int]) -> None:
         started_s = time.monotonic()
-        written = await asyncio.get_running_loop().run_in_executor(
-            self._writing,
-            lambda: self._ledger.commit(entries, offsets=offsets, metadata=self._metadata),
-        )
+
+        def write() -> Written:
+            with self._tally.spent.on(COMMIT):
+                return self._ledger.commit(entries, offsets=offsets, metadata=self._metadata)
+
+        written = await asyncio.get_running_loop().run_in_executor(self._writing, write)
         for partition in self._owned.values():
             partition.log_end = written.ends.get(partition.log, partition.log_end)
             partition.marks += written.marks.get(partition.log, ())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from prometheus_client import (
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 Probe: TypeAlias = Callable[[], str | None]
 """Says what is wrong, or None."""
+
+Page: TypeAlias = Callable[[], bytes]
+"""Returns JSON; raises `RuntimeError` or `TimeoutError` if it cannot now."""
 
 FATES = tuple(fate for fate in matching.FATES if fate != "pending")
 """The final fates; `pending` is a gauge."""
@@ -277,7 +281,12 @@ class Telemetry:
         self.registry.register(collector)
 
     def serve(
-        self, *, port: int, host: str = "127.0.0.1", probes: Mapping[str, Probe] | None = None
+        self,
+        *,
+        port: int,
+        host: str = "127.0.0.1",
+        probes: Mapping[str, Probe] = MappingProxyType({}),
+        pages: Mapping[str, Page] = MappingProxyType({}),
     ) -> tuple[int, Callable[[], None]]:
         """Answer Prometheus over HTTP, in threads that do not keep the process alive.
 
@@ -289,6 +298,8 @@ class Telemetry:
             Address to listen on. The default is reachable from this machine only.
         probes
             More to answer, by path: 200 if nothing is wrong, else 503 and what it is.
+        pages
+            JSON to answer, by path. To both, more may be added later.
 
         Returns
         -------
@@ -303,7 +314,7 @@ class Telemetry:
             If the address cannot be used, such as a port that is taken.
         """
         server, thread = start_http_server(port, host, self.registry)
-        server.set_app(_with_probes(make_wsgi_app(self.registry), probes or {}))
+        server.set_app(_with_more(make_wsgi_app(self.registry), probes, pages))
 
         def stop() -> None:
             server.shutdown()
@@ -313,17 +324,33 @@ class Telemetry:
         return server.server_port, stop
 
 
-def _with_probes(metrics: WSGIApplication, probes: Mapping[str, Probe]) -> WSGIApplication:
+def _with_more(
+    metrics: WSGIApplication, probes: Mapping[str, Probe], pages: Mapping[str, Page]
+) -> WSGIApplication:
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        probe = probes.get(environ["PATH_INFO"])
-        if probe is None:
-            return metrics(environ, start_response)
-        wrong = probe()
-        status = "200 OK" if wrong is None else "503 Service Unavailable"
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-        return [f"{wrong or 'ok'}\n".encode()]
+        path = environ["PATH_INFO"]
+        if path in pages:
+            return _page(pages[path], start_response)
+        if path in probes:
+            return _text(probes[path](), start_response)
+        return metrics(environ, start_response)
 
     return app
+
+
+def _page(page: Page, start_response: StartResponse) -> Iterable[bytes]:
+    try:
+        content = page()
+    except (RuntimeError, TimeoutError) as error:
+        return _text(str(error) or "the event loop does not answer", start_response)
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [content]
+
+
+def _text(wrong: str | None, start_response: StartResponse) -> Iterable[bytes]:
+    status = "200 OK" if wrong is None else "503 Service Unavailable"
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{wrong or 'ok'}\n".encode()]
 
 
 def _remove(gauge: Gauge, names: tuple[str, ...], wanted: dict[str, str]) -> None:

@@ -3,7 +3,8 @@
     python -m benchmarks.in_memory --events 400000 --job full
 
 Batches are as a worker on a backlog makes them. The last line is JSON: CPU microseconds per input
-event of the join and of the monitor, between 20 % of the input and its end.
+event of the join and of the monitor, between 20 % of the input and its end, and the records that
+the monitor would have written.
 """
 
 import argparse
@@ -34,26 +35,30 @@ def measure(load: Load, *, detectors: bool) -> dict[str, float]:
         partitions=1,
         monitors=monitors,
     )
-    now_ms = START_MS + load.span_ms + load.delay_ms
+    begun_ms = START_MS + load.span_ms + load.delay_ms
     joined, monitored = join.new_state(0), monitor.new_state(0)
     used = {"join_us": 0.0, "monitor_us": 0.0}
-    done = counted = offset = 0
+    done = counted = offset = written = 0
     for batches in _steps(load):
         records = sum(len(batch.offsets) for batch in batches)
+        now_ms = begun_ms + int(1_000 * time.monotonic())
         started_s = time.process_time()
         effects = join.step(joined, batches, now_ms=now_ms)
         between_s = time.process_time()
         outcomes = _outcomes(effects.records, offset)
         offset = outcomes.next_offset
         begun_s = time.process_time()
-        monitor.step(monitored, [outcomes], now_ms=now_ms)
+        results = monitor.step(monitored, [outcomes], now_ms=now_ms)
         ended_s = time.process_time()
         done += records
         if done > load.events // 5:
             counted += records
+            written += len(results.records) + len(results.state)
             used["join_us"] += between_s - started_s
             used["monitor_us"] += ended_s - begun_s
-    return {name: 1e6 * seconds / max(counted, 1) for name, seconds in used.items()}
+    counted = max(counted, 1)
+    found = {name: 1e6 * seconds / counted for name, seconds in used.items()}
+    return {**found, "monitor_records": written / counted}
 
 
 def _steps(load: Load) -> list[list[Batch]]:
@@ -100,9 +105,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--features", type=int, default=8)
+    parser.add_argument("--models", type=int, default=10)
+    parser.add_argument("--spacing-ms", type=int, default=10)
+    parser.add_argument("--pending", type=int, default=0, help="predictions before all others")
     parser.add_argument("--job", choices=("same", "full"), default="full")
     options = parser.parse_args()
-    load = Load(events=options.events, features=options.features)
+    names = ("events", "features", "models", "pending", "spacing_ms")
+    load = Load(**{name: getattr(options, name) for name in names})
     print(json.dumps(measure(load, detectors=options.job == "full")))
 
 

@@ -40,6 +40,8 @@ def _import_river() -> Any:
 
 river_drift = _import_river()
 
+_FEW = 24
+
 CLIP = 5.0
 """Standardised values are clipped here; ADWIN's bound wants bounded values."""
 
@@ -73,7 +75,9 @@ class Reference:
 
     def take(self, values: Floats) -> Floats:
         """Use the first values up to `size`; return the rest."""
-        room = max(0, self.size - self.count)
+        room = self.size - self.count
+        if room <= 0:
+            return values
         for value in values[:room].tolist():
             self.count += 1
             step = value - self.mean
@@ -112,7 +116,7 @@ class Adwin:
         """Advance over the values; return the changes among them."""
         fresh = values if self.reference is None else self.reference.take(values)
         skipped = len(values) - len(fresh)
-        scaled = self._scaled(fresh).tolist()
+        scaled = self._scaled(fresh)
         changes = []
         start = 0
         while start < len(scaled):
@@ -139,11 +143,17 @@ class Adwin:
                 return position + 1
         return len(values)
 
-    def _scaled(self, values: Floats) -> Floats:
-        if self.reference is None:
-            return values
+    def _scaled(self, values: Floats) -> list[float]:
+        few: list[float]
+        if self.reference is None or not len(values):
+            few = values.tolist()
+            return few
         mean, deviation = self.reference.mean, self.reference.deviation
-        return (np.clip((values - mean) / deviation, -CLIP, CLIP) + CLIP) / (2 * CLIP)
+        if len(values) < _FEW:  # the same, to the bit, without numpy's cost of a call
+            few = [(value - mean) / deviation for value in values.tolist()]
+            return [(min(max(value, -CLIP), CLIP) + CLIP) / (2 * CLIP) for value in few]
+        few = ((np.clip((values - mean) / deviation, -CLIP, CLIP) + CLIP) / (2 * CLIP)).tolist()
+        return few
 
     def _unscaled(self, value: float) -> float:
         if self.reference is None:

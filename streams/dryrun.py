@@ -100,7 +100,12 @@ class DryRun:
             times_ms=[now_ms] * len(values),
             next_offset=0,
         )
-        effects = self.monitor.step(self.monitor_states[partition], [batch], now_ms=now_ms)
+        state = self.monitor_states[partition]
+        self._take(self.monitor.step(state, [batch], now_ms=now_ms))
+        while not self.monitor.hold_metrics and self.monitor.unfinished(state):
+            self._take(self.monitor.step(state, [], now_ms=now_ms))
+
+    def _take(self, effects: Effects) -> None:
         self.late_rows += effects.late_rows
         for record in effects.records:
             self._collect(record)

@@ -2,6 +2,12 @@
 
 Tallies commute, so window metrics are published at once. What needs order (detectors, rules)
 waits until the clocks of *all* join partitions have passed. This module knows nothing of joining.
+
+Publishing a window, and taking rows in order, cost about the same for one row of a model as for
+hundreds. So that many models with few rows each cost no more than their rows do, a step publishes
+a limited number of windows, those that wait longest first, and takes rows in order once there are
+some of each model, or some time has passed. Panes are written down then, too: until then, the rows
+that wait are written down, and can be counted again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +17,7 @@ import msgspec
 
 from streams.alerts import Alert
 from streams.clock import joint_clock_ms
+from streams.costs import Costs
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import StateError
 from streams.metrics import WindowKey
@@ -24,7 +31,13 @@ from streams.topics import Topics
 from streams.watch import Watch, Watcher
 from streams.windows import Pane, Published, Windowing, Windows
 
-SCHEMA = 2
+SCHEMA = 3
+
+_ROWS_PER_WINDOW = 40
+_STEPS_TO_PUBLISH = 32
+_ROWS_PER_MODEL = 64
+_PATIENCE_MS_PER_MODEL = 4
+_LONGEST_PATIENCE_MS = 30_000
 
 Name = tuple[str, str]
 """Model and version."""
@@ -50,6 +63,20 @@ class MonitorState:
         By code; a model's code is its place in the order of appearance.
     number
         How many records had rows that had to wait; every such record has its number.
+    counted
+        Records below this number are counted in the panes that are written down.
+    uncounted
+        Number and rows of every record that was read from the log and still waits.
+    touched
+        Models with panes that are not written down as they are.
+    unpublished
+        Models that have windows to be published, in that order.
+    advanced_at_ms, held
+        When rows were last taken in order, by the wall clock, and whether some could be.
+    swept_ms
+        What the frontier was when windows were last looked through.
+    costs
+        Since the partition was opened; not written down.
     """
 
     def __init__(self, partition: int) -> None:
@@ -60,9 +87,14 @@ class MonitorState:
         self.frontier_ms = -1
         self.models: list[Model] = []
         self.codes: dict[Name, int] = {}
-        self.number = 0
+        self.number = self.counted = 0
+        self.uncounted: list[tuple[int, Table]] = []
+        self.touched: set[int] = set()
         self.waiting: list[Waiting] = []
-        self.unpublished: set[int] = set()
+        self.unpublished: dict[int, None] = {}
+        self.advanced_at_ms, self.held = -1, False
+        self.swept_ms = -1
+        self.costs = Costs()
 
 
 class Monitor:
@@ -72,6 +104,11 @@ class Monitor:
     ----------
     window_ms
         Window whose metrics are published when `monitors` names none.
+
+    Attributes
+    ----------
+    least_windows
+        A step publishes that many windows, if so many have changed, or more.
     """
 
     name = "monitor"
@@ -88,6 +125,7 @@ class Monitor:
         self.state_topic = topics.monitor_state
         self.metrics, self.alerts = topics.metrics, topics.alerts
         self.hold_metrics = False
+        self.least_windows = 200
         self.monitors = DEFAULTS if monitors is None else monitors
         windows = self.monitors.windows or (Window(window_ms, window_ms),)
         self.window_ms = windows[0].size_ms
@@ -102,8 +140,8 @@ class Monitor:
         state: MonitorState,
         batches: Sequence[Batch],
         *,
-        now_ms: int,  # noqa: ARG002 - every stage has this signature
-        idle: frozenset[str] = frozenset(),  # noqa: ARG002
+        now_ms: int,
+        idle: frozenset[str] = frozenset(),  # noqa: ARG002 - every stage has this signature
         announce: bool = True,  # noqa: ARG002
     ) -> Effects:
         """Evaluate the batches; see `streams.steps.Stage`.
@@ -123,16 +161,34 @@ class Monitor:
                     else:
                         records.append((found, value))
             state.next[batch.topic] = batch.next_offset
-        if records:
-            work.take(records)
-        work.advance(joint_clock_ms(state.notices.values(), sources=state.sources))
+        spent = state.costs
+        with spent.on(spent.COUNTING):
+            work.recount()
+            if records:
+                work.take(records)
+        clock_ms = joint_clock_ms(state.notices.values(), sources=state.sources)
+        state.held = bool(records) and not _worth_advancing(state, clock_ms, now_ms)
+        if not state.held:
+            state.advanced_at_ms = now_ms
+            with spent.on(spent.ORDERED):
+                work.advance(clock_ms)
         if not self.hold_metrics:
-            work.publish()
-        return work.effects()
+            with spent.on(spent.PUBLISHING):
+                work.publish()
+        with spent.on(spent.WRITING):
+            return work.effects()
 
     def time_ms(self, batch: Batch, index: int) -> int:
         """Return the time of a record; there is no other input to compare it with."""
         return batch.times_ms[index]
+
+    def unfinished(self, state: MonitorState) -> bool:
+        """Whether windows wait to be published, or rows that could be taken in order."""
+        return state.held or bool(state.unpublished) or state.swept_ms != state.frontier_ms
+
+    def costs(self, state: MonitorState) -> tuple[Costs, list[Name]]:
+        """Return what the partition has cost, and the names of its models by code."""
+        return state.costs, [model.name for model in state.models]
 
     def gauges(self, state: MonitorState) -> Mapping[str, float]:
         """Return what the telemetry shows of the state."""
@@ -159,7 +215,8 @@ class Monitor:
         if schema != SCHEMA:
             raise StateError(f"monitor state of schema {schema}, this build reads {SCHEMA}")
         if kind == "clock":
-            layout, state.next, state.sources, notices, state.frontier_ms, state.number = content
+            layout, state.next, state.sources, notices, state.frontier_ms, *numbers = content
+            state.number, state.counted = numbers
             self._check_layout(layout)
             state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
             return
@@ -168,12 +225,22 @@ class Monitor:
             return
         code = self.code(state, (identity[0], identity[1]))
         self._restore(state.models[code], kind, identity, content)
+        if state.models[code].windows.unpublished:
+            state.unpublished[code] = None
+        else:
+            state.unpublished.pop(code, None)
 
     def _restore(self, model: Model, kind: str, identity: list[Any], content: Any) -> None:
         """Put one part of a model's state back."""
         watcher, watch = model.watched
         if kind == "pane":
-            model.windows.panes[identity[2], identity[3]] = Pane.unpack(content)
+            pane, unpublished = content
+            key = identity[2], identity[3]
+            model.windows.panes[key] = Pane.unpack(pane)
+            if unpublished:
+                model.windows.unpublished[key] = None
+            else:
+                model.windows.unpublished.pop(key, None)
         elif kind == "window":
             window = WindowKey(*identity)
             model.windows.remember(window, Published(content[0], content[1], tuple(content[2])))
@@ -190,7 +257,9 @@ class Monitor:
         clock_ms, raw = content
         rows = decode_outcomes(raw)
         assert isinstance(rows, Outcomes)
-        kept, _ = since(self.table(state, [rows]), clock_ms)
+        table = self.table(state, [rows])
+        state.uncounted.append((number, table))
+        kept, _ = since(table, clock_ms)
         state.waiting.append(Waiting(kept, self.columns(state, kept), [number]))
 
     def layout(self) -> list[list[int]]:
@@ -213,6 +282,7 @@ class Monitor:
     def _delete(self, state: MonitorState, kind: str, identity: list[Any]) -> None:
         if kind == "rows":
             state.waiting = [one for one in state.waiting if one.numbers != [identity[0]]]
+            state.uncounted = [one for one in state.uncounted if one[0] != identity[0]]
             return
         code = state.codes.get((identity[0], identity[1]))
         if code is None:
@@ -220,6 +290,7 @@ class Monitor:
         model = state.models[code]
         if kind == "pane":
             model.windows.panes.pop((identity[2], identity[3]), None)
+            model.windows.unpublished.pop((identity[2], identity[3]), None)
         elif kind == "window":
             model.windows.published.pop(WindowKey(*identity), None)
         elif kind == "rule":
@@ -230,17 +301,17 @@ class Monitor:
         code = state.codes.get(name)
         if code is None:
             code = state.codes[name] = len(state.models)
-            state.models.append(Model(name, self._watcher(name)))
+            state.models.append(Model(name, self._watcher(name, state.costs)))
         return code
 
-    def _watcher(self, name: Name) -> Watcher:
+    def _watcher(self, name: Name, costs: Costs) -> Watcher:
         thresholds, drifts = self.monitors.for_model(*name)
         lengths_ms = {
             t.name: parse_duration_ms(t.window) if t.window else self.window_ms for t in thresholds
         }
         task = self.monitors.task(name[0])
         rules = Rules(thresholds, self.monitors, lengths_ms=lengths_ms, task=task)
-        return Watcher(*name, self.monitors, drifts=drifts, rules=rules)
+        return Watcher(*name, self.monitors, drifts=drifts, rules=rules, costs=costs)
 
     def table(self, state: MonitorState, records: Sequence[Outcomes]) -> Table:
         """Put records together."""
@@ -264,11 +335,38 @@ class _Work:
         self.watched: set[int] = set()
         self.arrived: dict[int, tuple[int, bytes]] = {}
         self.taken: list[int] = []
-        self.late_rows = 0
+        self.rows = self.late_rows = 0
+        self.unwritten = False
+        self.published: set[int] = set()
         self.rules = RuleCounter(self._watched)
 
     def _watched(self, code: int) -> Watched:
         return self.state.models[code].watched
+
+    def recount(self) -> None:
+        """Count what had come since panes were written down, after a restart."""
+        for number, table in self.state.uncounted:
+            if number >= self.state.counted:
+                self._count(table, self.monitor.columns(self.state, table))
+        self.state.uncounted = []
+
+    def _count(self, table: Table, columns: OutcomeColumns) -> tuple[set[int], int]:
+        """Count rows into their windows; return their models, and how many are too late for any."""
+        state = self.state
+        late = self.monitor.windowing.count(
+            lambda code: state.models[code].windows, table, columns, clock_ms=state.frontier_ms
+        )
+        codes = {
+            code
+            for rows in (table.predictions, table.outcomes)
+            for code in set(rows.model.tolist())
+        }
+        for code in sorted(codes):
+            windows = state.models[code].windows
+            windows.unpublished.update(dict.fromkeys(sorted(windows.dirty)))
+            state.unpublished[code] = None
+        state.touched |= codes
+        return codes, late
 
     def take(self, records: Sequence[tuple[Outcomes, bytes]]) -> None:
         """Count rows into their windows, and let them wait for the clock."""
@@ -276,15 +374,12 @@ class _Work:
         clock_ms = state.frontier_ms
         table = monitor.table(state, [rows for rows, _ in records])
         columns = monitor.columns(state, table)
-        self.late_rows += monitor.windowing.count(
-            lambda code: state.models[code].windows, table, columns, clock_ms=clock_ms
-        )
-        codes = {
-            code
-            for rows in (table.predictions, table.outcomes)
-            for code in set(rows.model.tolist())
-        }
-        state.unpublished |= codes
+        codes, too_late = self._count(table, columns)
+        self.late_rows += too_late
+        self.unwritten = True
+        for rows in (table.predictions, table.outcomes):
+            state.costs.count_rows(rows.model)
+        self.rows += len(table.predictions.time_ms) + len(table.outcomes.time_ms)
         kept, late = since(table, clock_ms)
         self.late_rows += late
         if not any(self._watched(code).watcher.looks for code in codes):
@@ -298,6 +393,7 @@ class _Work:
         if waiting.last_ms >= 0:
             state.waiting.append(waiting)
             state.number += len(records)
+            self.unwritten = False
             raw = [(clock_ms, content) for _, content in records]
             self.arrived = dict(zip(numbers, raw, strict=True))
 
@@ -311,6 +407,7 @@ class _Work:
         for model, source, times_ms, values in sequences(state.waiting, self._watched, **span):
             watcher, watch = self._watched(model)
             self.watched.add(model)
+            state.costs.values[model] += len(values)
             alerts.setdefault(model, []).extend(watcher.detect(watch, source, times_ms, values))
         for model, found in self.rules.advance(state.waiting, **span):
             self.watched.add(model)
@@ -338,27 +435,67 @@ class _Work:
 
     def publish(self) -> None:
         """Publish the metrics of windows that have changed or became final."""
-        state, monitor = self.state, self.monitor
-        for code, model in enumerate(state.models):
-            windows, name = model.windows, model.name
-            if code not in state.unpublished and not windows.due:
-                continue
-            task = monitor.monitors.task(name[0])
-            dirty = set(windows.dirty)
-            for key, value in monitor.windowing.publish(windows, task, clock_ms=state.frontier_ms):
-                self.records.append(Record(monitor.metrics, key, value))
-            self._write_windows(name, windows, dirty)
-        state.unpublished.clear()
+        state, windowing = self.state, self.monitor.windowing
+        swept_ms, state.swept_ms = state.swept_ms, state.frontier_ms
+        if swept_ms != state.swept_ms:
+            for code, model in enumerate(state.models):
+                if windowing.wants_publishing(model.windows, clock_ms=state.frontier_ms):
+                    state.unpublished.setdefault(code)
+        waiting = len(state.unpublished)
+        left = max(
+            self.monitor.least_windows, self.rows // _ROWS_PER_WINDOW, waiting // _STEPS_TO_PUBLISH
+        )
+        while state.unpublished and left > 0:
+            code = next(iter(state.unpublished))
+            del state.unpublished[code]
+            left -= self._publish(code, limit=left)
+            if windowing.wants_publishing(state.models[code].windows, clock_ms=state.frontier_ms):
+                state.unpublished[code] = None
+        if swept_ms // windowing.pane_ms != state.swept_ms // windowing.pane_ms:
+            self._forget()
 
-    def _write_windows(self, name: Name, windows: Windows, dirty: set[tuple[str, int]]) -> None:
-        for key in sorted(dirty):
-            self._upsert(("pane", *name, *key), windows.panes[key].pack())
-        for window in sorted(windows.changed):
-            self._upsert(("window", *window), windows.published[window])
-        windows.changed.clear()
-        panes, gone = self.monitor.windowing.forget(windows, clock_ms=self.state.frontier_ms)
-        self.upserts += [(_encode(("pane", *name, *key)), None) for key in panes]
-        self.upserts += [(_encode(("window", *window)), None) for window in gone]
+    def _publish(self, code: int, *, limit: int) -> int:
+        """Publish windows of a model; return how many."""
+        windowing, clock_ms = self.monitor.windowing, self.state.frontier_ms
+        model = self.state.models[code]
+        task = self.monitor.monitors.task(model.name[0])
+        windows = windowing.take_windows(model.windows, clock_ms=clock_ms, limit=limit)
+        for window in windows:
+            for key, value in windowing.publish(model.windows, window, task, clock_ms=clock_ms):
+                self.records.append(Record(self.monitor.metrics, key, value))
+        self.published.add(code)
+        self.state.touched.add(code)
+        self.state.costs.windows[code] += len(windows)
+        return len(windows)
+
+    def _forget(self) -> None:
+        """Drop what is no longer needed of models of which everything is published."""
+        state, windowing = self.state, self.monitor.windowing
+        for code, model in enumerate(state.models):
+            if code not in state.unpublished:
+                panes, windows = windowing.forget(model.windows, clock_ms=state.frontier_ms)
+                name = model.name
+                self.upserts += [(_encode(("pane", *name, *key)), None) for key in panes]
+                self.upserts += [(_encode(("window", *window)), None) for window in windows]
+
+    def _write_windows(self) -> None:
+        """Write down what was published; and panes, unless the rows that are in them are."""
+        state = self.state
+        for code in sorted(self.published):
+            windows = state.models[code].windows
+            for window in sorted(windows.changed):
+                self._upsert(("window", *window), windows.published[window])
+            windows.changed.clear()
+        if state.held and not self.unwritten:
+            return
+        for code in sorted(state.touched):
+            name, windows = state.models[code].name, state.models[code].windows
+            for key in sorted(windows.dirty):
+                content = [windows.panes[key].pack(), key in windows.unpublished]
+                self._upsert(("pane", *name, *key), content)
+            windows.dirty.clear()
+        state.touched.clear()
+        state.counted = state.number
 
     def _upsert(self, key: tuple[Any, ...], content: Any) -> None:
         self.upserts.append((_encode(key), _encode((SCHEMA, content))))
@@ -366,6 +503,7 @@ class _Work:
     def effects(self) -> Effects:
         """Write down what the step has changed."""
         state = self.state
+        self._write_windows()
         for code in sorted(self.watched):
             self._write_watch(state.models[code])
         gone = set(self.taken)
@@ -376,8 +514,9 @@ class _Work:
             if number not in self.arrived:
                 self.upserts.append((_encode(("rows", number)), None))
         notices = [msgspec.structs.astuple(notice) for notice in state.notices.values()]
-        place = [state.next, state.sources, notices, state.frontier_ms, state.number]
-        self._upsert(("clock",), [self.monitor.layout(), *place])
+        place = [state.next, state.sources, notices, state.frontier_ms]
+        numbers = [state.number, state.counted]
+        self._upsert(("clock",), [self.monitor.layout(), *place, *numbers])
         return Effects(state=self.upserts, records=self.records, late_rows=self.late_rows)
 
     def _write_watch(self, model: Model) -> None:
@@ -393,6 +532,16 @@ class _Work:
             else:
                 self._upsert(("rule", *name, *key), [watcher.rules.pane_ms, pane.pack()])
         watch.rules.dirty.clear()
+
+
+def _worth_advancing(state: MonitorState, clock_ms: int, now_ms: int) -> bool:
+    """Whether there is enough to be taken in order, or it has waited long enough."""
+    models = len(state.models)
+    patience_ms = min(_PATIENCE_MS_PER_MODEL * models, _LONGEST_PATIENCE_MS)
+    if not 0 <= now_ms - state.advanced_at_ms < patience_ms:
+        return True
+    due = (waiting.count(state.frontier_ms, clock_ms) for waiting in state.waiting)
+    return sum(due) >= _ROWS_PER_MODEL * models
 
 
 def _outcomes(value: bytes, where: str) -> Outcomes | ClockNotice:

@@ -15,8 +15,10 @@ from streams.grouping import distinct
 
 UNIT_EXPONENT = 1074
 _SMALL = 24
-_LIMB_BITS = 3  # a limb is 2**3 bits: the sums of its 34-bit parts are exact in a float64 …
-_CHUNK = 1 << 18  # … for so many rows
+# Limbs are 2**3 or 2**4 bits: the sums of 34-bit, or 42-bit, parts are exact in a float64 for so
+# many rows of a group. The wider they are, the fewer there are.
+_LIMB_BITS, _CHUNK = 3, 1 << 18
+_WIDE_LIMB_BITS, _FEW_ROWS = 4, 1 << 10
 _HALF = 26
 
 
@@ -63,7 +65,9 @@ def _chunk_sums(values: NDArray[np.float64], group: NDArray[np.int64]) -> Iterat
     whole = (mantissa * 2.0**53).astype(np.int64)
     lowest = int(exponent.min())
     place = (exponent - lowest).astype(np.int64)
-    limb, shift = place >> _LIMB_BITS, place & ((1 << _LIMB_BITS) - 1)
+    few = len(values) <= _FEW_ROWS or int(np.bincount(group).max()) <= _FEW_ROWS
+    limb_bits = _WIDE_LIMB_BITS if few else _LIMB_BITS
+    limb, shift = place >> limb_bits, place & ((1 << limb_bits) - 1)
     limbs = int(limb.max()) + 1
     keys, places = distinct(group * limbs + limb)
     high = np.bincount(places, weights=(whole >> _HALF) << shift).astype(np.int64)
@@ -72,7 +76,7 @@ def _chunk_sums(values: NDArray[np.float64], group: NDArray[np.int64]) -> Iterat
     parts = zip(keys.tolist(), high.tolist(), low.tolist(), strict=True)
     for key, upper, lower in parts:
         number, position = divmod(key, limbs)
-        up = base + (position << _LIMB_BITS)
+        up = base + (position << limb_bits)
         total = (upper << _HALF) + lower
         yield number, total << up if up >= 0 else total >> -up
 
@@ -97,9 +101,9 @@ def pack(total: int) -> bytes:
     """Write an exact sum compactly: its trailing zero bytes are only counted."""
     if not total:
         return b""
-    zeros = min(((total & -total).bit_length() - 1) // 8, 255)
-    rest = total >> (8 * zeros)
-    return bytes([zeros]) + rest.to_bytes(rest.bit_length() // 8 + 1, "little", signed=True)
+    whole = total.to_bytes(total.bit_length() // 8 + 1, "little", signed=True)
+    zeros = min(len(whole) - len(whole.lstrip(b"\0")), 255)
+    return bytes([zeros]) + whole[zeros:]
 
 
 def unpack(packed: bytes) -> int:

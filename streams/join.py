@@ -129,6 +129,14 @@ class Join:
             self._forget(state)
         state.forget_unused()
 
+    def unfinished(self, state: JoinState) -> bool:  # noqa: ARG002
+        """Whether there is more to write; whatever a step finds, it writes."""
+        return False
+
+    def costs(self, state: JoinState) -> None:  # noqa: ARG002
+        """Return nothing: the join does not know models, and records cost about the same."""
+        return
+
     def time_ms(self, batch: Batch, index: int) -> int:
         """Return the event time of a record; see `streams.steps.Stage`."""
         time_ms = peek_time_ms(batch.values[index])

@@ -49,6 +49,11 @@ class Waiting:
         latest = [t.max() for t in (table.predictions.time_ms, table.outcomes.at_ms) if len(t)]
         self.last_ms = int(max(latest, default=-1))
 
+    def count(self, from_ms: int, until_ms: int) -> int:
+        """Return how many rows are due in a span of time."""
+        columns = self.table.predictions.time_ms, self.table.outcomes.at_ms
+        return sum(int(np.count_nonzero(_between(c, from_ms, until_ms))) for c in columns)
+
 
 # --- detectors
 
@@ -119,8 +124,7 @@ def _inputs(
     blocks += [block._replace(names=_sources(block.names)) for block in merged(features)]
     parts: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
     for block in blocks:
-        for model, source, numbers, values in _split(block, models, rank, watched_of):
-            part = times[numbers], ties[numbers], values
+        for model, source, part in _split(block, (models, times, ties), rank, watched_of):
             parts.setdefault((model, source), []).append(part)
     for (model, source), found in sorted(parts.items(), key=lambda part: part[0]):
         times_ms, tie, values = found[0]
@@ -136,12 +140,20 @@ def _sources(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _split(
-    block: Block, models: Ints, rank: Ints, watched_of: WatchedOf
-) -> Iterator[tuple[int, str, Ints, Floats]]:
-    """Yield model, input, rows and values of every column that is watched, the rows in order."""
+    block: Block, columns: tuple[Ints, Ints, Ints], rank: Ints, watched_of: WatchedOf
+) -> Iterator[tuple[int, str, tuple[Ints, Ints, Floats]]]:
+    """Yield every input that is watched of every model: times, ids and values, in order.
+
+    Parameters
+    ----------
+    columns
+        Models, times and ids of all rows.
+    rank
+        Which place every row has in the order.
+    """
     order = np.argsort(rank[block.rows])
-    rows = block.rows[order]
-    runs = list(_runs(models[rows]))
+    models, times, ties = (column[block.rows[order]] for column in columns)
+    runs = list(_runs(models))
     watchers = {model: watched_of(model).watcher for model, _ in runs}
     for index, source in enumerate(block.names):
         watched = {model for model, watcher in watchers.items() if watcher.covering(source)}
@@ -149,13 +161,13 @@ def _split(
             continue
         values = block.values[order, index]
         known = np.isfinite(values)
-        there, own_runs = rows, runs
+        own_runs, own = runs, (times, ties, values)
         if not known.all():
-            there, values = rows[known], values[known]
-            own_runs = list(_runs(models[there]))
+            own = times[known], ties[known], values[known]
+            own_runs = list(_runs(models[known]))
         for model, span in own_runs:
             if model in watched:
-                yield model, source, there[span], values[span]
+                yield model, source, (own[0][span], own[1][span], own[2][span])
 
 
 def _between(times_ms: Ints, from_ms: int, until_ms: int) -> NDArray[np.bool_]:

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from streams.costs import Costs
+
 LARGEST_VALUE_BYTES = 1_000_000
 """A stage splits what it writes rather than write more in one record: brokers refuse that."""
 
@@ -169,11 +171,17 @@ class Stage(Protocol):
             Whether this step should tell the next stage how far the event-time clock is.
         """
 
+    def unfinished(self, state: Any) -> bool:
+        """Whether a step without any batch would write something more."""
+
     def time_ms(self, batch: Batch, index: int) -> int:
         """Return the event time of a record that was not processed yet, without checking it.
 
         Whoever reads several inputs lets them advance together in this time.
         """
+
+    def costs(self, state: Any) -> tuple[Costs, list[tuple[str, str]]] | None:
+        """Return what a partition has cost and the models in it, where a stage knows."""
 
     def gauges(self, state: Any) -> Mapping[str, float]:
         """Return what the worker's telemetry should show of a partition's state."""

@@ -49,6 +49,8 @@ class Mean:
 
     def pack(self) -> tuple[Any, ...]:
         """Return a form that msgpack can write."""
+        if not (self.total or self.squares):
+            return self.count, b"", b""
         return self.count, exact_sum.pack(self.total), exact_sum.pack(self.squares)
 
     @classmethod

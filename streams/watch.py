@@ -1,5 +1,6 @@
 """What needs order, of one model version: drift detectors, and the alerts that they raise."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.alerts import Alert, alert_id, resolve
+from streams.costs import Costs
 from streams.drift import Change, Detector, make_detector
 from streams.monitors import Drift, Monitors
 from streams.rules import Rules, RuleState
@@ -33,12 +35,20 @@ class Watcher:
     """How one model version is watched."""
 
     def __init__(
-        self, model: str, version: str, monitors: Monitors, *, drifts: list[Drift], rules: Rules
+        self,
+        model: str,
+        version: str,
+        monitors: Monitors,
+        *,
+        drifts: list[Drift],
+        rules: Rules,
+        costs: Costs,
     ) -> None:
         self.model, self.version = model, version
         self.resolve_ms = monitors.resolve_ms
         self.drifts = {drift.name: drift for drift in drifts}
         self.rules = rules
+        self.costs = costs
         self.kind = monitors.task(model).kind
         self.identity = {"model": model, "version": version}
         self._covering: dict[str, list[Drift]] = {}
@@ -85,7 +95,10 @@ class Watcher:
             detector = watch.detectors.get(key)
             if detector is None:
                 detector = watch.detectors[key] = _new_detector(drift, source)
-            for change in detector.feed(values):
+            started_s = time.perf_counter()
+            changes = detector.feed(values)
+            self.costs.fed(drift.name, started_s=started_s, values=len(values))
+            for change in changes:
                 at_ms = int(times_ms[change.position])
                 alerts += self._found(watch, drift, source, change, at_ms)
         return alerts

@@ -1,8 +1,9 @@
 """Windows of one model version: panes that are counted into, windows that are published.
 
 A pane is the greatest common divisor of all window sizes and hops; a window is a merge of panes.
-Window metrics are published at once and revised as often as their content changes. A metric
-that no longer exists (its last label was retracted) is deleted from the compacted topic.
+Window metrics are published soon and revised as often as their content changes, but for what is
+changed faster than it can be published. A metric that no longer exists (its last label was
+retracted) is deleted from the compacted topic.
 """
 
 import heapq
@@ -60,7 +61,17 @@ class Published(msgspec.Struct, array_like=True):
 
 
 class Windows:
-    """Panes and published windows of one model version."""
+    """Panes and published windows of one model version.
+
+    Attributes
+    ----------
+    due
+        When each published window that is not final ends, and which it is; a heap.
+    dirty, changed
+        Panes and windows that are not written down as they are.
+    unpublished
+        Panes whose windows are to be published, in that order.
+    """
 
     def __init__(self, model: str, version: str) -> None:
         self.model, self.version = model, version
@@ -69,6 +80,7 @@ class Windows:
         self.due: list[tuple[int, WindowKey]] = []
         self.dirty: set[PaneKey] = set()
         self.changed: set[WindowKey] = set()
+        self.unpublished: dict[PaneKey, None] = {}
 
     def remember(self, window: WindowKey, published: Published) -> None:
         """Put back a published window that was read from the state log."""
@@ -135,18 +147,26 @@ class Windowing:
                     add_outcomes(outcomes, columns, chosen=chosen, group=group)
         return late
 
-    def publish(
-        self, state: Windows, task: Task, *, clock_ms: int
-    ) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield key and value of every metric of the windows that changed or became final."""
-        todo = {w for key in state.dirty for w in self._windows_of(state, key)}
-        while state.due and state.due[0][0] + self.horizon_ms <= clock_ms:
+    def wants_publishing(self, state: Windows, *, clock_ms: int) -> bool:
+        """Whether a window has changed or become final since it was published."""
+        return bool(state.unpublished) or self._final_due(state, clock_ms)
+
+    def take_windows(self, state: Windows, *, clock_ms: int, limit: int) -> list[WindowKey]:
+        """Return windows that are to be published now, about `limit` of them at most."""
+        todo: set[WindowKey] = set()
+        while len(todo) < limit and self._final_due(state, clock_ms):
             window = heapq.heappop(state.due)[1]
             if window in state.published and not state.published[window].final:
                 todo.add(window)
-        state.dirty.clear()
-        for window in sorted(todo):
-            yield from self._publish(state, window, task, clock_ms=clock_ms)
+        while len(todo) < limit and state.unpublished:
+            key = next(iter(state.unpublished))
+            del state.unpublished[key]
+            state.dirty.add(key)
+            todo.update(self._windows_of(state, key))
+        return sorted(todo)
+
+    def _final_due(self, state: Windows, clock_ms: int) -> bool:
+        return bool(state.due) and state.due[0][0] + self.horizon_ms <= clock_ms
 
     def _windows_of(self, state: Windows, key: PaneKey) -> Iterator[WindowKey]:
         segment, start = key
@@ -156,9 +176,10 @@ class Windowing:
                 end = begin + window.size_ms
                 yield WindowKey(state.model, state.version, segment, begin, end)
 
-    def _publish(
+    def publish(
         self, state: Windows, window: WindowKey, task: Task, *, clock_ms: int
     ) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield key and value of every metric of a window."""
         final = window.end_ms + self.horizon_ms <= clock_ms
         known = state.published.get(window)
         if known is None:
@@ -202,8 +223,10 @@ class Windowing:
         windows = [w for w in state.published if w.end_ms + self.keep_ms <= clock_ms]
         for key in panes:
             del state.panes[key]
+            state.dirty.discard(key)
         for window in windows:
             del state.published[window]
+            state.changed.discard(window)
         return panes, windows
 
 

@@ -38,6 +38,8 @@ class Driver:
     ----------
     metrics
         The compacted metrics topic: decoded records by decoded key.
+    pace_ms
+        How far the wall clock goes on between rounds.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Driver:
         monitors: Monitors | None = None,
         grace_ms: int | None = None,
         log_bytes: int = 2_000,
+        pace_ms: int = MINUTE_MS,
     ) -> None:
         self.join, self.monitor = build(
             TOPICS,
@@ -60,6 +63,7 @@ class Driver:
             monitors=monitors,
             grace_ms=grace_ms,
         )
+        self.pace_ms, self.now_ms = pace_ms, NOW_MS
         self.partitions = range(partitions)
         self.joins = [self.join.new_state(p) for p in self.partitions]
         self.monitors = [self.monitor.new_state(p) for p in self.partitions]
@@ -87,16 +91,20 @@ class Driver:
         outcomes: dict[int, list[bytes]] = {p: [] for p in self.partitions}
         for partition, topics in inputs.items():
             batches = [self._batch(t, partition, rows, time_ms) for t, rows in topics.items()]
-            effects = self.join.step(self.joins[partition], batches, now_ms=NOW_MS, idle=idle)
+            effects = self.join.step(self.joins[partition], batches, now_ms=self.now_ms, idle=idle)
             self._append(self.join_logs[partition], effects)
             self._join_effects(effects, outcomes)
         self.check_conservation()
         for partition, values in outcomes.items():
             self._evaluate(partition, values)
+        self.now_ms += self.pace_ms
 
     def finish(self) -> None:
-        """Say that nothing more comes."""
+        """Say that nothing more comes, and let the monitor finish."""
         self.feed([], idle=BOTH)
+        for partition in self.partitions:
+            while self.monitor.unfinished(self.monitors[partition]):
+                self._evaluate(partition, [])
 
     def restart(self, shuffle: random.Random) -> None:
         """Forget every state and fold it from what was written, compacted in any order of keys."""
@@ -143,7 +151,7 @@ class Driver:
     def _evaluate(self, partition: int, values: Sequence[bytes]) -> None:
         rows: list[Input] = [(TOPICS.outcomes, None, value) for value in values]
         batch = self._batch(TOPICS.outcomes, partition, rows, 0)
-        effects = self.monitor.step(self.monitors[partition], [batch], now_ms=NOW_MS)
+        effects = self.monitor.step(self.monitors[partition], [batch], now_ms=self.now_ms)
         self.late_rows += effects.late_rows
         for key, value in effects.state:
             assert key is not None

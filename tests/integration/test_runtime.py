@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -396,6 +397,11 @@ def test_a_worker_says_that_it_is_alive_and_when_it_is_ready(installation: Insta
     assert {code for code, _ in seen} <= {0, 200, 503}
     assert ask(port, "/livez") == (200, "ok\n")
     assert "driftline_ready" in ask(port, "/metrics")[1]
+    code, told = ask(port, "/status")
+    assert code == 200
+    status = json.loads(told)
+    assert status["unready"] is None
+    assert status["partitions"]["join"] == list(range(PARTITIONS))
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,12 @@ class Toy:
     def publish(self, state: State, delta: Counter[bytes]) -> list[Record]:
         raise NotImplementedError
 
+    def unfinished(self, state: State) -> bool:  # noqa: ARG002
+        return False
+
+    def costs(self, state: State) -> None:  # noqa: ARG002
+        return
+
     def gauges(self, state: State) -> Mapping[str, float]:
         return {"pending_predictions": len(state.counts)}
 

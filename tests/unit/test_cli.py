@@ -18,6 +18,7 @@ COMMANDS = (
     ("tail", "metrics"),
     ("tail", "alerts"),
     ("demo",),
+    ("status",),
     ("version",),
 )
 
@@ -78,6 +79,7 @@ def test_the_version_needs_neither_kafka_nor_numpy() -> None:
         (("topics", "create", "--partitions", "x"), "--partitions: 'x' is no whole number"),
         (("replay",), "Missing argument"),
         (("demo", "--seconds", "0"), "--seconds: '0' is not between"),
+        (("status", "nonsense"), "address 'nonsense' is no host:port"),
         (("frobnicate",), "frobnicate"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

@@ -1,5 +1,8 @@
 """The monitor step: windows, their revisions, and detectors in the order of event time."""
 
+import random
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from river import drift as river_drift
@@ -112,6 +115,105 @@ def test_rows_wait_only_where_somebody_looks_at_them_in_order(
     assert bool(kept) == wait
     assert bool(driver.monitors[0].waiting) == wait
     assert driver.value("accuracy") == 1.0
+
+
+def test_a_step_publishes_some_windows_and_later_steps_the_rest() -> None:
+    driver = Driver()
+    driver.monitor.least_windows = 3
+    counts = []
+
+    driver.feed(as_inputs([prediction(f"p{n}", model=f"m{n}") for n in range(8)]))
+    while driver.monitor.unfinished(driver.monitors[0]):
+        counts.append(_published_models(driver))
+        driver.feed([])
+
+    assert [*counts, _published_models(driver)] == [3, 6, 8]
+    assert {record["revision"] for record in driver.metrics.values()} == {1}
+
+
+def test_what_was_not_published_yet_is_published_after_a_restart() -> None:
+    driver = Driver()
+    driver.monitor.least_windows = 3
+    driver.feed(as_inputs([prediction(f"p{n}", model=f"m{n}") for n in range(8)]))
+
+    driver.restart(random.Random(1))
+    driver.finish()
+
+    assert _published_models(driver) == 8
+    assert {record["revision"] for record in driver.metrics.values()} == {1}
+
+
+def test_windows_that_become_final_are_put_off_too() -> None:
+    driver = Driver()
+    late_ms = START_MS + 5 * HOUR_MS
+    driver.feed(as_inputs([prediction(f"p{n}", model=f"m{n}") for n in range(8)]))
+    driver.monitor.least_windows = 3
+
+    later = prediction("z", model="z", timestamp_ms=late_ms)
+    driver.feed(as_inputs([later, label("z", timestamp_ms=late_ms)]))
+    first = _published_models(driver, final=True)
+    driver.finish()
+
+    assert first < 8
+    assert _published_models(driver, final=True) == 8
+
+
+def _published_models(driver: Driver, **where: bool) -> int:
+    records = driver.metrics.values()
+    return len({r["model"] for r in records if all(r[k] == v for k, v in where.items())})
+
+
+def test_rows_of_many_models_are_taken_in_order_once_they_are_some_or_have_waited() -> None:
+    driver = Driver(pace_ms=10)
+    pairs = [(f"p{n}", f"m{n}") for n in range(20)]
+    frontiers = []
+
+    driver.feed([])
+    for _ in range(30):
+        at_ms = START_MS + len(frontiers) * 1_000
+        ids = [(f"{name}-{len(frontiers)}", model) for name, model in pairs]
+        said = [prediction(i, model=model, timestamp_ms=at_ms) for i, model in ids]
+        driver.feed(as_inputs([*said, *(label(i, timestamp_ms=at_ms) for i, _ in ids)]))
+        frontiers.append(driver.monitors[0].frontier_ms)
+
+    moves = [n for n, (a, b) in enumerate(pairwise(frontiers)) if a != b]
+    assert 2 <= len(moves) <= 6
+    assert driver.monitor.unfinished(driver.monitors[0])
+    driver.feed([])
+    assert not driver.monitor.unfinished(driver.monitors[0])
+
+
+def test_panes_are_written_down_with_the_rows_that_were_taken_and_counted_again_till_then() -> None:
+    driver = Driver(pace_ms=0)
+    driver.feed(as_inputs([prediction("first")]))
+    log = driver.monitor_logs[0]
+    before = {key: value for key, value in log.items() if b"pane" in key}
+
+    for n in range(5):
+        driver.feed(as_inputs([prediction(f"p{n}"), label(f"p{n}")]))
+
+    assert before == {key: value for key, value in log.items() if b"pane" in key}
+    driver.restart(random.Random(1))
+    driver.finish()
+    assert driver.value("predictions") == 6
+    assert driver.value("labels") == 5
+    assert before != {key: value for key, value in log.items() if b"pane" in key}
+
+
+def test_what_was_done_for_a_model_is_counted_as_its_cost() -> None:
+    driver = Driver()
+    events = [prediction(f"p{n}", model="big" if n % 4 else "small") for n in range(40)]
+    driver.feed(as_inputs([*events, *(label(f"p{n}") for n in range(40))]))
+    driver.finish()
+
+    costs, names = driver.monitor.costs(driver.monitors[0])
+
+    seconds = {names[code][0]: spent for code, spent in costs.of_models().items()}
+    rows = {names[code][0]: count for code, count in costs.rows.items()}
+    assert rows == {"big": 60, "small": 20}
+    assert seconds["big"] > seconds["small"] > 0
+    assert sum(seconds.values()) <= sum(costs.seconds.values()) * 1.001
+    assert costs.monitors["loss-drift"][1] == 40
 
 
 def test_a_state_record_of_another_schema_is_refused() -> None:

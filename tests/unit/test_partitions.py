@@ -71,12 +71,12 @@ def test_offsets_may_have_gaps(partition: Partition) -> None:
 
 def test_a_transaction_is_bounded(partition: Partition) -> None:
     for number in range(4):
-        partition.feed(batch(10 + number * 3_000, 3_000))
+        partition.feed(batch(10 + number * 6_000, 6_000))
 
     first, second = partition.take(), partition.take()
 
     assert sum(len(one.offsets) for one in first) == LARGEST_TRANSACTION_RECORDS
-    assert sum(len(one.offsets) for one in second) == 12_000 - LARGEST_TRANSACTION_RECORDS
+    assert sum(len(one.offsets) for one in second) == 24_000 - LARGEST_TRANSACTION_RECORDS
 
 
 def test_idleness_is_news_once(partition: Partition) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from agents.health import Health
 from agents.ledger import Ledger
+from agents.partitions import Partition
 from agents.pipeline import Pipeline, Work
 from agents.settings import Settings
 from agents.telemetry import Telemetry
@@ -96,6 +97,39 @@ def test_a_stage_rests_in_proportion_to_its_work_unless_there_is_a_backlog(
     assert pipeline._due_s["join"] == 104.5
     pipeline._set_due({"join"}, {"join"}, 100.0)
     assert pipeline._due_s["join"] == 0.0
+
+
+def test_on_a_backlog_the_next_steps_run_during_a_commit_and_none_is_left_at_a_release(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition = pipeline._adopt(pipeline.stages["join"], 0)
+    partition.state = partition.stage.new_state(0)
+    partition.state.next = dict.fromkeys(partition.stage.inputs, 0)
+    partition.run()
+    events: list[str] = []
+
+    def take() -> list[Batch]:
+        events.append("step")
+        return []
+
+    async def commit(*_: object) -> None:
+        events.append("begin")
+        await asyncio.sleep(0.05)
+        events.append("end")
+
+    monkeypatch.setattr(pipeline, "_commit", commit)
+    monkeypatch.setattr(partition, "take", take)
+    monkeypatch.setattr(Partition, "waiting", True)
+
+    async def run() -> None:
+        await pipeline._transact()
+        await pipeline._transact()
+        events.append("revoke")
+        await pipeline.revoked(set(partition.inputs))
+
+    asyncio.run(run())
+
+    assert events == ["step", "begin", "step", "end", "begin", "revoke", "end"]
 
 
 def test_what_comes_during_a_commit_is_no_backlog(

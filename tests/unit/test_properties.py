@@ -74,8 +74,12 @@ def traffic(draw: st.DrawFn) -> list[Event]:
 sizes = st.lists(st.integers(1, 90), min_size=1, max_size=5)
 
 
-def run(events: list[Event], batches: list[int], partitions: int, restarts: int = 0) -> Driver:
-    driver = Driver(partitions=partitions, disorder_ms=disorder_of(events), monitors=SENSITIVE)
+def run(
+    events: list[Event], batches: list[int], partitions: int, restarts: int = 0, **how: int
+) -> Driver:
+    disorder_ms, least_windows = disorder_of(events), how.pop("least_windows", 200)
+    driver = Driver(partitions=partitions, disorder_ms=disorder_ms, monitors=SENSITIVE, **how)
+    driver.monitor.least_windows = least_windows
     luck = random.Random(restarts)
     for batch in cut(as_inputs(events), batches):
         driver.feed(batch)
@@ -96,6 +100,19 @@ def test_results_do_not_depend_on_batches_or_partitions(
 
     assert other.result() == at_once.result()
     assert at_once.late_rows == 0
+
+
+@QUICK
+@given(traffic(), sizes, st.sampled_from([1, 3]), st.integers(1, 5), st.booleans())
+def test_results_do_not_depend_on_how_much_a_step_puts_off(
+    events: list[Event], batches: list[int], partitions: int, windows: int, restarts: bool
+) -> None:
+    """Few windows a step, and a clock that stands still, so that rows wait to be more."""
+    at_once = run(events, batches, partitions)
+
+    slow = run(events, batches, partitions, int(restarts), least_windows=windows, pace_ms=0)
+
+    assert slow.result() == at_once.result()
 
 
 @QUICK

@@ -177,6 +177,25 @@ def test_probes_are_answered_beside_the_metrics(telemetry: Telemetry) -> None:
     assert b"driftline_build_info" in metrics
 
 
+def test_pages_are_answered_as_json(telemetry: Telemetry) -> None:
+    def starting() -> bytes:
+        raise RuntimeError("it starts")
+
+    pages = {"/status": lambda: b"{}", "/later": starting}
+    port, stop = telemetry.serve(port=0, pages=pages)
+    url = f"http://127.0.0.1:{port}"
+
+    with urllib.request.urlopen(f"{url}/status", timeout=5) as answer:
+        seen = answer.headers["Content-Type"], answer.read()
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(f"{url}/later", timeout=5)
+    stop()
+
+    assert seen == ("application/json", b"{}")
+    with error.value as answer:
+        assert (answer.code, answer.read()) == (503, b"it starts\n")
+
+
 def test_a_port_that_is_taken_is_an_error(telemetry: Telemetry) -> None:
     port, stop = telemetry.serve(port=0)
 

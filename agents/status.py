@@ -1,0 +1,254 @@
+"""What a worker tells about itself at ``/status``, and `driftline status`, which asks for it."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agents.partitions import Partition
+from streams.costs import Costs, Spent
+from streams.errors import ConfigError, NoAnswerError
+
+MOST_MODELS = 100
+COMMIT = "transactions"
+_TIMEOUT_S = 10.0
+_REST = "reading, and the rest"
+
+
+class Work(msgspec.Struct):
+    """CPU seconds that a kind of work has taken."""
+
+    work: str
+    seconds: float
+
+
+class MonitorCost(msgspec.Struct):
+    """What a drift monitor has cost, all models together."""
+
+    monitor: str
+    seconds: float
+    values: int
+
+
+class ModelCost(msgspec.Struct):
+    """What a model has cost in the monitor, estimated by what was done for it."""
+
+    model: str
+    version: str
+    seconds: float
+    rows: int
+    values: int
+    windows: int
+
+
+class Status(msgspec.Struct):
+    """What a worker tells about itself.
+
+    Attributes
+    ----------
+    unready
+        Why no records are processed yet; None if they are.
+    partitions
+        Open partitions by stage.
+    cpu_s
+        User and system time of the process since it started.
+    models
+        How many there are; `model_costs` has the dearest.
+    """
+
+    worker_id: str
+    version: str
+    unready: str | None
+    uptime_s: float
+    cpu_s: float
+    records: int
+    models: int
+    pending_predictions: int
+    partitions: dict[str, list[int]]
+    work: list[Work]
+    monitor_costs: list[MonitorCost]
+    model_costs: list[ModelCost]
+
+
+class Tally:
+    """What is counted for it while a worker runs."""
+
+    def __init__(self) -> None:
+        self.started_s = time.monotonic()
+        self.spent = Spent()
+        self.records = 0
+
+
+def status_of(
+    partitions: Iterable[Partition], tally: Tally, *, worker_id: str, version: str, **known: Any
+) -> Status:
+    """Put together what is known now."""
+    running = [partition for partition in partitions if partition.running]
+    numbers: dict[str, list[int]] = {}
+    for partition in running:
+        numbers.setdefault(partition.stage.name, []).append(partition.number)
+    gauges = [partition.stage.gauges(partition.state) for partition in running]
+    costs = [partition.stage.costs(partition.state) for partition in running]
+    found = [one for one in costs if one is not None]
+    seconds = dict(tally.spent.seconds)
+    for one, _ in found:
+        for kind, spent in one.seconds.items():
+            name = f"monitor: {kind}"
+            seconds[name] = seconds.get(name, 0.0) + spent
+    # The parts of the monitor are listed, what is left of it is not a part of its own.
+    inside = sum(sum(one.seconds.values()) for one, _ in found)
+    if "monitor" in seconds:
+        seconds["monitor: clock"] = max(0.0, seconds.pop("monitor") - inside)
+    cpu_s = time.process_time()
+    seconds[_REST] = max(0.0, cpu_s - sum(seconds.values()))
+    return Status(
+        worker_id=worker_id,
+        version=version,
+        uptime_s=time.monotonic() - tally.started_s,
+        cpu_s=cpu_s,
+        records=tally.records,
+        models=int(sum(gauge.get("models", 0) for gauge in gauges)),
+        pending_predictions=int(sum(gauge.get("pending_predictions", 0) for gauge in gauges)),
+        partitions={name: sorted(found) for name, found in numbers.items()},
+        work=[Work(name, spent) for name, spent in _dearest(seconds)],
+        monitor_costs=_monitor_costs([one for one, _ in found]),
+        model_costs=_model_costs(found),
+        **known,
+    )
+
+
+def _dearest(seconds: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(seconds.items(), key=lambda item: -item[1])
+
+
+def _monitor_costs(costs: Iterable[Costs]) -> list[MonitorCost]:
+    total: dict[str, MonitorCost] = {}
+    for one in costs:
+        for name, (seconds, values) in one.monitors.items():
+            known = total.setdefault(name, MonitorCost(name, 0.0, 0))
+            known.seconds += seconds
+            known.values += values
+    return sorted(total.values(), key=lambda cost: -cost.seconds)
+
+
+def _model_costs(found: Iterable[tuple[Costs, list[tuple[str, str]]]]) -> list[ModelCost]:
+    costs = []
+    for one, names in found:
+        for code, seconds in one.of_models().items():
+            done = one.rows.get(code, 0), one.values.get(code, 0), one.windows.get(code, 0)
+            costs.append(ModelCost(*names[code], seconds, *done))
+    return sorted(costs, key=lambda cost: -cost.seconds)[:MOST_MODELS]
+
+
+# --- driftline status
+
+
+def ask(address: str) -> Status:
+    """Ask a worker.
+
+    Parameters
+    ----------
+    address
+        ``host:port``, where it answers Prometheus.
+
+    Raises
+    ------
+    ConfigError
+        If the address is none, or what answers there is no worker.
+    NoAnswerError
+        If nobody answers.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdecimal() or not set(host).isdisjoint("/@?#"):
+        raise ConfigError(f"address {address!r} is no host:port, such as 127.0.0.1:9464")
+    try:
+        with urllib.request.urlopen(f"http://{address}/status", timeout=_TIMEOUT_S) as answer:
+            return msgspec.json.decode(answer.read(), type=Status)
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.SERVICE_UNAVAILABLE:
+            said = error.read().decode(errors="replace").strip()
+            raise NoAnswerError(f"the worker at {address} cannot answer now: {said}") from None
+        raise ConfigError(f"what answers at {address} is no driftline worker: {error}") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ConfigError(f"what answers at {address} is no driftline worker: {error}") from None
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise NoAnswerError(
+            f"no worker answers at {address}: {reason}; its --metrics-host and --metrics-port say"
+            " where it does"
+        ) from None
+
+
+def show(statuses: list[Status], *, costs: bool, json_output: bool) -> int:
+    """Print what workers told; return the exit code."""
+    if json_output:
+        print(json.dumps([msgspec.to_builtins(status) for status in statuses], indent=2))
+    else:
+        console = Console(highlight=False)
+        for status in statuses:
+            _show(console, status)
+            if costs:
+                for table in _tables(status):
+                    console.print(table)
+    return 0
+
+
+def _show(console: Console, status: Status) -> None:
+    ready = "ready" if status.unready is None else f"not ready: {status.unready}"
+    console.print(f"worker {status.worker_id}, driftline {status.version}: {ready}", markup=False)
+    for stage, numbers in status.partitions.items():
+        console.print(f"  {stage}: partitions {', '.join(map(str, numbers))}")
+    per_record = f", {1e6 * status.cpu_s / status.records:.1f} µs a record" * bool(status.records)
+    console.print(
+        f"  {status.records:,} records in {status.uptime_s:,.0f} s,"
+        f" {status.cpu_s:,.1f} s of CPU{per_record}"
+    )
+    console.print(f"  {status.models:,} models, {status.pending_predictions:,} pending predictions")
+
+
+def _tables(status: Status) -> Iterable[Table]:
+    total_s = status.cpu_s or 1.0
+    records = status.records or 1
+    work = _table("CPU by kind of work", ["work"], ["seconds", "share", "µs a record"])
+    for one in status.work:
+        work.add_row(one.work, *_spent(one.seconds, total_s, records))
+    yield work
+    if status.monitor_costs:
+        columns = ["seconds", "share", "µs a value", "values"]
+        monitors = _table("Drift monitors", ["monitor"], columns)
+        for cost in status.monitor_costs:
+            spent = _spent(cost.seconds, total_s, cost.values or 1)
+            monitors.add_row(cost.monitor, *spent, f"{cost.values:,}")
+        yield monitors
+    if status.model_costs:
+        columns = ["seconds", "share", "µs a row", "rows", "values", "windows"]
+        title = f"Models: the dearest {len(status.model_costs)} of {status.models:,}"
+        models = _table(title, ["model", "version"], columns)
+        for each in status.model_costs:
+            spent = _spent(each.seconds, total_s, each.rows or 1)
+            counts = (f"{count:,}" for count in (each.rows, each.values, each.windows))
+            models.add_row(each.model, each.version, *spent, *counts)
+        yield models
+
+
+def _table(title: str, names: list[str], numbers: list[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in names:
+        table.add_column(name)
+    for number in numbers:
+        table.add_column(number, justify="right")
+    return table
+
+
+def _spent(seconds: float, total_s: float, units: int) -> tuple[str, str, str]:
+    return f"{seconds:,.2f}", f"{100 * seconds / total_s:.1f} %", f"{1e6 * seconds / units:.2f}"

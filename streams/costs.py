@@ -1,0 +1,78 @@
+"""What monitoring costs, by kind of work, by monitor and by model.
+
+Work is done for all models at once, so its CPU time is measured by kind. A model's share of it goes
+by what was done for it: rows that were counted, values that detectors saw, windows that were
+published.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.grouping import distinct
+
+
+class Spent:
+    """CPU seconds of the calling threads, by kind of work."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def on(self, kind: str) -> Iterator[None]:
+        """Count the time that the block takes."""
+        started_s = time.thread_time()
+        try:
+            yield
+        finally:
+            self.seconds[kind] += time.thread_time() - started_s
+
+
+class Costs(Spent):
+    """What one partition of the monitor has cost since it was opened.
+
+    Attributes
+    ----------
+    rows, values, windows
+        By code of the model: rows counted, values fed to detectors, windows published.
+    monitors
+        By name of a drift monitor: seconds, and values that it saw.
+    """
+
+    COUNTING, ORDERED, PUBLISHING, WRITING = "counting", "in order", "publishing", "writing state"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: dict[int, int] = defaultdict(int)
+        self.values: dict[int, int] = defaultdict(int)
+        self.windows: dict[int, int] = defaultdict(int)
+        self.monitors: dict[str, tuple[float, int]] = {}
+
+    def count_rows(self, models: NDArray[np.integer]) -> None:
+        """Count rows, of which the model of each is given."""
+        codes, places = distinct(models)
+        for code, count in zip(codes.tolist(), np.bincount(places).tolist(), strict=True):
+            self.rows[code] += count
+
+    def fed(self, monitor: str, *, started_s: float, values: int) -> None:
+        """Count values that a monitor has just seen; `started_s` is of `time.perf_counter`."""
+        seconds, before = self.monitors.get(monitor, (0.0, 0))
+        self.monitors[monitor] = seconds + time.perf_counter() - started_s, before + values
+
+    def of_models(self) -> dict[int, float]:
+        """Return the estimated seconds of every model, by its code."""
+        seconds: dict[int, float] = defaultdict(float)
+        for kinds, units in (
+            ((self.COUNTING,), self.rows),
+            ((self.ORDERED,), self.values or self.rows),
+            ((self.PUBLISHING, self.WRITING), self.windows),
+        ):
+            total = sum(self.seconds[kind] for kind in kinds)
+            each = total / (sum(units.values()) or 1)
+            for code, count in units.items():
+                seconds[code] += each * count
+        return seconds

@@ -1,0 +1,148 @@
+"""What `driftline status` says, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import msgspec
+import pytest
+
+from agents.partitions import Partition
+from agents.status import COMMIT, MOST_MODELS, Tally, ask, show, status_of
+from streams.errors import ConfigError, NoAnswerError
+from streams.evaluate import Monitor
+from streams.topics import Topics
+from tests.builders import label, prediction
+from tests.driver import Driver, as_inputs
+from tests.integration.toy_stage import Tally as ToyStage
+from tests.ports import free_ports
+
+TOPICS = Topics()
+
+
+def _monitor(models: int) -> Partition:
+    """Return a running partition of the monitor that has seen some models; m0 is the dearest."""
+    driver = Driver()
+    names = [f"p{n}" for n in range(models)]
+    events = [prediction(name, model=f"m{n}") for n, name in enumerate(names)]
+    more = [prediction(f"more{n}", model="m0") for n in range(50)]
+    driver.feed(as_inputs([*events, *more, *(label(name) for name in names)]))
+    driver.finish()
+    assert isinstance(driver.monitor, Monitor)
+    partition = Partition(driver.monitor, 0)
+    partition.state = driver.monitors[0]
+    partition.run()
+    return partition
+
+
+def _join() -> Partition:
+    partition = Partition(ToyStage(TOPICS), 3)
+    partition.state = partition.stage.new_state(3)
+    partition.state.next = dict.fromkeys(partition.stage.inputs, 0)
+    partition.run()
+    return partition
+
+
+def _tally() -> Tally:
+    tally = Tally()
+    tally.records = 1_000
+    tally.spent.seconds |= {"join": 0.001, "monitor": 5.0, COMMIT: 0.002}
+    return tally
+
+
+def _status(models: int = 3) -> msgspec.Struct:
+    parts = [_join(), _monitor(models)]
+    return status_of(parts, _tally(), worker_id="w", version="1.0", unready=None)
+
+
+def test_the_parts_of_the_cpu_time_add_up_to_it() -> None:
+    status = _status()
+
+    work = {one.work: one.seconds for one in status.work}
+    assert work.keys() >= {"join", COMMIT, "monitor: counting", "monitor: publishing"}
+    assert "monitor" not in work
+    assert min(work.values()) >= 0
+    assert sum(work.values()) >= status.cpu_s * 0.999
+    assert status.partitions == {"join": [3], "monitor": [0]}
+
+
+def test_models_are_listed_by_what_they_cost_and_only_the_dearest() -> None:
+    status = _status(MOST_MODELS + 5)
+
+    costs = status.model_costs
+    assert status.models == MOST_MODELS + 5
+    assert len(costs) == MOST_MODELS
+    assert costs[0].model == "m0"
+    assert costs[0].rows == 52
+    assert [one.seconds for one in costs] == sorted((one.seconds for one in costs), reverse=True)
+
+
+def test_drift_monitors_are_listed_with_the_values_that_they_saw() -> None:
+    monitors = {one.monitor: one.values for one in _status().monitor_costs}
+
+    assert monitors == {"loss-drift": 3, "loss-drift-page-hinkley": 3}
+
+
+def test_people_see_tables_and_machines_see_json(capsys: pytest.CaptureFixture[str]) -> None:
+    status = _status()
+
+    show([status], costs=False, json_output=False)
+    short = capsys.readouterr().out
+    show([status], costs=True, json_output=False)
+    tables = capsys.readouterr().out
+    show([status], costs=False, json_output=True)
+    [decoded] = json.loads(capsys.readouterr().out)
+
+    assert "worker w, driftline 1.0: ready" in short
+    assert "3 models" in short
+    assert "publishing" not in short
+    assert all(text in tables for text in ("monitor: publishing", "loss-drift", "m0"))
+    assert decoded["records"] == 1_000
+
+
+@pytest.mark.parametrize("address", ["nonsense", ":9464", "host:", "a/b:1", "user@host:1"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ConfigError, match="is no host:port"):
+        ask(address)
+
+
+def test_nobody_there_is_worth_another_try() -> None:
+    [port] = free_ports(1)
+
+    with pytest.raises(NoAnswerError, match=f"no worker answers at 127.0.0.1:{port}"):
+        ask(f"127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "error", "says"),
+    [
+        (404, b"", ConfigError, "is no driftline worker"),
+        (200, b"<html>", ConfigError, "is no driftline worker"),
+        (200, b"{}", ConfigError, "is no driftline worker"),
+        (503, b"starting\n", NoAnswerError, "cannot answer now: starting"),
+    ],
+)
+def test_what_is_no_worker_is_told_apart(
+    code: int, body: bytes, error: type[Exception], says: str
+) -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Other)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with pytest.raises(error, match=says):
+            ask(f"127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
