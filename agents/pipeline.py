@@ -40,6 +40,7 @@ _EARLY_S = 0.002
 # 24 µs and 0.7 s). New results are less urgent while there is old work.
 _REST = 0.5
 _REST_ON_BACKLOG = 2.0
+_LONGEST_REST_S = 0.1
 _SAMPLE_S = 2.0
 _ANSWER_S = 10.0
 _ANNOUNCE_S = 0.5
@@ -379,7 +380,8 @@ class Pipeline:
         same however many records were read, so that waiting makes it cheaper.
         """
         now_s = time.monotonic()
-        rest_s = (_REST_ON_BACKLOG if behind else _REST) * (now_s - started_s)
+        took_s = now_s - started_s
+        rest_s = _REST_ON_BACKLOG * took_s if behind else min(_REST * took_s, _LONGEST_REST_S)
         for name in stages:
             self._due_s[name] = 0.0 if name in behind else max(self._due_s[name], now_s + rest_s)
 
@@ -398,7 +400,7 @@ class Pipeline:
         started_s = time.monotonic()
 
         def write() -> Written:
-            with self._tally.spent.on(COMMIT):
+            with self._tally.spent.on(COMMIT, clock=time.thread_time):
                 return self._ledger.commit(entries, offsets=offsets, metadata=self._metadata)
 
         written = await asyncio.get_running_loop().run_in_executor(self._writing, write)

@@ -11,7 +11,10 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from benchmarks.load import START_MS, Load, label_records, prediction_records
 from streams.monitors import parse_monitors
@@ -19,12 +22,10 @@ from streams.steps import Batch, Record
 from streams.topics import Topics
 from streams.topology import build
 
-_BATCH = 2_000
-_STEP = 2  # batches of an input in a step: some 8,000 records, as in a transaction
 _TOPICS = Topics("bench")
 
 
-def measure(load: Load, *, detectors: bool) -> dict[str, float]:
+def measure(load: Load, *, detectors: bool, step: int) -> dict[str, float]:
     """Run both stages over a load in one partition."""
     monitors = parse_monitors({"defaults": detectors})
     join, monitor = build(
@@ -39,7 +40,7 @@ def measure(load: Load, *, detectors: bool) -> dict[str, float]:
     joined, monitored = join.new_state(0), monitor.new_state(0)
     used = {"join_us": 0.0, "monitor_us": 0.0}
     done = counted = offset = written = 0
-    for batches in _steps(load):
+    for batches in _steps(load, step):
         records = sum(len(batch.offsets) for batch in batches)
         now_ms = begun_ms + int(1_000 * time.monotonic())
         started_s = time.process_time()
@@ -61,31 +62,38 @@ def measure(load: Load, *, detectors: bool) -> dict[str, float]:
     return {**found, "monitor_records": written / counted}
 
 
-def _steps(load: Load) -> list[list[Batch]]:
-    parts: dict[str, list[dict[str, Any]]] = {_TOPICS.predictions: [], _TOPICS.labels: []}
+def _steps(load: Load, step: int) -> list[list[Batch]]:
+    """Cut a load into steps: what is of the same time is read together, as by a worker."""
+    predictions: list[dict[str, Any]] = []
+    labels: list[dict[str, Any]] = []
+    made_ms, said_ms = [], []
     for chunk in load.chunks():
-        parts[_TOPICS.predictions] += prediction_records(chunk)
-        parts[_TOPICS.labels] += label_records(chunk, delay_ms=load.delay_ms)
-    queues = {topic: _batches(topic, records) for topic, records in parts.items()}
-    steps = max(len(queue) for queue in queues.values())
-    return [
-        [batch for queue in queues.values() for batch in queue[at : at + _STEP]]
-        for at in range(0, steps, _STEP)
-    ]
+        predictions += prediction_records(chunk)
+        labels += label_records(chunk, delay_ms=load.delay_ms)
+        made_ms.append(chunk.time_ms)
+        said_ms.append(chunk.time_ms[chunk.labelled] + load.delay_ms)
+    ends = list(range(step, len(predictions), step))
+    until_ms = np.concatenate(made_ms)[ends]
+    label_ends = np.searchsorted(np.concatenate(said_ms), until_ms).tolist()
+    parts = zip(
+        _batches(_TOPICS.predictions, predictions, ends),
+        _batches(_TOPICS.labels, labels, label_ends),
+        strict=True,
+    )
+    return [[batch for batch in pair if batch.offsets] for pair in parts]
 
 
-def _batches(topic: str, records: Sequence[dict[str, Any]]) -> list[Batch]:
+def _batches(topic: str, records: Sequence[dict[str, Any]], ends: Sequence[int]) -> list[Batch]:
     return [
         Batch(
             topic=topic,
-            offsets=range(at, at + len(part)),
-            keys=[record["key"].encode() for record in part],
-            values=[record["value"].encode() for record in part],
-            times_ms=[START_MS] * len(part),
-            next_offset=at + len(part),
+            offsets=range(start, end),
+            keys=[record["key"].encode() for record in records[start:end]],
+            values=[record["value"].encode() for record in records[start:end]],
+            times_ms=[START_MS] * (end - start),
+            next_offset=end,
         )
-        for at in range(0, len(records), _BATCH)
-        for part in [records[at : at + _BATCH]]
+        for start, end in pairwise([0, *ends, len(records)])
     ]
 
 
@@ -108,11 +116,12 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=10)
     parser.add_argument("--spacing-ms", type=int, default=10)
     parser.add_argument("--pending", type=int, default=0, help="predictions before all others")
+    parser.add_argument("--step", type=int, default=4_000, help="predictions in a step")
     parser.add_argument("--job", choices=("same", "full"), default="full")
     options = parser.parse_args()
     names = ("events", "features", "models", "pending", "spacing_ms")
     load = Load(**{name: getattr(options, name) for name in names})
-    print(json.dumps(measure(load, detectors=options.job == "full")))
+    print(json.dumps(measure(load, detectors=options.job == "full", step=options.step)))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ _SCORE_SHIFT = 52 - 6  # 64 bins per power of two
 _BIAS = 1023
 _SCORE_DEPTH = 20  # scores below 2**-20 share a bin, as do those above 1 - 2**-20
 _SCORE_BINS = _SCORE_DEPTH << 6
+_EXACT_PAIRS = 1 << 62
 
 
 def value_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -88,9 +89,29 @@ def roc_auc(positive: Histogram, negative: Histogram) -> float | None:
     total_positive, total_negative = sum(positive.values()), sum(negative.values())
     if not total_positive or not total_negative:
         return None
+    pairs = 2 * total_positive * total_negative
+    if pairs >= _EXACT_PAIRS or min(*positive.values(), *negative.values()) < 0:
+        return _won(positive, negative) / pairs
+    ones, count = _columns(positive)
+    zeros, weight = _columns(negative)
+    below = np.concatenate([[0], np.cumsum(weight)])
+    sides = (below[np.searchsorted(zeros, ones, side)] for side in ("left", "right"))
+    return int((count * sum(sides)).sum()) / pairs
+
+
+def _columns(histogram: Histogram) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return bins, rising, and their counts."""
+    numbers = np.fromiter(histogram.keys(), np.int64, len(histogram))
+    counts = np.fromiter(histogram.values(), np.int64, len(histogram))
+    order = np.argsort(numbers)
+    return numbers[order], counts[order]
+
+
+def _won(positive: Histogram, negative: Histogram) -> int:
+    """Count twice the pairs in which the positive is higher, ties once, however many there are."""
     below = won = 0
     for number in sorted(positive.keys() | negative.keys()):
         here = negative.get(number, 0)
         won += positive.get(number, 0) * (2 * below + here)
         below += here
-    return won / (2 * total_positive * total_negative)
+    return won

@@ -40,14 +40,15 @@ class Waiting:
     ----------
     numbers
         Of the records that they came with.
-    last_ms
-        When the last of them is due.
+    first_ms, last_ms
+        When the first and the last of them are due; the first may have been taken.
     """
 
     def __init__(self, table: Table, outcome_columns: OutcomeColumns, numbers: list[int]) -> None:
         self.table, self.columns, self.numbers = table, outcome_columns, numbers
-        latest = [t.max() for t in (table.predictions.time_ms, table.outcomes.at_ms) if len(t)]
-        self.last_ms = int(max(latest, default=-1))
+        times_ms = [t for t in (table.predictions.time_ms, table.outcomes.at_ms) if len(t)]
+        self.first_ms = int(min((t.min() for t in times_ms), default=-1))
+        self.last_ms = int(max((t.max() for t in times_ms), default=-1))
 
     def count(self, from_ms: int, until_ms: int) -> int:
         """Return how many rows are due in a span of time."""
@@ -210,10 +211,12 @@ class RuleCounter:
         for one in waiting:
             p, o = one.table.predictions, one.table.outcomes
             for rows, times_ms, inputs in ((p, p.time_ms, True), (o, o.at_ms, False)):
-                mask = _between(times_ms, from_ms, until_ms)
-                pane_ms = self._pane_ms(rows.model, inputs=inputs)
-                chosen = np.flatnonzero(mask & (pane_ms > 0))
-                starts = times_ms[chosen] // pane_ms[chosen] * pane_ms[chosen]
+                due = np.flatnonzero(_between(times_ms, from_ms, until_ms))
+                if not len(due):
+                    continue
+                pane_ms = self._pane_ms(rows.model[due], inputs=inputs)
+                chosen, pane_ms = due[pane_ms > 0], pane_ms[pane_ms > 0]
+                starts = times_ms[chosen] // pane_ms * pane_ms
                 values, places = distinct(starts)
                 for place, start_ms in enumerate(values.tolist()):
                     here = chosen[places == place]

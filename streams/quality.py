@@ -131,10 +131,8 @@ def _binary(tally: Outcomes, task: Task) -> Iterator[Value]:
     said = sum(n for (p, _), n in tally.confusion.items() if p in positives)
     real = sum(n for (_, t), n in tally.confusion.items() if t in positives)
     yield from _precision_recall_f1(hit, said, real, count=tally.count, suffix="")
-    negative: bins.Histogram = {}
-    positive: bins.Histogram = {}
-    for label, histogram in tally.scores.items():
-        bins.merge(positive if label in positives else negative, histogram.items())
+    positive = _merged([scores for label, scores in tally.scores.items() if label in positives])
+    negative = _merged([s for label, s in tally.scores.items() if label not in positives])
     area = bins.roc_auc(positive, negative)
     if area is not None:
         ones, zeros = sum(positive.values()), sum(negative.values())
@@ -142,6 +140,15 @@ def _binary(tally: Outcomes, task: Task) -> Iterator[Value]:
     if tally.brier.count:
         yield _mean("log_loss", tally.log_loss)
         yield _mean("brier", tally.brier)
+
+
+def _merged(histograms: Sequence[bins.Histogram]) -> bins.Histogram:
+    if len(histograms) == 1:
+        return histograms[0]
+    merged: bins.Histogram = {}
+    for histogram in histograms:
+        bins.merge(merged, histogram.items())
+    return merged
 
 
 def _multiclass(tally: Outcomes) -> Iterator[Value]:

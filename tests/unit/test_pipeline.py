@@ -90,11 +90,13 @@ def test_a_stage_rests_in_proportion_to_its_work_unless_there_is_a_backlog(
 ) -> None:
     monkeypatch.setattr("agents.pipeline.time.monotonic", lambda: 103.0)
 
+    pipeline._set_due({"join"}, set(), 102.9)
+    assert pipeline._due_s["join"] == pytest.approx(103.05)
     pipeline._set_due({"join"}, set(), 100.0)
-    assert pipeline._due_s["join"] == 104.5
+    assert pipeline._due_s["join"] == pytest.approx(103.1)
 
-    pipeline._set_due(set(), {"monitor"}, 100.0)
-    assert pipeline._due_s["join"] == 104.5
+    pipeline._set_due({"join"}, {"monitor"}, 100.0)
+    assert pipeline._due_s["join"] == 109.0
     pipeline._set_due({"join"}, {"join"}, 100.0)
     assert pipeline._due_s["join"] == 0.0
 
