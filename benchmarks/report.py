@@ -36,6 +36,7 @@ _HEADINGS = {
 _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
     "": (
         ("cpu_us", "CPU µs/event", 2),
+        ("whole_cpu_us", "of the whole run", 2),
         ("events_per_s", "events/s", 0),
         ("broker_cpu_us", "broker CPU µs/event", 2),
         ("rss_mb", "memory MB", 0),
@@ -123,8 +124,10 @@ def _machine(machine: Mapping[str, Any]) -> str:
         "Medians, with the smallest and the largest run in brackets. The measured process has a "
         "core to itself, broker and generator run on the others. CPU time is user and system of "
         "the whole process, from 20 % of the input until nearly all of it is done, per input "
-        "event: a prediction is one, a label is one. `exact`: runs in which every published number "
-        "was right.\n\n"
+        "event: a prediction is one, a label is one. The whole run is with the start of the "
+        "process (some seconds) and until the last result: with many models, windows are still "
+        "published when all input is read. `exact`: runs in which every published number was "
+        "right.\n\n"
         f"{facts}\n\n"
         "To repeat: `make bench`; `make bench ARGS='--only same-job,full --runs 3'` for some of it."
     )

@@ -206,7 +206,7 @@ def hang_inside_transactions() -> None:
 
 def main(address: str, prefix: str, *more: str) -> None:
     # Importing the app chooses the event loop, which is not for the process that runs the tests.
-    from agents import deliveries  # noqa: PLC0415
+    from agents import deliveries, partitions  # noqa: PLC0415
     from agents.app import run_worker  # noqa: PLC0415
     from agents.settings import resolve  # noqa: PLC0415
 
@@ -215,6 +215,8 @@ def main(address: str, prefix: str, *more: str) -> None:
     if flags.pop("hang", ""):
         hang_inside_transactions()
     deliveries.BACKLOG_RECORDS = int(flags.pop("backlog", deliveries.BACKLOG_RECORDS))
+    largest = int(flags.pop("transaction", partitions.LARGEST_TRANSACTION_RECORDS))
+    partitions.LARGEST_TRANSACTION_RECORDS = largest
     state_prefix = flags.pop("state_prefix", prefix)
     base = {"bootstrap_servers": address, "prefix": prefix, "metrics_port": "0"}
     settings = resolve(base | flags, environ={}, embedded="embedded" in more)
