@@ -338,7 +338,7 @@ def test_a_topic_that_was_written_first_and_has_fewer_records_is_not_read_far_ah
     it.send_history(first, start_ms=start_ms, span_s=span_s, step_s=3)
     it.send_history(then, start_ms=start_ms, span_s=span_s, step_s=1)
 
-    it.start(backlog="8000", transaction="8000")
+    it.start(backlog="16000", transaction="8000")
     it.wait_until_counted()
 
     newest = [
