@@ -1,6 +1,5 @@
 """What needs order, of one model version: drift detectors, and the alerts that they raise."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,7 +94,7 @@ class Watcher:
             detector = watch.detectors.get(key)
             if detector is None:
                 detector = watch.detectors[key] = _new_detector(drift, source)
-            started_s = time.perf_counter()
+            started_s = self.costs.now_s()
             changes = detector.feed(values)
             self.costs.fed(drift.name, started_s=started_s, values=len(values))
             for change in changes:
