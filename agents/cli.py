@@ -385,7 +385,7 @@ def status(
     from agents.status import ask, show  # noqa: PLC0415
 
     found = [ask(address) for address in addresses or ["127.0.0.1:9464"]]
-    raise typer.Exit(show(found, costs=costs, json_output=json_output))
+    show(found, costs=costs, json_output=json_output)
 
 
 @app.command(epilog=_examples("driftline demo", "driftline demo --seconds 15 --json"))

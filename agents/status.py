@@ -189,18 +189,16 @@ def ask(address: str) -> Status:
         ) from None
 
 
-def show(statuses: list[Status], *, costs: bool, json_output: bool) -> int:
-    """Print what workers told; return the exit code."""
+def show(statuses: list[Status], *, costs: bool, json_output: bool) -> None:
+    """Print what workers told."""
     if json_output:
         print(json.dumps([msgspec.to_builtins(status) for status in statuses], indent=2))
-    else:
-        console = Console(highlight=False)
-        for status in statuses:
-            _show(console, status)
-            if costs:
-                for table in _tables(status):
-                    console.print(table)
-    return 0
+        return
+    console = Console(highlight=False)
+    for status in statuses:
+        _show(console, status)
+        for table in _tables(status) if costs else ():
+            console.print(table)
 
 
 def _show(console: Console, status: Status) -> None:

@@ -90,10 +90,10 @@ def roc_auc(positive: Histogram, negative: Histogram) -> float | None:
     if not total_positive or not total_negative:
         return None
     pairs = 2 * total_positive * total_negative
-    if pairs >= _EXACT_PAIRS or min(*positive.values(), *negative.values()) < 0:
-        return _won(positive, negative) / pairs
     ones, count = _columns(positive)
     zeros, weight = _columns(negative)
+    if 2 * int(np.abs(count).sum()) * int(np.abs(weight).sum()) >= _EXACT_PAIRS:
+        return _won(positive, negative) / pairs
     below = np.concatenate([[0], np.cumsum(weight)])
     sides = (below[np.searchsorted(zeros, ones, side)] for side in ("left", "right"))
     return int((count * sum(sides)).sum()) / pairs

@@ -53,11 +53,13 @@ class Costs(Spent):
         self.windows: dict[int, int] = defaultdict(int)
         self.monitors: dict[str, tuple[float, int]] = {}
 
-    def count_rows(self, models: NDArray[np.integer]) -> None:
-        """Count rows, of which the model of each is given."""
+    def count_rows(self, models: NDArray[np.integer]) -> list[int]:
+        """Count rows, of which the model of each is given; return the models."""
         codes, places = distinct(models)
-        for code, count in zip(codes.tolist(), np.bincount(places).tolist(), strict=True):
+        found: list[int] = codes.tolist()
+        for code, count in zip(found, np.bincount(places).tolist(), strict=True):
             self.rows[code] += count
+        return found
 
     def now_s(self) -> float:
         """Return when something starts, for `fed`."""

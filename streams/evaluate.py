@@ -361,7 +361,7 @@ class _Work:
         codes = {
             code
             for rows in (table.predictions, table.outcomes)
-            for code in set(rows.model.tolist())
+            for code in state.costs.count_rows(rows.model)
         }
         for code in sorted(codes):
             windows = state.models[code].windows
@@ -379,8 +379,6 @@ class _Work:
         codes, too_late = self._count(table, columns)
         self.late_rows += too_late
         self.unwritten = True
-        for rows in (table.predictions, table.outcomes):
-            state.costs.count_rows(rows.model)
         self.rows += len(table.predictions.time_ms) + len(table.outcomes.time_ms)
         kept, late = since(table, clock_ms)
         self.late_rows += late

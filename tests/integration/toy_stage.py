@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from agents.partitions import Partition
 from streams.errors import StateError
 from streams.steps import Batch, DeadLetter, Effects, Record
 from streams.topics import Topics
@@ -164,6 +165,14 @@ class Total(Toy):
 
     def publish(self, state: State, delta: Counter[bytes]) -> list[Record]:
         return [Record(self.output, key, b"%d" % state.counts[key]) for key in delta]
+
+
+def opened(partition: Partition) -> Partition:
+    """Let a partition run, without a state, from the beginning of its inputs."""
+    partition.state = partition.stage.new_state(partition.number)
+    partition.state.next = dict.fromkeys(partition.stage.inputs, 0)
+    partition.run()
+    return partition
 
 
 def crash_inside_transactions(probability: float) -> None:

@@ -15,7 +15,7 @@ from agents.telemetry import Telemetry
 from agents.watchdog import Watchdog
 from streams.steps import Batch
 from streams.topics import Topics
-from tests.integration.toy_stage import Tally
+from tests.integration.toy_stage import Tally, opened
 
 SETTINGS = Settings(bootstrap_servers="127.0.0.1:1")
 
@@ -104,10 +104,7 @@ def test_a_stage_rests_in_proportion_to_its_work_unless_there_is_a_backlog(
 def test_on_a_backlog_the_next_steps_run_during_a_commit_and_none_is_left_at_a_release(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    partition = pipeline._adopt(pipeline.stages["join"], 0)
-    partition.state = partition.stage.new_state(0)
-    partition.state.next = dict.fromkeys(partition.stage.inputs, 0)
-    partition.run()
+    partition = opened(pipeline._adopt(pipeline.stages["join"], 0))
     events: list[str] = []
 
     def take() -> list[Batch]:
@@ -138,10 +135,7 @@ def test_what_comes_during_a_commit_is_no_backlog(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a worker under steady load would never rest, and pay for ever smaller batches."""
-    partition = pipeline._adopt(pipeline.stages["join"], 0)
-    partition.state = partition.stage.new_state(0)
-    partition.state.next = dict.fromkeys(partition.stage.inputs, 0)
-    partition.run()
+    partition = opened(pipeline._adopt(pipeline.stages["join"], 0))
     topic = partition.stage.inputs[0]
 
     def records(first: int) -> Batch:

@@ -17,6 +17,7 @@ from streams.topics import Topics
 from tests.builders import label, prediction
 from tests.driver import Driver, as_inputs
 from tests.integration.toy_stage import Tally as ToyStage
+from tests.integration.toy_stage import opened
 from tests.ports import free_ports
 
 TOPICS = Topics()
@@ -38,11 +39,7 @@ def _monitor(models: int) -> Partition:
 
 
 def _join() -> Partition:
-    partition = Partition(ToyStage(TOPICS), 3)
-    partition.state = partition.stage.new_state(3)
-    partition.state.next = dict.fromkeys(partition.stage.inputs, 0)
-    partition.run()
-    return partition
+    return opened(Partition(ToyStage(TOPICS), 3))
 
 
 def _tally() -> Tally:
