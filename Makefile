@@ -73,10 +73,12 @@ endef
 	  f"driftline needs Python 3.11 or later, and $(PYTHON) is {v}: try make PYTHON=python3.12")'
 	@$(PYTHON) -m venv .venv
 
-.venv/.base: pyproject.toml | .venv/bin/python
+COMPILED := hatch_build.py streams/columns.c streams/xxh3.h
+
+.venv/.base: pyproject.toml $(COMPILED) | .venv/bin/python
 	$(call install,.,driftline)
 	@touch $@
 
-.venv/.dev: pyproject.toml | .venv/bin/python
+.venv/.dev: pyproject.toml $(COMPILED) | .venv/bin/python
 	$(call install,.[dev],driftline and the tools for its tests)
 	@touch .venv/.base $@

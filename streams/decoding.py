@@ -1,9 +1,13 @@
 """Decode a batch of records at once: what is plain by columns, the rest record by record.
 
-Nearly all batches hold nothing but good records. They are decoded with types that check little,
-and then checked by column; whatever such a check does not like is left to `streams.events`, which
-checks each record by itself and says what is wrong with it. A batch is plain only if every
-record would pass there: the result is the same.
+Nearly all batches hold nothing but good records, and three ways lead through them, each for what
+the one before it does not take:
+
+* the compiled part (`streams.native`), where it is there, takes what is plainest;
+* types that check little, and then checks by column, take whatever is plain;
+* `streams.events` checks each record by itself and says what is wrong with it.
+
+A batch is plain only if every record would pass there: the result is the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64_digest
 
+from streams import native
 from streams.errors import RecordError
 from streams.events import (
     LARGEST_NUMBER,
@@ -25,7 +30,6 @@ from streams.events import (
     MAX_VALUE_BYTES,
     Label,
     Number,
-    Scalar,
     Segments,
     Text,
     check_time,
@@ -33,10 +37,10 @@ from streams.events import (
     decode_prediction,
 )
 from streams.features import Block, blocks_of
+from streams.held import Hashes, hash_ids
+from streams.scalars import Scalars, scalars
 from streams.steps import Batch
-
-EXACT = 2**53
-"""Whole numbers below this are told apart by a float."""
+from streams.texts import Texts
 
 _NO_FEATURES: list[Block] = []
 
@@ -71,41 +75,33 @@ class _Label(msgspec.Struct, gc=False):
     prediction: str | int | float | bool | None = None
 
 
-class Scalars(NamedTuple):
-    """Predictions or labels.
-
-    Attributes
-    ----------
-    numbers
-        The same as floats, where all of them are numbers that a float tells apart.
-    """
-
-    values: Sequence[Scalar]
-    numbers: NDArray[np.float64] | None
-
-
 class Predictions(NamedTuple):
     """Good predictions of a batch, as columns.
 
     Attributes
     ----------
+    keys
+        Hashes of the ids.
     checksum
         Tells a repeated record from a conflicting one.
+    names, name
+        Models and versions, and which of them each prediction has.
     score, latency_ms
         NaN where not given.
     scores, segments
         `None` if no record has any.
     """
 
-    ids: list[bytes]
+    ids: Sequence[bytes]
+    keys: Hashes
     times_ms: NDArray[np.int64]
     checksum: NDArray[np.uint32]
-    models: list[str]
-    versions: list[str]
-    segments: list[dict[str, str] | None] | None
+    names: Sequence[tuple[str, str]]
+    name: NDArray[np.int32]
+    segments: Sequence[dict[str, str] | None] | None
     values: Scalars
     score: NDArray[np.float64]
-    scores: list[dict[str, float] | None] | None
+    scores: Sequence[dict[str, float] | None] | None
     latency_ms: NDArray[np.float64]
     features: list[Block]
 
@@ -115,6 +111,8 @@ class Labels(NamedTuple):
 
     Attributes
     ----------
+    keys
+        Hashes of the ids.
     indexes
         Of the records in their batch.
     joined
@@ -123,10 +121,11 @@ class Labels(NamedTuple):
         Newest event time, -1 if there is none.
     """
 
-    ids: list[bytes]
+    ids: Sequence[bytes]
+    keys: Hashes
     indexes: Sequence[int]
     times_ms: NDArray[np.int64]
-    values: list[Scalar | None]
+    values: Scalars
     retract: NDArray[np.bool_]
     joined: list[int]
     newest_ms: int
@@ -154,7 +153,8 @@ class Decoder:
     def predictions(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Predictions | None:
         """Decode predictions; `None` if none of them is good."""
         try:
-            return self._plain_predictions(batch, now_ms)
+            found = _compiled_predictions(batch, now_ms, features=self.features)
+            return found or self._plain_predictions(batch, now_ms)
         except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
             return self._each_prediction(batch, now_ms, refuse)
 
@@ -164,8 +164,8 @@ class Decoder:
         ids = _plain_ids([event.prediction_id for event in events], batch.keys)
         times_ms = _plain_times(_times(events, batch), now_ms)
         found = _prediction_columns(events, ids, times_ms, values, features=self.features)
-        _require(max(map(len, set(found.models))) <= LONGEST_TEXT and "" not in found.models)
-        _require(max(map(len, set(found.versions))) <= LONGEST_TEXT)
+        for model, version in found.names:
+            _require(0 < len(model) <= LONGEST_TEXT and len(version) <= LONGEST_TEXT)
         _require(not found.segments or _most(found.segments) <= MAX_SEGMENTS)
         _check_scalars(found.values)
         _require(not (np.abs(found.score) > LARGEST_NUMBER).any())
@@ -199,7 +199,7 @@ class Decoder:
     def labels(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Labels:
         """Decode labels and retractions."""
         try:
-            return self._plain_labels(batch, now_ms)
+            return _compiled_labels(batch, now_ms) or self._plain_labels(batch, now_ms)
         except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
             return _each_label(batch, now_ms, refuse)
 
@@ -209,12 +209,95 @@ class Decoder:
         times_ms = _plain_times([event.timestamp_ms for event in events], now_ms)
         _require([event.prediction for event in events].count(None) == len(events))
         _require(max(map(len, {event.model for event in events})) <= LONGEST_TEXT)
-        values = [event.label for event in events]
+        labels = [event.label for event in events]
         retract = np.array([event.retract for event in events], bool)
-        if None in values:
+        if None in labels:
             _require(all(event.retract for event in events if event.label is None))
-        _check_scalars(scalars([value for value in values if value is not None]))
-        return Labels(ids, range(len(ids)), times_ms, values, retract, [], int(times_ms.max()))
+        values = scalars(labels)
+        _check_scalars(values)
+        newest_ms = int(times_ms.max())
+        every = range(len(ids))
+        return Labels(ids, hash_ids(ids), every, times_ms, values, retract, [], newest_ms)
+
+
+# --- what the compiled part takes
+
+
+def _compiled_predictions(batch: Batch, now_ms: int, *, features: bool) -> Predictions | None:
+    records = _texts(batch)
+    if records is None:
+        return None
+    values, keys = records
+    found = native.predictions(values, keys, latest_ms=now_ms + MAX_FUTURE_MS, features=features)
+    if found is None:
+        return None
+    times_ms = found.time_ms
+    if not found.timed:
+        times_ms = _plain_times(_filled(times_ms.tolist(), batch, missing=-1), now_ms)
+    segments = scores = None
+    if found.segments is not None:
+        segments = _decoded(values, found.segments, _decode_segments)
+        _require(_most(segments) <= MAX_SEGMENTS)
+    if found.scores is not None:
+        scores = _decoded(values, found.scores, _decode_scores)
+    return Predictions(
+        keys,
+        Hashes(found.high, found.low),
+        times_ms,
+        found.checksum,
+        found.names,
+        found.name,
+        segments,
+        found.value,
+        found.score,
+        scores,
+        found.latency_ms,
+        found.features,
+    )
+
+
+def _compiled_labels(batch: Batch, now_ms: int) -> Labels | None:
+    records = _texts(batch)
+    if records is None:
+        return None
+    found = native.labels(*records, latest_ms=now_ms + MAX_FUTURE_MS)
+    if found is None:
+        return None
+    times_ms = found.time_ms
+    return Labels(
+        records[1],
+        Hashes(found.high, found.low),
+        range(len(times_ms)),
+        times_ms,
+        found.value,
+        found.retract,
+        [],
+        int(times_ms.max()),
+    )
+
+
+def _texts(batch: Batch) -> tuple[Texts, Texts] | None:
+    """Return values and keys as the compiled part wants them, `None` if it cannot be asked."""
+    if not native.available or not batch.values:
+        return None
+    try:
+        values, keys = Texts.of(batch.values), Texts.of(batch.keys)  # type: ignore[arg-type]
+    except TypeError:  # a record without a value, or without a key
+        return None
+    return (values, keys) if np.diff(values.ends).max() <= MAX_VALUE_BYTES else None
+
+
+def _decoded(values: Texts, spans: NDArray[np.int64], decode: Callable[[bytes], Any]) -> list[Any]:
+    """Decode a part of every record; most of them are the same few."""
+    data = values.data.data
+    known: dict[bytes, Any] = {b"": None}
+    found = []
+    for at, size in spans.tolist():
+        text = bytes(data[at : at + size])
+        if text not in known:
+            known[text] = decode(text)
+        found.append(known[text])
+    return found
 
 
 def _each_label(batch: Batch, now_ms: int, refuse: Refuse) -> Labels:
@@ -241,9 +324,10 @@ def _each_label(batch: Batch, now_ms: int, refuse: Refuse) -> Labels:
         indexes.append(index)
     return Labels(
         ids,
+        hash_ids(ids),
         indexes,
         np.array([event.timestamp_ms for event in events], np.int64),
-        [event.label for event in events],
+        scalars([event.label for event in events]),
         np.array([event.retract for event in events], bool),
         joined,
         newest_ms,
@@ -269,15 +353,6 @@ def checked_key(key: bytes | None, prediction_id: str) -> bytes:
     return key
 
 
-def scalars(values: Sequence[Scalar]) -> Scalars:
-    """Look at predictions or labels: mostly all of them are plain numbers."""
-    if str not in set(map(type, values)):
-        numbers = np.array(values, np.float64)
-        if not len(values) or np.abs(numbers).max() < EXACT:
-            return Scalars(values, numbers)
-    return Scalars(values, None)
-
-
 def _prediction_columns(
     events: Sequence[Any],
     ids: list[bytes],
@@ -286,12 +361,15 @@ def _prediction_columns(
     *,
     features: bool,
 ) -> Predictions:
+    names: dict[tuple[str, str], int] = {}
+    name = [names.setdefault((event.model, event.version), len(names)) for event in events]
     return Predictions(
         ids,
+        hash_ids(ids),
         times_ms,
         np.frombuffer(b"".join(map(xxh3_64_digest, values)), ">u8").astype("<u4"),
-        [event.model for event in events],
-        [event.version for event in events],
+        list(names),
+        np.array(name, np.int32),
         _any([event.segments for event in events]),
         scalars([event.prediction for event in events]),
         np.array([event.score for event in events], np.float64),  # None becomes NaN
@@ -336,12 +414,14 @@ def _plain_ids(texts: list[str], keys: Sequence[bytes | None]) -> list[bytes]:
 
 def _times(events: Sequence[Any], batch: Batch) -> list[int]:
     times_ms = [event.timestamp_ms for event in events]
-    if None in times_ms:
-        return [
-            batch.times_ms[index] if time_ms is None else time_ms
-            for index, time_ms in enumerate(times_ms)
-        ]
-    return times_ms
+    return _filled(times_ms, batch, missing=None)
+
+
+def _filled(times_ms: list[Any], batch: Batch, *, missing: int | None) -> list[int]:
+    """Give events that say no time that of their record."""
+    if missing not in times_ms:
+        return times_ms
+    return [batch.times_ms[i] if t == missing else t for i, t in enumerate(times_ms)]
 
 
 def _plain_times(times_ms: list[int], now_ms: int) -> NDArray[np.int64]:
@@ -351,11 +431,9 @@ def _plain_times(times_ms: list[int], now_ms: int) -> NDArray[np.int64]:
 
 
 def _check_scalars(found: Scalars) -> None:
-    if found.numbers is None:
-        texts = {value for value in found.values if isinstance(value, str)}
-        _require(texts and max(map(len, texts)) <= LONGEST_TEXT)
-        rest = [value for value in found.values if not isinstance(value, str)]
-        _require(scalars(rest).numbers is not None)
+    if found.texts:
+        _require(max(map(len, found.texts)) <= LONGEST_TEXT)
+        _require(np.isnan(found.number[found.code >= 0]).all())  # no number so large as to have one
 
 
 def _check_block(block: Block) -> None:
@@ -366,3 +444,5 @@ def _check_block(block: Block) -> None:
 
 
 _decode_plain_label = msgspec.json.Decoder(_Label).decode
+_decode_segments = msgspec.json.Decoder(Segments).decode
+_decode_scores = msgspec.json.Decoder(dict[Text, Number]).decode

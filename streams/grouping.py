@@ -1,7 +1,11 @@
 """Group rows by whole numbers: what `numpy.unique` does, without sorting where that is possible."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from streams import native
 
 Ints = NDArray[np.int64]
 
@@ -32,3 +36,16 @@ def distinct(keys: NDArray[np.integer]) -> tuple[Ints, Ints]:
     place = np.empty(span, np.int64)
     place[values] = np.arange(len(values))
     return values + lowest, place[offsets]
+
+
+def all_different(numbers: NDArray[Any]) -> bool:
+    """Tell whether no number comes twice; numbers are of 64 bits.
+
+    Examples
+    --------
+    >>> all_different(np.array([3, 1, 2])), all_different(np.array([3, 1, 3]))
+    (True, False)
+    """
+    if native.available:
+        return native.all_different(numbers)
+    return len(set(numbers.tolist())) == len(numbers)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streams import native
+
 Keys = NDArray[np.uint64]
 Slots = NDArray[np.int64]
 
@@ -37,6 +39,8 @@ class HashIndex:
         rows
             High and low halves of the keys of all rows of the table.
         """
+        if native.available:
+            return native.find(self._cells, (high, low), rows)
         cells, mask = self._cells, np.uint64(len(self._cells) - 1)
         found = np.full(len(low), -1, np.int64)
         todo: Any = slice(None)
@@ -77,6 +81,9 @@ class HashIndex:
 
     def _place(self, slots: Slots, low: Keys) -> None:
         cells = self._cells
+        if native.available:
+            self._used += native.place(cells, slots, low)
+            return
         at = (low & np.uint64(len(cells) - 1)).astype(np.int64)
         while len(at):
             before = cells[at]

@@ -17,13 +17,12 @@ from streams.decoding import (
     Decoder,
     Labels,
     Predictions,
-    Scalars,
     label_or_tombstone,
-    scalars,
 )
 from streams.errors import RecordError
-from streams.events import Label, Prediction, Scalar, class_name, decode_label, decode_prediction
+from streams.events import Label, Prediction, class_name, decode_label, decode_prediction
 from streams.features import blocks_of, choose
+from streams.grouping import all_different
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, FED, LABELLED, Hashes, hash_ids
 from streams.join_state import Early, EarlyChange, JoinState
@@ -34,8 +33,8 @@ from streams.outcomes import (
     PredictionChunk,
     RowCollector,
     Signs,
-    code_scalars,
 )
+from streams.scalars import Scalars, scalars
 from streams.steps import Batch, DeadLetter
 
 FATES = (
@@ -116,29 +115,28 @@ class Matching:
         )
         if found is None:
             return -1
-        keys = hash_ids(found.ids)
         todo = np.arange(len(found.ids))
         while len(todo):
-            todo = self._remember(found, keys, todo)
+            todo = self._remember(found, todo)
         return int(found.times_ms.max())
 
-    def _remember(self, found: Predictions, keys: Hashes, todo: Ints) -> Ints:
+    def _remember(self, found: Predictions, todo: Ints) -> Ints:
         """Add what is new; return what is left: of an id that comes more than once, the first."""
-        held = self._state.held
+        held, keys = self._state.held, found.keys
         slots = held.find(Hashes(keys.high[todo], keys.low[todo]))
         known = slots >= 0
         if known.any():
             self._count_known(held.checksum[slots[known]] == found.checksum[todo[known]])
             todo = todo[~known]
         low = keys.low[todo]
-        if len(set(low.tolist())) == len(low):
+        if all_different(low):
             new, rest = todo, todo[:0]
         else:
             _, first = np.unique(low, return_index=True)
             new = todo[np.sort(first)]
             rest = np.setdiff1d(todo, new, assume_unique=True)
         if len(new):
-            self._add(found if len(new) == len(found.ids) else _pick(found, new), keys, new)
+            self._add(found if len(new) == len(found.ids) else _pick(found, new))
         return rest
 
     def _count_known(self, same: Any) -> None:
@@ -148,14 +146,14 @@ class Matching:
         if len(same) > count:
             self.fates["conflicting_prediction"] += len(same) - count
 
-    def _add(self, new: Predictions, keys: Hashes, chosen: Ints) -> None:
-        """Remember predictions; they are those chosen of the batch that the keys are of."""
+    def _add(self, new: Predictions) -> None:
+        """Remember predictions."""
         state = self._state
-        number, code = code_scalars(new.values, state.strings)
+        number, code = new.values.coded(state.strings)
         identity = self._identities(new)
-        low = keys.low[chosen]
+        low = new.keys.low
         columns = {
-            "high": keys.high[chosen],
+            "high": new.keys.high,
             "low": low,
             "time_ms": new.times_ms,
             "identity": identity,
@@ -179,18 +177,11 @@ class Matching:
 
     def _identities(self, new: Predictions) -> Any:
         code_of = self._state.identities.code
-        if new.segments is not None:
-            rows = zip(new.models, new.versions, new.segments, strict=True)
-            found = [code_of((m, v, _pairs(segments))) for m, v, segments in rows]
-        elif len(set(new.versions)) == 1:
-            version = new.versions[0]
-            codes = {model: code_of((model, version, ())) for model in set(new.models)}
-            found = [codes[model] for model in new.models]
-        else:
-            pairs = list(zip(new.models, new.versions, strict=True))
-            both = {pair: code_of((*pair, ())) for pair in set(pairs)}
-            found = [both[pair] for pair in pairs]
-        return np.array(found, np.int32)
+        if new.segments is None:
+            codes = [code_of((model, version, ())) for model, version in new.names]
+            return np.array(codes, np.int32)[new.name]
+        rows = zip(new.name.tolist(), new.segments, strict=True)
+        return np.array([code_of((*new.names[n], _pairs(pairs))) for n, pairs in rows], np.int32)
 
     def _take_scores(self, new: Predictions, slots: Slots) -> Any:
         """Keep scores by class; return the score of the predicted class where there is no other."""
@@ -200,7 +191,7 @@ class Matching:
             if scores:
                 self._state.held.scores[int(slots[index])] = _encode(scores)
                 if np.isnan(chosen[index]):
-                    name = class_name(new.values.values[index])
+                    name = class_name(new.values.value(index))  # type: ignore[arg-type]  # it has one
                     chosen[index] = scores.get(name, np.nan)
         return chosen
 
@@ -232,7 +223,7 @@ class Matching:
             except RecordError as error:
                 self._dead(batch, index, error)
         if found.ids:
-            slots = self._state.held.find(hash_ids(found.ids))
+            slots = self._state.held.find(found.keys)
             rest = self._label_plainly(found, slots)
             for position in rest.tolist():
                 self._label_singly(batch, found, position, int(slots[position]))
@@ -244,21 +235,21 @@ class Matching:
         delay_ms = label_ms - held.time_ms[slots]
         plain = (slots >= 0) & ~found.retract & (held.newest_ms[slots] == -1)
         plain &= np.abs(delay_ms) <= self._rules.horizon_ms
-        if len(set(slots.tolist())) < len(slots):
+        if not all_different(slots):
             _, inverse, counts = np.unique(slots, return_inverse=True, return_counts=True)
             plain &= counts[inverse] == 1
         if plain.all():
-            self._take_effect(slots, found.values, label_ms)  # type: ignore[arg-type]
+            self._take_effect(slots, found.values, label_ms)
             return np.empty(0, np.int64)
         positions = np.flatnonzero(plain)
         if len(positions):
-            values = [found.values[position] for position in positions.tolist()]
-            self._take_effect(slots[positions], values, label_ms[positions])  # type: ignore[arg-type]
+            values = found.values.chosen(positions)
+            self._take_effect(slots[positions], values, label_ms[positions])
         return np.flatnonzero(~plain)
 
-    def _take_effect(self, slots: Slots, values: Sequence[Scalar], label_ms: Ints) -> None:
+    def _take_effect(self, slots: Slots, values: Scalars, label_ms: Ints) -> None:
         held = self._state.held
-        number, code = code_scalars(scalars(values), self._state.strings)
+        number, code = values.coded(self._state.strings)
         held.label_number[slots], held.label_code[slots] = number, code
         held.label_ms[slots] = held.newest_ms[slots] = label_ms
         closed = int(np.count_nonzero(held.flags[slots] & CLOSED))
@@ -279,7 +270,7 @@ class Matching:
             self._touched_early.setdefault(record_id, len(state.early.get(record_id, ())))
             state.wait(record_id, item)
             return
-        value, retract = found.values[position], bool(found.retract[position])
+        value, retract = found.values.value(position), bool(found.retract[position])
         label = Label(
             prediction_id=record_id.decode(), label=value, timestamp_ms=label_ms, retract=retract
         )
@@ -334,7 +325,7 @@ class Matching:
             self._outcome(slot, at_ms=label_ms, weight=-1)
         else:
             self._reopen(slot, +1)
-        number, code = code_scalars(scalars([label.label]), self._state.strings)
+        number, code = scalars([label.label]).coded(self._state.strings)
         held.label_number[slot], held.label_code[slot] = number[0], code[0]
         held.label_ms[slot] = held.newest_ms[slot] = label_ms
         held.flags[slot] |= EFFECTIVE
@@ -402,8 +393,8 @@ class Matching:
         label, event = decode_label(value), decode_prediction(value, features=looked_at)
         state = self._state
         assert label.label is not None
-        number, code = code_scalars(scalars([event.prediction]), state.strings)
-        label_number, label_code = code_scalars(scalars([label.label]), state.strings)
+        number, code = scalars([event.prediction]).coded(state.strings)
+        label_number, label_code = scalars([label.label]).coded(state.strings)
         identity = np.array([state.identities.code(_identity(event))], np.int32)
         scores = event.scores or {}
         own = event.score
@@ -441,16 +432,17 @@ def _pick(found: Predictions, chosen: Ints) -> Predictions:
             return None if column is None else column[chosen]
         return [column[index] for index in indexes]
 
-    values, numbers = found.values
     picked = {name: of(column) for name, column in found._asdict().items() if name not in _NESTED}
     return Predictions(
         **picked,
-        values=Scalars(of(values), of(numbers)),
+        names=found.names,
+        keys=Hashes(found.keys.high[chosen], found.keys.low[chosen]),
+        values=found.values.chosen(chosen),
         features=choose(found.features, chosen, count=len(found.ids)),
     )
 
 
-_NESTED = ("values", "features")
+_NESTED = ("names", "keys", "values", "features")
 
 
 def _identity(prediction: Prediction) -> Identity:

@@ -14,12 +14,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decoding import EXACT, Scalars
 from streams.errors import StateError
-from streams.events import class_name
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
-from streams.interning import Interner
 from streams.partitioning import partition_of
 from streams.steps import LARGEST_VALUE_BYTES
 
@@ -305,19 +302,6 @@ def renumber(columns: Sequence[Codes]) -> tuple[list[Codes], list[int]]:
     ranks[np.flatnonzero(used)[order]] = np.arange(len(order))
     ends = np.cumsum([len(column) for column in columns])[:-1]
     return np.split(ranks[places], ends), codes[used][order].tolist()
-
-
-def code_scalars(found: Scalars, strings: Interner[str]) -> tuple[Floats, Codes]:
-    """Turn predictions or labels into numbers and codes, see `PredictionRows`."""
-    values, numbers = found
-    if numbers is not None:
-        return numbers, np.full(len(values), -1, "<i4")
-    codes = [
-        strings.code(class_name(value)) if isinstance(value, str) or abs(value) >= EXACT else -1
-        for value in values
-    ]
-    plain = [None if isinstance(value, str) else value for value in values]
-    return np.array(plain, "<f8"), np.array(codes, "<i4")  # numpy turns None into NaN
 
 
 def encode_clock(notice: ClockNotice) -> bytes:

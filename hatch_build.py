@@ -1,0 +1,49 @@
+"""Compile `streams/columns.c` when driftline is installed, where there is a C compiler.
+
+Without one, or if `DRIFTLINE_COMPILE=0` is set, driftline is installed all the same: everything
+that is compiled has a twin in Python. `driftline worker` says at its start which one runs.
+"""
+
+import os
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+SOURCE, LIBRARY = "streams/columns.c", "streams/_columns.so"
+_FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-Wall")
+_COMPILERS = ("cc", "gcc", "clang")
+
+
+class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Add the compiled library to what is installed."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        """Compile; an interface of hatchling."""
+        if self.target_name != "wheel" or not self._compile():
+            return
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform}"  # it knows nothing of Python
+        build_data["force_include"][str(Path(self.root, LIBRARY))] = LIBRARY
+
+    def _compile(self) -> bool:
+        library = Path(self.root, LIBRARY)
+        library.unlink(missing_ok=True)  # what an older source gave
+        compiler = os.environ.get("CC") or next(filter(shutil.which, _COMPILERS), None)
+        if compiler is None or os.environ.get("DRIFTLINE_COMPILE") == "0":
+            self.app.display_warning("driftline: nothing is compiled; it will be slower")
+            return False
+        # Compiled beside and moved, so that a worker that runs keeps the library it has.
+        fresh = library.with_suffix(".new")
+        command = [*compiler.split(), *_FLAGS, "-o", str(fresh), str(Path(self.root, SOURCE))]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        if found.returncode:
+            reason = found.stderr.strip()[-500:]
+            self.app.display_warning(f"driftline: not compiled, it will be slower: {reason}")
+            return False
+        fresh.replace(library)
+        return True

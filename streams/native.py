@@ -1,0 +1,297 @@
+"""The compiled part: what is done for every record, in C (`columns.c`), where it was compiled.
+
+All of it is optional. Each function here has a twin in Python that gives the same, and
+`available` says whether there is anything to call. It is compiled when driftline is installed,
+if there is a C compiler (`hatch_build.py`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.features import Block
+from streams.scalars import Scalars
+from streams.texts import Texts
+
+LIBRARY = Path(__file__).with_name("_columns.so")
+
+_LARGEST_POWER = 64
+_MAX_LAYOUTS, _MAX_FEATURES = 64, 1_000
+_SMALLEST_FEATURE_BYTES = 5  # `"":0,`
+_NO_MEMORY = -2
+
+Ints = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
+
+
+class _Batch(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("values", "value_ends", "keys", "key_ends")),
+        ("count", ctypes.c_int64),
+        ("latest_ms", ctypes.c_int64),
+    )
+
+
+class _Scalars(ctypes.Structure):
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("number", "code", "texts")),
+        ("text_count", ctypes.c_int64),
+    )
+
+
+_COUNTS = ("name_count", "layout_count", "feature_count", "feature_name_count", "given", "ascii")
+
+
+class _Predictions(ctypes.Structure):
+    _fields_ = (
+        *((n, ctypes.c_void_p) for n in ("time_ms", "high", "low", "checksum", "score")),
+        ("latency_ms", ctypes.c_void_p),
+        ("value", _Scalars),
+        *((n, ctypes.c_void_p) for n in ("name", "names", "segments", "scores", "layout")),
+        *((n, ctypes.c_void_p) for n in ("features", "feature_names", "widths")),
+        *((name, ctypes.c_int64) for name in _COUNTS),
+    )
+
+
+class _Labels(ctypes.Structure):
+    _fields_ = (
+        *((n, ctypes.c_void_p) for n in ("time_ms", "high", "low")),
+        ("value", _Scalars),
+        ("retract", ctypes.c_void_p),
+        ("ascii", ctypes.c_int64),
+    )
+
+
+class Predictions(NamedTuple):
+    """Predictions as columns; see `streams.decoding.Predictions`.
+
+    Attributes
+    ----------
+    time_ms
+        -1 where the record does not say; `timed` if there is no such record.
+    names, name
+        Models and versions, and which of them each prediction has.
+    segments, scores
+        Where the JSON of each record's is, start and size, 0 where it has none; `None` if no
+        record has any.
+    """
+
+    time_ms: Ints
+    timed: bool
+    high: Hashes
+    low: Hashes
+    checksum: NDArray[np.uint32]
+    score: NDArray[np.float64]
+    latency_ms: NDArray[np.float64]
+    value: Scalars
+    names: list[tuple[str, str]]
+    name: NDArray[np.int32]
+    segments: Ints | None
+    scores: Ints | None
+    features: list[Block]
+
+
+class Labels(NamedTuple):
+    """Labels and retractions as columns."""
+
+    time_ms: Ints
+    high: Hashes
+    low: Hashes
+    value: Scalars
+    retract: NDArray[np.bool_]
+
+
+def _load() -> Any:
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError:
+        return None
+    library.driftline_place.restype = ctypes.c_int64
+    powers = np.array(list(map(_power, range(-_LARGEST_POWER, _LARGEST_POWER + 1))), np.uint64)
+    library.driftline_set_powers(_at(powers))
+    return library
+
+
+def _power(exponent: int) -> tuple[int, int]:
+    """Return the 128 leading bits of a power of five: rounded up below one, else cut off."""
+    power = 5 ** abs(exponent)
+    if exponent < 0:
+        bits = (power - 1).bit_length() + 127 if exponent >= -27 else 2 * power.bit_length() + 128
+        power = (1 << bits) // power + 1
+    shift = power.bit_length() - 128
+    power = power >> shift if shift > 0 else power << -shift
+    return power >> 64, power & (2**64 - 1)
+
+
+def _at(column: Any) -> ctypes.c_void_p:
+    return ctypes.c_void_p(column.ctypes.data)
+
+
+_library: Any = _load() if sys.maxsize > 2**32 else None
+
+available = _library is not None
+"""Whether the compiled part is there."""
+
+
+# --- decoding
+
+
+def predictions(
+    values: Texts, keys: Texts, *, latest_ms: int, features: bool
+) -> Predictions | None:
+    """Decode predictions; `None` if any is not plain.
+
+    Parameters
+    ----------
+    latest_ms
+        A later event time is not plain.
+    """
+    count = len(values)
+    scratch = np.empty(6 * count, np.int64)
+    names, segments, scores = np.empty((count, 4), np.int64), *np.empty((2, count, 2), np.int64)
+    times_ms, hashes = np.empty(count, np.int64), np.empty((2, count), np.uint64)
+    checksum = np.empty(count, np.uint32)
+    floats, codes = np.empty((3, count)), np.empty((3, count), np.int32)
+    most = values.size_bytes // _SMALLEST_FEATURE_BYTES + count if features else 0
+    matrix, widths = np.empty(most), np.empty(_MAX_LAYOUTS, np.int64)
+    feature_names = np.empty((_MAX_LAYOUTS * _MAX_FEATURES if features else 0, 2), np.int64)
+    out = _Predictions(
+        *map(_at, (times_ms, hashes[0], hashes[1], checksum, floats[0], floats[1])),
+        _Scalars(*map(_at, (floats[2], codes[0], scratch)), 0),
+        *map(_at, (codes[1], names, segments, scores, codes[2], matrix, feature_names, widths)),
+        *([0] * len(_COUNTS)),
+    )
+    given = _batch(values, keys, latest_ms)
+    fate = _library.driftline_predictions(ctypes.byref(given), ctypes.byref(out), int(features))
+    if not _plain(fate, out.ascii, values):
+        return None
+    layouts = codes[2]
+    return Predictions(
+        times_ms,
+        not out.given & 4,
+        hashes[0],
+        hashes[1],
+        checksum,
+        floats[0],
+        floats[1],
+        Scalars(floats[2], codes[0], _spans(values, scratch[: 2 * out.value.text_count])),
+        _pairs(_spans(values, names[: out.name_count])),
+        codes[1],
+        segments if out.given & 1 else None,
+        scores if out.given & 2 else None,
+        _layouts(
+            layouts,
+            widths[: out.layout_count].tolist(),
+            _spans(values, feature_names[: out.feature_name_count]),
+            matrix[: out.feature_count],
+        ),
+    )
+
+
+def labels(values: Texts, keys: Texts, *, latest_ms: int) -> Labels | None:
+    """Decode labels and retractions; `None` if any is not plain."""
+    count = len(values)
+    times_ms, hashes = np.empty(count, np.int64), np.empty((2, count), np.uint64)
+    number, code = np.empty(count), np.empty(count, np.int32)
+    texts, retract = np.empty((count, 2), np.int64), np.empty(count, np.bool_)
+    scalars = _Scalars(*map(_at, (number, code, texts)), 0)
+    out = _Labels(*map(_at, (times_ms, hashes[0], hashes[1])), scalars, _at(retract), 0)
+    given = _batch(values, keys, latest_ms)
+    fate = _library.driftline_labels(ctypes.byref(given), ctypes.byref(out))
+    if not _plain(fate, out.ascii, values):
+        return None
+    found = Scalars(number, code, _spans(values, texts[: out.value.text_count]))
+    return Labels(times_ms, hashes[0], hashes[1], found, retract)
+
+
+def _batch(values: Texts, keys: Texts, latest_ms: int) -> _Batch:
+    columns = (values.data, values.ends, keys.data, keys.ends)
+    return _Batch(*map(_at, columns), len(values), latest_ms)
+
+
+def _plain(fate: int, ascii_only: int, values: Texts) -> bool:
+    if fate == _NO_MEMORY:
+        raise MemoryError
+    if fate or ascii_only:
+        return fate == 0
+    try:
+        # Each record begins and ends with ASCII, so that none completes another's character.
+        values.data[values.ends[0] : values.ends[-1]].tobytes().decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _spans(values: Texts, spans: Ints) -> list[str]:
+    data = values.data.data
+    pairs = spans.reshape(-1, 2).tolist()
+    return [bytes(data[at : at + size]).decode() for at, size in pairs]
+
+
+def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
+    return list(zip(texts[::2], texts[1::2], strict=True))
+
+
+def _layouts(
+    layout: NDArray[np.int32], widths: Sequence[int], names: Sequence[str], values: NDArray[Any]
+) -> list[Block]:
+    """Cut the features, which are behind each other as they came, into a matrix each layout."""
+    found: list[Block] = []
+    start = 0
+    width_of = np.array([*widths, 0])[layout]
+    first = np.cumsum(width_of) - width_of
+    for number, width in enumerate(widths):
+        own = tuple(names[start : start + width])
+        start += width
+        rows = np.flatnonzero(layout == number)
+        if len(widths) == 1:
+            matrix = values.reshape(-1, width)
+        else:
+            matrix = values[first[rows][:, None] + np.arange(width)]
+        found.append(Block(own, rows, matrix))
+    return found
+
+
+# --- looking up
+
+
+def find(
+    cells: NDArray[np.int32], keys: tuple[Hashes, Hashes], rows: tuple[Hashes, Hashes]
+) -> Ints:
+    """Return the row of every key, -1 where there is none; see `streams.hash_index`."""
+    high, low = map(np.ascontiguousarray, keys)
+    found = np.empty(len(low), np.int64)
+    columns = (*rows, high, low)
+    _library.driftline_find(
+        _at(cells),
+        ctypes.c_int64(len(cells) - 1),
+        *map(_at, columns),
+        ctypes.c_int64(len(low)),
+        _at(found),
+    )
+    return found
+
+
+def place(cells: NDArray[np.int32], slots: Ints, low: Hashes) -> int:
+    """Put rows into cells; return how many of these were empty."""
+    slots, low = np.ascontiguousarray(slots), np.ascontiguousarray(low)
+    used: int = _library.driftline_place(
+        _at(cells), ctypes.c_int64(len(cells) - 1), _at(slots), _at(low), ctypes.c_int64(len(low))
+    )
+    return used
+
+
+def all_different(numbers: NDArray[Any]) -> bool:
+    """Tell whether no number comes twice; numbers have 64 bits."""
+    column = np.ascontiguousarray(numbers)
+    found: int = _library.driftline_different(_at(column), ctypes.c_int64(len(column)))
+    if found == _NO_MEMORY:
+        raise MemoryError
+    return found == 1
