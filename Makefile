@@ -73,7 +73,7 @@ endef
 	  f"driftline needs Python 3.11 or later, and $(PYTHON) is {v}: try make PYTHON=python3.12")'
 	@$(PYTHON) -m venv .venv
 
-COMPILED := hatch_build.py streams/columns.c streams/xxh3.h
+COMPILED := hatch_build.py streams/columns.c streams/xxh3.h agents/fetching.c
 
 .venv/.base: pyproject.toml $(COMPILED) | .venv/bin/python
 	$(call install,.,driftline)

@@ -11,6 +11,7 @@ from confluent_kafka import Message
 
 from agents.idleness import Input
 from streams.steps import Batch
+from streams.texts import Texts
 
 BACKLOG_RECORDS = 200_000
 BACKLOG_BYTES = 64 << 20
@@ -112,6 +113,8 @@ def size_bytes(batch: Batch) -> int:
 
 
 def _bytes_of(column: Sequence[bytes | None]) -> int:
+    if isinstance(column, Texts):
+        return column.size_bytes
     try:
         return sum(map(len, column))  # type: ignore[arg-type]  # mostly there is no None
     except TypeError:

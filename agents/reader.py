@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -26,6 +26,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from agents.deliveries import AskEnds, Backlog, Delivery, Listener, Quiet, batch_of, size_bytes
 from agents.exits import describe, end_process
+from agents.fetching import Failure, Found, consumer_and_fetcher
 from agents.idleness import Idleness, Input
 from streams.steps import Batch
 
@@ -92,7 +93,9 @@ class Reader:
         self._question: Mapping[Input, Future[Any]] | None = None
         self._check_due_s = self._lag_due_s = 0.0
         self._group = config["group.id"]
-        self._consumer = Consumer({**config, "error_cb": _on_error})
+        self._consumer, self._fetcher = consumer_and_fetcher(
+            {**config, "error_cb": _on_error}, most=_BATCH_RECORDS
+        )
         self._consumer.subscribe(
             list(topics),
             on_assign=self._on_assign,
@@ -124,6 +127,8 @@ class Reader:
         try:
             while not self._stopping:
                 self._poll_once()
+            if self._fetcher is not None:
+                self._fetcher.close()
             self._consumer.close()
         except BaseException as error:  # noqa: BLE001 - the one way out of this thread
             end_process(f"poll thread: {describe(error)}")
@@ -136,13 +141,9 @@ class Reader:
         if self._backlog.full:
             time.sleep(_FULL_PAUSE_S)
             return
-        # `consume` alone would wait its full timeout: wake on the first, take what else is there.
-        first = self._consumer.poll(_POLL_S)
+        failures, found = self._take()
         now_s = time.monotonic()
-        batches = {}
-        if first is not None:
-            messages = [first, *self._consumer.consume(_BATCH_RECORDS, 0)]
-            batches = self._batches(messages, now_s)
+        batches = self._noted(failures, found, now_s)
         if now_s >= self._check_due_s:
             self._check_due_s = now_s + _CHECK_S
             self._check_idle(now_s)
@@ -153,25 +154,34 @@ class Reader:
             self._lag_due_s = now_s + _LAG_S
             self._listener.lag_seen(self._lags())
 
-    def _batches(self, messages: list[Message], now_s: float) -> dict[Input, Batch]:
-        """Turn messages into one batch an input; the hot path of reading."""
-        failed = [message for message in messages if message.error() is not None]
-        for message in failed:
-            self._take_error(message)
-        if failed:
-            messages = [message for message in messages if message.error() is None]
-        runs: dict[Input, list[Message]] = {}
-        sources = zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
-        # What was fetched at once of a partition comes in a row.
-        for source, group in groupby(zip(sources, messages, strict=True), itemgetter(0)):
-            runs.setdefault(source, []).extend(map(itemgetter(1), group))
+    def _take(self) -> tuple[list[Failure], list[Found]]:
+        """Let rebalances and other news come, and take records; waits only if there are none."""
+        if self._fetcher is None:
+            return self._take_messages(_POLL_S)
+        failures, found = self._take_messages(0)
+        more = self._fetcher.take(_POLL_S)
+        return failures + more[0], found + more[1]
+
+    def _take_messages(self, timeout_s: float) -> tuple[list[Failure], list[Found]]:
+        # `consume` alone would wait its full timeout: wake on the first, take what else is there.
+        first = self._consumer.poll(timeout_s)
+        if first is None:
+            return [], []
+        return _sorted([first, *self._consumer.consume(_BATCH_RECORDS, 0)])
+
+    def _noted(
+        self, failures: Iterable[Failure], found: Iterable[Found], now_s: float
+    ) -> dict[Input, Batch]:
+        for failure in failures:
+            self._take_failure(failure)
         batches = {}
-        for source, run in runs.items():
-            batches[source] = batch = batch_of(source[0], run)
+        for batch, partition in found:
+            source = (batch.topic, partition)
+            batches[source] = batch
             self._open[source] = batch.next_offset
             self._idleness.records_seen(source, position=batch.next_offset, now_s=now_s)
             self._note_end(source, batch.next_offset)
-            self._backlog.change(records=len(run), size_bytes=size_bytes(batch))
+            self._backlog.change(records=len(batch.offsets), size_bytes=size_bytes(batch))
         return batches
 
     def _note_end(self, source: Input, position: int) -> None:
@@ -188,17 +198,16 @@ class Reader:
         _, high = self._consumer.get_watermark_offsets(TopicPartition(*source), cached=True)
         return max(0, high - position) if high >= 0 else None
 
-    def _take_error(self, message: Message) -> None:
-        error = message.error()
-        assert error is not None
-        if error.code() == KafkaError._PARTITION_EOF:
-            source = (message.topic(), message.partition())
-            self._idleness.end_seen(source, message.offset())  # type: ignore[arg-type]
-            if source[0] in self._watched and self._idleness.at_end(source):  # type: ignore[arg-type]
-                self._ended.add(source)  # type: ignore[arg-type]
+    def _take_failure(self, failure: Failure) -> None:
+        source = (failure.topic, failure.partition)
+        error = KafkaError(failure.code, failure.reason)
+        if failure.code == KafkaError._PARTITION_EOF:
+            self._idleness.end_seen(source, failure.offset)
+            if source[0] in self._watched and self._idleness.at_end(source):
+                self._ended.add(source)
             return
-        if error.fatal() or error.code() not in _PASSING:
-            where = f"{message.topic()}/{message.partition()}" if message.topic() else self._group
+        if failure.fatal or failure.code not in _PASSING:
+            where = f"{failure.topic}/{failure.partition}" if failure.topic else self._group
             end_process(f"consumer: {where}: {error.str()}")
 
     def _check_idle(self, now_s: float) -> None:
@@ -232,6 +241,9 @@ class Reader:
         now_s = time.monotonic()
         for source, offset in offsets.items():
             self._seek(TopicPartition(*source, offset))
+            if self._fetcher is not None:
+                # Not sooner: what ends an earlier assignment, in the background, undoes it.
+                self._fetcher.forward(*source)
             self._open[source] = offset
             self._idleness.start(source, position=offset, now_s=now_s)
             self._ended.discard(source)
@@ -302,6 +314,32 @@ class Reader:
 
     def _on_lost(self, _consumer: Consumer, _partitions: list[TopicPartition]) -> None:
         end_process("the group gave this worker's partitions to others: its session expired")
+
+
+def _sorted(messages: Sequence[Message]) -> tuple[list[Failure], list[Found]]:
+    """Turn messages into what is said of failures, and one batch an input."""
+    failures = [_failure(message) for message in messages if message.error() is not None]
+    if failures:
+        messages = [message for message in messages if message.error() is None]
+    runs: dict[Input, list[Message]] = {}
+    sources = zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
+    # What was fetched at once of a partition comes in a row.
+    for source, group in groupby(zip(sources, messages, strict=True), itemgetter(0)):
+        runs.setdefault(source, []).extend(map(itemgetter(1), group))
+    return failures, [Found(batch_of(topic, run), n) for (topic, n), run in runs.items()]
+
+
+def _failure(message: Message) -> Failure:
+    error, number, offset = message.error(), message.partition(), message.offset()
+    assert error is not None
+    return Failure(
+        message.topic() or "",
+        -1 if number is None else number,
+        -1 if offset is None else offset,
+        error.code(),
+        error.str(),
+        error.fatal(),
+    )
 
 
 def _inputs(partitions: Iterable[TopicPartition]) -> set[Input]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from streams.costs import Costs
+from streams.texts import Texts
 
 LARGEST_VALUE_BYTES = 1_000_000
 """A stage splits what it writes rather than write more in one record: brokers refuse that."""
@@ -80,12 +81,18 @@ def in_one(batches: Sequence[Batch]) -> Batch:
     return Batch(
         topic=batches[0].topic,
         offsets=_Chained([batch.offsets for batch in batches]),
-        keys=list(chain.from_iterable(batch.keys for batch in batches)),
-        values=list(chain.from_iterable(batch.values for batch in batches)),
+        keys=_together([batch.keys for batch in batches]),
+        values=_together([batch.values for batch in batches]),
         times_ms=_Chained([batch.times_ms for batch in batches]),
         next_offset=batches[-1].next_offset,
         headers=_Chained(headers),
     )
+
+
+def _together(parts: Sequence[Sequence[bytes | None]]) -> Sequence[bytes | None]:
+    if all(isinstance(part, Texts) for part in parts):
+        return Texts.joined(parts)  # type: ignore[arg-type]  # as just seen
+    return list(chain.from_iterable(parts))
 
 
 class Record(NamedTuple):

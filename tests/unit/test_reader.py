@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from agents.deliveries import Backlog
-from agents.reader import Reader
+from agents.reader import Reader, _sorted
 
 LABELS = ("labels", 0)
 
@@ -56,14 +56,14 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
 def test_when_an_input_is_read_to_its_end(
     reader: Reader, messages: list[Any], ended: set[tuple[str, int]]
 ) -> None:
-    reader._batches(messages, 0.0)
+    reader._noted(*_sorted(messages), 0.0)
 
     assert reader._ended == ended
 
 
 def test_records_that_come_after_the_end_take_it_back(reader: Reader) -> None:
-    reader._batches([said(5, end=True)], 0.0)  # type: ignore[list-item]
+    reader._noted(*_sorted([said(5, end=True)]), 0.0)
 
-    reader._batches([said(5)], 0.0)  # type: ignore[list-item]
+    reader._noted(*_sorted([said(5)]), 0.0)
 
     assert reader._ended == set()
