@@ -23,7 +23,7 @@ import msgspec
 from faust.app.base import BootStrategy
 from yarl import URL
 
-from agents import clients, opening, state_log, topics_admin
+from agents import clients, fetching, opening, state_log, topics_admin
 from agents import stages as agents_of
 from agents.exits import EXIT_CONFIG, EXIT_UNEXPECTED, say
 from agents.health import Health
@@ -152,7 +152,7 @@ def run_worker(settings: Settings, stages: Sequence[Stage] | None = None) -> Non
     # A million pending predictions hold no cycles: looking for some costs more than joining.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-    say(f"worker starts: {settings.describe()}")
+    say(f"worker starts: {settings.describe()}, {fetching.describe()}")
     worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     worker.spinner = None  # it would write cursor codes into log files
     worker.execute_from_commandline()
@@ -172,5 +172,5 @@ def __getattr__(name: str) -> Any:
     # A million pending predictions hold no cycles: looking for some costs more than joining.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-    say(f"worker starts: {settings.describe()}")
+    say(f"worker starts: {settings.describe()}, {fetching.describe()}")
     return built

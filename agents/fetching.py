@@ -98,6 +98,12 @@ available = _library is not None
 """Whether the compiled part is there."""
 
 
+def describe() -> str:
+    """Say whether the compiled parts are there."""
+    compiled = available and native.available
+    return "compiled parts: yes" if compiled else "compiled parts: no, an event costs twice as much"
+
+
 def consumer_and_fetcher(
     config: Mapping[str, Any], *, most: int
 ) -> tuple[Consumer, Fetcher | None]:

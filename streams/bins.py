@@ -9,6 +9,7 @@ scores of a fraud model crowd below 0.01, where 200 equal bins would see one val
 import math
 import struct
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
@@ -54,14 +55,48 @@ def score_bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     return bins
 
 
-def merge(histogram: Histogram, other: Iterable[tuple[int, int]]) -> None:
+def merge(histogram: Histogram, other: Histogram) -> None:
+    """Add another histogram in place; empty bins disappear.
+
+    Examples
+    --------
+    >>> histogram = {3: 1, 5: -1}
+    >>> merge(histogram, {3: 2, 5: 1, 7: 4})
+    >>> histogram
+    {3: 3, 7: 4}
+    """
+    sums = {number: histogram[number] + other[number] for number in histogram.keys() & other.keys()}
+    histogram.update(other)
+    histogram.update(sums)
+    for number, total in sums.items():
+        if not total:
+            del histogram[number]
+
+
+def add_counts(histogram: Histogram, counts: Iterable[tuple[int, int]]) -> None:
     """Add `(bin, count)` pairs in place; empty bins disappear."""
-    for number, count in other:
+    for number, count in counts:
         total = histogram.get(number, 0) + count
         if total:
             histogram[number] = total
         else:
             histogram.pop(number, None)
+
+
+def add(histogram: Histogram, numbers: list[int]) -> None:
+    """Count values by the numbers of their bins, in place; empty bins disappear.
+
+    Examples
+    --------
+    >>> histogram = {3: 1, 5: -1}
+    >>> add(histogram, [7, 3, 3, 5])
+    >>> histogram
+    {3: 3, 7: 1}
+    """
+    Counter.update(histogram, numbers)  # type: ignore[call-overload]  # a dict will do
+    if 0 in histogram.values():
+        for number in [number for number, count in histogram.items() if not count]:
+            del histogram[number]
 
 
 def quantiles(histogram: Histogram, shares: Sequence[float]) -> list[float]:

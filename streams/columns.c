@@ -1,4 +1,4 @@
-/* What is done for every record, on columns: decode JSON, hash ids, look them up.
+/* What is done for every record, on columns: decode JSON, hash ids, look them up, add exactly.
  *
  * Rules of this file:
  *
@@ -246,7 +246,8 @@ static void close_interned(interned *names) {
     free(names->hashes);
 }
 
-/* Return the number of a text, or of a pair of texts. */
+/* Return the number of a text, or of a pair of texts; -1 if another has its hash: by chance that
+ * never happens, but whoever wants to can make as many such texts as he likes. */
 static int32_t number_of(interned *names, cursor base, const span *texts) {
     uint64_t hash = xxh3_64(base + texts[0].at, texts[0].size);
     if (names->width == 2)
@@ -266,8 +267,7 @@ static int32_t number_of(interned *names, cursor base, const span *texts) {
         for (int i = 0; i < names->width; i++)
             same &= known[i].size == texts[i].size
                     && !memcmp(base + known[i].at, base + texts[i].at, (size_t)texts[i].size);
-        if (same)
-            return number;
+        return same ? number : -1;
     }
 }
 
@@ -358,7 +358,7 @@ static cursor read_scalar(cursor at, cursor end, cursor base, scalars *out, inte
         if (!(at = read_text(at, end, &text, &size)) || size > LONGEST_TEXT)
             return NULL;
         out->code[i] = number_of(texts, base, &(span){text - base, (int64_t)size});
-        return at;
+        return out->code[i] < 0 ? NULL : at;
     }
     if (*at == 't' || *at == 'f') {
         out->number[i] = *at == 't';
@@ -378,6 +378,7 @@ static cursor read_bool(cursor at, cursor end, uint8_t *found) {
 /* The names that follow each other in the features of some prediction. */
 typedef struct {
     int64_t first[MAX_LAYOUTS];
+    uint64_t hashes[MAX_LAYOUTS];
     int32_t last; /* that of the record before */
 } layouts;
 
@@ -388,22 +389,33 @@ static int same_name(cursor base, span known, cursor text, size_t size) {
 /* Return the number of the layout that `found` names give, -1 if it is one too many, or odd. */
 static int32_t layout_of(predictions *out, layouts *known, cursor base, const span *found,
                          int64_t width) {
+    enum { CELLS = 2048 };
+    uint64_t hashes[MAX_FEATURES], cells[CELLS], hash = (uint64_t)width;
+    for (int64_t i = 0; i < width; i++) {
+        hashes[i] = xxh3_64(base + found[i].at, (size_t)found[i].size);
+        hash = (rotated(hash, 23) ^ hashes[i]) * P64_1;
+    }
     for (int32_t n = 0; n < out->layout_count; n++) {
         const span *names = out->feature_names + known->first[n];
-        int64_t i = 0;
-        if (out->widths[n] != width)
+        if (known->hashes[n] != hash)
             continue;
-        while (i < width && same_name(base, names[i], base + found[i].at, (size_t)found[i].size))
-            i++;
-        if (i == width)
-            return n;
+        int same = out->widths[n] == width;
+        for (int64_t i = 0; same && i < width; i++)
+            same = same_name(base, names[i], base + found[i].at, (size_t)found[i].size);
+        return same ? n : -1; /* see `number_of` */
     }
     if (out->layout_count == MAX_LAYOUTS)
         return -1;
-    for (int64_t i = 1; i < width; i++)
-        for (int64_t j = 0; j < i; j++)
-            if (same_name(base, found[j], base + found[i].at, (size_t)found[i].size))
-                return -1;
+    memset(cells, 0, sizeof cells);
+    for (int64_t i = 0; i < width; i++) {
+        uint64_t cell = hashes[i] % CELLS;
+        while (cells[cell] && cells[cell] != hashes[i])
+            cell = (cell + 1) % CELLS;
+        if (cells[cell] || !hashes[i]) /* a name twice, or as good as that */
+            return -1;
+        cells[cell] = hashes[i];
+    }
+    known->hashes[out->layout_count] = hash;
     known->first[out->layout_count] = out->feature_name_count;
     out->widths[out->layout_count] = width;
     memcpy(out->feature_names + out->feature_name_count, found, (size_t)width * sizeof(span));
@@ -624,7 +636,8 @@ static int read_prediction(const batch *in, int64_t i, predictions *out, interne
     if ((seen & (ID | MODEL | VALUE)) != (ID | MODEL | VALUE)
         || !key_is_id(in, i, id, id_size, out->high + i, out->low + i))
         return 0;
-    out->name[i] = number_of(names, base, who);
+    if ((out->name[i] = number_of(names, base, who)) < 0)
+        return 0;
     out->checksum[i] = (uint32_t)xxh3_64(start, (size_t)(end - start));
     return 1;
 }
@@ -785,4 +798,45 @@ int driftline_different(const uint64_t *numbers, int64_t count) {
     }
     free(cells);
     return i == count;
+}
+
+/* --- exact sums, see `exact_sum` */
+
+enum { SUM_WORDS = 70 }; /* of 32 bits: 2**-1074 … 2**1024, and room for 2**40 of them */
+
+/* Add finite floats by group; a sum is a whole number of 2**-1074, in two's complement. `sums` are
+ * SUM_WORDS for each group, all 0, and `words` are where the result goes. */
+void driftline_exact_sums(const double *values, const int64_t *group, int64_t count, int64_t size,
+                          int64_t *sums, uint32_t *words) {
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t bits, mantissa;
+        memcpy(&bits, values + i, sizeof bits);
+        int exponent = (int)(bits >> 52) & 0x7FF;
+        mantissa = bits & ((1ULL << 52) - 1);
+        if (exponent)
+            mantissa |= 1ULL << 52;
+        else
+            exponent = 1;
+        int64_t *at = sums + group[i] * SUM_WORDS + ((exponent - 1) >> 5);
+        unsigned __int128 shifted = (unsigned __int128)mantissa << ((exponent - 1) & 31);
+        int64_t low = (uint32_t)shifted, middle = (uint32_t)(shifted >> 32),
+                high = (uint32_t)(shifted >> 64);
+        if (bits >> 63) {
+            at[0] -= low;
+            at[1] -= middle;
+            at[2] -= high;
+        } else {
+            at[0] += low;
+            at[1] += middle;
+            at[2] += high;
+        }
+    }
+    for (int64_t g = 0; g < size; g++) {
+        int64_t carry = 0;
+        for (int w = 0; w < SUM_WORDS; w++) {
+            int64_t word = sums[g * SUM_WORDS + w] + carry;
+            words[g * SUM_WORDS + w] = (uint32_t)word;
+            carry = word >> 32;
+        }
+    }
 }

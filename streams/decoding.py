@@ -284,7 +284,8 @@ def _texts(batch: Batch) -> tuple[Texts, Texts] | None:
         values, keys = Texts.of(batch.values), Texts.of(batch.keys)  # type: ignore[arg-type]
     except TypeError:  # a record without a value, or without a key
         return None
-    return (values, keys) if np.diff(values.ends).max() <= MAX_VALUE_BYTES else None
+    fits = len(keys) == len(values) and np.diff(values.ends).max() <= MAX_VALUE_BYTES
+    return (values, keys) if fits else None
 
 
 def _decoded(values: Texts, spans: NDArray[np.int64], decode: Callable[[bytes], Any]) -> list[Any]:

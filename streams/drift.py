@@ -10,6 +10,7 @@ import math
 import sys
 from collections.abc import Sequence
 from functools import reduce
+from itertools import compress, count, islice
 from operator import add
 from typing import Annotated, Any
 
@@ -136,12 +137,13 @@ class Adwin:
         detector.update(values[start])  # after a change, this begins anew
         if detector.drift_detected:
             return start + 1
-        update = detector._helper.update  # what river's `update` calls, without its wrapping
-        for position in range(start + 1, len(values)):
-            if update(values[position]):
-                detector._drift_detected = True
-                return position + 1
-        return len(values)
+        # What river's `update` calls, without its wrapping; a loop in Python would cost as much.
+        found = map(detector._helper.update, islice(values, start + 1, None))
+        position = next(compress(count(start + 1), found), None)
+        if position is None:
+            return len(values)
+        detector._drift_detected = True
+        return position + 1
 
     def _scaled(self, values: Floats) -> list[float]:
         few: list[float]

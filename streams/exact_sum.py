@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from streams import native
 from streams.grouping import distinct
 
 UNIT_EXPONENT = 1074
@@ -52,6 +53,8 @@ def exact_sums(values: NDArray[np.float64], group: NDArray[np.int64], size: int)
         for value, number in zip(values.tolist(), group.tolist(), strict=True):
             totals[number] += exact(value)
         return totals
+    if native.available:
+        return native.exact_sums(values, group, size)
     for start in range(0, len(values), _CHUNK):
         part = slice(start, start + _CHUNK)
         for number, total in _chunk_sums(values[part], group[part]):

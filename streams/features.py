@@ -18,6 +18,10 @@ Features: TypeAlias = Mapping[str, float | bool | str | None] | None
 MOST_BLOCKS = 64
 """Rows that name ever other features are put into one matrix rather than one each."""
 
+# A matrix may be so much larger than what it holds: names that never come twice would fill any
+# memory, at 20,000 rows of 100 features each some 300 GB.
+_SPARSEST, _ALWAYS_CELLS = 64, 1_000_000
+
 
 class Block(NamedTuple):
     """Rows that name the same features.
@@ -58,7 +62,7 @@ def blocks_of(features: Sequence[Features]) -> list[Block]:
         Block(names, np.array(rows), _matrix([features[row] for row in rows], len(names)))
         for names, rows in members.items()
     ]
-    return blocks if len(blocks) <= MOST_BLOCKS else [_united(blocks)]
+    return _few(blocks)
 
 
 def choose(blocks: Sequence[Block], chosen: NDArray[np.int64], *, count: int) -> list[Block]:
@@ -87,7 +91,7 @@ def merged(parts: Sequence[tuple[Sequence[Block], int]]) -> list[Block]:
             found.setdefault(names, []).append(Block(names, rows + start, values))
         start += count
     together = [_stacked(blocks) for blocks in found.values()]
-    return together if len(together) <= MOST_BLOCKS else [_united(together)]
+    return _few(together)
 
 
 def _stacked(blocks: Sequence[Block]) -> Block:
@@ -97,9 +101,19 @@ def _stacked(blocks: Sequence[Block]) -> Block:
     return Block(blocks[0].names, rows, np.concatenate([block.values for block in blocks]))
 
 
-def _united(blocks: Sequence[Block]) -> Block:
+def _few(blocks: list[Block]) -> list[Block]:
+    """Put ever other features into one matrix, unless it would hold next to nothing."""
+    if len(blocks) <= MOST_BLOCKS:
+        return blocks
+    names = {name for block in blocks for name in block.names}
+    cells = sum(len(block.rows) for block in blocks) * len(names)
+    used = sum(block.values.size for block in blocks)
+    return blocks if cells > max(_SPARSEST * used, _ALWAYS_CELLS) else [_united(blocks, names)]
+
+
+def _united(blocks: Sequence[Block], names: set[str]) -> Block:
     """Put rows that name different features into one matrix."""
-    columns = {name: index for index, name in enumerate(sorted({n for b in blocks for n in b[0]}))}
+    columns = {name: index for index, name in enumerate(sorted(names))}
     values = np.full((sum(len(block.rows) for block in blocks), len(columns)), ABSENT)
     start = 0
     for block in blocks:

@@ -26,6 +26,7 @@ _LARGEST_POWER = 64
 _MAX_LAYOUTS, _MAX_FEATURES = 64, 1_000
 _SMALLEST_FEATURE_BYTES = 5  # `"":0,`
 _NO_MEMORY = -2
+_SUM_WORDS = 70
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -295,3 +296,23 @@ def all_different(numbers: NDArray[Any]) -> bool:
     if found == _NO_MEMORY:
         raise MemoryError
     return found == 1
+
+
+# --- adding
+
+
+def exact_sums(values: NDArray[np.float64], group: Ints, size: int) -> list[int]:
+    """Add finite floats exactly, by group; see `streams.exact_sum`."""
+    values, group = np.ascontiguousarray(values), np.ascontiguousarray(group, np.int64)
+    sums = np.zeros((size, _SUM_WORDS), np.int64)
+    words = np.empty((size, _SUM_WORDS), np.uint32)
+    _library.driftline_exact_sums(
+        *map(_at, (values, group)),
+        *map(ctypes.c_int64, (len(values), size)),
+        *map(_at, (sums, words)),
+    )
+    whole, width = words.tobytes(), 4 * _SUM_WORDS
+    return [
+        int.from_bytes(whole[start : start + width], "little", signed=True)
+        for start in range(0, len(whole), width)
+    ]

@@ -147,7 +147,7 @@ def _merged(histograms: Sequence[bins.Histogram]) -> bins.Histogram:
         return histograms[0]
     merged: bins.Histogram = {}
     for histogram in histograms:
-        bins.merge(merged, histogram.items())
+        bins.merge(merged, histogram)
     return merged
 
 

@@ -226,6 +226,15 @@ def test_ever_other_features_are_put_into_one_matrix() -> None:
     assert told([block], len(rows)) == [{f"f{i}": float(i)} for i in range(len(rows))]
 
 
+def test_names_that_never_come_twice_do_not_fill_the_memory() -> None:
+    rows = [{f"f{row}-{i}": float(i) for i in range(50)} for row in range(2_000)]
+
+    blocks = blocks_of(rows)
+
+    assert sum(block.values.nbytes for block in blocks) == 8 * 50 * 2_000
+    assert told(blocks, len(rows)) == rows
+
+
 def told(blocks: list[Block], count: int) -> list[dict[str, float]]:
     """Return the numbers in matrices, row by row."""
     rows: list[dict[str, float]] = [{} for _ in range(count)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,23 @@ def test_a_damaged_label_is_decoded_as_if_it_were_alone(changes: list[Any]) -> N
     assert same(*found)
 
 
+def test_texts_that_were_made_to_share_a_hash_are_left_to_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else 20,000 of them, each compared with all before it, would stall a worker for seconds."""
+    secret = bytes.fromhex("b8fe6c3923a44bbe")  # of XXH3: what follows it has no influence
+    texts = [secret + b"%08d" % number + b"z" * 16 for number in range(2)]
+    assert len({xxhash.xxh3_64_intdigest(text) for text in texts}) == 1
+    values = [b'{"prediction_id":"a","timestamp_ms":1,"label":"%b"}' % text for text in texts]
+
+    fates: list[int] = []
+    monkeypatch.setattr(native, "_plain", lambda fate, *_: fates.append(fate))
+
+    native.labels(Texts.of(values), Texts.of([b"a", b"a"]), latest_ms=NOW_MS)
+
+    assert fates == [-1]  # before anybody has seen that this is no UTF-8
+
+
 def test_many_layouts_of_features_are_left_to_python() -> None:
     values = [
         {"prediction_id": "a", "model": "m", "prediction": 1, "features": {f"f{i}": i, "g": 1}}
@@ -223,3 +241,21 @@ def test_repeated_numbers_are_noticed(numbers: list[int]) -> None:
     column = np.array(numbers, np.uint64)
 
     assert native.all_different(column) == (len(set(numbers)) == len(numbers))
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(st.tuples(finite, st.integers(0, 3)), max_size=40))
+@example([(1.7976931348623157e308, 0)] * 30)
+@example([(5e-324, 1), (-5e-324, 1), (-1.7976931348623157e308, 1), (2.2250738585072014e-308, 1)])
+@example([(-5e-324, 2)])
+def test_sums_are_those_of_fractions(rows: list[tuple[float, int]]) -> None:
+    values = np.array([value for value, _ in rows], np.float64)
+    group = np.array([number for _, number in rows], np.int64)
+
+    sums = native.exact_sums(values, group, 4)
+
+    for number in range(4):
+        own = sum((Fraction(value) for value, of in rows if of == number), Fraction(0))
+        assert sums[number] == own * 2**1074
