@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
+import gc
 import logging
 import math
-import gc
 import os
 import time
 from collections.abc import Iterator
