@@ -149,13 +149,17 @@ def _start_health(settings: Settings, topics: Topics) -> Health:
 def run_worker(settings: Settings, stages: Sequence[Stage] | None = None) -> None:
     """Run a worker until it is told to stop; does not return."""
     app = create_app(settings, stages)
+    _about_to_start(settings)
+    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
+    worker.spinner = None  # it would write cursor codes into log files
+    worker.execute_from_commandline()
+
+
+def _about_to_start(settings: Settings) -> None:
     # A million pending predictions hold no cycles: looking for some costs more than joining.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     say(f"worker starts: {settings.describe()}, {fetching.describe()}")
-    worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
-    worker.spinner = None  # it would write cursor codes into log files
-    worker.execute_from_commandline()
 
 
 def __getattr__(name: str) -> Any:
@@ -169,8 +173,5 @@ def __getattr__(name: str) -> Any:
         print(f"driftline: {error}", file=sys.stderr)
         again = isinstance(error, NoAnswerError)
         raise SystemExit(EXIT_UNEXPECTED if again else EXIT_CONFIG) from None
-    # A million pending predictions hold no cycles: looking for some costs more than joining.
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-    say(f"worker starts: {settings.describe()}, {fetching.describe()}")
+    _about_to_start(settings)
     return built

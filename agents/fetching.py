@@ -189,9 +189,9 @@ class Fetcher:
         _library.driftline_copy(
             ctypes.byref(self._taken),
             ctypes.c_int64(number),
-            *map(_at, (data[0], ends[0], data[1], ends[1])),
+            *map(native.address_of, (data[0], ends[0], data[1], ends[1])),
             *(ctypes.c_void_p(column.buffer_info()[0]) for column in (offsets, times_ms)),
-            *map(_at, (nulls, headers, ends[2])),
+            *map(native.address_of, (nulls, headers, ends[2])),
         )
         values, keys = Texts(data[0], ends[0]), Texts(data[1], ends[1])
         return Batch(
@@ -248,7 +248,3 @@ def _failure(group: _Group) -> Failure:
     return Failure(
         topic, group.partition, group.offset, group.error, reason.decode(errors="replace")
     )
-
-
-def _at(column: Any) -> ctypes.c_void_p:
-    return ctypes.c_void_p(None if column is None else column.ctypes.data)

@@ -169,6 +169,14 @@ static inline cursor read_text(cursor at, cursor end, cursor *text, size_t *size
     return at + 1;
 }
 
+/* Read the name of a member and the colon after it; what follows is its value. */
+static inline cursor read_name(cursor at, cursor end, cursor *name, size_t *size) {
+    if (!(at = read_text(at, end, name, size)))
+        return NULL;
+    at = skip_spaces(at, end);
+    return at < end && *at == ':' ? skip_spaces(at + 1, end) : NULL;
+}
+
 static inline cursor read_word(cursor at, cursor end, const char *word, size_t size) {
     return (size_t)(end - at) >= size && !memcmp(at, word, size) ? at + size : NULL;
 }
@@ -201,14 +209,8 @@ static cursor skip_value(cursor at, cursor end, int depth) {
     if (at < end && *at == closing)
         return at + 1;
     for (;;) {
-        if (object) {
-            if (!(at = read_text(at, end, &text, &size)))
-                return NULL;
-            at = skip_spaces(at, end);
-            if (at == end || *at++ != ':')
-                return NULL;
-            at = skip_spaces(at, end);
-        }
+        if (object && !(at = read_name(at, end, &text, &size)))
+            return NULL;
         if (!(at = skip_value(at, end, depth + 1)))
             return NULL;
         at = skip_spaces(at, end);
@@ -466,14 +468,10 @@ static cursor read_features(cursor at, cursor end, cursor base, predictions *out
     for (;;) {
         cursor text;
         size_t size;
-        if (width == MAX_FEATURES || !(at = read_text(at, end, &text, &size)) || size > LONGEST_TEXT)
+        if (width == MAX_FEATURES || !(at = read_name(at, end, &text, &size)) || size > LONGEST_TEXT)
             return NULL;
         found[width] = (span){text - base, (int64_t)size};
         as_usual = as_usual && width < usual && same_name(base, names[width], text, size);
-        at = skip_spaces(at, end);
-        if (at == end || *at++ != ':')
-            return NULL;
-        at = skip_spaces(at, end);
         if (!(at = read_feature(at, end, values + width)))
             return NULL;
         width++;
@@ -558,10 +556,7 @@ static cursor next_member(cursor at, cursor end, int first, cursor *field, size_
         *field = NULL;
         return skip_spaces(at, end) == end ? end : NULL;
     }
-    if (!(at = read_text(at, end, field, size)))
-        return NULL;
-    at = skip_spaces(at, end);
-    return at < end && *at == ':' ? skip_spaces(at + 1, end) : NULL;
+    return read_name(at, end, field, size);
 }
 
 static int read_prediction(const batch *in, int64_t i, predictions *out, interned *names,

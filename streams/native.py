@@ -116,7 +116,7 @@ def _load() -> Any:
         return None
     library.driftline_place.restype = ctypes.c_int64
     powers = np.array(list(map(_power, range(-_LARGEST_POWER, _LARGEST_POWER + 1))), np.uint64)
-    library.driftline_set_powers(_at(powers))
+    library.driftline_set_powers(address_of(powers))
     return library
 
 
@@ -131,8 +131,9 @@ def _power(exponent: int) -> tuple[int, int]:
     return power >> 64, power & (2**64 - 1)
 
 
-def _at(column: Any) -> ctypes.c_void_p:
-    return ctypes.c_void_p(column.ctypes.data)
+def address_of(column: Any) -> ctypes.c_void_p:
+    """Return where a column is, as C takes it; `None` becomes NULL."""
+    return ctypes.c_void_p(None if column is None else column.ctypes.data)
 
 
 _library: Any = _load() if sys.maxsize > 2**32 else None
@@ -164,16 +165,17 @@ def predictions(
     matrix, widths = np.empty(most), np.empty(_MAX_LAYOUTS, np.int64)
     feature_names = np.empty((_MAX_LAYOUTS * _MAX_FEATURES if features else 0, 2), np.int64)
     out = _Predictions(
-        *map(_at, (times_ms, hashes[0], hashes[1], checksum, floats[0], floats[1])),
-        _Scalars(*map(_at, (floats[2], codes[0], scratch)), 0),
-        *map(_at, (codes[1], names, segments, scores, codes[2], matrix, feature_names, widths)),
+        *map(address_of, (times_ms, hashes[0], hashes[1], checksum, floats[0], floats[1])),
+        _Scalars(*map(address_of, (floats[2], codes[0], scratch)), 0),
+        *map(
+            address_of, (codes[1], names, segments, scores, codes[2], matrix, feature_names, widths)
+        ),
         *([0] * len(_COUNTS)),
     )
     given = _batch(values, keys, latest_ms)
     fate = _library.driftline_predictions(ctypes.byref(given), ctypes.byref(out), int(features))
     if not _plain(fate, out.ascii, values):
         return None
-    layouts = codes[2]
     return Predictions(
         times_ms,
         not out.given & 4,
@@ -188,7 +190,7 @@ def predictions(
         segments if out.given & 1 else None,
         scores if out.given & 2 else None,
         _layouts(
-            layouts,
+            codes[2],
             widths[: out.layout_count].tolist(),
             _spans(values, feature_names[: out.feature_name_count]),
             matrix[: out.feature_count],
@@ -202,8 +204,10 @@ def labels(values: Texts, keys: Texts, *, latest_ms: int) -> Labels | None:
     times_ms, hashes = np.empty(count, np.int64), np.empty((2, count), np.uint64)
     number, code = np.empty(count), np.empty(count, np.int32)
     texts, retract = np.empty((count, 2), np.int64), np.empty(count, np.bool_)
-    scalars = _Scalars(*map(_at, (number, code, texts)), 0)
-    out = _Labels(*map(_at, (times_ms, hashes[0], hashes[1])), scalars, _at(retract), 0)
+    scalars = _Scalars(*map(address_of, (number, code, texts)), 0)
+    out = _Labels(
+        *map(address_of, (times_ms, hashes[0], hashes[1])), scalars, address_of(retract), 0
+    )
     given = _batch(values, keys, latest_ms)
     fate = _library.driftline_labels(ctypes.byref(given), ctypes.byref(out))
     if not _plain(fate, out.ascii, values):
@@ -214,7 +218,7 @@ def labels(values: Texts, keys: Texts, *, latest_ms: int) -> Labels | None:
 
 def _batch(values: Texts, keys: Texts, latest_ms: int) -> _Batch:
     columns = (values.data, values.ends, keys.data, keys.ends)
-    return _Batch(*map(_at, columns), len(values), latest_ms)
+    return _Batch(*map(address_of, columns), len(values), latest_ms)
 
 
 def _plain(fate: int, ascii_only: int, values: Texts) -> bool:
@@ -271,11 +275,11 @@ def find(
     found = np.empty(len(low), np.int64)
     columns = (*rows, high, low)
     _library.driftline_find(
-        _at(cells),
+        address_of(cells),
         ctypes.c_int64(len(cells) - 1),
-        *map(_at, columns),
+        *map(address_of, columns),
         ctypes.c_int64(len(low)),
-        _at(found),
+        address_of(found),
     )
     return found
 
@@ -284,7 +288,11 @@ def place(cells: NDArray[np.int32], slots: Ints, low: Hashes) -> int:
     """Put rows into cells; return how many of these were empty."""
     slots, low = np.ascontiguousarray(slots), np.ascontiguousarray(low)
     used: int = _library.driftline_place(
-        _at(cells), ctypes.c_int64(len(cells) - 1), _at(slots), _at(low), ctypes.c_int64(len(low))
+        address_of(cells),
+        ctypes.c_int64(len(cells) - 1),
+        address_of(slots),
+        address_of(low),
+        ctypes.c_int64(len(low)),
     )
     return used
 
@@ -292,7 +300,7 @@ def place(cells: NDArray[np.int32], slots: Ints, low: Hashes) -> int:
 def all_different(numbers: NDArray[Any]) -> bool:
     """Tell whether no number comes twice; numbers have 64 bits."""
     column = np.ascontiguousarray(numbers)
-    found: int = _library.driftline_different(_at(column), ctypes.c_int64(len(column)))
+    found: int = _library.driftline_different(address_of(column), ctypes.c_int64(len(column)))
     if found == _NO_MEMORY:
         raise MemoryError
     return found == 1
@@ -307,9 +315,9 @@ def exact_sums(values: NDArray[np.float64], group: Ints, size: int) -> list[int]
     sums = np.zeros((size, _SUM_WORDS), np.int64)
     words = np.empty((size, _SUM_WORDS), np.uint32)
     _library.driftline_exact_sums(
-        *map(_at, (values, group)),
+        *map(address_of, (values, group)),
         *map(ctypes.c_int64, (len(values), size)),
-        *map(_at, (sums, words)),
+        *map(address_of, (sums, words)),
     )
     whole, width = words.tobytes(), 4 * _SUM_WORDS
     return [

@@ -118,6 +118,13 @@ _GOOD = (
 )
 _BYTES = b'{}[]:,"\\0123456789.eE+-tfn \n\x00\x1f\x80\xff'
 
+
+def edited(value: bytes, changes: list[Any]) -> bytes:
+    for at, cut, more in changes:
+        value = value[:at] + more + value[at + cut :]
+    return value
+
+
 edits = st.lists(
     st.tuples(
         st.integers(0, len(_GOOD)),
@@ -134,9 +141,7 @@ edits = st.lists(
 @settings(max_examples=500)
 @given(edits)
 def test_a_damaged_record_is_decoded_as_if_it_were_alone(changes: list[Any]) -> None:
-    value = _GOOD
-    for at, cut, more in changes:
-        value = value[:at] + more + value[at + cut :]
+    value = edited(_GOOD, changes)
     records = batch([_GOOD, value, _GOOD], keys=[b"a"] * 3)
 
     assert same(at_once(records), one_by_one(records))
@@ -148,9 +153,7 @@ _LABEL = b'{"prediction_id":"a","timestamp_ms":17500000,"label":"cat","model":"m
 @settings(max_examples=500)
 @given(edits)
 def test_a_damaged_label_is_decoded_as_if_it_were_alone(changes: list[Any]) -> None:
-    value = _LABEL
-    for at, cut, more in changes:
-        value = value[:at] + more + value[at + cut :]
+    value = edited(_LABEL, changes)
     refused: list[dict[int, str]] = [{}, {}]
     records = batch([_LABEL, value], keys=[b"a"] * 2)
     found = []
