@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from confluent_kafka import Message
 
+from agents.fetching import Headers
 from agents.idleness import Input
 from streams.steps import Batch
 from streams.texts import Texts
@@ -108,8 +109,9 @@ class Backlog:
 
 
 def size_bytes(batch: Batch) -> int:
-    """Return the bytes of a batch's keys and values."""
-    return _bytes_of(batch.values) + _bytes_of(batch.keys)
+    """Return the bytes that a batch takes; headers only where they are copied."""
+    headers = batch.headers.size_bytes if isinstance(batch.headers, Headers) else 0
+    return _bytes_of(batch.values) + _bytes_of(batch.keys) + headers
 
 
 def _bytes_of(column: Sequence[bytes | None]) -> int:
@@ -146,8 +148,15 @@ def batch_of(topic: str, run: Sequence[Message]) -> Batch:
         values=list(map(Message.value, run)),
         times_ms=FromMessages(run, _time_ms),
         next_offset=offsets[-1] + 1,
-        headers=FromMessages(run, Message.headers),
+        headers=FromMessages(run, _headers),
     )
+
+
+def _headers(message: Message) -> Any:
+    try:
+        return message.headers()
+    except UnicodeDecodeError:  # the name of one is not UTF-8; a dead letter does without then
+        return None
 
 
 def _time_ms(message: Message) -> int:

@@ -47,6 +47,7 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
         ctypes.c_int,
         [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int, ctypes.c_int],
     ),
+    "rd_kafka_mock_topic_set_error": (None, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int]),
 }
 
 
@@ -144,6 +145,11 @@ class EmbeddedBroker:
                 raise EmbeddedBrokerError(
                     f"topic {name!r} with {partitions} partitions was refused: {why}"
                 )
+
+    def refuse_topic(self, name: str, code: int) -> None:
+        """Answer whoever asks about a topic with an error of Kafka's, or with it again: code 0."""
+        assert self._library is not None
+        self._library.rd_kafka_mock_topic_set_error(self._cluster, name.encode(), code)
 
     def stop(self) -> None:
         """Stop the broker and drop its records; stopping twice does nothing."""

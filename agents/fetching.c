@@ -7,6 +7,8 @@
  * - The consumer stays confluent-kafka's: it joins groups, seeks, pauses and polls. Here, only
  *   records are taken, from a queue to which open partitions are forwarded.
  * - What was taken is released in the same call of `agents.fetching`, after it was copied.
+ * - No callback of the consumer may run here: confluent-kafka's abort the process where none of its
+ *   own calls is under way. Hence events: errors come as such, too.
  *
  * Called through ctypes by `agents.fetching`. All calls come from the poll thread.
  */
@@ -28,6 +30,19 @@ typedef struct {
     void *private_;
 } message;
 
+typedef struct {
+    char *topic;
+    int32_t partition;
+    int64_t offset;
+    void *metadata;
+    size_t metadata_size;
+    void *opaque;
+    int err;
+    void *private_;
+} topic_partition;
+
+enum { FETCH = 0x2, ERROR = 0x8 };
+
 /* Handed in by `agents.fetching`, in this order. */
 static struct {
     int (*add_on_new)(void *conf, const char *name, void *on_new, void *opaque);
@@ -35,8 +50,15 @@ static struct {
     void (*queue_destroy)(void *queue);
     void *(*queue_get_partition)(void *client, const char *topic, int32_t partition);
     void (*queue_forward)(void *from, void *to);
-    ssize_t (*consume_batch_queue)(void *queue, int timeout_ms, message **found, size_t most);
-    void (*message_destroy)(message *one);
+    void *(*queue_poll)(void *queue, int timeout_ms);
+    int (*event_type)(const void *event);
+    const message *(*event_message_next)(void *event);
+    int (*event_error)(void *event);
+    const char *(*event_error_string)(void *event);
+    int (*event_error_is_fatal)(void *event);
+    topic_partition *(*event_topic_partition)(void *event);
+    void (*event_destroy)(void *event);
+    void (*topic_partition_destroy)(topic_partition *place);
     int64_t (*message_timestamp)(const message *one, int *kind);
     int (*message_headers)(const message *one, void **headers);
     int (*header_get_all)(const void *headers, size_t index, const char **name, const void **value,
@@ -44,7 +66,6 @@ static struct {
     const char *(*topic_name)(const void *topic);
 } kafka;
 
-void driftline_use_kafka(void *const *functions) { memcpy(&kafka, functions, sizeof kafka); }
 
 /* --- the client that a consumer is about: librdkafka tells a plugin */
 
@@ -58,6 +79,8 @@ static int on_new(void *client, const void *conf, void *opaque, char *error, siz
 
 int conf_init(void *conf, void **opaque, char *error, size_t size) {
     (void)opaque, (void)error, (void)size;
+    if (!kafka.add_on_new) /* another copy of this library, which was not set up */
+        return -1;
     return kafka.add_on_new(conf, "driftline", (void *)on_new, NULL);
 }
 
@@ -70,20 +93,33 @@ void *driftline_newest(void) {
 
 /* --- records */
 
-/* Records of one partition that came at once; or an error, of which there is one. */
+/* Records of one partition that came at once; or an error, or the end of a partition. */
 typedef struct {
     const char *topic;
-    int64_t partition, error, offset, count, value_bytes, key_bytes, header_bytes, nulls;
+    int64_t partition, error, fatal, offset, count, value_bytes, key_bytes, header_bytes, nulls;
     const char *reason;
-    int64_t reason_size;
+    topic_partition *place;
 } group;
 
+/* `topics` is a scratch of as many as there may be groups. */
 typedef struct {
-    message **messages;
+    void **events;
+    const message **messages;
     int32_t *group_of;
     group *groups;
-    int64_t most, most_groups, count, group_count;
+    void **topics;
+    int64_t most, count, group_count;
 } taken;
+
+/* Return 0 if whoever calls has another build in mind. */
+int driftline_use_kafka(void *const *functions, size_t count, size_t group_size,
+                        size_t taken_size) {
+    if (count * sizeof *functions != sizeof kafka || group_size != sizeof(group)
+        || taken_size != sizeof(taken))
+        return 0;
+    memcpy(&kafka, functions, sizeof kafka);
+    return 1;
+}
 
 void *driftline_queue(void *client) { return kafka.queue_new(client); }
 
@@ -122,62 +158,68 @@ static int64_t put_headers(const message *one, uint8_t *to) {
         }
         at += 8 + name_size + (value_size > 0 ? value_size : 0);
     }
-    if (to)
+    if (to && count)
         memcpy(to, &count, 4);
     return count ? at : 0;
 }
 
-static int put_into_group(taken *all, int64_t i, void **topics) {
-    message *one = all->messages[i];
+static void put_into_group(taken *all, const message *one) {
     int64_t g = all->group_count - 1;
-    if (!one->err)
-        while (g >= 0 && (topics[g] != one->topic || all->groups[g].partition != one->partition
-                          || all->groups[g].error))
-            g--;
-    if (one->err || g < 0) {
-        if (all->group_count == all->most_groups)
-            return 0;
+    while (g >= 0 && (all->topics[g] != one->topic || all->groups[g].partition != one->partition))
+        g--;
+    if (g < 0) {
         g = all->group_count++;
-        topics[g] = one->topic;
-        all->groups[g] = (group){
-            .topic = one->topic ? kafka.topic_name(one->topic) : "",
-            .partition = one->partition,
-            .error = one->err,
-            .offset = one->offset,
-            .reason = one->err ? one->value : NULL,
-            .reason_size = one->err && one->value ? (int64_t)one->value_size : 0,
-        };
+        all->topics[g] = one->topic;
+        all->groups[g] =
+            (group){.topic = kafka.topic_name(one->topic), .partition = one->partition};
     }
-    all->group_of[i] = (int32_t)g;
-    if (!one->err) {
-        group *own = all->groups + g;
-        own->count++;
-        own->value_bytes += (int64_t)one->value_size;
-        own->key_bytes += (int64_t)one->key_size;
-        own->nulls += !one->value || !one->key;
-        own->header_bytes += put_headers(one, NULL);
-    }
-    return 1;
+    group *own = all->groups + g;
+    own->count++;
+    own->value_bytes += (int64_t)one->value_size;
+    own->key_bytes += (int64_t)one->key_size;
+    own->nulls += !one->value || !one->key;
+    own->header_bytes += put_headers(one, NULL);
+    all->group_of[all->count] = (int32_t)g;
 }
 
-/* Take records; waits only as long as there is none. Returns how many groups they form; those that
- * would be one group too many are an error of -1. */
+static void put_error(taken *all, void *event) {
+    topic_partition *place = kafka.event_topic_partition(event);
+    int64_t g = all->group_count++;
+    all->topics[g] = NULL;
+    all->groups[g] = (group){
+        .topic = place ? place->topic : "",
+        .partition = place ? place->partition : -1,
+        .error = kafka.event_error(event),
+        .fatal = kafka.event_error_is_fatal(event),
+        .offset = place ? place->offset : -1,
+        .reason = kafka.event_error_string(event),
+        .place = place,
+    };
+    all->group_of[all->count] = -1;
+}
+
+/* Take records; waits only as long as there is none. Returns how many groups they form. */
 int64_t driftline_take(void *queue, int timeout_ms, taken *all) {
     all->count = all->group_count = 0;
-    ssize_t first = kafka.consume_batch_queue(queue, timeout_ms, all->messages, 1);
-    if (first <= 0)
-        return first;
-    ssize_t more = kafka.consume_batch_queue(queue, 0, all->messages + 1, (size_t)all->most - 1);
-    all->count = first + (more > 0 ? more : 0);
-    void **topics = calloc((size_t)all->most_groups, sizeof *topics);
-    if (!topics)
-        return -1;
-    for (int64_t i = 0; i < all->count; i++)
-        if (!put_into_group(all, i, topics)) {
-            free(topics);
-            return -1;
+    while (all->count < all->most) {
+        void *event = kafka.queue_poll(queue, all->count ? 0 : timeout_ms);
+        if (!event)
+            break;
+        int type = kafka.event_type(event);
+        const message *one = type == FETCH ? kafka.event_message_next(event) : NULL;
+        if (one && !one->err) {
+            put_into_group(all, one);
+        } else if (type == ERROR) {
+            put_error(all, event);
+        } else {
+            kafka.event_destroy(event);
+            if (one) /* it had an error, which never comes in this way */
+                return -1;
+            continue;
         }
-    free(topics);
+        all->messages[all->count] = one;
+        all->events[all->count++] = event;
+    }
     return all->group_count;
 }
 
@@ -214,7 +256,10 @@ void driftline_copy(const taken *all, int64_t number, uint8_t *values, int64_t *
 
 /* Give back what was taken. */
 void driftline_release(taken *all) {
+    for (int64_t g = 0; g < all->group_count; g++)
+        if (all->groups[g].place)
+            kafka.topic_partition_destroy(all->groups[g].place);
     for (int64_t i = 0; i < all->count; i++)
-        kafka.message_destroy(all->messages[i]);
-    all->count = 0;
+        kafka.event_destroy(all->events[i]);
+    all->count = all->group_count = 0;
 }

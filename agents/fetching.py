@@ -23,15 +23,21 @@ from streams.texts import Texts
 
 LIBRARY = Path(__file__).with_name("_fetching.so")
 
-_MOST_GROUPS = 4_096
 _FUNCTIONS = (
     "conf_interceptor_add_on_new",
     "queue_new",
     "queue_destroy",
     "queue_get_partition",
     "queue_forward",
-    "consume_batch_queue",
-    "message_destroy",
+    "queue_poll",
+    "event_type",
+    "event_message_next",
+    "event_error",
+    "event_error_string",
+    "event_error_is_fatal",
+    "event_topic_partition",
+    "event_destroy",
+    "topic_partition_destroy",
     "message_timestamp",
     "message_headers",
     "header_get_all",
@@ -42,19 +48,19 @@ _FUNCTIONS = (
 class _Group(ctypes.Structure):
     _fields_ = (
         ("topic", ctypes.c_char_p),
-        *((name, ctypes.c_int64) for name in ("partition", "error", "offset", "count")),
+        *((name, ctypes.c_int64) for name in ("partition", "error", "fatal", "offset", "count")),
         *((name, ctypes.c_int64) for name in ("value_bytes", "key_bytes", "header_bytes", "nulls")),
-        ("reason", ctypes.c_void_p),
-        ("reason_size", ctypes.c_int64),
+        ("reason", ctypes.c_char_p),
+        ("place", ctypes.c_void_p),
     )
 
 
 class _Taken(ctypes.Structure):
     _fields_ = (
-        ("messages", ctypes.c_void_p),
-        ("group_of", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("events", "messages", "group_of")),
         ("groups", ctypes.POINTER(_Group)),
-        *((name, ctypes.c_int64) for name in ("most", "most_groups", "count", "group_count")),
+        ("topics", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("most", "count", "group_count")),
     )
 
 
@@ -85,7 +91,11 @@ def _load() -> Any:
     except (OSError, AttributeError):
         return None
     addresses = [ctypes.cast(function, ctypes.c_void_p).value for function in functions]
-    library.driftline_use_kafka((ctypes.c_void_p * len(addresses))(*addresses))
+    sizes = (len(addresses), ctypes.sizeof(_Group), ctypes.sizeof(_Taken))
+    if not library.driftline_use_kafka(
+        (ctypes.c_void_p * len(addresses))(*addresses), *map(ctypes.c_size_t, sizes)
+    ):
+        return None  # it was compiled from other sources than these
     for name in ("newest", "queue"):
         getattr(library, f"driftline_{name}").restype = ctypes.c_void_p
     library.driftline_take.restype = ctypes.c_int64
@@ -136,16 +146,15 @@ class Fetcher:
 
     def __init__(self, client: int, *, most: int) -> None:
         self._client = ctypes.c_void_p(client)
-        self._queue = ctypes.c_void_p(_library.driftline_queue(self._client))
-        self._messages = (ctypes.c_void_p * most)()
+        self._queue: ctypes.c_void_p | None = ctypes.c_void_p(
+            _library.driftline_queue(self._client)
+        )
+        self._groups = (_Group * most)()
+        self._room = [(ctypes.c_void_p * most)() for _ in range(3)]
         self._group_of = (ctypes.c_int32 * most)()
-        self._groups = (_Group * _MOST_GROUPS)()
+        events, messages, topics = map(ctypes.addressof, self._room)
         self._taken = _Taken(
-            ctypes.addressof(self._messages),
-            ctypes.addressof(self._group_of),
-            self._groups,
-            most,
-            _MOST_GROUPS,
+            events, messages, ctypes.addressof(self._group_of), self._groups, topics, most
         )
 
     def forward(self, topic: str, partition: int) -> None:
@@ -157,12 +166,13 @@ class Fetcher:
 
     def take(self, timeout_s: float) -> tuple[list[Failure], list[Found]]:
         """Take records; waits only as long as there are none."""
+        assert self._queue
         groups = _library.driftline_take(
             self._queue, ctypes.c_int(int(1_000 * timeout_s)), ctypes.byref(self._taken)
         )
         try:
             if groups < 0:
-                raise RuntimeError("librdkafka handed over what cannot be taken")
+                raise RuntimeError("librdkafka handed over a record that has an error")
             failures = [_failure(group) for group in self._groups[:groups] if group.error]
             found = [
                 Found(self._batch(number), self._groups[number].partition)
@@ -174,8 +184,10 @@ class Fetcher:
         return failures, found
 
     def close(self) -> None:
-        """Give the queue back; before the consumer is closed."""
+        """Give the queue back; before the consumer is closed, and nothing is taken afterwards."""
+        assert self._queue
         _library.driftline_close(self._queue)
+        self._queue = None
 
     def _batch(self, number: int) -> Batch:
         group = self._groups[number]
@@ -211,6 +223,11 @@ class Headers(Sequence[Any]):
     def __init__(self, packed: Texts) -> None:
         self._packed = packed
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all of them."""
+        return self._packed.size_bytes
+
     def __len__(self) -> int:
         return len(self._packed)
 
@@ -224,7 +241,7 @@ def _unpacked(packed: bytes) -> Iterator[tuple[str, bytes | None]]:
     at = 4
     for _ in range(_number("<I", packed, 0) if packed else 0):
         size = _number("<I", packed, at)
-        name = packed[at + 4 : at + 4 + size].decode()
+        name = packed[at + 4 : at + 4 + size].decode(errors="replace")
         at += 4 + size
         size = _number("<i", packed, at)
         at += 4
@@ -243,8 +260,6 @@ def _with_nulls(column: Texts, missing: Any) -> list[bytes | None]:
 
 
 def _failure(group: _Group) -> Failure:
-    reason = ctypes.string_at(group.reason, group.reason_size) if group.reason else b""
-    topic = group.topic.decode()
-    return Failure(
-        topic, group.partition, group.offset, group.error, reason.decode(errors="replace")
-    )
+    reason = (group.reason or b"").decode(errors="replace")
+    place = group.topic.decode(), group.partition, group.offset
+    return Failure(*place, group.error, reason, bool(group.fatal))

@@ -38,9 +38,12 @@ _LAG_S = 1.0
 _WATERMARK_TIMEOUT_S = 1.0
 _SEEK_ATTEMPTS = 400
 _SEEK_PAUSE_S = 0.005
-# What librdkafka retries by itself.
+# What librdkafka retries by itself. A broker that has just started may not know a topic yet.
 _PASSING = frozenset(
     {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._RESOLVE,
@@ -349,6 +352,7 @@ def _inputs(partitions: Iterable[TopicPartition]) -> set[Input]:
 
 
 def _on_error(error: KafkaError) -> None:
-    # What is not fatal, librdkafka retries by itself, and logs.
-    if error.fatal():
+    # What is not fatal, librdkafka retries by itself, and logs. A right that was taken away is told
+    # here, without the compiled fetcher: nobody would notice that an input is not read any more.
+    if error.fatal() or error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
         end_process(f"consumer: {error.str()}")

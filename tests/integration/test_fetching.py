@@ -12,8 +12,11 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from agents import fetching
-from agents.fetching import Failure, Fetcher, consumer_and_fetcher
+from agents.embedded import EmbeddedBroker
+from agents.fetching import Failure, Fetcher, Headers, consumer_and_fetcher
+from agents.reader import _PASSING
 from streams import native
+from streams.texts import Texts
 from tests.brokers import Broker
 
 pytestmark = pytest.mark.skipif(
@@ -240,3 +243,71 @@ def test_an_offset_that_does_not_exist_is_said_by_its_partition(
     assert (failure.topic, failure.partition) == (topics[0], 0)
     assert failure.code == KafkaError._AUTO_OFFSET_RESET
     reading.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "passing"),
+    [(KafkaError.UNKNOWN_TOPIC_OR_PART, True), (KafkaError.TOPIC_AUTHORIZATION_FAILED, False)],
+    ids=["unknown for a while", "a right taken away"],
+)
+def test_a_topic_that_is_refused_is_a_failure_of_its_partitions(code: int, passing: bool) -> None:
+    """librdkafka tells it by a callback of confluent-kafka's, which must not run in the fetcher."""
+    with EmbeddedBroker({"t": 2}) as broker:
+        sources = [TopicPartition("t", number, 0) for number in range(2)]
+        config = {"bootstrap.servers": broker.bootstrap_servers, "group.id": "g", "log_level": 0}
+        config |= {"topic.metadata.refresh.interval.ms": 200, "check.crcs": False}
+        consumer, fetcher = consumer_and_fetcher(
+            config | {"topic.metadata.propagation.max.ms": 0}, most=MOST
+        )
+        assert fetcher is not None
+        consumer.assign(sources)
+        for source in sources:
+            fetcher.forward(source.topic, source.partition)
+        write(broker, count=3)
+        assert take(consumer, fetcher, count=3) == ([], 3)
+
+        broker.refuse_topic("t", code)
+        failures, _ = take(consumer, fetcher, count=1)
+        broker.refuse_topic("t", 0)
+        write(broker, count=4)
+        _, after = take(consumer, fetcher, count=4)
+
+        assert {one.topic for one in failures} == {"t"}
+        assert code in {one.code for one in failures}
+        assert {one.partition for one in failures} <= {0, 1}
+        assert not any(one.fatal for one in failures)
+        assert all(one.code in _PASSING for one in failures) is passing
+        assert after == 4
+        fetcher.close()
+        consumer.close()
+
+
+def write(broker: EmbeddedBroker, *, count: int) -> None:
+    producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+    for number in range(count):
+        producer.produce("t", partition=number % 2, value=b"v")
+    assert producer.flush(TIMEOUT_S) == 0
+
+
+def take(consumer: Consumer, fetcher: Fetcher, *, count: int) -> tuple[list[Failure], int]:
+    """Take until there are so many records, or a failure if one is all that is wanted."""
+    failures: list[Failure] = []
+    records = 0
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while records < count and not (count == 1 and failures):
+        assert time.monotonic() < deadline_s
+        assert consumer.poll(0) is None
+        found_failures, found = fetcher.take(0.1)
+        failures += found_failures
+        records += sum(len(batch.offsets) for batch, _ in found)
+    return failures, records
+
+
+def test_a_header_whose_name_is_no_utf8_harms_nothing() -> None:
+    packed = b"\x01\0\0\0" + b"\x02\0\0\0\xff\xfe" + b"\x01\0\0\0v"
+
+    headers = Headers(Texts.of([packed, b""]))
+
+    assert headers[0] == [("\ufffd\ufffd", b"v")]
+    assert headers[1] is None
+    assert headers.size_bytes == len(packed)
