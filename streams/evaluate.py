@@ -31,7 +31,7 @@ from streams.topics import Topics
 from streams.watch import Watch, Watcher
 from streams.windows import Pane, Published, Windowing, Windows
 
-SCHEMA = 3
+SCHEMA = 4
 
 # To publish a window costs about as much as to count 40 rows; to take rows of a model in order, and
 # to write its panes and detectors down, about half a millisecond, however few they are.
@@ -247,9 +247,8 @@ class Monitor:
             window = WindowKey(*identity)
             model.windows.remember(window, Published(content[0], content[1], tuple(content[2])))
         elif kind == "rule":
-            pane_ms, pane = content
-            if pane_ms == watcher.rules.pane_ms:  # else the rules were changed meanwhile
-                watch.rules.panes[identity[2], identity[3]] = Pane.unpack(pane)
+            if (rule_pane := watcher.rules.unpack_pane(content)) is not None:
+                watch.rules.panes[identity[2], identity[3]] = rule_pane
         elif kind == "watch":
             watcher.restore(watch, content)
         elif kind == "detector":
@@ -522,7 +521,7 @@ class _Work:
 
     def _write_watch(self, model: Model) -> None:
         name, (watcher, watch) = model.name, model.watched
-        self._upsert(("watch", *name), watch.pack())
+        self._upsert(("watch", *name), watch.pack(watcher.rules.parts))
         for source in sorted(watch.fed):
             self._upsert(("detector", *name, *source), watch.detectors[source].pack())
         watch.fed.clear()
@@ -531,7 +530,7 @@ class _Work:
             if pane is None:
                 self.upserts.append((_encode(("rule", *name, *key)), None))
             else:
-                self._upsert(("rule", *name, *key), [watcher.rules.pane_ms, pane.pack()])
+                self._upsert(("rule", *name, *key), watcher.rules.pack_pane(pane))
         watch.rules.dirty.clear()
 
 

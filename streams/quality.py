@@ -33,6 +33,14 @@ METRICS = (
 """Every metric; `missing_rate` and `mean` are followed by `:<feature>`, class metrics may be by
 `:<class>`."""
 
+_OF_ERRORS, _OF_CHANCES = ("error", "absolute"), ("brier", "log_loss", "class_log_loss")
+_PARTS = {
+    "label_delay_p50_ms": ("delays",),
+    "roc_auc": ("scores",),
+    **dict.fromkeys(("mae", "rmse", "bias"), _OF_ERRORS),
+    **dict.fromkeys(("log_loss", "brier"), _OF_CHANCES),
+}
+
 MAX_CLASSES = 100
 """Per-class metrics are published for windows with at most this many classes."""
 
@@ -65,6 +73,17 @@ def compute(inputs: Inputs, outcomes: Outcomes, task: Task) -> list[Value]:
         *_features(inputs),
         *(_quality(outcomes, task) if outcomes.count > 0 else ()),
     ]
+
+
+def parts_of(metric: str) -> frozenset[str]:
+    """Return those of `tallies.PARTS` that `compute` needs for a metric; it takes no fewer.
+
+    Examples
+    --------
+    >>> sorted(parts_of("recall:dog")), sorted(parts_of("roc_auc")), sorted(parts_of("mean:age"))
+    (['confusion'], ['confusion', 'scores'], ['confusion'])
+    """
+    return frozenset({"confusion", *_PARTS.get(metric.partition(":")[0], ())})
 
 
 def _traffic(inputs: Inputs, outcomes: Outcomes) -> Iterator[Value]:

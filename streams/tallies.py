@@ -5,7 +5,7 @@ the tally is the same. `Inputs` counts predictions, `Outcomes` counts labels tha
 `add_predictions` and `add_outcomes` count rows into any number of tallies at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -233,10 +233,27 @@ def _add_features(tallies: Sequence[Inputs], block: Block, group: Ints) -> None:
         feature.mean.add(*sums[place])
 
 
+_MEANS = ("error", "absolute", "brier", "log_loss", "class_log_loss")
+
+PARTS = frozenset({"confusion", "delays", "scores", *_MEANS})
+"""What of `Outcomes` can be left out; `count` and `real` are always counted."""
+
+
 def add_outcomes(
-    tallies: Sequence[Outcomes], columns: OutcomeColumns, *, chosen: Ints, group: Ints
+    tallies: Sequence[Outcomes],
+    columns: OutcomeColumns,
+    *,
+    chosen: Ints,
+    group: Ints,
+    parts: Container[str] = PARTS,
 ) -> None:
-    """Count outcomes, with their weights; see `add_predictions`."""
+    """Count outcomes, with their weights; see `add_predictions`.
+
+    Parameters
+    ----------
+    parts
+        Those of `PARTS` that somebody will ask for; the others cost, too.
+    """
     c = columns
     weight: Weights = c.rows.weight[chosen]
     if (weight == 1).all():  # type: ignore[union-attr]
@@ -249,13 +266,17 @@ def add_outcomes(
         tally.count += count
         tally.real += of_real
     classed = ~c.by_error[chosen]
-    _add_confusion(tallies, c, chosen[classed], group[classed], _of(weight, classed))
-    _add_delays(tallies, c, chosen, group, weight)
+    if "confusion" in parts:
+        _add_confusion(tallies, c, chosen[classed], group[classed], _of(weight, classed))
+    if "delays" in parts:
+        _add_delays(tallies, c, chosen, group, weight)
     for name, values in c.means:
-        add_mean([getattr(tally, name) for tally in tallies], values[chosen], group, weight)
-    scored = classed & ~np.isnan(c.score[chosen])
-    if scored.any():
-        _add_scores(tallies, c, chosen[scored], group[scored], _of(weight, scored))
+        if name in parts:
+            add_mean([getattr(tally, name) for tally in tallies], values[chosen], group, weight)
+    if "scores" in parts:
+        scored = classed & ~np.isnan(c.score[chosen])
+        if scored.any():
+            _add_scores(tallies, c, chosen[scored], group[scored], _of(weight, scored))
 
 
 def _add_confusion(
@@ -346,9 +367,6 @@ def _sums(values: Floats, group: Ints, weight: Weights, size: int) -> list[tuple
             strict=True,
         )
     )
-
-
-_MEANS = ("error", "absolute", "brier", "log_loss", "class_log_loss")
 
 
 def _count(table: dict[tuple[str, str], int], key: tuple[str, str], count: int) -> None:

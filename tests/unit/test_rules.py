@@ -1,8 +1,11 @@
 """Threshold rules: when they fire, when they resolve, and what they must survive."""
 
+import random
+
 import pytest
 
 from streams.monitors import Monitors, Threshold
+from streams.quality import METRICS
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs
 
@@ -83,3 +86,94 @@ def test_a_correction_takes_back_no_more_than_was_counted() -> None:
 
     assert driver.late_rows == 20
     assert [alert["value"] for alert in driver.alerts] == [1 / 21]
+
+
+KINDS = {
+    "binary": lambda i: {"prediction": i % 2, "score": (i % 7) / 10, "label": i % 3 % 2},
+    "multiclass": lambda i: {
+        "prediction": "abc"[i % 3],
+        "scores": {"a": 0.2, "b": 0.5, "c": 0.3},
+        "label": "abc"[i % 5 % 3],
+    },
+    "regression": lambda i: {"prediction": i + 0.25, "label": i * 1.5},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric: str) -> None:
+    """A rule counts only what its metric needs."""
+    events = []
+    for i in range(60):
+        content = KINDS[kind](i)
+        at_ms, truth = START_MS + i * 1_000, content.pop("label")
+        event = prediction(f"p{i}", timestamp_ms=at_ms, latency_ms=i, features={"f": i}, **content)
+        events += [event, label(f"p{i}", timestamp_ms=at_ms, label=truth)]
+    later = START_MS + 2 * MINUTE_MS  # so that the clock passes the minute
+    events += [prediction("z", timestamp_ms=later), label("z", timestamp_ms=later)]
+    name = f"{metric}:f" if metric in ("mean", "missing_rate") else metric
+    rule = Threshold(name="r", metric=name, above=-1e9, minimum=1, window="1m")
+    driver = Driver(monitors=Monitors(thresholds=(rule,)), window_ms=MINUTE_MS)
+    driver.feed(as_inputs(events))
+    driver.finish()
+
+    published = [
+        (one["value"], one["low"], one["high"], one["count"])
+        for one in driver.metrics.values()
+        if one["metric"] == name and one["window_start_ms"] == START_MS
+    ]
+    seen = [
+        (alert["value"], *(alert["evidence"][key] for key in ("low", "high", "count")))
+        for alert in driver.alerts
+        if alert["at_ms"] == START_MS + MINUTE_MS
+    ]
+
+    assert seen == published
+
+
+def test_a_rule_that_is_added_learns_its_reference_from_then_on() -> None:
+    """What was counted for the rules before has not what the new one needs."""
+    accuracy = Threshold(name="r", metric="accuracy", falls_by=0.9, window="1m", minimum=5)
+    area = Threshold(name="s", metric="roc_auc", falls_by=0.1, window="1m", minimum=5)
+    driver = Driver(monitors=Monitors(thresholds=(accuracy,), reference=40))
+
+    def minute(number: int, *, inverted: bool = False) -> None:
+        events = []
+        for i in range(20):
+            at_ms, name = START_MS + number * MINUTE_MS + i * 3_000, f"p{number}-{i}"
+            truth, score = i % 2, 0.9 if i % 2 else 0.1
+            score = 1 - score if inverted else score
+            events += [
+                prediction(name, timestamp_ms=at_ms, prediction=truth, score=score),
+                label(name, timestamp_ms=at_ms, label=truth),
+            ]
+        driver.feed(as_inputs(events))
+
+    for number in range(5):
+        minute(number)
+    driver.monitor.monitors = Monitors(thresholds=(accuracy, area), reference=40)
+    driver.restart(random.Random(1))
+    for number in range(5, 9):
+        minute(number)
+    minute(9, inverted=True)
+    minute(10)
+    driver.finish()
+
+    assert [(a["monitor"], a["state"]) for a in driver.alerts][:1] == [("s", "firing")]
+    assert driver.alerts[0]["evidence"]["reference"] == 1.0
+
+
+def test_the_state_of_rules_holds_no_more_than_they_need() -> None:
+    driver = watched(minutes(1, 1, 1), below=0.5, window="1m")
+
+    [model] = driver.monitors[0].models
+    panes = [*model.watched.watch.rules.panes.values()]
+    panes += model.watched.watch.rules.references.values()
+
+    assert panes
+    for pane in panes:
+        assert pane.outcomes.count
+        assert pane.outcomes.confusion
+        assert not pane.outcomes.scores
+        assert not pane.outcomes.delays
+        assert not pane.outcomes.brier.count
