@@ -100,7 +100,7 @@ def worker(
         str | None, typer.Option(metavar="DURATION", help="Between commits. Default: 100ms.")
     ] = None,
     monitor_commit_interval: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Between results. Default: 250ms.")
+        str | None, typer.Option(metavar="DURATION", help="Between results. Default: 200ms.")
     ] = None,
     session_timeout: Annotated[
         str | None,

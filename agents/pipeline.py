@@ -36,11 +36,14 @@ from streams.steps import Batch, Stage
 
 _EARLY_S = 0.002
 # For at least so many times as long as a transaction took, its stage rests: the longer, the cheaper
-# an event, and the later its result (at 20,000 events/s, 2.0 gave 16 µs and a p99 of 5 s, 0.5 gives
-# 24 µs and 0.7 s). New results are less urgent while there is old work.
-_REST = 0.5
+# an event, and the later its result. Most of what a step costs is the same for a record as for
+# hundreds, so that rest pays where there were few. New results are less urgent while there is old
+# work.
+_REST, _REST_MORE_AFTER_FEW, _FEW_RECORDS = 0.5, 2.5, 200
 _REST_ON_BACKLOG = 2.0
-_LONGEST_REST_S = 0.1
+_LONGEST_REST_S = 0.15
+# A stage goes along with the transaction of another if it is due within this share of its interval.
+_ALONG = 0.25
 _SAMPLE_S = 2.0
 _ANSWER_S = 10.0
 _ANNOUNCE_S = 0.5
@@ -351,7 +354,9 @@ class Pipeline:
             await asyncio.wait({self._committing}, timeout=_EARLY_S)  # it must begin, at least
         else:
             await self._committed()
-        self._set_due({partition.stage.name for partition in partitions}, behind, started_s)
+        records = sum(processed.values()) / (len(partitions) or 1)
+        stages = {partition.stage.name for partition in partitions}
+        self._set_due(stages, behind, started_s=started_s, records=records)
 
     async def _committed(self) -> None:
         """Wait until no transaction is under way."""
@@ -362,26 +367,35 @@ class Pipeline:
     def _due_partitions(self, now_s: float) -> list[Partition]:
         due: list[Partition] = []
         for name in self.stages:
-            if self._due_s[name] <= now_s + _EARLY_S:
+            interval_s = self.settings.commit_interval_ms(name) / 1_000
+            if self._due_s[name] <= now_s + max(_EARLY_S, _ALONG * interval_s):
                 found = [
                     partition
                     for (stage, _), partition in self._owned.items()
                     if stage == name and partition.due(now_s)
                 ]
                 if found:
-                    self._due_s[name] = now_s + self.settings.commit_interval_ms(name) / 1_000
+                    self._due_s[name] = now_s + interval_s
                 due += found
         return due
 
-    def _set_due(self, stages: set[str], behind: set[str], started_s: float) -> None:
+    def _set_due(
+        self, stages: set[str], behind: set[str], *, started_s: float, records: float
+    ) -> None:
         """Decide when stages go on: a backlog does not wait; else costly work is done less often.
 
         What a stage writes again in every transaction (metrics of windows under way) costs the
         same however many records were read, so that waiting makes it cheaper.
+
+        Parameters
+        ----------
+        records
+            How many there were of a partition.
         """
         now_s = time.monotonic()
         took_s = now_s - started_s
-        rest_s = _REST_ON_BACKLOG * took_s if behind else min(_REST * took_s, _LONGEST_REST_S)
+        rest = _REST + _REST_MORE_AFTER_FEW * _FEW_RECORDS / (_FEW_RECORDS + records)
+        rest_s = _REST_ON_BACKLOG * took_s if behind else min(rest * took_s, _LONGEST_REST_S)
         for name in stages:
             self._due_s[name] = 0.0 if name in behind else max(self._due_s[name], now_s + rest_s)
 

@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 9464
     join_commit_interval_ms: int = 100
-    monitor_commit_interval_ms: int = 250
+    monitor_commit_interval_ms: int = 200
     session_timeout_ms: int = 10_000
     stall_ms: int = 60_000
     memory_budget_bytes: int | None = None

@@ -133,7 +133,10 @@ def _power(exponent: int) -> tuple[int, int]:
 
 def address_of(column: Any) -> ctypes.c_void_p:
     """Return where a column is, as C takes it; `None` becomes NULL."""
-    return ctypes.c_void_p(None if column is None else column.ctypes.data)
+    try:
+        return ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(column)))
+    except (TypeError, ValueError, BufferError):  # None; or empty or read-only, which is slower
+        return ctypes.c_void_p(None if column is None else column.ctypes.data)
 
 
 _library: Any = _load() if sys.maxsize > 2**32 else None

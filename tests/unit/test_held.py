@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streams.hash_index import HashIndex
 from streams.held import PREDICTION, Hashes, HeldTable, hash_ids
+from streams.outcomes import renumber
 from streams.packing import pack, unpack
 from tests.unit.test_properties import QUICK
 
@@ -120,6 +121,64 @@ def test_narrow_columns_come_back_in_their_own_type(kind: str) -> None:
     found = unpack(pack(column), 3, kind)
 
     assert (found.dtype, found.tolist()) == (column.dtype, column.tolist())
+
+
+ODD_FLOATS = [0.0, -0.0, 1.0, -3.0, 0.5, 0.1, 255.0, 256.0, 65_536.0, 1e300, math.nan, math.inf]
+EDGES = [2.0**31, 2.0**31 - 1, -(2.0**31), -math.inf]
+
+
+@QUICK
+@given(
+    st.lists(st.sampled_from(ODD_FLOATS + EDGES), min_size=1, max_size=32)
+    | st.integers(1, 32).flatmap(
+        lambda n: st.lists(st.sampled_from(ODD_FLOATS[:5]), min_size=n, max_size=n)
+    )
+)
+def test_few_floats_are_packed_as_many_are(values: list[float]) -> None:
+    column = np.array(values, np.float64)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.packing._FEW", 0)
+        expected = pack(column)
+
+    assert pack(column) == expected
+    assert unpack(expected, len(column), "<f8").tobytes() == column.tobytes()
+
+
+@QUICK
+@given(
+    st.sampled_from(["<i8", "<u8", "<i4", "<u4", "<u1"]),
+    st.sampled_from([0, 1, 2**8 - 1, 2**8, 2**16 - 1, 2**16, 2**32 - 1, 2**32, 2**63]),
+    st.data(),
+)
+def test_few_whole_numbers_are_packed_as_many_are(
+    kind: str, span: int, data: st.DataObject
+) -> None:
+    low = data.draw(st.integers(int(np.iinfo(kind).min), int(np.iinfo(kind).max)))
+    high = min(low + span, int(np.iinfo(kind).max))
+    inside = data.draw(st.lists(st.integers(low, high), max_size=30))
+    column = np.array([low, high, *inside], kind)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.packing._FEW", 0)
+        expected = pack(column)
+
+    assert pack(column) == expected
+    assert unpack(expected, len(column), kind).tobytes() == column.tobytes()
+
+
+@QUICK
+@given(st.lists(st.lists(st.integers(-1, 6), max_size=9), min_size=1, max_size=4).filter(any))
+def test_few_codes_are_numbered_as_many_are(rows: list[list[int]]) -> None:
+    columns = [np.array(row, np.int32) for row in rows]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.outcomes._FEW", 0)
+        expected, old = renumber(columns)
+
+    found, own = renumber(columns)
+    assert own == old
+    assert [(c.dtype, c.tolist()) for c in found] == [(np.int32, c.tolist()) for c in expected]
 
 
 def test_an_index_is_empty_at_first() -> None:

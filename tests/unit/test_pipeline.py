@@ -90,15 +90,46 @@ def test_a_stage_rests_in_proportion_to_its_work_unless_there_is_a_backlog(
 ) -> None:
     monkeypatch.setattr("agents.pipeline.time.monotonic", lambda: 103.0)
 
-    pipeline._set_due({"join"}, set(), 102.9)
-    assert pipeline._due_s["join"] == pytest.approx(103.05)
-    pipeline._set_due({"join"}, set(), 100.0)
-    assert pipeline._due_s["join"] == pytest.approx(103.1)
+    pipeline._set_due({"join"}, set(), started_s=102.96, records=0)
+    assert pipeline._due_s["join"] == pytest.approx(103.12)
+    pipeline._set_due({"join"}, set(), started_s=102.0, records=0)
+    assert pipeline._due_s["join"] == pytest.approx(103.15)
 
-    pipeline._set_due({"join"}, {"monitor"}, 100.0)
+    pipeline._set_due({"join"}, {"monitor"}, started_s=100.0, records=0)
     assert pipeline._due_s["join"] == 109.0
-    pipeline._set_due({"join"}, {"join"}, 100.0)
+    pipeline._set_due({"join"}, {"join"}, started_s=100.0, records=0)
     assert pipeline._due_s["join"] == 0.0
+
+
+def test_a_stage_rests_less_after_many_records(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To wait for more saves nothing then, and makes results late."""
+    monkeypatch.setattr("agents.pipeline.time.monotonic", lambda: 103.0)
+
+    pipeline._set_due({"join"}, set(), started_s=102.9, records=1_000_000)
+
+    assert pipeline._due_s["join"] == pytest.approx(103.05, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "goes_along"), [(0, True), (50, True), (51, False)], ids=["due", "soon", "later"]
+)
+def test_a_stage_that_is_due_soon_goes_along_with_another(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, left_ms: int, goes_along: bool
+) -> None:
+    """A transaction of its own would cost as much again."""
+    monkeypatch.setattr(Partition, "due", lambda *_: True)
+    second = Tally(Topics())
+    second.name = "monitor"
+    pipeline.stages["monitor"] = second
+    join, monitor = (opened(pipeline._adopt(pipeline.stages[n], 0)) for n in ("join", "monitor"))
+    pipeline._due_s |= {"join": 100.0, "monitor": 100.0 + left_ms / 1_000}
+
+    found = pipeline._due_partitions(100.0)
+
+    assert found == [join, *([monitor] if goes_along else [])]
+    assert pipeline._due_s["monitor"] == pytest.approx(100.2 if goes_along else 100.051)
 
 
 def test_on_a_backlog_the_next_steps_run_during_a_commit_and_none_is_left_at_a_release(
