@@ -146,15 +146,18 @@ def test_the_same_load_has_the_same_events() -> None:
     assert lines(Load(events=100)) != lines(Load(events=100, seed=2))
 
 
-def test_cost_is_taken_between_20_percent_and_the_last_sample_before_the_end() -> None:
+def test_cost_is_taken_from_20_percent_until_all_is_evaluated() -> None:
+    done = [0, 100, 200, 600, 1_000, 1_000, 1_000, 1_000]
+    evaluated = [0, 0, 5, 10, 20, 30, 30, 30]
+    cpu_s = [0.0, 9.0, 10.0, 12.0, 14.0, 18.0, 19.0, 30.0]
     samples = [
-        measure.Sample(time_s=t, done=t * 100, cpu_s=cpu, broker_cpu_s=0.0, rss_mb=t)
-        for t, cpu in enumerate([0.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0, 30.0])
+        measure.Sample(time_s=t, done=d, evaluated=e, cpu_s=cpu, broker_cpu_s=0.0, rss_mb=t)
+        for t, (d, e, cpu) in enumerate(zip(done, evaluated, cpu_s, strict=True))
     ]
 
     cost = measure.cost(samples, first=0, last=1_000, whole=samples[-1])
 
-    assert cost.cpu_us == pytest.approx(1e6 * 7 / 700)
+    assert cost.cpu_us == pytest.approx(1e6 * (18 - 10) / 800)
     assert cost.whole_cpu_us == pytest.approx(1e6 * 30 / 1_000)
-    assert cost.events_per_s == pytest.approx(100)
-    assert cost.rss_mb == 10
+    assert cost.events_per_s == pytest.approx(800 / 3)
+    assert cost.rss_mb == 7
