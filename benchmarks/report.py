@@ -123,7 +123,7 @@ def _machine(machine: Mapping[str, Any]) -> str:
     return (
         "Medians, with the smallest and the largest run in brackets. The measured process has a "
         "core to itself, broker and generator run on the others. CPU time is user and system of "
-        "the whole process, from 20 % of the input until nearly all of it is done, per input "
+        "the whole process, from 20 % of the input until all of it is evaluated, per input "
         "event: a prediction is one, a label is one. The whole run is with the start of the "
         "process (some seconds) and until the last result: with many models, windows are still "
         "published when all input is read. `exact`: runs in which every published number was "

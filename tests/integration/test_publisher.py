@@ -135,6 +135,9 @@ for i in range(2000):
     publisher.prediction(prediction_id=str(i), model="m", prediction=1)
 """
 
+    with Publisher(any_broker.bootstrap_servers, prefix=prefix) as publisher:
+        publisher.label(prediction_id="0", label=1)  # a broker that has just started makes us wait
+
     ended = run_script(script, any_broker.bootstrap_servers, prefix)
 
     assert (ended.returncode, ended.stderr) == (0, "")
