@@ -241,14 +241,14 @@ def _growth() -> list[Case]:
             models=n,
             size=n,
             spacing_ms=1,
-            share=0.4,
+            share=2.0,
             long=n > 10_000,
         )
         for n in (10, 1_000, 10_000, 100_000)
     ]
     cases += [
         _case("features", f"features-{n}", f"{n} features", features=n, size=n, share=share)
-        for n, share in ((0, 0.5), (8, 0.5), (64, 0.2), (256, 0.05))
+        for n, share in ((0, 0.5), (8, 0.5), (64, 0.4), (256, 0.15))
     ]
     held = replace(SAME_JOB, horizon="2d")
     cases += [

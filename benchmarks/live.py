@@ -2,7 +2,8 @@
 
 Probes measure latency: a few models get a prediction, and later a label, only now and then. The
 time from writing a model's n-th until a read_committed reader sees a metric that counts n is its
-latency, whatever the order of everything else.
+latency, whatever the order of everything else. They have a producer of their own: a burst that
+waits in the other's queue says nothing about workers.
 """
 
 import json
@@ -76,16 +77,15 @@ class Generator:
     def __init__(self, site: Site, traffic: Traffic) -> None:
         self.sent = Sent()
         self._site, self._traffic = site, traffic
-        self._producer = Producer(
-            {
-                "bootstrap.servers": site.servers,
-                "partitioner": "murmur2_random",
-                "compression.type": "lz4",
-                "linger.ms": 10,
-                "queue.buffering.max.messages": 1_000_000,
-                "log_level": 2,
-            }
-        )
+        config: dict[str, str | int] = {
+            "bootstrap.servers": site.servers,
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+            "linger.ms": 10,
+            "queue.buffering.max.messages": 1_000_000,
+            "log_level": 2,
+        }
+        self._producer, self._probes = Producer(config), Producer(config)
         self._tails = {drifted: _tails(drifted) for drifted in (False, True)}
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -118,12 +118,14 @@ class Generator:
                 self._label_probe(number)
                 labelled = number + 1
             self._producer.poll(0)
+            self._probes.poll(0)
             late_s = time.time() - start_s - elapsed_s
             sent.most_queued = max(sent.most_queued, len(self._producer))
             sent.behind_s = max(sent.behind_s, late_s)
             time.sleep(max(0.0, _TICK_S - late_s))
         sent.events = predictions + labels + probes + labelled
         self._producer.flush(30)
+        self._probes.flush(30)
 
     def _predictions(self, first: int, last: int, *, drifted: bool) -> None:
         now_ms, tails, models = int(time.time() * 1_000), self._tails[drifted], self._traffic.models
@@ -159,13 +161,13 @@ class Generator:
             f'"prediction":1,"score":0.9}}'
         )
         self.sent.predictions_s[probe] = now_s
-        self._producer.produce(f"{self._site.prefix}.predictions", key=name, value=value)
+        self._probes.produce(f"{self._site.prefix}.predictions", key=name, value=value)
 
     def _label_probe(self, number: int) -> None:
         now_s, name = time.time(), f"probe-{number}"
         value = f'{{"prediction_id":"{name}","timestamp_ms":{int(now_s * 1_000)},"label":1}}'
         self.sent.labels_s[_probe(number)] = now_s
-        self._producer.produce(f"{self._site.prefix}.labels", key=name, value=value)
+        self._probes.produce(f"{self._site.prefix}.labels", key=name, value=value)
 
 
 def _probe(number: int) -> Probe:

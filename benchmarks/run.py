@@ -82,9 +82,18 @@ def machine(*, events: int) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--abbrev=12", "--exclude", "*", "--dirty"]
-    done = subprocess.run(command, cwd=measure.ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    """Name the build; what the ladder itself has written is no change of it."""
+    commit = _git("rev-parse", "--short=12", "HEAD").strip() or "unknown"
+    own = [f":!benchmarks/{name}" for name in ("results.json", "RESULTS.md", "plots")]
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *own)
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(*command: str) -> str:
+    done = subprocess.run(
+        ["git", *command], cwd=measure.ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout
 
 
 def _cpu_model() -> str:
