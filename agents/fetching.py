@@ -254,7 +254,11 @@ def _number(kind: str, packed: bytes, at: int) -> int:
     return found
 
 
-def _with_nulls(column: Texts, missing: Any) -> list[bytes | None]:
+def _with_nulls(column: Texts, missing: Any) -> Sequence[bytes | None]:
+    if missing.all():
+        return [None] * len(column)
+    if not missing.any():
+        return column
     pairs = zip(column, missing.tolist(), strict=True)
     return [None if flag else text for text, flag in pairs]
 

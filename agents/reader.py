@@ -30,7 +30,7 @@ from agents.fetching import Failure, Found, consumer_and_fetcher
 from agents.idleness import Idleness, Input
 from streams.steps import Batch
 
-_BATCH_RECORDS = 5_000
+_BATCH_RECORDS = 20_000
 _POLL_S = 0.05
 _FULL_PAUSE_S = 0.01
 _CHECK_S = 0.1
