@@ -33,8 +33,8 @@ from streams.windows import Pane, Published, Windowing, Windows
 
 SCHEMA = 4
 
-# To publish a window costs about as much as to count 40 rows: with that many models, publishing takes
-# a fifth of what counting takes. To take rows of a model in order, and to write its panes and
+# To publish a window costs about as much as to count 40 rows, so that with many models publishing
+# takes a fifth of what counting takes. To take rows of a model in order, and to write its panes and
 # detectors down, costs about half a millisecond, however few they are.
 _ROWS_PER_WINDOW = 200
 _STEPS_TO_PUBLISH = 32
