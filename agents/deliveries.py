@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from operator import methodcaller
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from confluent_kafka import Message
@@ -154,9 +155,14 @@ def batch_of(topic: str, run: Sequence[Message]) -> Batch:
 
 def _headers(message: Message) -> Any:
     try:
-        return message.headers()
-    except UnicodeDecodeError:  # the name of one is not UTF-8; a dead letter does without then
+        return _get_headers(message)
+    # The name of one is not UTF-8, of which confluent-kafka makes a mess; a call from Python's
+    # own code would raise at a later line. A dead letter does without then.
+    except (UnicodeDecodeError, SystemError):
         return None
+
+
+_get_headers = methodcaller("headers")
 
 
 def _time_ms(message: Message) -> int:

@@ -66,7 +66,6 @@ static struct {
     const char *(*topic_name)(const void *topic);
 } kafka;
 
-
 /* --- the client that a consumer is about: librdkafka tells a plugin */
 
 static _Thread_local void *newest;
@@ -112,7 +111,7 @@ typedef struct {
 } taken;
 
 /* Return 0 if whoever calls has another build in mind. */
-int driftline_use_kafka(void *const *functions, size_t count, size_t group_size,
+int driftline_use(void *const *functions, size_t count, size_t group_size,
                         size_t taken_size) {
     if (count * sizeof *functions != sizeof kafka || group_size != sizeof(group)
         || taken_size != sizeof(taken))

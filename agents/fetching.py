@@ -88,14 +88,13 @@ def _load() -> Any:
         library = ctypes.CDLL(str(LIBRARY))
         kafka = ctypes.CDLL(cimpl.__file__)  # with what it depends on
         functions = [getattr(kafka, f"rd_kafka_{name}") for name in _FUNCTIONS]
+        use = library.driftline_use
     except (OSError, AttributeError):
         return None
     addresses = [ctypes.cast(function, ctypes.c_void_p).value for function in functions]
     sizes = (len(addresses), ctypes.sizeof(_Group), ctypes.sizeof(_Taken))
-    if not library.driftline_use_kafka(
-        (ctypes.c_void_p * len(addresses))(*addresses), *map(ctypes.c_size_t, sizes)
-    ):
-        return None  # it was compiled from other sources than these
+    if not use((ctypes.c_void_p * len(addresses))(*addresses), *map(ctypes.c_size_t, sizes)):
+        return None  # it was compiled from sources with other layouts than these
     for name in ("newest", "queue"):
         getattr(library, f"driftline_{name}").restype = ctypes.c_void_p
     library.driftline_take.restype = ctypes.c_int64

@@ -125,7 +125,7 @@ class Ledger:
         arguments = (positions, metadata, _CALL_TIMEOUT_S)
         try:
             _retry("send_offsets_to_transaction", send_offsets, *arguments)
-            # Serves the delivery reports, so that a refused record is reported by name.
+            # Serves the delivery reports, so that a large record that is refused is named.
             producer.flush(_CALL_TIMEOUT_S)
             if self._failure is not None:
                 raise TransactionError(self._failure)

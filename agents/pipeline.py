@@ -390,7 +390,7 @@ class Pipeline:
         Parameters
         ----------
         records
-            How many there were of a partition.
+            How many Kafka records there were of a partition.
         """
         now_s = time.monotonic()
         took_s = now_s - started_s

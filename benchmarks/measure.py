@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ STARTED = 0.2
 _TIMEOUT_S = 20.0
 _POLL_S = 0.1
 _STILL_S = 1.0
+_IDLE = 0.15
 _UNCOMMITTED = IsolationLevel.READ_UNCOMMITTED
 
 
@@ -329,13 +331,10 @@ class Sample(NamedTuple):
     ----------
     done
         Input records that were joined.
-    evaluated
-        How far the monitor has come, in offsets of the topic between the stages.
     """
 
     time_s: float
     done: int
-    evaluated: int
     cpu_s: float
     broker_cpu_s: float
     rss_mb: float
@@ -343,10 +342,10 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Cost:
-    """What records cost, measured from 20 % of the input until all of it is evaluated.
+    """What records cost, measured from 20 % of the input until the workers have nothing to do.
 
-    At 20 %, some of what is joined is not evaluated yet. It is evaluated later and counted as cost,
-    but not as records, so that the cost is rather too high.
+    At 20 %, some records are read and not joined, others joined and not evaluated: a part of what
+    they cost is before that moment, or after it. With large inputs that does not matter.
 
     Attributes
     ----------
@@ -403,7 +402,9 @@ def backlog(
             samples.append(_sample(site, workers))
             progress.reach(samples[-1].done)
             observe()
-            if samples[-1][1:3] != samples[-2][1:3]:
+            if samples[-1].done > samples[-2].done or (
+                samples[-1].done >= site.records and _busy(*samples[-2:])
+            ):
                 moved_s = time.monotonic()
             elif time.monotonic() > moved_s + 60:
                 raise MeasurementError(f"the worker stands still at {samples[-1].done} records")
@@ -419,18 +420,22 @@ def _sample(site: Site, workers: Sequence[Worker]) -> Sample:
     return Sample(
         time.monotonic(),
         sum(counts[part] for part in PARTS),
-        counts["outcomes"],
         sum(one.cpu_s() for one in workers),
         site.broker_cpu_s(),
         sum(one.rss_mb() for one in workers),
     )
 
 
+def _busy(before: Sample, after: Sample) -> bool:
+    """Tell whether workers did more between two samples than look for work."""
+    return after.cpu_s - before.cpu_s > _IDLE * (after.time_s - before.time_s)
+
+
 def cost(samples: Sequence[Sample], *, first: int, last: int, whole: Sample) -> Cost:
-    """Work out the cost between two samples: at 20 %, and the first one at which all is done."""
+    """Work out the cost between two samples: at 20 %, and the last one that work came before."""
     size = last - first
     begin = next(s for s in samples if s.done >= first + STARTED * size)
-    end = next(s for s in samples if s[1:3] == samples[-1][1:3])
+    end = [after for before, after in pairwise(samples) if _busy(before, after)][-1]
     done = end.done - begin.done
     if not done:
         raise MeasurementError(f"{size} records were done before their cost could be measured")

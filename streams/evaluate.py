@@ -31,7 +31,7 @@ from streams.topics import Topics
 from streams.watch import Watch, Watcher
 from streams.windows import Pane, Published, Windowing, Windows
 
-SCHEMA = 4
+SCHEMA = 3
 
 # To publish a window costs about as much as to count 40 rows, so that with many models publishing
 # takes a fifth of what counting takes. To take rows of a model in order, and to write its panes and
@@ -248,8 +248,9 @@ class Monitor:
             window = WindowKey(*identity)
             model.windows.remember(window, Published(content[0], content[1], tuple(content[2])))
         elif kind == "rule":
-            if (rule_pane := watcher.rules.unpack_pane(content)) is not None:
-                watch.rules.panes[identity[2], identity[3]] = rule_pane
+            pane_ms, pane = content
+            if pane_ms == watcher.rules.pane_ms:  # else the rules were changed meanwhile
+                watch.rules.panes[identity[2], identity[3]] = Pane.unpack(pane)
         elif kind == "watch":
             watcher.restore(watch, content)
         elif kind == "detector":
@@ -522,7 +523,7 @@ class _Work:
 
     def _write_watch(self, model: Model) -> None:
         name, (watcher, watch) = model.name, model.watched
-        self._upsert(("watch", *name), watch.pack(watcher.rules.parts))
+        self._upsert(("watch", *name), watch.pack())
         for source in sorted(watch.fed):
             self._upsert(("detector", *name, *source), watch.detectors[source].pack())
         watch.fed.clear()
@@ -531,7 +532,7 @@ class _Work:
             if pane is None:
                 self.upserts.append((_encode(("rule", *name, *key)), None))
             else:
-                self._upsert(("rule", *name, *key), watcher.rules.pack_pane(pane))
+                self._upsert(("rule", *name, *key), [watcher.rules.pane_ms, pane.pack()])
         watch.rules.dirty.clear()
 
 

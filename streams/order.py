@@ -299,10 +299,5 @@ class RuleCounter:
                     group=group,
                 )
             elif panes:
-                add_outcomes(
-                    [pane.outcomes for pane in panes],
-                    one.columns,
-                    chosen=chosen[inside],
-                    group=group,
-                    parts=frozenset().union(*(w.watcher.rules.parts for w in rules)),
-                )
+                outcomes = [pane.outcomes for pane in panes]
+                add_outcomes(outcomes, one.columns, chosen=chosen[inside], group=group)

@@ -81,9 +81,9 @@ def parts_of(metric: str) -> frozenset[str]:
     Examples
     --------
     >>> sorted(parts_of("recall:dog")), sorted(parts_of("roc_auc")), sorted(parts_of("mean:age"))
-    (['confusion'], ['confusion', 'scores'], ['confusion'])
+    ([], ['scores'], [])
     """
-    return frozenset({"confusion", *_PARTS.get(metric.partition(":")[0], ())})
+    return frozenset(_PARTS.get(metric.partition(":")[0], ()))
 
 
 def _traffic(inputs: Inputs, outcomes: Outcomes) -> Iterator[Value]:

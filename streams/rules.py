@@ -28,8 +28,7 @@ class RuleState:
     panes
         Panes of the ordered stream: outcomes are counted at label time.
     references
-        Per segment, what the first panes added up to, until there was enough of it. Like them, it
-        has the parts that the rules need, see `Rules.parts`.
+        Per segment, what the first panes added up to, until there was enough of it.
     """
 
     def __init__(self) -> None:
@@ -39,17 +38,16 @@ class RuleState:
         self.firing: dict[str, Alert] = {}
         self.dirty: set[PaneKey] = set()
 
-    def pack(self, parts: frozenset[str]) -> list[Any]:
+    def pack(self) -> list[Any]:
         """Return everything but the panes in a form that msgpack can write."""
         references = [(segment, pane.pack()) for segment, pane in self.references.items()]
         firing = {name: msgspec.to_builtins(alert) for name, alert in self.firing.items()}
-        return [self.boundary_ms, sorted(parts), references, firing]
+        return [self.boundary_ms, references, firing]
 
-    def restore(self, packed: list[Any], parts: frozenset[str]) -> None:
-        """Continue from what `pack` returned; rules that need more parts now learn anew."""
-        self.boundary_ms, known, references, firing = packed
-        if parts.issubset(known):
-            self.references = {segment: Pane.unpack(pane) for segment, pane in references}
+    def restore(self, packed: list[Any]) -> None:
+        """Continue from what `pack` returned."""
+        self.boundary_ms, references, firing = packed
+        self.references = {segment: Pane.unpack(pane) for segment, pane in references}
         self.firing = {name: msgspec.convert(a, Alert) for name, a in firing.items()}
 
 
@@ -58,13 +56,8 @@ class Rules:
 
     Parameters
     ----------
-    lengths_ms
-        Window of every rule, by its name.
-
-    Attributes
-    ----------
-    parts
-        Those of `tallies.PARTS` that the rules need.
+    window_ms
+        Window of rules that name none.
     """
 
     def __init__(
@@ -83,18 +76,8 @@ class Rules:
         self.pane_ms = math.gcd(self.evaluate_ms, *lengths_ms.values())
         self.segments = sorted({threshold.segment for threshold in thresholds})
         self.needs_inputs = any(t.metric.startswith(_NEED_INPUTS) for t in thresholds)
-        self.parts = frozenset(p for t in thresholds for p in quality.parts_of(t.metric))
+        self._parts = frozenset(p for t in thresholds for p in quality.parts_of(t.metric))
         self.task = task
-
-    def pack_pane(self, pane: Pane) -> list[Any]:
-        """Return a pane of the rules in a form that msgpack can write."""
-        return [self.pane_ms, sorted(self.parts), pane.pack()]
-
-    def unpack_pane(self, packed: list[Any]) -> Pane | None:
-        """Read what `pack_pane` returned; `None` if the rules have changed so that it is no use."""
-        pane_ms, parts, pane = packed
-        useful = pane_ms == self.pane_ms and self.parts.issubset(parts)
-        return Pane.unpack(pane) if useful else None
 
     def evaluate(self, state: RuleState, *, until_ms: int, model: str, version: str) -> list[Alert]:
         """Evaluate every boundary up to and including `until_ms`; return new alert revisions."""
@@ -150,7 +133,8 @@ class Rules:
         for start in range(state.boundary_ms - length_ms, state.boundary_ms, self.pane_ms):
             pane = state.panes.get((segment, start))
             if pane is not None:
-                merged.merge(pane)
+                merged.inputs.merge(pane.inputs)
+                merged.outcomes.merge(pane.outcomes, self._parts)
         values = quality.compute(merged.inputs, merged.outcomes, self.task)
         return {value.metric: value for value in values}
 

@@ -20,6 +20,11 @@ from streams.tables import OutcomeColumns
 
 Weights = NDArray[np.int8] | None
 
+_MEANS = ("error", "absolute", "brier", "log_loss", "class_log_loss")
+
+PARTS = frozenset({"delays", "scores", *_MEANS})
+"""What of `Outcomes` need not be merged; the confusion and the counts always are."""
+
 # Of so few rows of a histogram, most have a bin of their own: to count them first saves nothing.
 _FEW_ALIKE = 2_000
 
@@ -146,17 +151,26 @@ class Outcomes:
         self.brier, self.log_loss, self.class_log_loss = Mean(), Mean(), Mean()
         self.delays: bins.Histogram = {}
 
-    def merge(self, other: "Outcomes") -> None:
-        """Add another tally in place."""
+    def merge(self, other: "Outcomes", parts: Container[str] = PARTS) -> None:
+        """Add another tally in place.
+
+        Parameters
+        ----------
+        parts
+            Those of `PARTS` that somebody will ask for: histograms are dear to merge.
+        """
         self.count += other.count
         self.real += other.real
         for pair, count in other.confusion.items():
             _count(self.confusion, pair, count)
         for name in _MEANS:
-            getattr(self, name).merge(getattr(other, name))
-        for label, histogram in other.scores.items():
-            bins.merge(self.scores.setdefault(label, {}), histogram)
-        bins.merge(self.delays, other.delays)
+            if name in parts:
+                getattr(self, name).merge(getattr(other, name))
+        if "scores" in parts:
+            for label, histogram in other.scores.items():
+                bins.merge(self.scores.setdefault(label, {}), histogram)
+        if "delays" in parts:
+            bins.merge(self.delays, other.delays)
 
     def pack(self) -> list[Any]:
         """Return a form that msgpack can write."""
@@ -233,27 +247,10 @@ def _add_features(tallies: Sequence[Inputs], block: Block, group: Ints) -> None:
         feature.mean.add(*sums[place])
 
 
-_MEANS = ("error", "absolute", "brier", "log_loss", "class_log_loss")
-
-PARTS = frozenset({"confusion", "delays", "scores", *_MEANS})
-"""What of `Outcomes` can be left out; `count` and `real` are always counted."""
-
-
 def add_outcomes(
-    tallies: Sequence[Outcomes],
-    columns: OutcomeColumns,
-    *,
-    chosen: Ints,
-    group: Ints,
-    parts: Container[str] = PARTS,
+    tallies: Sequence[Outcomes], columns: OutcomeColumns, *, chosen: Ints, group: Ints
 ) -> None:
-    """Count outcomes, with their weights; see `add_predictions`.
-
-    Parameters
-    ----------
-    parts
-        Those of `PARTS` that somebody will ask for; the others cost, too.
-    """
+    """Count outcomes, with their weights; see `add_predictions`."""
     c = columns
     weight: Weights = c.rows.weight[chosen]
     if (weight == 1).all():  # type: ignore[union-attr]
@@ -266,17 +263,13 @@ def add_outcomes(
         tally.count += count
         tally.real += of_real
     classed = ~c.by_error[chosen]
-    if "confusion" in parts:
-        _add_confusion(tallies, c, chosen[classed], group[classed], _of(weight, classed))
-    if "delays" in parts:
-        _add_delays(tallies, c, chosen, group, weight)
+    _add_confusion(tallies, c, chosen[classed], group[classed], _of(weight, classed))
+    _add_delays(tallies, c, chosen, group, weight)
     for name, values in c.means:
-        if name in parts:
-            add_mean([getattr(tally, name) for tally in tallies], values[chosen], group, weight)
-    if "scores" in parts:
-        scored = classed & ~np.isnan(c.score[chosen])
-        if scored.any():
-            _add_scores(tallies, c, chosen[scored], group[scored], _of(weight, scored))
+        add_mean([getattr(tally, name) for tally in tallies], values[chosen], group, weight)
+    scored = classed & ~np.isnan(c.score[chosen])
+    if scored.any():
+        _add_scores(tallies, c, chosen[scored], group[scored], _of(weight, scored))
 
 
 def _add_confusion(

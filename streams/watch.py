@@ -24,10 +24,10 @@ class Watch:
         self.rules = RuleState()
         self.firing: dict[tuple[str, str], tuple[Alert, int]] = {}
 
-    def pack(self, parts: frozenset[str]) -> list[Any]:
+    def pack(self) -> list[Any]:
         """Return all but panes and detectors in a form that msgpack can write."""
         firing = [(key, msgspec.to_builtins(a), last) for key, (a, last) in self.firing.items()]
-        return [self.regression, self.rules.pack(parts), firing]
+        return [self.regression, self.rules.pack(), firing]
 
 
 class Watcher:
@@ -60,7 +60,7 @@ class Watcher:
     def restore(self, watch: Watch, packed: Sequence[Any]) -> None:
         """Put back what `Watch.pack` returned; what is no longer configured is dropped."""
         watch.regression, rules, firing = packed
-        watch.rules.restore(rules, self.rules.parts)
+        watch.rules.restore(rules)
         watch.firing = {
             (name, source): (msgspec.convert(alert, Alert), last)
             for (name, source), alert, last in firing

@@ -146,18 +146,17 @@ def test_the_same_load_has_the_same_events() -> None:
     assert lines(Load(events=100)) != lines(Load(events=100, seed=2))
 
 
-def test_cost_is_taken_from_20_percent_until_all_is_evaluated() -> None:
+def test_cost_is_taken_from_20_percent_until_nothing_is_left_to_do() -> None:
     done = [0, 100, 200, 600, 1_000, 1_000, 1_000, 1_000]
-    evaluated = [0, 0, 5, 10, 20, 30, 30, 30]
-    cpu_s = [0.0, 9.0, 10.0, 12.0, 14.0, 18.0, 19.0, 30.0]
+    cpu_s = [0.0, 0.9, 1.8, 2.6, 3.3, 4.2, 4.3, 4.4]
     samples = [
-        measure.Sample(time_s=t, done=d, evaluated=e, cpu_s=cpu, broker_cpu_s=0.0, rss_mb=t)
-        for t, (d, e, cpu) in enumerate(zip(done, evaluated, cpu_s, strict=True))
+        measure.Sample(time_s=t, done=d, cpu_s=cpu, broker_cpu_s=0.0, rss_mb=t)
+        for t, (d, cpu) in enumerate(zip(done, cpu_s, strict=True))
     ]
 
     cost = measure.cost(samples, first=0, last=1_000, whole=samples[-1])
 
-    assert cost.cpu_us == pytest.approx(1e6 * (18 - 10) / 800)
-    assert cost.whole_cpu_us == pytest.approx(1e6 * 30 / 1_000)
+    assert cost.cpu_us == pytest.approx(1e6 * (4.2 - 1.8) / 800)
+    assert cost.whole_cpu_us == pytest.approx(1e6 * 4.4 / 1_000)
     assert cost.events_per_s == pytest.approx(800 / 3)
     assert cost.rss_mb == 7

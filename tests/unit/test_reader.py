@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from agents.deliveries import Backlog
+from agents.deliveries import Backlog, batch_of
 from agents.reader import Reader, _sorted
 
 LABELS = ("labels", 0)
@@ -67,3 +67,17 @@ def test_records_that_come_after_the_end_take_it_back(reader: Reader) -> None:
     reader._noted(*_sorted([said(5)]), 0.0)
 
     assert reader._ended == set()
+
+
+class Headed(Message):
+    """A message with a header whose name is no UTF-8, as confluent-kafka answers then."""
+
+    def headers(self) -> Any:
+        raise SystemError from UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+
+def test_headers_that_confluent_cannot_decode_are_left_out() -> None:
+    batch = batch_of("labels", [Headed(*LABELS, 0, key=b"key", value=b"key", timestamp=(1, 0))])
+
+    assert batch.headers is not None
+    assert batch.headers[0] is None
