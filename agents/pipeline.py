@@ -37,9 +37,10 @@ from streams.steps import Batch, Stage
 _EARLY_S = 0.002
 # For at least so many times as long as a transaction took, its stage rests: the longer, the cheaper
 # an event, and the later its result. Most of what a step costs is the same for a record as for
-# hundreds, so that rest pays where there were few. New results are less urgent while there is old
-# work.
-_REST, _REST_MORE_AFTER_FEW, _FEW_RECORDS = 0.5, 2.5, 200
+# hundreds, so that rest pays where there were few. Where there were many, it would only make the
+# next transaction longer, and rest after that: at two thirds of a core results would be late for
+# ever. New results are less urgent while there is old work.
+_REST_AFTER_FEW, _FEW_RECORDS = 3.0, 200
 _REST_ON_BACKLOG = 2.0
 _LONGEST_REST_S = 0.15
 # A stage goes along with the transaction of another if it is due within this share of its interval.
@@ -394,7 +395,7 @@ class Pipeline:
         """
         now_s = time.monotonic()
         took_s = now_s - started_s
-        rest = _REST + _REST_MORE_AFTER_FEW * _FEW_RECORDS / (_FEW_RECORDS + records)
+        rest = _REST_AFTER_FEW * _FEW_RECORDS / (_FEW_RECORDS + records)
         rest_s = _REST_ON_BACKLOG * took_s if behind else min(rest * took_s, _LONGEST_REST_S)
         for name in stages:
             self._due_s[name] = 0.0 if name in behind else max(self._due_s[name], now_s + rest_s)
