@@ -110,7 +110,9 @@ available = _library is not None
 def describe() -> str:
     """Say whether the compiled parts are there."""
     compiled = available and native.available
-    return "compiled parts: yes" if compiled else "compiled parts: no, an event costs two to three times as much"
+    if compiled:
+        return "compiled parts: yes"
+    return "compiled parts: no, an event costs two or three times as much"
 
 
 def consumer_and_fetcher(
