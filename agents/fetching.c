@@ -111,8 +111,7 @@ typedef struct {
 } taken;
 
 /* Return 0 if whoever calls has another build in mind. */
-int driftline_use(void *const *functions, size_t count, size_t group_size,
-                        size_t taken_size) {
+int driftline_use(void *const *functions, size_t count, size_t group_size, size_t taken_size) {
     if (count * sizeof *functions != sizeof kafka || group_size != sizeof(group)
         || taken_size != sizeof(taken))
         return 0;
