@@ -33,6 +33,9 @@ from streams.steps import Batch
 SLICE_RECORDS = 500
 """Inputs take turns in slices of at most this many records."""
 
+SLICE_BYTES = 1 << 20
+"""Slices are about as large at most; a record is never cut."""
+
 _LOOK_AHEAD_SLICES = 4
 
 TimeOf: TypeAlias = Callable[[Batch, int], int]
@@ -73,6 +76,7 @@ class _Slice(NamedTuple):
     batch: Batch
     oldest_ms: int
     newest_ms: int
+    size_bytes: int
 
 
 class Inbox:
@@ -111,10 +115,10 @@ class Inbox:
 
     def _timed(self, batch: Batch) -> _Slice:
         if len(self._queues) == 1:
-            return _Slice(batch, -1, -1)
+            return _Slice(batch, -1, -1, batch.text_bytes)
         last = len(batch.offsets) - 1
         times_ms = [self._time_of(batch, index) for index in {0, last // 2, last}]
-        return _Slice(batch, min(times_ms), max(times_ms))
+        return _Slice(batch, min(times_ms), max(times_ms), batch.text_bytes)
 
     @property
     def queued(self) -> set[str]:
@@ -126,14 +130,15 @@ class Inbox:
         """Whether something that is queued need not wait."""
         return self._next() is not None
 
-    def take(self, limit: int) -> Iterator[Batch]:
-        """Unqueue records in turn, until `limit` is reached or what is left must wait."""
-        count = 0
-        while count < limit and (topic := self._next()) is not None:
-            batch, _, self._come_to_ms[topic] = self._queues[topic].popleft()
+    def take(self, limit: int, limit_bytes: int) -> Iterator[Batch]:
+        """Unqueue records in turn, until a limit is reached or what is left must wait."""
+        count = taken_bytes = 0
+        while count < limit and taken_bytes < limit_bytes and (topic := self._next()) is not None:
+            batch, _, self._come_to_ms[topic], size_bytes = self._queues[topic].popleft()
             self._released = False
             self._records[topic] -= len(batch.offsets)
             count += len(batch.offsets)
+            taken_bytes += size_bytes
             yield batch
 
     def release(self) -> None:
@@ -183,11 +188,12 @@ class Inbox:
 
 def _slices(batch: Batch) -> Iterator[Batch]:
     count = len(batch.offsets)
-    if count <= SLICE_RECORDS:
+    size = max(1, min(SLICE_RECORDS, count * SLICE_BYTES // max(batch.text_bytes, 1)))
+    if count <= size:
         yield batch
         return
-    for start in range(0, count, SLICE_RECORDS):
-        end = min(start + SLICE_RECORDS, count)
+    for start in range(0, count, size):
+        end = min(start + size, count)
         yield Batch(
             topic=batch.topic,
             offsets=batch.offsets[start:end],

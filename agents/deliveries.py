@@ -13,7 +13,6 @@ from confluent_kafka import Message
 from agents.fetching import Headers
 from agents.idleness import Input
 from streams.steps import Batch
-from streams.texts import Texts
 
 BACKLOG_RECORDS = 200_000
 BACKLOG_BYTES = 64 << 20
@@ -112,16 +111,7 @@ class Backlog:
 def size_bytes(batch: Batch) -> int:
     """Return the bytes that a batch takes; headers only where they are copied."""
     headers = batch.headers.size_bytes if isinstance(batch.headers, Headers) else 0
-    return _bytes_of(batch.values) + _bytes_of(batch.keys) + headers
-
-
-def _bytes_of(column: Sequence[bytes | None]) -> int:
-    if isinstance(column, Texts):
-        return column.size_bytes
-    try:
-        return sum(map(len, column))  # type: ignore[arg-type]  # mostly there is no None
-    except TypeError:
-        return sum(map(len, filter(None, column)))
+    return batch.text_bytes + headers
 
 
 class FromMessages(Sequence[Any]):

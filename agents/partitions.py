@@ -14,6 +14,8 @@ from agents.idleness import Input
 from streams.steps import Batch, Effects, Stage
 
 LARGEST_TRANSACTION_RECORDS = 20_000
+LARGEST_TRANSACTION_BYTES = 8 << 20
+"""Of keys and values: what one step makes of them should fit into the processor's cache."""
 
 
 class InputChainError(RuntimeError):
@@ -140,7 +142,7 @@ class Partition:
 
     def take(self) -> list[Batch]:
         """Unqueue what goes into the next transaction."""
-        return list(self._inbox.take(LARGEST_TRANSACTION_RECORDS))
+        return list(self._inbox.take(LARGEST_TRANSACTION_RECORDS, LARGEST_TRANSACTION_BYTES))
 
     def drop(self) -> list[Batch]:
         """Unqueue everything, since the partition was taken away."""

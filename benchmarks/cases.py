@@ -233,6 +233,7 @@ def _scaling() -> list[Case]:
 
 
 def _growth() -> list[Case]:
+    dense = {"spacing_ms": 1, "at_once": 10}  # 20,000 events/s in event time
     cases = [
         _case(
             "models",
@@ -240,12 +241,22 @@ def _growth() -> list[Case]:
             f"{n:,} models",
             models=n,
             size=n,
-            spacing_ms=1,
-            share=2.0,
+            share=4.0,
             long=n > 10_000,
+            **dense,
         )
         for n in (10, 1_000, 10_000, 100_000)
     ]
+    cases.append(
+        _case(
+            "models",
+            "models-sparse",
+            "10,000 models, a tenth of the events in the same time",
+            models=10_000,
+            share=2.0,
+            spacing_ms=1,
+        )
+    )
     cases += [
         _case("features", f"features-{n}", f"{n} features", features=n, size=n, share=share)
         for n, share in ((0, 0.5), (8, 0.5), (64, 0.4), (256, 0.15))

@@ -40,7 +40,9 @@ class Load:
     delay_ms
         From a prediction to its label.
     spacing_ms
-        From a prediction to the next.
+        From predictions to the next ones.
+    at_once
+        So many predictions have the same time.
     unlabelled
         Share of the predictions whose label never comes.
     pending
@@ -52,6 +54,7 @@ class Load:
     features: int = 8
     delay_ms: int = 30_000
     spacing_ms: int = 10
+    at_once: int = 1
     unlabelled: float = 0.01
     pending: int = 0
     seed: int = 1
@@ -64,7 +67,7 @@ class Load:
     @property
     def span_ms(self) -> int:
         """Event time from the first prediction to the last."""
-        return self.pending + self._paired * self.spacing_ms
+        return self.pending + self._paired // self.at_once * self.spacing_ms
 
     @property
     def _paired(self) -> int:
@@ -83,7 +86,9 @@ class Load:
         scale = FEATURE_UNITS * (1 + np.arange(self.features) % 4)
         return Chunk(
             number=numbers,
-            time_ms=START_MS + np.minimum(numbers, self.pending) + late * self.spacing_ms,
+            time_ms=START_MS
+            + np.minimum(numbers, self.pending)
+            + late // self.at_once * self.spacing_ms,
             model=random.integers(0, self.models, size),
             score=score,
             label=(random.integers(0, SCORE_UNITS, size) < score).astype(np.int64),

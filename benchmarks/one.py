@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=defaults.features)
     parser.add_argument("--delay-ms", type=int, default=defaults.delay_ms, help="of labels")
     parser.add_argument("--spacing-ms", type=int, default=defaults.spacing_ms)
+    parser.add_argument("--at-once", type=int, default=defaults.at_once)
     parser.add_argument("--pending", type=int, default=0, help="predictions before all others")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--workers", type=int, default=1)
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--job", choices=sorted(_JOBS), default="full")
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    names = ("events", "models", "features", "delay_ms", "spacing_ms", "pending")
+    names = ("events", "models", "features", "delay_ms", "spacing_ms", "at_once", "pending")
     load = Load(**{name: getattr(options, name) for name in names})
     job = replace(_JOBS[options.job], horizon=options.horizon, workers=options.workers)
     with measure.broker() as kafka:

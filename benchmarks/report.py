@@ -25,7 +25,7 @@ _HEADINGS = {
     "jobs": "A worker on a backlog",
     "partitions": "Partitions (default monitoring)",
     "workers": "Workers (same job), each on a core of its own as far as there are cores",
-    "models": "Models (default monitoring)",
+    "models": "Models (default monitoring; 20,000 events come in a second of event time)",
     "features": "Features (default monitoring)",
     "pending": "Pending predictions (same job)",
     "delay": "Label delay (same job)",

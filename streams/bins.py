@@ -25,6 +25,7 @@ _BIAS = 1023
 _SCORE_DEPTH = 20  # scores below 2**-20 share a bin, as do those above 1 - 2**-20
 _SCORE_BINS = _SCORE_DEPTH << 6
 _EXACT_PAIRS = 1 << 62
+_FEW_BINS = 100  # numpy takes longer for so few
 
 
 def value_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -125,6 +126,8 @@ def roc_auc(positive: Histogram, negative: Histogram) -> float | None:
     if not total_positive or not total_negative:
         return None
     pairs = 2 * total_positive * total_negative
+    if len(positive) + len(negative) <= _FEW_BINS:
+        return _won(positive, negative) / pairs
     ones, count = _columns(positive)
     zeros, weight = _columns(negative)
     if 2 * int(np.abs(count).sum()) * int(np.abs(weight).sum()) >= _EXACT_PAIRS:
@@ -145,8 +148,9 @@ def _columns(histogram: Histogram) -> tuple[NDArray[np.int64], NDArray[np.int64]
 def _won(positive: Histogram, negative: Histogram) -> int:
     """Count twice the pairs in which the positive is higher, ties once, however many there are."""
     below = won = 0
-    for number in sorted(positive.keys() | negative.keys()):
+    for number in sorted({**negative, **positive}):
         here = negative.get(number, 0)
-        won += positive.get(number, 0) * (2 * below + here)
+        if number in positive:
+            won += positive[number] * (2 * below + here)
         below += here
     return won

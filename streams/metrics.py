@@ -1,5 +1,6 @@
 """The metric record: one number of one window, flat, so that any sink can read it."""
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -40,23 +41,26 @@ def metric_key(window: WindowKey, metric: str) -> bytes:
     return _encode((*window, metric))
 
 
-def metric_record(
-    window: WindowKey, value: Value, *, coverage: float | None, revision: int, final: bool
-) -> bytes:
-    """Return the record value as JSON."""
-    return _encode(
-        Metric(
-            *window,
-            metric=value.metric,
-            value=value.value,
-            low=value.low,
-            high=value.high,
-            count=value.count,
-            coverage=coverage,
-            revision=revision,
-            final=final,
-        )
-    )
+def metric_records(
+    window: WindowKey,
+    values: Sequence[Value],
+    *,
+    coverage: float | None,
+    revision: int,
+    final: bool,
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield key and value of the record of every metric of a window.
+
+    The value is `Metric` as JSON. What the records of a window share is written once: they come
+    by the dozen, and in this `Value` is the middle of a `Metric`.
+    """
+    key = _encode(window)[:-1] + b","
+    start = _encode(dict(zip(_IDENTITY, window, strict=True)))[:-1] + b","
+    rest = {"coverage": coverage, "revision": revision, "final": final}
+    end = b"," + _encode(rest)[1:]
+    for value in values:
+        yield key + _encode(value.metric) + b"]", start + _encode(value)[1:-1] + end
 
 
+_IDENTITY = Metric.__struct_fields__[:5]
 _encode = msgspec.json.Encoder().encode

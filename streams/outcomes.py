@@ -328,24 +328,29 @@ def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
     StateError
         If another version of driftline wrote it in a form that this one cannot read.
     """
-    fields = _decode(value)
-    if fields[0] != SCHEMA:
-        raise StateError(f"outcomes record of schema {fields[0]}, this build reads {SCHEMA}")
-    if len(fields) == 6:
-        return ClockNotice(*fields[1:])
-    _, models, strings, sets, predictions, features, outcomes = fields
+    schema, *fields = _decode_parts(value)
+    if _decode(schema) != SCHEMA:
+        raise StateError(f"outcomes record of schema {_decode(schema)}, this build reads {SCHEMA}")
+    if len(fields) == 5:
+        return ClockNotice(*map(_decode, fields))
+    models, strings, sets = map(_decode, fields[:3])
+    predictions, features, outcomes = fields[3:]
     return Outcomes(
         [(model, version) for model, version in models],
         strings,
         [tuple(pairs) for pairs in sets],
-        PredictionRows(*_columns(predictions, (*_PREDICTION_KINDS, "<i4"))),
-        [_block(*block) for block in features],
-        OutcomeRows(*_columns(outcomes, (*_OUTCOME_KINDS, "<i4"))),
+        PredictionRows(*_columns(_decode_columns(predictions), (*_PREDICTION_KINDS, "<i4"))),
+        [_block(*block) for block in _decode_blocks(features)],
+        OutcomeRows(*_columns(_decode_columns(outcomes), (*_OUTCOME_KINDS, "<i4"))),
     )
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
+# Columns may have megabytes: they are views of the record, and not aligned.
+_decode_parts = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_decode_columns = msgspec.msgpack.Decoder(list[memoryview]).decode
+_decode_blocks = msgspec.msgpack.Decoder(list[tuple[list[str], memoryview, memoryview]]).decode
 
 
 def _joined(chunks: Sequence[Sequence[Any]], kinds: Sequence[str]) -> list[Any]:
@@ -370,13 +375,18 @@ def _numbered(values: Sequence[Any]) -> tuple[Codes, list[Any]]:
     return np.array(codes, "<i4"), list(numbers)
 
 
-def _columns(packed: Sequence[bytes], kinds: Sequence[str]) -> Iterator[Any]:
+def _columns(packed: Sequence[memoryview], kinds: Sequence[str]) -> Iterator[Any]:
     return (np.frombuffer(column, kind) for column, kind in zip(packed, kinds, strict=True))
 
 
-def _block(names: list[str], rows: bytes, values: bytes) -> Block:
-    matrix = np.frombuffer(values, "<f8").reshape(-1, len(names))
+def _block(names: list[str], rows: memoryview, values: memoryview) -> Block:
+    matrix = aligned(np.frombuffer(values, "<f8")).reshape(-1, len(names))
     return Block(tuple(names), np.frombuffer(rows, "<i4").astype(np.int64), matrix)
+
+
+def aligned(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a column that starts at a multiple of its item's size: the same, or a copy."""
+    return column if column.flags.aligned else column.copy()
 
 
 _partition_of = lru_cache(maxsize=65_536)(partition_of)

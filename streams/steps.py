@@ -44,6 +44,20 @@ class Batch(msgspec.Struct, kw_only=True):
     next_offset: int
     headers: Sequence[Any] | None = None
 
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of all keys and values."""
+        return _bytes_of(self.values) + _bytes_of(self.keys)
+
+
+def _bytes_of(column: Sequence[bytes | None]) -> int:
+    if isinstance(column, Texts):
+        return column.size_bytes
+    try:
+        return sum(map(len, column))  # type: ignore[arg-type]  # mostly there is no None
+    except TypeError:
+        return sum(map(len, filter(None, column)))
+
 
 class _Chained(Sequence[Any]):
     """Sequences behind each other, without copying them."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from streams.events import class_name
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
-from streams.outcomes import Floats, Ints, OutcomeRows, Outcomes, PredictionRows
+from streams.outcomes import Floats, Ints, OutcomeRows, Outcomes, PredictionRows, aligned
 from streams.task import Task
 
 TINY = 1e-15
@@ -76,7 +76,7 @@ def _codes(values: Sequence[Any], index: dict[Any, int]) -> Ints:
 
 
 def _together(rows: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-    return (c[0] if len(c) == 1 else np.concatenate(c) for c in zip(*rows, strict=True))
+    return (aligned(c[0]) if len(c) == 1 else np.concatenate(c) for c in zip(*rows, strict=True))
 
 
 def _fields(rows: PredictionRows | OutcomeRows) -> tuple[Any, ...]:

@@ -319,15 +319,16 @@ def _add_scores(
 def _add_bins(
     histograms: Sequence[bins.Histogram], group: Ints, numbers: Ints, weight: Weights
 ) -> None:
-    if weight is None and len(numbers) <= _FEW_ALIKE * len(histograms):
+    lowest = int(numbers.min())
+    span = int(numbers.max()) - lowest + 1
+    few = span * len(histograms) > len(numbers) and len(numbers) <= _FEW_ALIKE * len(histograms)
+    if weight is None and few:
         order = np.argsort(group, kind="stable")
         ends = np.searchsorted(group[order], np.arange(1, len(histograms))).tolist()
         every = numbers[order].tolist()
         for histogram, start, end in zip(histograms, [0, *ends], [*ends, len(every)], strict=True):
             bins.add(histogram, every[start:end])
         return
-    lowest = int(numbers.min())
-    span = int(numbers.max()) - lowest + 1
     keys, places = distinct(group * span + (numbers - lowest))
     counts = _counts(places, weight, len(keys))
     owners, found = keys // span, keys % span + lowest

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
+_LARGE = 4096
+
 
 class Texts(Sequence[bytes]):
     """Byte strings behind each other in a buffer.
@@ -78,6 +80,8 @@ class Texts(Sequence[bytes]):
         return self.data[self.ends[at] : self.ends[at + 1]].tobytes()
 
     def __iter__(self) -> Iterator[bytes]:
+        if self.size_bytes > _LARGE * len(self):  # each is copied by itself, not twice
+            return map(self.__getitem__, range(len(self)))
         whole = self.data[self.ends[0] : self.ends[-1]].tobytes()
         ends = (self.ends - self.ends[0]).tolist()
         return (whole[start:end] for start, end in pairwise(ends))

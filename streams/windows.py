@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from streams import quality
 from streams.grouping import distinct
-from streams.metrics import WindowKey, metric_key, metric_record
+from streams.metrics import WindowKey, metric_key, metric_records
 from streams.monitors import Window, pane_ms
 from streams.outcomes import Ints
 from streams.tables import OutcomeColumns, Table, segment_layers
@@ -190,11 +190,7 @@ class Windowing:
         count = pane.inputs.count
         coverage = pane.outcomes.count / count if count else None
         revision = known.revision + 1
-        for value in values:
-            yield (
-                metric_key(window, value.metric),
-                metric_record(window, value, coverage=coverage, revision=revision, final=final),
-            )
+        yield from metric_records(window, values, coverage=coverage, revision=revision, final=final)
         names = tuple(value.metric for value in values)
         for name in sorted(set(known.metrics) - set(names)):
             yield metric_key(window, name), None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.alignment import SLICE_RECORDS, Inbox, next_input
+from agents.alignment import SLICE_BYTES, SLICE_RECORDS, Inbox, next_input
 from streams.steps import Batch
+from streams.texts import Texts
 
 ALLOWANCE_MS = 5
+NO_LIMIT = 1 << 40
 ENDED = frozenset({"predictions", "labels"})
 
 
@@ -37,7 +40,7 @@ def inbox() -> Inbox:
 
 
 def taken(inbox: Inbox, limit: int = 1_000_000) -> list[tuple[str, int]]:
-    return [(part.topic, part.times_ms[0]) for part in inbox.take(limit)]
+    return [(part.topic, part.times_ms[0]) for part in inbox.take(limit, NO_LIMIT)]
 
 
 @pytest.mark.parametrize(
@@ -94,13 +97,27 @@ def test_large_batches_take_turns_in_slices(inbox: Inbox) -> None:
     inbox.put(batch("predictions", times_ms))
     inbox.ended = ENDED
 
-    parts = list(inbox.take(1_000_000))
+    parts = list(inbox.take(1_000_000, NO_LIMIT))
 
     assert [part.topic for part in parts] == ["predictions", "labels"] * 3
     labels = [part for part in parts if part.topic == "labels"]
     assert [len(part.keys) for part in labels] == [SLICE_RECORDS, SLICE_RECORDS, 1]
     assert [offset for part in labels for offset in part.offsets] == [n + 7 for n in times_ms]
     assert [part.next_offset - 1 for part in labels] == [part.offsets[-1] for part in labels]
+
+
+@pytest.mark.parametrize("texts", [list, Texts.of], ids=["objects", "columns"])
+def test_large_records_are_taken_few_at_a_time(texts: Any) -> None:
+    inbox = Inbox(["outcomes"], time_of=lambda *_: pytest.fail("asked"), allowance_ms=0)
+    large = batch("outcomes", [1] * 9)
+    large.values = texts([bytes(SLICE_BYTES // 2)] * 8 + [bytes(3 * SLICE_BYTES)])
+    inbox.put(large)
+
+    sizes = []
+    while inbox.ready:
+        sizes.append([len(part.keys) for part in inbox.take(1_000, 2 * SLICE_BYTES)])
+
+    assert sizes == [[1, 1, 1, 1], [1, 1, 1, 1], [1]]
 
 
 def test_what_may_still_come_is_waited_for(inbox: Inbox) -> None:
@@ -190,7 +207,7 @@ def test_an_input_alone_never_waits() -> None:
 
     assert inbox.ready
     assert not inbox.pace(0)
-    assert len(list(inbox.take(1))) == 1
+    assert len(list(inbox.take(1, NO_LIMIT))) == 1
 
 
 def test_what_is_cleared_is_returned_and_does_not_count(inbox: Inbox) -> None:
@@ -242,7 +259,7 @@ class Consumer:
         """Process what need not wait; False if there is nothing."""
         done = False
         for number, inbox in enumerate(self.inboxes):
-            for part in inbox.take(4):
+            for part in inbox.take(4, NO_LIMIT):
                 self.read[number] += [(part.topic, time_ms) for time_ms in part.times_ms]
                 self.backlog -= len(part.offsets)
                 done = True

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from streams import bins, exact_sum
-from streams.tallies import Mean, add_mean
+from streams.tallies import Mean, _add_bins, add_mean
 from tests.builders import Event, label, prediction
 from tests.driver import Driver, as_inputs
 
@@ -74,6 +74,39 @@ def test_the_area_under_the_roc_curve_is_that_of_scikit_learn(
     area = bins.roc_auc(sides[1], sides[0])
 
     assert area == pytest.approx(reference.roc_auc_score(truths, numbers), abs=1e-12)
+
+
+@pytest.mark.parametrize("bins_each", [3, 400])
+def test_the_area_is_the_same_however_many_bins_there_are(
+    bins_each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(2)
+    one, zero = (
+        dict(zip(random.permutation(2 * bins_each)[:bins_each].tolist(), counts, strict=True))
+        for counts in random.integers(-1, 9, (2, bins_each)).tolist()
+    )
+
+    few = bins.roc_auc(one, zero)
+    monkeypatch.setattr(bins, "_FEW_BINS", -1 if bins_each == 3 else 10_000)
+
+    assert few == bins.roc_auc(one, zero)
+
+
+@pytest.mark.parametrize("alike", [1, 50, 100_000])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_bins_are_counted_whether_rows_are_alike_or_not(alike: int, weighted: bool) -> None:
+    """Rows with much the same value are counted another way."""
+    random = np.random.default_rng(3)
+    group, delay = random.integers(0, 3, 2_000), random.integers(0, alike, 2_000)
+    weight = random.choice(np.array([1, -1], np.int8), 2_000) if weighted else None
+    tallies: list[bins.Histogram] = [{}, {5: 1}, {}]
+
+    _add_bins(tallies, group, delay, weight)
+
+    right = [Counter[int](), Counter({5: 1}), Counter[int]()]
+    for row, (number, value) in enumerate(zip(group.tolist(), delay.tolist(), strict=True)):
+        right[number][value] += 1 if weight is None else int(weight[row])
+    assert tallies == [{value: n for value, n in counts.items() if n} for counts in right]
 
 
 @given(st.lists(st.floats(-1e150, 1e150), min_size=1, max_size=100), st.floats(0, 1))
