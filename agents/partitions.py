@@ -14,8 +14,8 @@ from agents.idleness import Input
 from streams.steps import Batch, Effects, Stage
 
 LARGEST_TRANSACTION_RECORDS = 20_000
-LARGEST_TRANSACTION_BYTES = 8 << 20
-"""Of keys and values: what one step makes of them should fit into the processor's cache."""
+LARGEST_TRANSACTION_BYTES = 16 << 20
+"""Of keys and values: a step of seconds would hold up all others, and need memory for it all."""
 
 
 class InputChainError(RuntimeError):

@@ -22,7 +22,7 @@ Runs = Sequence[Mapping[str, Any]]
 _HEADINGS = {
     "reading": "Reading alone",
     "stages": "Each stage by itself, in memory",
-    "jobs": "A worker on a backlog",
+    "jobs": "A worker on a backlog (three times the events)",
     "partitions": "Partitions (default monitoring)",
     "workers": "Workers (same job), each on a core of its own as far as there are cores",
     "models": "Models (default monitoring; 20,000 events come in a second of event time)",
