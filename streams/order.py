@@ -21,6 +21,8 @@ from streams.tallies import add_outcomes, add_predictions
 from streams.watch import Watch, Watcher
 from streams.windows import changing_panes
 
+_LARGEST_KEY = 1 << 62
+
 
 class Watched(NamedTuple):
     """A model version whose rows are taken in order."""
@@ -152,7 +154,9 @@ def _split(
     rank
         Which place every row has in the order.
     """
-    order = np.argsort(rank[block.rows])
+    place = np.full(len(rank), -1)
+    place[rank[block.rows]] = np.arange(len(block.rows))
+    order = place[place >= 0]
     models, times, ties = (column[block.rows[order]] for column in columns)
     runs = list(_runs(models))
     watchers = {model: watched_of(model).watcher for model, _ in runs}
@@ -176,13 +180,29 @@ def _between(times_ms: Ints, from_ms: int, until_ms: int) -> NDArray[np.bool_]:
 
 
 def _ordered(models: Ints, times_ms: Ints, ties: Ints) -> tuple[Ints, bool]:
-    """Return the order by model, time and id, and whether that leaves any two rows alike."""
-    order = np.lexsort((ties, times_ms, models))
-    same = np.ones(max(len(order) - 1, 0), bool)
-    for column in (models, times_ms, ties):
-        inside = column[order]
-        same &= inside[1:] == inside[:-1]
-    return order, bool(same.any())
+    """Return the order by model, time and id, and whether that leaves any two rows alike.
+
+    Rows come nearly in the order of time, which a stable sort makes use of; ids are in none, so
+    that only those of rows are looked at that have model and time in common.
+    """
+    moment = times_ms - times_ms.min()
+    span = int(moment.max()) + 1
+    if span * (int(models.max()) + 1) >= _LARGEST_KEY:
+        values, moment = np.unique(moment, return_inverse=True)
+        span = len(values)
+    keys = models * span + moment
+    order = np.argsort(keys, kind="stable")
+    inside = keys[order]
+    same = inside[1:] == inside[:-1]
+    if not same.any():
+        return order, False
+    shared = np.append(same, False)
+    shared[1:] |= same
+    rows = order[shared]
+    rows = rows[np.lexsort((ties[rows], keys[rows]))]
+    order[shared] = rows
+    alike = (keys[rows][1:] == keys[rows][:-1]) & (ties[rows][1:] == ties[rows][:-1])
+    return order, bool(alike.any())
 
 
 def _runs(models: Ints) -> Iterator[tuple[int, slice]]:
