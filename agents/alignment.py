@@ -114,10 +114,10 @@ class Inbox:
             self._queues[batch.topic].append(self._timed(part))
 
     def _timed(self, batch: Batch) -> _Slice:
-        if len(self._queues) == 1:
-            return _Slice(batch, -1, -1, batch.text_bytes)
-        last = len(batch.offsets) - 1
-        times_ms = [self._time_of(batch, index) for index in {0, last // 2, last}]
+        times_ms = [-1]
+        if len(self._queues) > 1:
+            last = len(batch.offsets) - 1
+            times_ms = [self._time_of(batch, index) for index in {0, last // 2, last}]
         return _Slice(batch, min(times_ms), max(times_ms), batch.text_bytes)
 
     @property

@@ -213,14 +213,14 @@ def _case(
 
 
 def _jobs() -> list[Case]:
-    jobs_ = {
+    kinds = {
         "same-job": ("join, confusion, Brier, score histograms", SAME_JOB),
         "full": ("default monitoring of 8 features, with detectors", FULL),
         "no-features": ("the same without features", Job(features=False)),
         "no-detectors": ("features, no detectors", Job(detectors=False)),
     }
-    # The monitor may be half a million events behind the join, by which costs are cut: see `cost`.
-    return [_case("jobs", name, says, job=job, share=3.0) for name, (says, job) in jobs_.items()]
+    # Where measuring begins, the monitor may be half a million events behind the join: see `Cost`.
+    return [_case("jobs", name, says, job=job, share=3.0) for name, (says, job) in kinds.items()]
 
 
 def _scaling() -> list[Case]:

@@ -67,11 +67,15 @@ class Load:
     @property
     def span_ms(self) -> int:
         """Event time from the first prediction to the last."""
-        return self.pending + self._paired // self.at_once * self.spacing_ms
+        return int(self._offset_ms(self.predictions))
 
     @property
     def _paired(self) -> int:
         return round(self.events / (2 - self.unlabelled))
+
+    def _offset_ms(self, numbers: Any) -> Any:
+        late = np.maximum(numbers - self.pending, 0)
+        return np.minimum(numbers, self.pending) + late // self.at_once * self.spacing_ms
 
     def chunks(self) -> Iterator["Chunk"]:
         """Yield all predictions in order, with what becomes of them."""
@@ -81,14 +85,11 @@ class Load:
     def _chunk(self, number: int, first: int, size: int) -> "Chunk":
         random = np.random.default_rng([self.seed, number])
         numbers = np.arange(first, first + size)
-        late = np.maximum(numbers - self.pending, 0)
         score = random.integers(0, SCORE_UNITS + 1, size)
         scale = FEATURE_UNITS * (1 + np.arange(self.features) % 4)
         return Chunk(
             number=numbers,
-            time_ms=START_MS
-            + np.minimum(numbers, self.pending)
-            + late // self.at_once * self.spacing_ms,
+            time_ms=START_MS + self._offset_ms(numbers),
             model=random.integers(0, self.models, size),
             score=score,
             label=(random.integers(0, SCORE_UNITS, size) < score).astype(np.int64),

@@ -51,8 +51,8 @@ def metric_records(
 ) -> Iterator[tuple[bytes, bytes]]:
     """Yield key and value of the record of every metric of a window.
 
-    The value is `Metric` as JSON. What the records of a window share is written once: they come
-    by the dozen, and in this `Value` is the middle of a `Metric`.
+    The value is `Metric` as JSON. What the records of a window share is written once, since there
+    are dozens of them: the fields of `Value` are those in the middle of `Metric`.
     """
     key = _encode(window)[:-1] + b","
     start = _encode(dict(zip(_IDENTITY, window, strict=True)))[:-1] + b","

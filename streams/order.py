@@ -201,7 +201,8 @@ def _ordered(models: Ints, times_ms: Ints, ties: Ints) -> tuple[Ints, bool]:
     rows = order[shared]
     rows = rows[np.lexsort((ties[rows], keys[rows]))]
     order[shared] = rows
-    alike = (keys[rows][1:] == keys[rows][:-1]) & (ties[rows][1:] == ties[rows][:-1])
+    key, tie = keys[rows], ties[rows]
+    alike = (key[1:] == key[:-1]) & (tie[1:] == tie[:-1])
     return order, bool(alike.any())
 
 

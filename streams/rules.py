@@ -56,8 +56,8 @@ class Rules:
 
     Parameters
     ----------
-    window_ms
-        Window of rules that name none.
+    lengths_ms
+        Window of every rule, by its name.
     """
 
     def __init__(

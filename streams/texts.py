@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-_LARGE = 4096
+_LARGE = 4096  # bytes of a string; to copy all of them at once, and each again, would cost more
 
 
 class Texts(Sequence[bytes]):
@@ -80,7 +80,7 @@ class Texts(Sequence[bytes]):
         return self.data[self.ends[at] : self.ends[at + 1]].tobytes()
 
     def __iter__(self) -> Iterator[bytes]:
-        if self.size_bytes > _LARGE * len(self):  # each is copied by itself, not twice
+        if self.size_bytes > _LARGE * len(self):
             return map(self.__getitem__, range(len(self)))
         whole = self.data[self.ends[0] : self.ends[-1]].tobytes()
         ends = (self.ends - self.ends[0]).tolist()
