@@ -80,8 +80,67 @@ static int nearest(uint64_t w, int q, double *found) {
 
 static inline int is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10; }
 
+/* Return with how many digits eight characters begin. */
+static inline int digits_in(uint64_t word) {
+    word ^= 0x3030303030303030ULL;
+    uint64_t other = ((word + 0x7676767676767676ULL) | word) & 0x8080808080808080ULL;
+    return other ? __builtin_ctzll(other) >> 3 : 8; /* only the lowest flag is certain */
+}
+
+/* Return the number that the first `size` of eight characters are, 1 to 8 of them. */
+static inline uint64_t number_in(uint64_t word, int size) {
+    word = (word << (64 - 8 * size)) & 0x0F0F0F0F0F0F0F0FULL;
+    word = (word * 2561 >> 8) & 0x00FF00FF00FF00FFULL;
+    word = (word * 6553601 >> 16) & 0x0000FFFF0000FFFFULL;
+    return word * 42949672960001ULL >> 32;
+}
+
+/* Read a number of few digits, as most are, without a loop; NULL if it may be another. */
+static inline cursor read_short(cursor at, cursor end, double *found, int *whole) {
+    int negative = at < end && *at == '-';
+    at += negative;
+    if (end - at < 8)
+        return NULL;
+    uint64_t word = read64(at);
+    int size = digits_in(word), more = 0;
+    if (!size || (*at == '0' && size > 1))
+        return NULL;
+    int zero = *at == '0' && at[1] != '.';
+    if (size == 8) {
+        if (end - at < 16 || (more = digits_in(read64(at + 8))) == 8)
+            return NULL;
+        uint64_t w = number_in(word, 8);
+        if (more)
+            w = w * (uint64_t)TENS[more] + number_in(read64(at + 8), more);
+        at += 8 + more;
+        *found = (double)(int64_t)w;
+        *whole = 1;
+    } else if (at[size] == '.') {
+        uint64_t before = (1ULL << 8 * size) - 1;
+        word = (word & before) | (word >> 8 & ~before);
+        more = digits_in(word) - size;
+        if (!more || size + more > 6) /* what follows must be in the word, too */
+            return NULL;
+        *found = (double)(int64_t)number_in(word, size + more) / TENS[more];
+        *whole = 0;
+        at += size + 1 + more;
+    } else {
+        *found = (double)(int64_t)number_in(word, size);
+        *whole = 1;
+        at += size;
+    }
+    if ((*at | 32) == 'e' || *at == '.' || (negative && zero)) /* -0 is a float or whole */
+        return NULL;
+    if (negative)
+        *found = -*found;
+    return at;
+}
+
 /* Read a number; `whole` tells whether it has neither fraction nor exponent. */
 static cursor read_number(cursor at, cursor end, double *found, int *whole) {
+    cursor after = read_short(at, end, found, whole);
+    if (after)
+        return after;
     int negative = at < end && *at == '-';
     at += negative;
     if (at == end || !is_digit(*at))
@@ -201,7 +260,7 @@ static cursor skip_value(cursor at, cursor end, int depth) {
     case '[':
         break;
     default:
-        return read_number(at, end, &number, &whole);
+        return (text = read_short(at, end, &number, &whole)) ? text : read_number(at, end, &number, &whole);
     }
     int object = *at == '{';
     uint8_t closing = object ? '}' : ']';

@@ -10,8 +10,7 @@ import math
 import sys
 from collections.abc import Sequence
 from functools import reduce
-from itertools import compress, count, islice
-from operator import add
+from operator import add, length_hint
 from typing import Annotated, Any
 
 import msgspec
@@ -110,8 +109,6 @@ class Adwin:
         self.reference = None if raw else Reference(reference)
         self.detector = river_drift.ADWIN(delta=delta)
         self.index = 0
-        self.count = 0
-        self.total = 0.0
 
     def feed(self, values: Floats) -> list[Change]:
         """Advance over the values; return the changes among them."""
@@ -119,31 +116,35 @@ class Adwin:
         skipped = len(values) - len(fresh)
         scaled = self._scaled(fresh)
         changes = []
-        start = 0
-        while start < len(scaled):
-            end = self._advance(scaled, start)
-            self.count += end - start
-            self.total = reduce(add, scaled[start:end], self.total)
+        while scaled:
+            known = self._level()
+            taken = self._advance(scaled)
             if self.detector.drift_detected:
-                position = skipped + end - 1
-                changes.append(self._change(position, self.index + position))
-            start = end
+                skipped += taken
+                position = skipped - 1
+                change = self._change(known, scaled[:taken], (position, self.index + position))
+                changes.append(change)
+            scaled = scaled[taken:]
         self.index += len(values)
         return changes
 
-    def _advance(self, values: list[float], start: int) -> int:
-        """Take values until a change is found; return where to go on."""
+    def _level(self) -> tuple[int, float]:
+        """Return how many values there were since the last change, and their sum."""
+        if self.detector.drift_detected:  # river starts afresh at the next update
+            return 0, 0.0
+        return int(self.detector.width), self.detector.total
+
+    def _advance(self, values: list[float]) -> int:
+        """Take values until a change is found; return how many were taken."""
         detector = self.detector
-        detector.update(values[start])  # after a change, this begins anew
+        detector.update(values[0])  # after a change, this begins anew
         if detector.drift_detected:
-            return start + 1
+            return 1
         # What river's `update` calls, without its wrapping; a loop in Python would cost as much.
-        found = map(detector._helper.update, islice(values, start + 1, None))
-        position = next(compress(count(start + 1), found), None)
-        if position is None:
-            return len(values)
-        detector._drift_detected = True
-        return position + 1
+        rest = iter(values)
+        next(rest)
+        detector._drift_detected = any(map(detector._helper.update, rest))
+        return len(values) - length_hint(rest)
 
     def _scaled(self, values: Floats) -> list[float]:
         few: list[float]
@@ -154,7 +155,9 @@ class Adwin:
         if len(values) < _FEW:  # the same, to the bit, without numpy's cost of a call
             few = [(value - mean) / deviation for value in values.tolist()]
             return [(min(max(value, -CLIP), CLIP) + CLIP) / (2 * CLIP) for value in few]
-        few = ((np.clip((values - mean) / deviation, -CLIP, CLIP) + CLIP) / (2 * CLIP)).tolist()
+        scaled = (values - mean) / deviation
+        np.minimum(np.maximum(scaled, -CLIP, out=scaled), CLIP, out=scaled)
+        few = ((scaled + CLIP) / (2 * CLIP)).tolist()
         return few
 
     def _unscaled(self, value: float) -> float:
@@ -162,19 +165,22 @@ class Adwin:
             return value
         return (value * 2 * CLIP - CLIP) * self.reference.deviation + self.reference.mean
 
-    def _change(self, position: int, index: int) -> Change:
+    def _change(
+        self, known: tuple[int, float], values: list[float], place: tuple[int, int]
+    ) -> Change:
+        """Describe a change that the last of some values has shown."""
+        count, total = known[0] + len(values), reduce(add, values, known[1])
         kept, after = self.detector.width, self.detector.total
-        dropped = self.count - kept
-        before = (self.total - after) / dropped if dropped else self.total / self.count
-        self.count, self.total = 0, 0.0  # river starts afresh at the next update
-        return Change(position, index, self._unscaled(before), self._unscaled(after / kept))
+        dropped = count - kept
+        before = (total - after) / dropped if dropped else total / count
+        return Change(*place, self._unscaled(before), self._unscaled(after / kept))
 
     def pack(self) -> list[Any]:
         """Return a form that msgpack can write."""
         reference = self.reference
         known = reference and [reference.count, reference.mean, reference.squares]
         helper = self.detector._helper.__getstate__()
-        return [self.index, self.count, self.total, known, self.detector.drift_detected, helper]
+        return [self.index, *self._level(), known, self.detector.drift_detected, helper]
 
     def restore(self, packed: Sequence[Any]) -> None:
         """Continue from what `pack` returned.
@@ -185,7 +191,7 @@ class Adwin:
             If it is something else.
         """
         fields = _typed("adwin", packed, _AdwinState)
-        self.index, self.count, self.total, known, detected, helper = fields
+        self.index, _, _, known, detected, helper = fields
         if (known is None) != (self.reference is None):
             raise StateError("adwin: the state of an input on another scale")
         if known is not None and self.reference is not None:
@@ -230,24 +236,31 @@ class PageHinkley:
     def feed(self, values: Floats) -> list[Change]:
         """Advance over the values; return the changes among them."""
         fresh = self.reference.take(values)
-        skipped = len(values) - len(fresh)
-        rest = fresh.tolist()
+        position = len(values) - len(fresh) + self.block - self.filled - 1
         changes = []
-        start = 0
-        while start < len(rest):
-            end = min(start + self.block - self.filled, len(rest))
-            self.partial = reduce(add, rest[start:end], self.partial)
-            self.filled += end - start
-            start = end
-            if self.filled == self.block and self._block_done():
-                position = skipped + end - 1
+        for total in self._totals(fresh):
+            if self._drifts(total / self.block):
                 changes.append(self._change(position, self.index + position))
+            position += self.block
         self.index += len(values)
         return changes
 
-    def _block_done(self) -> bool:
-        mean = self.partial / self.block
-        self.partial, self.filled = 0.0, 0
+    def _totals(self, values: Floats) -> list[float]:
+        """Return the sums of the blocks that values complete, added up one value at a time."""
+        first = self.block - self.filled
+        totals = []
+        if len(values) >= first:
+            totals.append(reduce(add, values[:first].tolist(), self.partial))
+            end = len(values) - (len(values) - first) % self.block
+            whole = values[first:end].reshape(-1, self.block)
+            totals += np.add.accumulate(whole, axis=1)[:, -1].tolist()
+            self.partial, self.filled, values = 0.0, 0, values[end:]
+        self.partial = reduce(add, values.tolist(), self.partial)
+        self.filled += len(values)
+        return totals
+
+    def _drifts(self, mean: float) -> bool:
+        """Take the mean of a block."""
         self.blocks += 1
         self.level += (mean - self.level) * max(0.25, 1 / self.blocks)
         error = self.reference.deviation / math.sqrt(self.block)

@@ -149,9 +149,11 @@ class HeldTable:
         if self._top > _SHRINK * max(self._count, _SMALLEST):
             self._shrink()
 
-    def older_than(self, time_ms: int) -> Slots:
-        """Return the rows whose prediction is older."""
-        return np.flatnonzero(self.time_ms[: self._top] < time_ms)
+    def older_than(self, time_ms: int, *, since_ms: int | None = None) -> Slots:
+        """Return the rows whose prediction is older, but not older than `since_ms`."""
+        times_ms = self.time_ms[: self._top]
+        older = times_ms < time_ms
+        return np.flatnonzero(older if since_ms is None else older & (times_ms >= since_ms))
 
     def oldest_ms(self, limit_ms: int) -> int:
         """Return the time of the oldest row that is not older than `limit_ms`."""
@@ -162,8 +164,9 @@ class HeldTable:
     def between(self, first: int, last: int) -> Slots:
         """Return the rows in a range of the high halves of their hashes, both ends inclusive."""
         high = self.high[: self._top]
-        inside = (high >= np.uint64(first)) & (high <= np.uint64(last))
-        return np.flatnonzero(inside & (self.time_ms[: self._top] != _NEVER_MS))
+        slots = np.flatnonzero((high >= np.uint64(first)) & (high <= np.uint64(last)))
+        used: Slots = slots[self.time_ms[slots] != _NEVER_MS]
+        return used
 
     def _take_slots(self, count: int) -> Slots:
         taken: list[Slots] = []

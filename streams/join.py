@@ -175,7 +175,7 @@ class Join:
 
     def _close_predictions(self, state: JoinState, limit_ms: int) -> int:
         held = state.held
-        slots = held.older_than(limit_ms)
+        slots = held.older_than(limit_ms, since_ms=state.oldest_open_ms)
         slots = slots[(held.flags[slots] & CLOSED) == 0]
         unlabelled = int(np.count_nonzero((held.flags[slots] & EFFECTIVE) == 0))
         held.flags[slots] |= CLOSED

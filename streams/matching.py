@@ -94,8 +94,8 @@ class Matching:
         for record_id, known in self._touched_early.items():
             waiting = self._state.early.get(record_id, ())
             early += [(record_id, item) for item in waiting[known:]] or [(record_id, None)]
-        relabelled = np.array(list(self._relabelled), np.int64)
-        labelled = np.unique(np.concatenate([relabelled, *self._labelled]))
+        relabelled = np.array(list(self._relabelled), np.int64)  # none of them is in the others
+        labelled = np.concatenate([relabelled, *self._labelled])
         return np.concatenate([np.empty(0, np.int64), *self._added]), labelled, early
 
     def _dead(self, batch: Batch, index: int, error: RecordError) -> None:

@@ -29,12 +29,15 @@ class RuleState:
         Panes of the ordered stream: outcomes are counted at label time.
     references
         Per segment, what the first panes added up to, until there was enough of it.
+    reference_values
+        Per segment, the metrics of its reference, until that grows; not written down.
     """
 
     def __init__(self) -> None:
         self.boundary_ms = -1
         self.panes: dict[PaneKey, Pane] = {}
         self.references: dict[str, Pane] = {}
+        self.reference_values: dict[str, dict[str, float]] = {}
         self.firing: dict[str, Alert] = {}
         self.dirty: set[PaneKey] = set()
 
@@ -48,6 +51,7 @@ class RuleState:
         """Continue from what `pack` returned."""
         self.boundary_ms, references, firing = packed
         self.references = {segment: Pane.unpack(pane) for segment, pane in references}
+        self.reference_values.clear()
         self.firing = {name: msgspec.convert(a, Alert) for name, a in firing.items()}
 
 
@@ -123,10 +127,12 @@ class Rules:
         if pane is None:
             return
         reference = state.references.setdefault(segment, Pane())
-        if reference.inputs.count < self.reference:
+        if pane.inputs.count and reference.inputs.count < self.reference:
             reference.inputs.merge(pane.inputs)
+            state.reference_values.pop(segment, None)
         if reference.outcomes.count < self.reference:
             reference.outcomes.merge(pane.outcomes)
+            state.reference_values.pop(segment, None)
 
     def _values(self, state: RuleState, segment: str, length_ms: int) -> dict[str, Value]:
         merged = Pane()
@@ -146,10 +152,12 @@ class Rules:
         enough = reference.inputs.count if of_inputs else reference.outcomes.count
         if enough < self.reference:
             return None
-        for value in quality.compute(reference.inputs, reference.outcomes, self.task):
-            if value.metric == threshold.metric:
-                return value.value
-        return None
+        values = state.reference_values.get(threshold.segment)
+        if values is None:
+            computed = quality.compute(reference.inputs, reference.outcomes, self.task)
+            values = {value.metric: value.value for value in computed}
+            state.reference_values[threshold.segment] = values
+        return values.get(threshold.metric)
 
     def _judge(
         self,

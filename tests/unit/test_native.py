@@ -36,9 +36,15 @@ def predictions(value: bytes, key: bytes = b"a") -> native.Predictions | None:
 
 
 def score_of(text: str) -> float | None:
-    value = f'{{"prediction_id":"a","model":"m","prediction":1,"score":{text}}}'
-    found = predictions(value.encode())
-    return None if found is None else float(found.score[0])
+    """Read a number that a text ends with, and one that more follows: eight bytes at a time."""
+    others = '"prediction_id":"a","model":"m","prediction":1'
+    found = [
+        predictions(value.encode())
+        for value in (f'{{{others},"score":{text}}}', f'{{"score":{text},{others}}}')
+    ]
+    last, first = (None if one is None else one.score.view(np.int64)[0] for one in found)
+    assert last == first
+    return None if found[0] is None else float(found[0].score[0])
 
 
 @settings(max_examples=500)
@@ -52,6 +58,27 @@ def test_a_float_is_read_as_python_reads_it(value: float) -> None:
 
     assert found is None or found == value
     assert found is not None or not 1e-40 < abs(value) < 1e40 or value == int(value)
+
+
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,8})?", fullmatch=True))
+@example("-0.0")
+@example("123456.7")
+@example("1.234567")
+@example("12345678.9")
+def test_a_short_number_is_read_as_python_reads_it(text: str) -> None:
+    found = score_of(text)
+
+    assert text == "-0" if found is None else repr(found) == repr(float(text))
+
+
+@given(st.integers(0, NOW_MS), st.sampled_from(["", " "]))
+def test_a_time_is_read_to_the_last_digit(time_ms: int, space: str) -> None:
+    value = f'{{"timestamp_ms":{time_ms}{space},"prediction_id":"a","label":1}}'.encode()
+
+    found = native.labels(Texts.of([value]), Texts.of([b"a"]), latest_ms=NOW_MS)
+
+    assert found is not None
+    assert found.time_ms.tolist() == [time_ms]
 
 
 digits = st.text("0123456789", min_size=1, max_size=22)
