@@ -102,8 +102,9 @@ class DryRun:
         )
         state = self.monitor_states[partition]
         self._take(self.monitor.step(state, [batch], now_ms=now_ms))
+        idle = frozenset(self.monitor.inputs)
         while not self.monitor.hold_metrics and self.monitor.unfinished(state):
-            self._take(self.monitor.step(state, [], now_ms=now_ms))
+            self._take(self.monitor.step(state, [], now_ms=now_ms, idle=idle))
 
     def _take(self, effects: Effects) -> None:
         self.late_rows += effects.late_rows

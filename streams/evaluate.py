@@ -3,11 +3,11 @@
 Tallies commute, so window metrics are published at once. What needs order (detectors, rules)
 waits until the clocks of *all* join partitions have passed. This module knows nothing of joining.
 
-Publishing a window, and taking rows in order, cost about the same for one row of a model as for
-hundreds. So that many models with few rows each cost no more than their rows do, a step publishes
-a limited number of windows, those that wait longest first, and takes rows in order once there are
-some of each model, or some time has passed. Panes are written down then, too: until then, the rows
-that wait are written down, and can be counted again.
+Publishing a window, counting rows, and taking them in order, cost about the same for one row of a
+model as for hundreds. So that many models with few rows each cost no more than their rows do, a
+step publishes a limited number of windows, those that wait longest first, and counts rows, and
+takes them in order, once there are some of each model, or some time has passed. Panes are written
+down when rows are taken in order: until then, the rows are, and can be counted again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +41,10 @@ _STEPS_TO_PUBLISH = 32
 _ROWS_PER_MODEL = 128
 _PATIENCE_MS_PER_MODEL = 4
 _LONGEST_PATIENCE_MS = 30_000
+# To count rows of a model costs about as much as 20 of its rows do.
+_COUNTED_ROWS_PER_MODEL = 32
+_COUNTING_PATIENCE_MS_PER_MODEL = 1
+_LONGEST_COUNTING_PATIENCE_MS = 5_000
 
 Name = tuple[str, str]
 """Model and version."""
@@ -64,18 +68,20 @@ class MonitorState:
         Rows older than this were taken in order; what comes later than that is too late for it.
     models, codes
         By code; a model's code is its place in the order of appearance.
-    number
-        How many records had rows that had to wait; every such record has its number.
-    counted
-        Records below this number are counted in the panes that are written down.
-    uncounted
-        Number and rows of every record that was read from the log and still waits.
+    number, taken, counted
+        How many records have come, each has its number; those below `taken` are counted, and
+        those below `counted` are so in the panes that are written down.
+    restored
+        By number, the rows that were read from the log, and what the frontier was as they came.
+    untaken
+        Number and rows of the records that are not counted yet.
     touched
         Models with panes that are not written down as they are.
     unpublished
         Models that have windows to be published, in that order.
-    advanced_at_ms, held
-        When rows were last taken in order, by the wall clock, and whether some could be.
+    advanced_at_ms, taken_at_ms, held
+        When rows were last taken in order and counted, by the wall clock, and whether some wait
+        to be more.
     swept_ms
         What the frontier was when windows were last looked through.
     costs
@@ -90,12 +96,14 @@ class MonitorState:
         self.frontier_ms = -1
         self.models: list[Model] = []
         self.codes: dict[Name, int] = {}
-        self.number = self.counted = 0
-        self.uncounted: list[tuple[int, Table]] = []
+        self.number = self.taken = self.counted = 0
+        self.restored: dict[int, tuple[int, Outcomes]] = {}
+        self.untaken: list[tuple[int, Outcomes]] = []
         self.touched: set[int] = set()
         self.waiting: list[Waiting] = []
         self.unpublished: dict[int, None] = {}
-        self.advanced_at_ms, self.held = -1, False
+        self.advanced_at_ms = self.taken_at_ms = -1
+        self.held = False
         self.swept_ms = -1
         self.costs = Costs()
 
@@ -112,6 +120,8 @@ class Monitor:
     ----------
     least_windows
         A step publishes that many windows, if so many have changed, or more.
+    in_order
+        Whether anybody looks at rows in order.
     """
 
     name = "monitor"
@@ -130,6 +140,7 @@ class Monitor:
         self.hold_metrics = False
         self.least_windows = 200
         self.monitors = DEFAULTS if monitors is None else monitors
+        self.in_order = bool(self.monitors.thresholds or self.monitors.drifts)
         windows = self.monitors.windows or (Window(window_ms, window_ms),)
         self.window_ms = windows[0].size_ms
         self.windowing = Windowing(windows, horizon_ms=horizon_ms)
@@ -144,8 +155,8 @@ class Monitor:
         batches: Sequence[Batch],
         *,
         now_ms: int,
-        idle: frozenset[str] = frozenset(),  # noqa: ARG002 - every stage has this signature
-        announce: bool = True,  # noqa: ARG002
+        idle: frozenset[str] = frozenset(),
+        announce: bool = True,  # noqa: ARG002 - every stage has this signature
     ) -> Effects:
         """Evaluate the batches; see `streams.steps.Stage`.
 
@@ -153,7 +164,6 @@ class Monitor:
         only the last one. A worker must not set it, since what waits is not written down.
         """
         work = _Work(self, state)
-        records: list[tuple[Outcomes, bytes]] = []
         for batch in batches:
             for offset, value in zip(batch.offsets, batch.values, strict=True):
                 if value is not None:
@@ -162,15 +172,16 @@ class Monitor:
                         state.notices[found.source] = found
                         state.sources = found.sources
                     else:
-                        records.append((found, value))
+                        work.arrive(found, value)
             state.next[batch.topic] = batch.next_offset
         spent = state.costs
-        with spent.on(spent.COUNTING):
-            work.recount()
-            if records:
-                work.take(records)
         clock_ms = joint_clock_ms(state.notices.values(), sources=state.sources)
-        state.held = bool(records) and not _worth_advancing(state, clock_ms, now_ms)
+        state.held = not idle and not _worth_advancing(state, clock_ms, now_ms)
+        with spent.on(spent.COUNTING):
+            work.put_back()
+            if not (state.held and self.in_order) or _worth_counting(state, now_ms):
+                state.taken_at_ms = now_ms
+                work.take()
         if not state.held:
             state.advanced_at_ms = now_ms
             with spent.on(spent.ORDERED):
@@ -179,7 +190,7 @@ class Monitor:
             with spent.on(spent.PUBLISHING):
                 work.publish()
         with spent.on(spent.WRITING):
-            return work.effects()
+            return work.effects(changed=bool(batches))
 
     def time_ms(self, batch: Batch, index: int) -> int:
         """Return the time of a record; there is no other input to compare it with."""
@@ -219,12 +230,15 @@ class Monitor:
             raise StateError(f"monitor state of schema {schema}, this build reads {SCHEMA}")
         if kind == "clock":
             layout, state.next, state.sources, notices, state.frontier_ms, *numbers = content
-            state.number, state.counted = numbers
+            state.number, state.counted, *taken = numbers
+            state.taken = taken[0] if taken else state.number
             self._check_layout(layout)
             state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
             return
         if kind == "rows":
-            self._restore_rows(state, identity[0], content)
+            rows = decode_outcomes(content[1])
+            assert isinstance(rows, Outcomes)
+            state.restored[identity[0]] = content[0], rows
             return
         code = self.code(state, (identity[0], identity[1]))
         self._restore(state.models[code], kind, identity, content)
@@ -256,15 +270,6 @@ class Monitor:
         elif kind == "detector":
             watcher.restore_detector(watch, identity[2], identity[3], content)
 
-    def _restore_rows(self, state: MonitorState, number: int, content: Any) -> None:
-        clock_ms, raw = content
-        rows = decode_outcomes(raw)
-        assert isinstance(rows, Outcomes)
-        table = self.table(state, [rows])
-        state.uncounted.append((number, table))
-        kept, _ = since(table, clock_ms)
-        state.waiting.append(Waiting(kept, self.columns(state, kept), [number]))
-
     def layout(self) -> list[list[int]]:
         """Return size and hop of every window: what panes in the state depend on."""
         return [[window.size_ms, window.hop_ms] for window in self.windowing.windows]
@@ -284,8 +289,7 @@ class Monitor:
 
     def _delete(self, state: MonitorState, kind: str, identity: list[Any]) -> None:
         if kind == "rows":
-            state.waiting = [one for one in state.waiting if one.numbers != [identity[0]]]
-            state.uncounted = [one for one in state.uncounted if one[0] != identity[0]]
+            state.restored.pop(identity[0], None)
             return
         code = state.codes.get((identity[0], identity[1]))
         if code is None:
@@ -336,8 +340,8 @@ class _Work:
         self.records: list[Record] = []
         self.upserts: list[tuple[bytes | None, bytes | None]] = []
         self.watched: set[int] = set()
-        self.arrived: dict[int, tuple[int, bytes]] = {}
-        self.taken: list[int] = []
+        self.arrived: dict[int, tuple[int, bytes]] = {}  # number: frontier, record
+        self.gone: list[int] = []
         self.rows = self.late_rows = 0
         self.unwritten = False
         self.published: set[int] = set()
@@ -346,12 +350,28 @@ class _Work:
     def _watched(self, code: int) -> Watched:
         return self.state.models[code].watched
 
-    def recount(self) -> None:
-        """Count what had come since panes were written down, after a restart."""
-        for number, table in self.state.uncounted:
-            if number >= self.state.counted:
-                self._count(table, self.monitor.columns(self.state, table))
-        self.state.uncounted = []
+    def arrive(self, rows: Outcomes, raw: bytes) -> None:
+        """Give a record its number, under which it is written down until it was taken in order."""
+        state = self.state
+        state.untaken.append((state.number, rows))
+        self.arrived[state.number] = state.frontier_ms, raw
+        state.number += 1
+
+    def put_back(self) -> None:
+        """Go on, after a restart, with the rows that wait; count those that no pane has."""
+        state, monitor = self.state, self.monitor
+        untaken = []
+        for number, (clock_ms, rows) in sorted(state.restored.items()):
+            if number >= state.taken:
+                untaken.append((number, rows))
+                continue
+            table = monitor.table(state, [rows])
+            kept, _ = since(table, clock_ms)
+            state.waiting.append(Waiting(kept, monitor.columns(state, kept), [number]))
+            if number >= state.counted:
+                self._count(table, monitor.columns(state, table))
+        state.restored.clear()
+        state.untaken[:0] = untaken
 
     def _count(self, table: Table, columns: OutcomeColumns) -> tuple[set[int], int]:
         """Count rows into their windows; return their models, and how many are too late for any."""
@@ -371,11 +391,14 @@ class _Work:
         state.touched |= codes
         return codes, late
 
-    def take(self, records: Sequence[tuple[Outcomes, bytes]]) -> None:
+    def take(self) -> None:
         """Count rows into their windows, and let them wait for the clock."""
         state, monitor = self.state, self.monitor
+        records, state.untaken, state.taken = state.untaken, [], state.number
+        if not records:
+            return
         clock_ms = state.frontier_ms
-        table = monitor.table(state, [rows for rows, _ in records])
+        table = monitor.table(state, [rows for _, rows in records])
         columns = monitor.columns(state, table)
         codes, too_late = self._count(table, columns)
         self.late_rows += too_late
@@ -383,20 +406,18 @@ class _Work:
         self.rows += len(table.predictions.time_ms) + len(table.outcomes.time_ms)
         kept, late = since(table, clock_ms)
         self.late_rows += late
-        if not any(self._watched(code).watcher.looks for code in codes):
-            return
-        if late:
-            self.rules.count_late(Waiting(table, columns, []), clock_ms=clock_ms)
-            self.watched |= codes
-            columns = monitor.columns(state, kept)
-        numbers = list(range(state.number, state.number + len(records)))
-        waiting = Waiting(kept, columns, numbers)
-        if waiting.last_ms >= 0:
-            state.waiting.append(waiting)
-            state.number += len(records)
-            self.unwritten = False
-            raw = [(clock_ms, content) for _, content in records]
-            self.arrived = dict(zip(numbers, raw, strict=True))
+        numbers = [number for number, _ in records]
+        if any(self._watched(code).watcher.looks for code in codes):
+            if late:
+                self.rules.count_late(Waiting(table, columns, []), clock_ms=clock_ms)
+                self.watched |= codes
+                columns = monitor.columns(state, kept)
+            waiting = Waiting(kept, columns, numbers)
+            if waiting.last_ms >= 0:
+                state.waiting.append(waiting)
+                self.unwritten = False
+                return
+        self.gone += numbers
 
     def advance(self, clock_ms: int) -> None:
         """Take what the clock has passed, in order."""
@@ -416,7 +437,7 @@ class _Work:
             alerts.setdefault(model, []).extend(found)
         for code in range(len(state.models)):
             self._close(code, alerts.get(code, []), clock_ms)
-        self.taken = [n for one in state.waiting if one.last_ms < clock_ms for n in one.numbers]
+        self.gone += [n for one in state.waiting if one.last_ms < clock_ms for n in one.numbers]
         state.waiting = [one for one in state.waiting if one.last_ms >= clock_ms]
         state.frontier_ms = clock_ms
 
@@ -497,27 +518,29 @@ class _Work:
                 self._upsert(("pane", *name, *key), content)
             windows.dirty.clear()
         state.touched.clear()
-        state.counted = state.number
+        state.counted = state.taken
 
     def _upsert(self, key: tuple[Any, ...], content: Any) -> None:
         self.upserts.append((_encode(key), _encode((SCHEMA, content))))
 
-    def effects(self) -> Effects:
-        """Write down what the step has changed."""
+    def effects(self, *, changed: bool) -> Effects:
+        """Write down what the step has changed: positions and clocks, or not even these."""
         state = self.state
         self._write_windows()
         for code in sorted(self.watched):
             self._write_watch(state.models[code])
-        gone = set(self.taken)
+        gone = set(self.gone)
         for number, content in self.arrived.items():
             if number not in gone:
                 self._upsert(("rows", number), content)
-        for number in self.taken:
+        for number in self.gone:
             if number not in self.arrived:
                 self.upserts.append((_encode(("rows", number)), None))
+        if not (changed or self.upserts or self.records):
+            return Effects()
         notices = [msgspec.structs.astuple(notice) for notice in state.notices.values()]
         place = [state.next, state.sources, notices, state.frontier_ms]
-        numbers = [state.number, state.counted]
+        numbers = [state.number, state.counted, state.taken]
         self._upsert(("clock",), [self.monitor.layout(), *place, *numbers])
         return Effects(state=self.upserts, records=self.records, late_rows=self.late_rows)
 
@@ -542,8 +565,23 @@ def _worth_advancing(state: MonitorState, clock_ms: int, now_ms: int) -> bool:
     patience_ms = min(_PATIENCE_MS_PER_MODEL * models, _LONGEST_PATIENCE_MS)
     if not 0 <= now_ms - state.advanced_at_ms < patience_ms:
         return True
-    due = (waiting.count(state.frontier_ms, clock_ms) for waiting in state.waiting)
-    return sum(due) >= _ROWS_PER_MODEL * models
+    due = sum(waiting.count(state.frontier_ms, clock_ms) for waiting in state.waiting)
+    return due + _untaken_rows(state) >= _ROWS_PER_MODEL * models
+
+
+def _worth_counting(state: MonitorState, now_ms: int) -> bool:
+    """Whether there is enough to be counted, or it has waited long enough."""
+    models = len(state.models)
+    patience_ms = min(_COUNTING_PATIENCE_MS_PER_MODEL * models, _LONGEST_COUNTING_PATIENCE_MS)
+    if not 0 <= now_ms - state.taken_at_ms < patience_ms:
+        return True
+    return _untaken_rows(state) >= _COUNTED_ROWS_PER_MODEL * models
+
+
+def _untaken_rows(state: MonitorState) -> int:
+    return sum(
+        len(rows.predictions.time_ms) + len(rows.outcomes.time_ms) for _, rows in state.untaken
+    )
 
 
 def _outcomes(value: bytes, where: str) -> Outcomes | ClockNotice:

@@ -151,7 +151,10 @@ class Driver:
     def _evaluate(self, partition: int, values: Sequence[bytes]) -> None:
         rows: list[Input] = [(TOPICS.outcomes, None, value) for value in values]
         batch = self._batch(TOPICS.outcomes, partition, rows, 0)
-        effects = self.monitor.step(self.monitors[partition], [batch], now_ms=self.now_ms)
+        idle = frozenset() if values else frozenset(self.monitor.inputs)
+        effects = self.monitor.step(
+            self.monitors[partition], [batch], now_ms=self.now_ms, idle=idle
+        )
         self.late_rows += effects.late_rows
         for key, value in effects.state:
             assert key is not None

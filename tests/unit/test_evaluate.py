@@ -1,7 +1,7 @@
 """The monitor step: windows, their revisions, and detectors in the order of event time."""
 
 import random
-from itertools import pairwise
+from itertools import count, pairwise
 from unittest.mock import patch
 
 import numpy as np
@@ -14,6 +14,7 @@ from streams import order
 from streams.errors import StateError
 from streams.evaluate import Monitor
 from streams.monitors import DEFAULTS, Monitors, Window
+from streams.steps import Batch, Effects
 from streams.topics import Topics
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, label, prediction, retraction
 from tests.driver import Driver, as_inputs
@@ -187,6 +188,63 @@ def test_rows_of_many_models_are_taken_in_order_once_they_are_some_or_have_waite
     assert not driver.monitor.unfinished(driver.monitors[0])
 
 
+@pytest.mark.parametrize(("pace_ms", "steps"), [(0, [31, 1]), (7, [1, 1, 1])])
+@pytest.mark.parametrize("restart", [False, True])
+def test_rows_of_many_models_are_counted_once_they_are_some_or_have_waited(
+    pace_ms: int, steps: list[int], restart: bool
+) -> None:
+    driver = Driver(pace_ms=pace_ms)
+    ids = (f"p{n}" for n in count())
+    models = [f"m{n}" for n in range(20)]
+    counts = []
+
+    for rows in [1, *steps]:
+        if restart and len(counts) == len(steps):
+            driver.restart(random.Random(1))
+        driver.feed(as_inputs([prediction(next(ids), model=m) for m in models * rows]))
+        counts.append(driver.value("predictions", model="m0"))
+
+    assert counts == [1] * len(steps) + [1 + sum(steps)]
+
+
+@pytest.mark.parametrize("more", [15, 40])
+def test_late_labels_are_counted_once_whatever_was_taken_before_a_restart(more: int) -> None:
+    """With 15 rows each they are not taken yet, with 40 they are, but not written into panes."""
+    drivers = [Driver(pace_ms=0) for _ in range(2)]
+    first = [prediction(f"p{n}", timestamp_ms=START_MS + n * MINUTE_MS) for n in range(20)]
+    late = [label(f"p{n}", timestamp_ms=START_MS + n * MINUTE_MS, label=1) for n in range(more)]
+    after = [prediction(f"q{n}", timestamp_ms=START_MS + 20 * MINUTE_MS) for n in range(more)]
+    for driver in drivers:
+        driver.feed(as_inputs([*first, label("p19", timestamp_ms=START_MS + 19 * MINUTE_MS)]))
+        driver.feed(as_inputs([*late[:19], *after]))
+        assert bool(driver.monitors[0].untaken) == (more < 32 / 2)
+    taken = drivers[0].late_rows
+
+    drivers[1].restart(random.Random(1))
+    for driver in drivers:
+        driver.feed([])
+
+    plain, restarted = (d.monitors[0].models[0].watched.watch.rules.panes for d in drivers)
+    assert {key: pane.pack() for key, pane in restarted.items()} == {
+        key: pane.pack() for key, pane in plain.items()
+    }
+    assert drivers[0].result() == drivers[1].result()
+    assert drivers[0].late_rows > 0
+    assert bool(taken) == (more == 40)
+
+
+def test_a_step_that_has_nothing_to_do_writes_nothing() -> None:
+    driver = Driver(pace_ms=0)
+    driver.feed(as_inputs([prediction("a"), prediction("b")]))
+    state = driver.monitors[0]
+
+    assert driver.monitor.step(state, [], now_ms=driver.now_ms) == Effects()
+    assert driver.monitor.unfinished(state)
+    driver.now_ms += 1_000
+    assert driver.monitor.step(state, [], now_ms=driver.now_ms) == Effects()
+    assert not driver.monitor.unfinished(state)
+
+
 def test_panes_are_written_down_with_the_rows_that_were_taken_and_counted_again_till_then() -> None:
     driver = Driver(pace_ms=0)
     driver.feed(as_inputs([prediction("first")]))
@@ -235,7 +293,8 @@ def test_state_of_other_windows_is_refused_by_name() -> None:
     """Panes of five minutes cannot be counted on as panes of one minute."""
     five = Monitor(Topics(), window_ms=300_000, horizon_ms=3_600_000)
     one = Monitor(Topics(), window_ms=60_000, horizon_ms=3_600_000)
-    [(key, value)] = five.step(five.new_state(0), [], now_ms=0).state
+    nothing = Batch(topic="", offsets=[], keys=[], values=[], times_ms=[], next_offset=0)
+    [(key, value)] = five.step(five.new_state(0), [nothing], now_ms=0).state
 
     with pytest.raises(StateError, match=r"windows of 5m every 5m, the settings say 1m every 1m"):
         one.fold(one.new_state(0), key, value)
