@@ -15,6 +15,8 @@ from streams.steps import Batch, Effects, Stage
 
 LARGEST_TRANSACTION_RECORDS = 20_000
 LARGEST_TRANSACTION_BYTES = 16 << 20
+# So long, on a backlog, what a stage has left unfinished gives way to records.
+_GIVES_WAY_S = 1.0
 """Of keys and values: a step of seconds would hold up all others, and need memory for it all."""
 
 
@@ -56,6 +58,7 @@ class Partition:
         self._expected: dict[str, int] = {}
         self._idle: frozenset[str] = frozenset()
         self._stepped_idle: frozenset[str] = frozenset()
+        self._stepped_s = 0.0
 
     @property
     def log(self) -> Input:
@@ -128,13 +131,16 @@ class Partition:
         """See `Inbox.release`."""
         self._inbox.release()
 
-    def due(self, now_s: float) -> bool:
-        """Tell whether a step would achieve something."""
+    def due(self, now_s: float, *, backlog: bool = False) -> bool:
+        """Tell whether a step would achieve something, and on a backlog, what cannot wait."""
         if not self.running:
             return False
         announce = self._owes_announcement and now_s >= self._announce_due_s
         news = not self._idle - self._inbox.queued <= self._stepped_idle
-        return announce or news or self.waiting or self.stage.unfinished(self.state)
+        if announce or news or self.waiting:
+            return True
+        gives_way = backlog and now_s < self._stepped_s + _GIVES_WAY_S
+        return not gives_way and self.stage.unfinished(self.state)
 
     def next_due_s(self) -> float | None:
         """Return when a step is due though no records may come, or None if never."""
@@ -155,7 +161,7 @@ class Partition:
         idle = self._idle - self._inbox.queued - {batch.topic for batch in batches}
         announce = now_s >= self._announce_due_s
         effects = self.stage.step(self.state, batches, now_ms=now_ms, idle=idle, announce=announce)
-        self._stepped_idle = idle
+        self._stepped_idle, self._stepped_s = idle, now_s
         self._owes_announcement = not announce
         if announce:
             self._announce_due_s = now_s + self._announce_s

@@ -105,6 +105,7 @@ class Pipeline:
         self._owned: dict[tuple[str, int], Partition] = {}
         self._kept: dict[tuple[str, int], Partition] = {}
         self._due_s = dict.fromkeys(self.stages, 0.0)
+        self._backlog = False
         self._tally = Tally()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._metadata: Any = None
@@ -307,7 +308,8 @@ class Pipeline:
                     await self._transact()
 
     def _due_stages(self, now_s: float) -> set[str]:
-        return {part.stage.name for part in self._owned.values() if part.due(now_s)}
+        parts = self._owned.values()
+        return {part.stage.name for part in parts if part.due(now_s, backlog=self._backlog)}
 
     def _make_room(self) -> None:
         """Pause what waits; if there is no room left, let something of it go out of turn."""
@@ -349,6 +351,7 @@ class Pipeline:
                 offsets |= partition.offsets
             if partition.waiting:  # it has more than a transaction takes; what comes later does not
                 behind.add(partition.stage.name)
+        self._backlog = bool(behind)
         await self._committed()
         self._committing = self._spawn(self._commit(entries, offsets, processed), "commit")
         if behind:
@@ -373,7 +376,7 @@ class Pipeline:
                 found = [
                     partition
                     for (stage, _), partition in self._owned.items()
-                    if stage == name and partition.due(now_s)
+                    if stage == name and partition.due(now_s, backlog=self._backlog)
                 ]
                 if found:
                     self._due_s[name] = now_s + interval_s

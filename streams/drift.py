@@ -78,11 +78,13 @@ class Reference:
         room = self.size - self.count
         if room <= 0:
             return values
+        count, mean, squares = self.count, self.mean, self.squares
         for value in values[:room].tolist():
-            self.count += 1
-            step = value - self.mean
-            self.mean += step / self.count
-            self.squares += step * (value - self.mean)
+            count += 1
+            step = value - mean
+            mean += step / count
+            squares += step * (value - mean)
+        self.count, self.mean, self.squares = count, mean, squares
         return values[room:]
 
     @property

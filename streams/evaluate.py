@@ -33,10 +33,12 @@ from streams.windows import Pane, Published, Windowing, Windows
 
 SCHEMA = 3
 
-# To publish a window costs about as much as to count 40 rows, so that with many models publishing
-# takes a fifth of what counting takes. To take rows of a model in order, and to write its panes and
+# To publish a window costs about as much as to count 100 rows and take them in order. So that with
+# many models publishing takes a fifth of that, steps of many rows, of which more come soon, publish
+# few. To take rows of a model in order, and to write its panes and
 # detectors down, costs about half a millisecond, however few they are.
-_ROWS_PER_WINDOW = 200
+_ROWS_PER_WINDOW = 500
+_MANY_ROWS = 10_000
 _STEPS_TO_PUBLISH = 32
 _ROWS_PER_MODEL = 128
 _PATIENCE_MS_PER_MODEL = 4
@@ -119,7 +121,7 @@ class Monitor:
     Attributes
     ----------
     least_windows
-        A step publishes that many windows, if so many have changed, or more.
+        A step of few rows publishes that many windows, if so many have changed, or more.
     in_order
         Whether anybody looks at rows in order.
     """
@@ -354,6 +356,7 @@ class _Work:
         """Give a record its number, under which it is written down until it was taken in order."""
         state = self.state
         state.untaken.append((state.number, rows))
+        self.rows += _rows(rows)
         self.arrived[state.number] = state.frontier_ms, raw
         state.number += 1
 
@@ -403,7 +406,6 @@ class _Work:
         codes, too_late = self._count(table, columns)
         self.late_rows += too_late
         self.unwritten = True
-        self.rows += len(table.predictions.time_ms) + len(table.outcomes.time_ms)
         kept, late = since(table, clock_ms)
         self.late_rows += late
         numbers = [number for number, _ in records]
@@ -465,9 +467,8 @@ class _Work:
                 if windowing.wants_publishing(model.windows, clock_ms=state.frontier_ms):
                     state.unpublished.setdefault(code)
         waiting = len(state.unpublished)
-        left = max(
-            self.monitor.least_windows, self.rows // _ROWS_PER_WINDOW, waiting // _STEPS_TO_PUBLISH
-        )
+        least = self.monitor.least_windows if self.rows < _MANY_ROWS else 0
+        left = max(least, self.rows // _ROWS_PER_WINDOW, waiting // _STEPS_TO_PUBLISH)
         while state.unpublished and left > 0:
             code = next(iter(state.unpublished))
             del state.unpublished[code]
@@ -579,9 +580,11 @@ def _worth_counting(state: MonitorState, now_ms: int) -> bool:
 
 
 def _untaken_rows(state: MonitorState) -> int:
-    return sum(
-        len(rows.predictions.time_ms) + len(rows.outcomes.time_ms) for _, rows in state.untaken
-    )
+    return sum(_rows(rows) for _, rows in state.untaken)
+
+
+def _rows(rows: Outcomes) -> int:
+    return len(rows.predictions.time_ms) + len(rows.outcomes.time_ms)
 
 
 def _outcomes(value: bytes, where: str) -> Outcomes | ClockNotice:

@@ -1,7 +1,10 @@
 """Numbers for values that many rows share, so that a row holds four bytes instead of an object."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 T = TypeVar("T", bound=Hashable)
 
@@ -11,10 +14,16 @@ _CROWD = 10_000
 class Interner(Generic[T]):
     """Give equal values one code; codes that are no longer used are given out again.
 
+    Parameters
+    ----------
+    derive
+        Makes a number of a value, if any is wanted.
+
     Attributes
     ----------
-    values
-        By code; what stands at a code that is not in use means nothing.
+    values, derived
+        By code, the value and the number that was made of it; what stands at a code that is not in
+        use means nothing.
 
     Examples
     --------
@@ -26,8 +35,10 @@ class Interner(Generic[T]):
     (0, 'cow')
     """
 
-    def __init__(self) -> None:
+    def __init__(self, derive: Callable[[T], int] | None = None) -> None:
         self.values: list[T] = []
+        self.derived: NDArray[np.int64] = np.empty(0, np.int64)
+        self._derive = derive
         self._codes: dict[T, int] = {}
         self._free: list[int] = []
         self._kept = 0
@@ -46,6 +57,10 @@ class Interner(Generic[T]):
                 code = len(self.values)
                 self.values.append(value)
             self._codes[value] = code
+            if self._derive is not None:
+                if code >= len(self.derived):
+                    self.derived = np.resize(self.derived, 2 * code + 16)
+                self.derived[code] = self._derive(value)
         return code
 
     @property

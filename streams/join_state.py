@@ -26,6 +26,7 @@ from streams.held import CLOSED, EFFECTIVE, LABEL, PREDICTION, Hashes, HeldTable
 from streams.interning import Interner
 from streams.outcomes import ClockNotice, Identity, renumber
 from streams.packing import pack, unpack
+from streams.partitioning import partition_of
 from streams.steps import LARGEST_VALUE_BYTES, MARK
 
 SCHEMA = 3
@@ -98,7 +99,7 @@ class JoinState:
         self.fates: Counter[str] = Counter()
         self.held = HeldTable()
         self.strings = Interner[str]()
-        self.identities = Interner[Identity]()
+        self.identities = Interner[Identity](lambda who: partition_of(who[0], partitions))
         self.oldest_ms = self.oldest_open_ms = RING
         self.early: dict[bytes, list[Early]] = {}
         self.early_high: dict[bytes, int] = {}

@@ -77,9 +77,7 @@ class Matching:
     def __init__(self, rules: Rules, state: JoinState, *, now_ms: int) -> None:
         self.fates: Counter[str] = Counter()
         self.dead_letters: list[DeadLetter] = []
-        self.rows = RowCollector(
-            state.strings.values, state.identities.values, partitions=rules.partitions
-        )
+        self.rows = RowCollector(state.strings.values, state.identities)
         self._rules = rules
         self._state = state
         self._now_ms = now_ms

@@ -24,6 +24,7 @@ LIBRARY = Path(__file__).with_name("_columns.so")
 
 _LARGEST_POWER = 64
 _MAX_LAYOUTS, _MAX_FEATURES = 64, 1_000
+_MANY_SPANS = 2_000
 _SMALLEST_FEATURE_BYTES = 5  # `"":0,`
 _NO_MEMORY = -2
 _SUM_WORDS = 70
@@ -238,9 +239,10 @@ def _plain(fate: int, ascii_only: int, values: Texts) -> bool:
 
 
 def _spans(values: Texts, spans: Ints) -> list[str]:
-    data = values.data.data
     pairs = spans.reshape(-1, 2).tolist()
-    return [bytes(data[at : at + size]).decode() for at, size in pairs]
+    # A piece of bytes costs less than one of a view, but all must be copied first.
+    data = values.data.tobytes() if len(pairs) > _MANY_SPANS else values.data.data
+    return [str(data[at : at + size], "utf-8") for at, size in pairs]
 
 
 def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:

@@ -7,7 +7,6 @@ microseconds, a row in a column nanoseconds.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from streams.errors import StateError
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
-from streams.partitioning import partition_of
+from streams.interning import Interner
 from streams.steps import LARGEST_VALUE_BYTES
 
 SCHEMA = 2
@@ -198,16 +197,12 @@ class RowCollector:
     Parameters
     ----------
     strings, identities
-        What the codes in the chunks stand for.
-    partitions
-        How many partitions the next stage has; a model belongs to one of them.
+        What the codes in the chunks stand for. Derived of an identity is the partition of the next
+        stage that its model belongs to.
     """
 
-    def __init__(
-        self, strings: Sequence[str], identities: Sequence[Identity], *, partitions: int
-    ) -> None:
+    def __init__(self, strings: Sequence[str], identities: Interner[Identity]) -> None:
         self.strings, self.identities = strings, identities
-        self.partitions = partitions
         self.predictions: list[PredictionChunk] = []
         self.outcomes: list[OutcomeChunk] = []
 
@@ -219,18 +214,13 @@ class RowCollector:
         columns = _joined([chunk[:-1] for chunk in self.predictions], _PREDICTION_KINDS)
         predictions = PredictionChunk._make([*columns, features])
         outcomes = OutcomeChunk(*_joined(self.outcomes, _OUTCOME_KINDS))
-        owners = [self._owners(rows.identity) for rows in (predictions, outcomes)]
+        owner_of = self.identities.derived
+        owners = [owner_of[rows.identity] for rows in (predictions, outcomes)]
         for partition in np.flatnonzero(np.bincount(np.concatenate(owners))).tolist():
             mine = [np.flatnonzero(owner == partition) for owner in owners]
             rows = _chosen(predictions, mine[0]), OutcomeChunk._make(c[mine[1]] for c in outcomes)
             for value in self._values(*rows):
                 yield partition, value
-
-    def _owners(self, identity: Codes) -> Ints:
-        """Return for every row the partition that its model belongs to."""
-        codes, places = distinct(identity)
-        owners = [_partition_of(self.identities[c][0], self.partitions) for c in codes.tolist()]
-        return np.array(owners, np.int64)[places]
 
     def _values(self, predictions: PredictionChunk, outcomes: OutcomeChunk) -> Iterator[bytes]:
         size_bytes = sum(block.values.nbytes for block in predictions.features)
@@ -257,7 +247,7 @@ class RowCollector:
             [predictions.code, outcomes.code, outcomes.label_code]
         )
         (p_who, o_who), codes = renumber([predictions.identity, outcomes.identity])
-        identities = [self.identities[code] for code in codes]
+        identities = [self.identities.values[code] for code in codes]
         model_of, models = _numbered([identity[:2] for identity in identities])
         set_of, sets = _numbered([identity[2] for identity in identities])
         p = predictions._replace(identity=model_of[p_who], code=p_code)
@@ -370,6 +360,8 @@ def _chosen(rows: PredictionChunk, chosen: Ints) -> PredictionChunk:
 
 def _numbered(values: Sequence[Any]) -> tuple[Codes, list[Any]]:
     """Give values codes from 0, equal ones the same; return the codes and what they stand for."""
+    if values and not any(values):  # no segments anywhere, as is usual
+        return np.zeros(len(values), "<i4"), [values[0]]
     numbers: dict[Any, int] = {}
     codes = [numbers.setdefault(value, len(numbers)) for value in values]
     return np.array(codes, "<i4"), list(numbers)
@@ -387,6 +379,3 @@ def _block(names: list[str], rows: memoryview, values: memoryview) -> Block:
 def aligned(column: NDArray[Any]) -> NDArray[Any]:
     """Return a column that starts at a multiple of its item's size: the same, or a copy."""
     return column if column.flags.aligned else column.copy()
-
-
-_partition_of = lru_cache(maxsize=65_536)(partition_of)

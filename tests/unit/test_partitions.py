@@ -125,6 +125,20 @@ def test_the_clock_is_announced_at_intervals_and_what_is_left_out_is_made_up_for
     assert partition.next_due_s() is None
 
 
+def test_what_is_unfinished_gives_way_to_a_backlog_for_a_second(
+    partition: Partition, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition.feed(batch(10))
+    step(partition, now_s=100.0)
+    monkeypatch.setattr(partition.stage, "unfinished", lambda _: True)
+
+    assert partition.due(100.5)
+    assert not partition.due(100.5, backlog=True)
+    assert partition.due(101.0, backlog=True)
+    partition.feed(batch(11))
+    assert partition.due(100.5, backlog=True)
+
+
 def test_a_partition_that_was_taken_away_owes_nothing(partition: Partition) -> None:
     partition.feed(batch(10))
     partition.live = partition.running = False

@@ -122,7 +122,7 @@ def test_a_stage_that_is_due_soon_goes_along_with_another(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, left_ms: int, goes_along: bool
 ) -> None:
     """A transaction of its own would cost as much again."""
-    monkeypatch.setattr(Partition, "due", lambda *_: True)
+    monkeypatch.setattr(Partition, "due", lambda *_, **__: True)
     second = Tally(Topics())
     second.name = "monitor"
     pipeline.stages["monitor"] = second
