@@ -3,12 +3,14 @@
 Probes measure latency: a few models get a prediction, and later a label, only now and then. The
 time from writing a model's n-th until a read_committed reader sees a metric that counts n is its
 latency, whatever the order of everything else. They have a producer of their own: a burst that
-waits in the other's queue says nothing about workers.
+waits in the other's queue says nothing about workers. All other events are made before the first
+is written: the broker has that core to share, and who makes them would slow it down.
 """
 
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +21,7 @@ from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 from benchmarks.measure import Site
 
 _TICK_S = 0.01
+_MAKING_S = 4e-6  # an event, with some reserve
 _FEATURES = 8
 _POOL = 4_096
 _PROBE_MODELS = 20
@@ -59,7 +62,7 @@ class Sent:
     Attributes
     ----------
     behind_s
-        How late a tick of the schedule was, at worst.
+        How late what is due at a time was written, at worst.
     most_queued
         The most events that the broker had not taken yet.
     """
@@ -71,8 +74,14 @@ class Sent:
     labels_s: dict[Probe, float] = field(default_factory=dict)
 
 
+Records = list[dict[str, str]]
+
+
 class Generator:
-    """Write events on schedule, in a thread of its own."""
+    """Write events on schedule, in a thread of its own.
+
+    An event has the time at which it is due, whenever it is written.
+    """
 
     def __init__(self, site: Site, traffic: Traffic) -> None:
         self.sent = Sent()
@@ -87,10 +96,22 @@ class Generator:
         }
         self._producer, self._probes = Producer(config), Producer(config)
         self._tails = {drifted: _tails(drifted) for drifted in (False, True)}
+        self._ticks: deque[tuple[Records, Records]] = deque()
+        self._start_s = 0.0
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Make the events, and begin to write them."""
+        traffic = self._traffic
+        self._start_s = time.time() + 0.1 + _MAKING_S * traffic.rate * traffic.seconds
+        until_s = [number * _TICK_S for number in range(int(traffic.seconds / _TICK_S))]
+        made = [int(at_s * traffic.rate / 2) for at_s in until_s]
+        told = [int(max(at_s - traffic.label_after_s, 0.0) * traffic.rate / 2) for at_s in until_s]
+        for at_s, *ends in zip(until_s, made, [0, *made], told, [0, *told], strict=False):
+            predictions, labels = range(ends[1], ends[0]), range(ends[3], ends[2])
+            self._ticks.append((self._predictions(predictions, at_s), self._labels(labels, at_s)))
+        self.sent.events = made[-1] + told[-1]
+        time.sleep(max(0.0, self._start_s - time.time()))
         self._thread.start()
 
     def join(self) -> None:
@@ -99,59 +120,54 @@ class Generator:
 
     def _run(self) -> None:
         traffic, sent = self._traffic, self.sent
-        start_s = time.time()
-        predictions = labels = probes = labelled = 0
-        while (elapsed_s := time.time() - start_s) < traffic.seconds:
-            due = int(elapsed_s * traffic.rate / 2)
-            self._predictions(
-                predictions, due, drifted=elapsed_s > traffic.drift_at * traffic.seconds
-            )
-            predictions = max(predictions, due)
-            due = max(int((elapsed_s - traffic.label_after_s) * traffic.rate / 2), 0)
-            self._labels(labels, due)
-            labels = max(labels, due)
-            for number in range(probes, int(elapsed_s * traffic.probes_per_s)):
+        predictions, labels = (f"{self._site.prefix}.{name}" for name in ("predictions", "labels"))
+        probes = labelled = 0
+        due_s = 0.0
+        while self._ticks:
+            late_s = time.time() - self._start_s - due_s
+            sent.behind_s = max(sent.behind_s, late_s)
+            time.sleep(max(0.0, -late_s))
+            for topic, records in zip((predictions, labels), self._ticks.popleft(), strict=True):
+                if records:
+                    self._producer.produce_batch(topic, records)
+            for number in range(probes, int(due_s * traffic.probes_per_s)):
                 self._probe(number)
                 probes = number + 1
-            until_s = elapsed_s - traffic.label_after_s
+            until_s = due_s - traffic.label_after_s
             for number in range(labelled, max(int(until_s * traffic.probes_per_s), 0)):
                 self._label_probe(number)
                 labelled = number + 1
             self._producer.poll(0)
             self._probes.poll(0)
-            late_s = time.time() - start_s - elapsed_s
             sent.most_queued = max(sent.most_queued, len(self._producer))
-            sent.behind_s = max(sent.behind_s, late_s)
-            time.sleep(max(0.0, _TICK_S - late_s))
-        sent.events = predictions + labels + probes + labelled
+            due_s += _TICK_S
+        sent.events += probes + labelled
         self._producer.flush(30)
         self._probes.flush(30)
 
-    def _predictions(self, first: int, last: int, *, drifted: bool) -> None:
-        now_ms, tails, models = int(time.time() * 1_000), self._tails[drifted], self._traffic.models
-        batch = [
+    def _predictions(self, numbers: range, at_s: float) -> Records:
+        drifted = at_s > self._traffic.drift_at * self._traffic.seconds
+        tails, models = self._tails[drifted], self._traffic.models
+        at_ms = int((self._start_s + at_s) * 1_000)
+        return [
             {
                 "key": f"p-{n:010}",
                 "value": f'{{"prediction_id":"p-{n:010}","model":"m{n % models}",'
-                f'"timestamp_ms":{now_ms},{tails[n % _POOL]}',
+                f'"timestamp_ms":{at_ms},{tails[n % _POOL]}',
             }
-            for n in range(first, last)
+            for n in numbers
         ]
-        if batch:
-            self._producer.produce_batch(f"{self._site.prefix}.predictions", batch)
 
-    def _labels(self, first: int, last: int) -> None:
-        now_ms = int(time.time() * 1_000)
-        batch = [
+    def _labels(self, numbers: range, at_s: float) -> Records:
+        at_ms = int((self._start_s + at_s) * 1_000)
+        return [
             {
                 "key": f"p-{n:010}",
-                "value": f'{{"prediction_id":"p-{n:010}","timestamp_ms":{now_ms},'
+                "value": f'{{"prediction_id":"p-{n:010}","timestamp_ms":{at_ms},'
                 f'"label":{n * 7919 % 3 // 2}}}',
             }
-            for n in range(first, last)
+            for n in numbers
         ]
-        if batch:
-            self._producer.produce_batch(f"{self._site.prefix}.labels", batch)
 
     def _probe(self, number: int) -> None:
         now_s, probe = time.time(), _probe(number)
