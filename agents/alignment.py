@@ -95,6 +95,8 @@ class Inbox:
         Inputs that are read to their end: what is queued of them is all that there is.
     paused : frozenset
         Inputs that should not be fetched for now; never all of them.
+    queued_bytes : int
+        Keys and values of all that is queued.
     """
 
     def __init__(self, inputs: Iterable[str], *, time_of: TimeOf, allowance_ms: int) -> None:
@@ -106,10 +108,12 @@ class Inbox:
         self._records = dict.fromkeys(self._queues, 0)
         self._come_to_ms = dict.fromkeys(self._queues, -1)
         self._released = False
+        self.queued_bytes = 0
 
     def put(self, batch: Batch) -> None:
         """Queue records."""
         self._records[batch.topic] += len(batch.offsets)
+        self.queued_bytes += batch.text_bytes
         for part in _slices(batch):
             self._queues[batch.topic].append(self._timed(part))
 
@@ -139,6 +143,7 @@ class Inbox:
             self._records[topic] -= len(batch.offsets)
             count += len(batch.offsets)
             taken_bytes += size_bytes
+            self.queued_bytes -= size_bytes
             yield batch
 
     def release(self) -> None:
@@ -166,6 +171,7 @@ class Inbox:
         for topic, queue in self._queues.items():
             queue.clear()
             self._records[topic] = 0
+        self.queued_bytes = 0
         return left
 
     def _next(self) -> str | None:

@@ -119,6 +119,11 @@ class Partition:
         return self._inbox.ready
 
     @property
+    def queued_bytes(self) -> int:
+        """Keys and values of the records that are queued."""
+        return self._inbox.queued_bytes
+
+    @property
     def paused(self) -> set[Input]:
         """Inputs that should not be fetched for now."""
         return {(topic, self.number) for topic in self._inbox.paused}

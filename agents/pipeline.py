@@ -43,8 +43,9 @@ _EARLY_S = 0.002
 _REST_AFTER_FEW, _FEW_RECORDS = 3.0, 200
 _REST_ON_BACKLOG = 2.0
 _LONGEST_REST_S = 0.15
-# A stage goes along with the transaction of another if it is due within this share of its interval.
-_ALONG = 0.25
+# A stage goes along with the transaction of another if it is due within this share of its interval,
+# or has so much to do that what a step costs besides does not matter.
+_ALONG, _MUCH_BYTES = 0.25, 256 << 10
 _SAMPLE_S = 2.0
 _ANSWER_S = 10.0
 _ANNOUNCE_S = 0.5
@@ -372,14 +373,14 @@ class Pipeline:
         due: list[Partition] = []
         for name in self.stages:
             interval_s = self.settings.commit_interval_ms(name) / 1_000
-            if self._due_s[name] <= now_s + max(_EARLY_S, _ALONG * interval_s):
-                found = [
-                    partition
-                    for (stage, _), partition in self._owned.items()
-                    if stage == name and partition.due(now_s, backlog=self._backlog)
-                ]
-                if found:
-                    self._due_s[name] = now_s + interval_s
+            soon = self._due_s[name] <= now_s + max(_EARLY_S, _ALONG * interval_s)
+            found = [
+                partition
+                for (stage, _), partition in self._owned.items()
+                if stage == name and partition.due(now_s, backlog=self._backlog)
+            ]
+            if found and (soon or sum(one.queued_bytes for one in found) >= _MUCH_BYTES):
+                self._due_s[name] = now_s + interval_s
                 due += found
         return due
 

@@ -210,6 +210,18 @@ def test_an_input_alone_never_waits() -> None:
     assert len(list(inbox.take(1, NO_LIMIT))) == 1
 
 
+def test_bytes_are_counted_while_they_are_queued(inbox: Inbox) -> None:
+    inbox.put(batch("predictions", range(2 * SLICE_RECORDS)))
+    inbox.put(batch("labels", range(SLICE_RECORDS)))
+    assert inbox.queued_bytes == 8 * 3 * SLICE_RECORDS
+
+    [one] = inbox.take(SLICE_RECORDS, NO_LIMIT)
+
+    assert inbox.queued_bytes == 8 * 3 * SLICE_RECORDS - one.text_bytes
+    inbox.clear()
+    assert inbox.queued_bytes == 0
+
+
 def test_what_is_cleared_is_returned_and_does_not_count(inbox: Inbox) -> None:
     inbox.put(batch("labels", [1_000] * 10))
 

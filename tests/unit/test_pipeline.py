@@ -116,12 +116,19 @@ def test_a_stage_rests_less_after_many_records(
 
 
 @pytest.mark.parametrize(
-    ("left_ms", "goes_along"), [(0, True), (50, True), (51, False)], ids=["due", "soon", "later"]
+    ("left_ms", "queued_bytes", "goes_along"),
+    [(0, 0, True), (50, 0, True), (51, 0, False), (51, 1 << 18, True)],
+    ids=["due", "soon", "later", "much to do"],
 )
 def test_a_stage_that_is_due_soon_goes_along_with_another(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, left_ms: int, goes_along: bool
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    left_ms: int,
+    queued_bytes: int,
+    goes_along: bool,
 ) -> None:
     """A transaction of its own would cost as much again."""
+    monkeypatch.setattr(Partition, "queued_bytes", queued_bytes)
     monkeypatch.setattr(Partition, "due", lambda *_, **__: True)
     second = Tally(Topics())
     second.name = "monitor"
