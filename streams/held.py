@@ -155,12 +155,6 @@ class HeldTable:
         older = times_ms < time_ms
         return np.flatnonzero(older if since_ms is None else older & (times_ms >= since_ms))
 
-    def oldest_ms(self, limit_ms: int) -> int:
-        """Return the time of the oldest row that is not older than `limit_ms`."""
-        times_ms = self.time_ms[: self._top]
-        times_ms = times_ms[times_ms >= limit_ms]
-        return int(times_ms.min()) if len(times_ms) else int(_NEVER_MS)
-
     def between(self, first: int, last: int) -> Slots:
         """Return the rows in a range of the high halves of their hashes, both ends inclusive."""
         high = self.high[: self._top]

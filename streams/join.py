@@ -22,7 +22,7 @@ from streams.decoding import Decoder
 from streams.errors import StateError
 from streams.events import peek_time_ms
 from streams.held import CLOSED, EFFECTIVE
-from streams.join_state import LOG_BYTES, ROW_BYTES, JoinState
+from streams.join_state import LOG_BYTES, JoinState
 from streams.matching import FATES, Matching
 from streams.outcomes import ClockNotice, encode_clock
 from streams.steps import Batch, Effects, Record, in_one
@@ -180,7 +180,7 @@ class Join:
         unlabelled = int(np.count_nonzero((held.flags[slots] & EFFECTIVE) == 0))
         held.flags[slots] |= CLOSED
         state.pending -= unlabelled
-        state.oldest_open_ms = held.oldest_ms(limit_ms)
+        state.oldest_open_ms = limit_ms
         return unlabelled
 
     def _forget(self, state: JoinState) -> None:
@@ -189,9 +189,7 @@ class Join:
         if state.oldest_ms < limit_ms:
             slots = state.held.older_than(limit_ms)
             state.held.remove(slots)
-            state.oldest_ms = state.held.oldest_ms(limit_ms)
-            # What they have left in the log is of no use any more.
-            state.unswept_bytes += ROW_BYTES * len(slots)
+            state.oldest_ms = limit_ms
 
     def _notices(self, state: JoinState) -> list[Record]:
         notice = ClockNotice(

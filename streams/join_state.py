@@ -34,9 +34,7 @@ RING = 2**64
 LOG_BYTES = 16 << 20
 """The sweep goes around once while so much is appended, or as much as the state itself takes."""
 
-ROW_BYTES = 48
-"""About what a prediction and its label take in the log, as long as no mark says better."""
-
+_ROW_BYTES = 48  # of a prediction and its label in the log, as long as no mark says better
 _RANGE_ROWS = 8_192
 _FEWEST_RANGES = 8
 _RANGES_A_STEP = 4
@@ -236,7 +234,7 @@ def sweep(state: JoinState, *, log_bytes: int) -> Iterator[tuple[bytes | None, b
 def _size_bytes(state: JoinState) -> int:
     """Return about how much the whole state takes in the log, judged by the last marks."""
     if not state.marks:
-        return len(state.held) * ROW_BYTES + state.early_labels * _EARLY_BYTES
+        return len(state.held) * _ROW_BYTES + state.early_labels * _EARLY_BYTES
     return sum(size for _, size in state.marks) * RING // state.swept
 
 

@@ -47,7 +47,10 @@ class Texts(Sequence[bytes]):
 
     @classmethod
     def joined(cls, parts: Sequence[Texts]) -> Texts:
-        """Put columns behind each other."""
+        """Put columns behind each other; what is so already is not copied."""
+        parts = _merged(parts)
+        if len(parts) == 1:
+            return parts[0]
         sizes = [part.size_bytes for part in parts]
         starts = np.cumsum([0, *sizes])
         data = np.concatenate([part.data[part.ends[0] : part.ends[-1]] for part in parts])
@@ -90,3 +93,18 @@ class Texts(Sequence[bytes]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _merged(parts: Sequence[Texts]) -> list[Texts]:
+    """Put columns together that are pieces of one buffer and follow each other there."""
+    runs: list[list[Texts]] = []
+    for part in parts:
+        last = runs[-1][-1] if runs else None
+        if last is not None and last.data is part.data and last.ends[-1] == part.ends[0]:
+            runs[-1].append(part)
+        else:
+            runs.append([part])
+    return [
+        Texts(run[0].data, np.concatenate([run[0].ends, *(part.ends[1:] for part in run[1:])]))
+        for run in runs
+    ]
