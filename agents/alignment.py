@@ -30,7 +30,7 @@ from typing import NamedTuple, TypeAlias
 
 from streams.steps import Batch
 
-SLICE_RECORDS = 500
+SLICE_RECORDS = 1_000
 """Inputs take turns in slices of at most this many records."""
 
 SLICE_BYTES = 1 << 20

@@ -39,6 +39,7 @@ SCHEMA = 3
 # detectors down, costs about half a millisecond, however few they are.
 _ROWS_PER_WINDOW = 500
 _MANY_ROWS = 10_000
+_FEW_MODELS = 100  # of more, what was published is computed again rather than kept
 _STEPS_TO_PUBLISH = 32
 _ROWS_PER_MODEL = 128
 _PATIENCE_MS_PER_MODEL = 4
@@ -484,9 +485,10 @@ class _Work:
         model = self.state.models[code]
         task = self.monitor.monitors.task(model.name[0])
         windows = windowing.take_windows(model.windows, clock_ms=clock_ms, limit=limit)
+        keep = len(self.state.models) <= _FEW_MODELS
         for window in windows:
-            for key, value in windowing.publish(model.windows, window, task, clock_ms=clock_ms):
-                self.records.append(Record(self.monitor.metrics, key, value))
+            records = windowing.publish(model.windows, window, task, clock_ms=clock_ms, keep=keep)
+            self.records += (Record(self.monitor.metrics, key, value) for key, value in records)
         self.published.add(code)
         self.state.touched.add(code)
         self.state.costs.windows[code] += len(windows)

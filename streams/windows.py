@@ -71,6 +71,8 @@ class Windows:
         Panes and windows that are not written down as they are.
     unpublished
         Panes whose windows are to be published, in that order.
+    values
+        What was published last of windows that are not final; only of some, and not written down.
     """
 
     def __init__(self, model: str, version: str) -> None:
@@ -81,6 +83,7 @@ class Windows:
         self.dirty: set[PaneKey] = set()
         self.changed: set[WindowKey] = set()
         self.unpublished: dict[PaneKey, None] = {}
+        self.values: dict[WindowKey, list[quality.Value]] = {}
 
     def remember(self, window: WindowKey, published: Published) -> None:
         """Put back a published window that was read from the state log."""
@@ -162,7 +165,9 @@ class Windowing:
             key = next(iter(state.unpublished))
             del state.unpublished[key]
             state.dirty.add(key)
-            todo.update(self._windows_of(state, key))
+            for window in self._windows_of(state, key):
+                todo.add(window)
+                state.values.pop(window, None)
         return sorted(todo)
 
     def _final_due(self, state: Windows, clock_ms: int) -> bool:
@@ -177,18 +182,27 @@ class Windowing:
                 yield WindowKey(state.model, state.version, segment, begin, end)
 
     def publish(
-        self, state: Windows, window: WindowKey, task: Task, *, clock_ms: int
+        self, state: Windows, window: WindowKey, task: Task, *, clock_ms: int, keep: bool = False
     ) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield key and value of every metric of a window."""
+        """Yield key and value of every metric of a window.
+
+        Parameters
+        ----------
+        keep
+            Whether the values are kept until it is final: mostly, nothing changes any more.
+        """
         final = window.end_ms + self.horizon_ms <= clock_ms
         known = state.published.get(window)
         if known is None:
             known = Published()
             state.remember(window, known)
-        pane = self._merged(state, window)
-        values = quality.compute(pane.inputs, pane.outcomes, task)
-        count = pane.inputs.count
-        coverage = pane.outcomes.count / count if count else None
+        values = self._unchanged(state, window)
+        if values is None:
+            pane = self._merged(state, window)
+            values = quality.compute(pane.inputs, pane.outcomes, task)
+        if keep and not final:
+            state.values[window] = values
+        coverage = next((value.value for value in values if value.metric == "coverage"), None)
         revision = known.revision + 1
         yield from metric_records(window, values, coverage=coverage, revision=revision, final=final)
         names = tuple(value.metric for value in values)
@@ -196,6 +210,14 @@ class Windowing:
             yield metric_key(window, name), None
         state.published[window] = Published(revision, final, names)
         state.changed.add(window)
+
+    def _unchanged(self, state: Windows, window: WindowKey) -> list[quality.Value] | None:
+        """Return what was published last of a window, if it is known and nothing has changed."""
+        values = state.values.pop(window, None)
+        starts = range(window.start_ms, window.end_ms, self.pane_ms)
+        if values and any((window.segment, start) in state.unpublished for start in starts):
+            return None
+        return values
 
     def _merged(self, state: Windows, window: WindowKey) -> Pane:
         starts = range(window.start_ms, window.end_ms, self.pane_ms)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from river import drift as river_drift
 
-from streams import order
+from streams import order, quality
 from streams.errors import StateError
 from streams.evaluate import Monitor
 from streams.monitors import DEFAULTS, Monitors, Window
@@ -161,6 +161,25 @@ def test_windows_that_become_final_are_put_off_too() -> None:
 
     assert first < 8
     assert _published_models(driver, final=True) == 8
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_window_that_became_final_is_computed_again_only_if_it_has_changed(late: bool) -> None:
+    driver = Driver()
+    driver.feed(as_inputs([prediction("a"), prediction("b"), label("a")]))
+    first = driver.value("labels")
+    later_ms = START_MS + 3 * HOUR_MS
+    later = [prediction("c", timestamp_ms=later_ms), label("c", timestamp_ms=later_ms)]
+    more = [label("b", timestamp_ms=START_MS + HOUR_MS)] if late else []
+
+    with patch.object(quality, "compute", wraps=quality.compute) as computed:
+        driver.feed(as_inputs([*more, *later]))
+
+    final = [r for r in driver.metrics.values() if r["metric"] == "labels" and r["final"]]
+    assert [record["value"] for record in final] == [first + late]
+    assert final[0]["coverage"] == (1.0 if late else 0.5)
+    windows = [call.args[0].count for call in computed.call_args_list if call.args[0].count]
+    assert windows.count(2) == late
 
 
 def _published_models(driver: Driver, **where: bool) -> int:
