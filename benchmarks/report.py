@@ -187,7 +187,8 @@ def _workers_ratio(cases: Mapping[str, Any]) -> str | None:
 def _peers(peers: Sequence[Mapping[str, Any]]) -> str:
     """Return the table of engines, cheapest first, each as a ratio to ours.
 
-    Engines that were measured warm are compared with driftline warm, where both are there.
+    Engines that were measured warm are compared with driftline warm, where both are there, and
+    only with what was measured beside them: machines differ from hour to hour.
     """
     ours = next((peer for peer in peers if peer["engine"] == "driftline"), {})
     head = ["engine", "variant", "exactly-once", "CPU µs/event", "warm", "times driftline"]
@@ -204,7 +205,14 @@ def _peers(peers: Sequence[Mapping[str, Any]]) -> str:
         ]
         for peer in sorted(peers, key=lambda peer: peer["cpu_us"] or float("inf"))
     ]
-    return table([[*head, "result", "runs"], *rows])
+    text = table([[*head, "result", "runs"], *rows])
+    if all(_commit(peer) == _commit(ours) for peer in peers):
+        return text
+    return f"{text}\n\nWhat has no ratio was measured with an earlier commit, not beside this one."
+
+
+def _commit(peer: Mapping[str, Any]) -> str:
+    return str(peer.get("machine", {}).get("commit"))
 
 
 def _number(value: float | None) -> str:
@@ -217,7 +225,7 @@ def _spread(limits: Sequence[float] | None) -> str:
 
 def _ratio(peer: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     for name in ("warm_us", "cpu_us"):
-        if ours.get(name) and peer.get(name):
+        if ours.get(name) and peer.get(name) and _commit(peer) == _commit(ours):
             return f"{peer[name] / ours[name]:.1f}"
     return "–"
 

@@ -62,6 +62,20 @@ def test_other_engines_are_shown_as_ratios_cheapest_first() -> None:
     assert text.index("| driftline |") < text.index("| slow |") < text.index("| dead |")
 
 
+def test_engines_that_were_measured_at_another_time_have_no_ratio() -> None:
+    of = {"exactly_once": True, "runs": 3, "spread": [1.5, 12.0], "result_ok": True}
+    ours = {"engine": "driftline", "variant": "", "cpu_us": 2.0, **of}
+    old = {"engine": "old", "variant": "", "cpu_us": 10.0, **of}
+
+    text = report.render(
+        results(full=job(2.0)),
+        [ours | {"machine": {"commit": "b"}}, old | {"machine": {"commit": "a"}}],
+    )
+
+    assert "| 10.00 [1.50–12.00] | – | – | right | 3 |" in text
+    assert "What has no ratio was measured with an earlier commit" in text
+
+
 def test_growth_is_plotted() -> None:
     cases = {
         f"models-{n}": job(us, group="models") | {"size": n} for n, us in ((10, 2.0), (1_000, 3.0))
