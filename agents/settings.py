@@ -48,7 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port
         Where Prometheus asks; 0 switches it off.
     join_commit_interval_ms, monitor_commit_interval_ms
-        Shortest time between two transactions that contain work of the stage.
+        Shortest time between two transactions that contain work of the stage, unless there is
+        much of it and another is due.
     stall_ms
         How long the worker may make no progress before it ends itself.
     memory_budget_bytes
