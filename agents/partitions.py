@@ -149,7 +149,12 @@ class Partition:
 
     def next_due_s(self) -> float | None:
         """Return when a step is due though no records may come, or None if never."""
-        return self._announce_due_s if self.running and self._owes_announcement else None
+        if not self.running:
+            return None
+        times_s = [self._announce_due_s] if self._owes_announcement else []
+        if self.stage.unfinished(self.state):
+            times_s.append(self._stepped_s + _GIVES_WAY_S)
+        return min(times_s, default=None)
 
     def take(self) -> list[Batch]:
         """Unqueue what goes into the next transaction."""

@@ -39,7 +39,7 @@ SCHEMA = 3
 # detectors down, costs about half a millisecond, however few they are.
 _ROWS_PER_WINDOW = 500
 _MANY_ROWS = 10_000
-_FEW_MODELS = 100  # of more, what was published is computed again rather than kept
+_FEW_MODELS, _KEPT_WINDOWS = 100, 200  # of more, what was published is computed again, not kept
 _STEPS_TO_PUBLISH = 32
 _ROWS_PER_MODEL = 128
 _PATIENCE_MS_PER_MODEL = 4
@@ -468,7 +468,7 @@ class _Work:
                 if windowing.wants_publishing(model.windows, clock_ms=state.frontier_ms):
                     state.unpublished.setdefault(code)
         waiting = len(state.unpublished)
-        least = self.monitor.least_windows if self.rows < _MANY_ROWS else 0
+        least = self.monitor.least_windows // (1 if self.rows < _MANY_ROWS else 4)
         left = max(least, self.rows // _ROWS_PER_WINDOW, waiting // _STEPS_TO_PUBLISH)
         while state.unpublished and left > 0:
             code = next(iter(state.unpublished))
@@ -485,7 +485,8 @@ class _Work:
         model = self.state.models[code]
         task = self.monitor.monitors.task(model.name[0])
         windows = windowing.take_windows(model.windows, clock_ms=clock_ms, limit=limit)
-        keep = len(self.state.models) <= _FEW_MODELS
+        few = len(self.state.models) <= _FEW_MODELS
+        keep = few and len(model.windows.values) < _KEPT_WINDOWS
         for window in windows:
             records = windowing.publish(model.windows, window, task, clock_ms=clock_ms, keep=keep)
             self.records += (Record(self.monitor.metrics, key, value) for key, value in records)

@@ -135,6 +135,7 @@ def test_what_is_unfinished_gives_way_to_a_backlog_for_a_second(
     assert partition.due(100.5)
     assert not partition.due(100.5, backlog=True)
     assert partition.due(101.0, backlog=True)
+    assert partition.next_due_s() == 101.0
     partition.feed(batch(11))
     assert partition.due(100.5, backlog=True)
 
