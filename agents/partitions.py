@@ -15,9 +15,10 @@ from streams.steps import Batch, Effects, Stage
 
 LARGEST_TRANSACTION_RECORDS = 20_000
 LARGEST_TRANSACTION_BYTES = 16 << 20
+"""Of keys and values: a step of seconds would hold up all others, and need memory for it all."""
+
 # So long, on a backlog, what a stage has left unfinished gives way to records.
 _GIVES_WAY_S = 1.0
-"""Of keys and values: a step of seconds would hold up all others, and need memory for it all."""
 
 
 class InputChainError(RuntimeError):

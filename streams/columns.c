@@ -136,11 +136,8 @@ static inline cursor read_short(cursor at, cursor end, double *found, int *whole
     return at;
 }
 
-/* Read a number; `whole` tells whether it has neither fraction nor exponent. */
-static cursor read_number(cursor at, cursor end, double *found, int *whole) {
-    cursor after = read_short(at, end, found, whole);
-    if (after)
-        return after;
+/* Read any number, digit by digit. */
+static cursor read_long(cursor at, cursor end, double *found, int *whole) {
     int negative = at < end && *at == '-';
     at += negative;
     if (at == end || !is_digit(*at))
@@ -189,6 +186,12 @@ static cursor read_number(cursor at, cursor end, double *found, int *whole) {
     if (negative)
         *found = -*found;
     return at;
+}
+
+/* Read a number; `whole` tells whether it has neither fraction nor exponent. */
+static inline cursor read_number(cursor at, cursor end, double *found, int *whole) {
+    cursor after = read_short(at, end, found, whole);
+    return after ? after : read_long(at, end, found, whole);
 }
 
 /* --- JSON; every function returns where it came to, NULL if that is odd */
@@ -260,7 +263,7 @@ static cursor skip_value(cursor at, cursor end, int depth) {
     case '[':
         break;
     default:
-        return (text = read_short(at, end, &number, &whole)) ? text : read_number(at, end, &number, &whole);
+        return read_number(at, end, &number, &whole);
     }
     int object = *at == '{';
     uint8_t closing = object ? '}' : ']';

@@ -122,7 +122,8 @@ class Monitor:
     Attributes
     ----------
     least_windows
-        A step of few rows publishes that many windows, if so many have changed, or more.
+        A step publishes that many windows, if so many have changed, or more; one of many rows a
+        quarter of them.
     in_order
         Whether anybody looks at rows in order.
     """
