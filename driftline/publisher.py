@@ -81,7 +81,8 @@ _encode = msgspec.json.Encoder().encode
 class Publisher:
     """Send predictions and labels to Kafka without ever slowing the model server down.
 
-    Records go to a bounded queue in memory; a background thread of the Kafka client sends them.
+    Records go to a bounded queue in memory; a background thread of the Kafka client, which starts
+    with the first record, sends them.
     `prediction`, `label` and `retract` return at once: True if the record was queued, False if it
     was dropped. A drop is counted by reason in `dropped` and logged as a warning, at most once in
     ten seconds.
@@ -90,7 +91,10 @@ class Publisher:
     the process is killed by a signal that Python does not handle, nor in children that end by
     `os._exit`, as those of `multiprocessing` do before Python 3.13: call `close` there). A process
     forked from one that holds a publisher (gunicorn's ``--preload``) gets its own connection and
-    counters on its first call; what the parent queued stays with the parent.
+    counters on its first call; what the parent queued stays with the parent. Fork before the parent
+    publishes, or once its records are delivered: in a child forked at the very moment at which the
+    parent's client looks a name up, the C library never finishes another look-up, and what that
+    child publishes is lost as ``delivery_failed``.
 
     Parameters
     ----------
@@ -175,7 +179,7 @@ class Publisher:
         }
         self._closed = False
         self._reset()
-        self._open()
+        self._check_settings()
         _live.add(self)
 
     def prediction(
@@ -334,12 +338,15 @@ class Publisher:
             How long to wait for delivery. None means `flush_timeout_s`.
         """
         with self._lock:
-            producer, stop, self._producer, self._closed = self._producer, self._stop, None, True
+            producer, self._producer, self._closed = self._producer, None, True
         _live.discard(self)
         if producer is None:
             return
         _drain(producer, self._flush_timeout_s if timeout_s is None else timeout_s)
-        stop.set()
+        # The client's destructor waits for its threads, however long a name look-up keeps them:
+        # the last reference is left to the background thread, which nobody waits for without limit.
+        del producer
+        self._stop.set()
         if self._pump is not threading.current_thread():
             self._pump.join(timeout=10 * _POLL_S)
 
@@ -362,6 +369,15 @@ class Publisher:
         self._delivered = 0
         self._dropped: Counter[str] = Counter()
         self._logged_s = -math.inf
+
+    def _check_settings(self) -> None:
+        # A client without brokers looks no name up and connects to nothing: a process may be forked
+        # beside it. Those who preload an application fork right after making the publisher.
+        Producer(
+            {key: value for key, value in self._settings.items() if key != "bootstrap.servers"}
+            | {"log_level": 0},
+            logger=logger,
+        )
 
     def _open(self) -> Producer | None:
         with self._lock:

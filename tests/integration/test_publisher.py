@@ -123,6 +123,12 @@ def run_script(script: str, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def wait_until_ready(broker: Broker, prefix: str) -> None:
+    """Deliver one record: a broker that has just started makes idempotent producers wait."""
+    with Publisher(broker.bootstrap_servers, prefix=prefix, flush_timeout_s=30) as publisher:
+        publisher.label(prediction_id="0", label=1)
+
+
 def test_a_process_that_ends_without_close_delivers_everything(
     any_broker: Broker, prefix: str
 ) -> None:
@@ -135,9 +141,7 @@ for i in range(2000):
     publisher.prediction(prediction_id=str(i), model="m", prediction=1)
 """
 
-    with Publisher(any_broker.bootstrap_servers, prefix=prefix) as publisher:
-        publisher.label(prediction_id="0", label=1)  # a broker that has just started makes us wait
-
+    wait_until_ready(any_broker, prefix)
     ended = run_script(script, any_broker.bootstrap_servers, prefix)
 
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -150,15 +154,16 @@ def test_forked_servers_deliver_what_each_of_them_published(
 ) -> None:
     """As gunicorn does: the parent loads the application, children are forked and serve.
 
-    Parent and children end in the ordinary way, exit handlers and finalisation included.
+    The first child is forked from a parent that has published nothing, the second from one whose
+    client is connected. Parent and children end in the ordinary way, exit handlers and finalisation
+    included.
     """
     script = """
-import os, sys, warnings
+import os, sys, time, warnings
 from driftline import Publisher
 
 warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of fork beside threads
 publisher = Publisher(sys.argv[1], prefix=sys.argv[2])
-publisher.prediction(prediction_id="parent-0", model="m", prediction=1)
 children = []
 for name in ("a", "b"):
     child = os.fork()
@@ -168,16 +173,19 @@ for name in ("a", "b"):
         assert publisher.sent == 100
         sys.exit(0)
     children.append(child)
+    publisher.prediction(prediction_id=f"parent-{name}", model="m", prediction=1)
+    while not publisher.delivered:
+        time.sleep(0.01)
 codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-publisher.prediction(prediction_id="parent-1", model="m", prediction=1)
 sys.exit(max(codes))
 """
 
+    wait_until_ready(any_broker, prefix)
     ended = run_script(script, any_broker.bootstrap_servers, prefix)
 
     assert (ended.returncode, ended.stderr) == (0, "")
     keys = sorted(m.key().decode() for m in read(any_broker, f"{prefix}.predictions", count=202))
-    expected = ["parent-0", "parent-1", *(f"{name}-{i}" for name in "ab" for i in range(100))]
+    expected = ["parent-a", "parent-b", *(f"{name}-{i}" for name in "ab" for i in range(100))]
     assert keys == sorted(expected)
 
 

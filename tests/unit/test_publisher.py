@@ -7,9 +7,11 @@ import gc
 import logging
 import math
 import os
+import threading
 import time
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -81,6 +83,50 @@ def test_close_waits_no_longer_than_told_and_counts_what_is_lost() -> None:
     assert time.perf_counter() - started_s < 2.0
     assert dict(publisher.dropped) == {"delivery_failed": 50}
     assert (publisher.sent, publisher.delivered) == (50, 0)
+
+
+def test_close_does_not_wait_for_a_client_that_cannot_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its destructor waits for its threads, and a name look-up holds those for minutes or ever."""
+    let_go = threading.Event()
+
+    class Stuck:
+        def __init__(self, settings: dict[str, object], **_: object) -> None:
+            self.brokers = settings.get("bootstrap.servers")
+
+        def produce(self, *_: object) -> None: ...
+        def purge(self) -> None: ...
+
+        def poll(self, timeout_s: float) -> None:
+            time.sleep(timeout_s)
+
+        def flush(self, _timeout_s: float) -> int:
+            return 1
+
+        def __del__(self) -> None:
+            if self.brokers:
+                let_go.wait(30)
+
+    monkeypatch.setattr("driftline.publisher.Producer", Stuck)
+    publisher = Publisher(NOBODY, flush_timeout_s=0)
+    publisher.prediction(**GOOD)
+
+    started_s = time.perf_counter()
+    publisher.close()
+    took_s = time.perf_counter() - started_s
+    let_go.set()
+
+    assert took_s < 5
+
+
+def test_a_publisher_that_published_nothing_runs_no_thread() -> None:
+    """An application is often loaded before its servers are forked, in the middle of anything."""
+    threads = Path("/proc/self/task")
+    if not threads.exists():
+        pytest.skip("this system does not list threads")
+    before = len(list(threads.iterdir()))
+
+    with Publisher(NOBODY, flush_timeout_s=0):
+        assert len(list(threads.iterdir())) <= before
 
 
 def test_calls_after_close_are_dropped_as_closed() -> None:
@@ -311,12 +357,13 @@ def test_kafka_settings_of_the_user_win(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("driftline.publisher.Producer", lambda conf, **_: seen.append(conf))
     monkeypatch.setattr("driftline.publisher.threading.Thread.start", lambda _: None)
 
-    Publisher(NOBODY, kafka={"linger.ms": 5, "security.protocol": "ssl"})
+    publisher = Publisher(NOBODY, kafka={"linger.ms": 5, "security.protocol": "ssl"})
+    publisher.prediction(**GOOD)
 
-    assert seen[0]["linger.ms"] == 5
-    assert seen[0]["security.protocol"] == "ssl"
-    assert seen[0]["partitioner"] == "murmur2_random"
-    assert seen[0]["bootstrap.servers"] == NOBODY
+    assert seen[-1]["linger.ms"] == 5
+    assert seen[-1]["security.protocol"] == "ssl"
+    assert seen[-1]["partitioner"] == "murmur2_random"
+    assert seen[-1]["bootstrap.servers"] == NOBODY
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
