@@ -21,13 +21,21 @@ class Job:
     horizon
         How long a label is waited for.
     workers
-        How many, each on a core of its own where there is more than one.
+        How many. One has a core to itself; more run, as the broker does, on whichever is free.
+    core_share
+        How much of a core each of them may use, on whichever is free; None for all of it.
     """
 
     features: bool = True
     detectors: bool = True
     horizon: str = "1h"
     workers: int = 1
+    core_share: float | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """Whether the worker has a core to itself, and the broker the others."""
+        return self.workers == 1 and self.core_share is None
 
     def options(self, folder: Path) -> list[str]:
         """Return flags of `driftline worker`; `folder` takes the monitors file."""
@@ -74,15 +82,19 @@ def run(
 
     with ExitStack() as stack:
         stack.callback(published.close)
+        if not job.pinned:
+            stack.enter_context(measure.unpinned(site.kafka))
+        cores = None if job.pinned else measure.all_cores()
         workers = [
             stack.enter_context(
                 measure.worker(
                     site,
                     *job.options(site.kafka.folder),
-                    cores=_core(number, job),
+                    cores=cores,
+                    core_share=job.core_share,
                 )
             )
-            for number in range(job.workers)
+            for _ in range(job.workers)
         ]
         cost = measure.backlog(
             site,
@@ -93,11 +105,6 @@ def run(
         )
         balance = _balance(workers, load, labels=int(expected.labels.sum()))
     return Result(cost, [*problems, *balance])
-
-
-def _core(number: int, job: Job) -> set[int]:
-    """Return the cores of a worker: its own, or any if there are more workers than cores."""
-    return measure.worker_core() if job.workers == 1 else measure.core(number)
 
 
 def _balance(workers: Sequence[measure.Worker], load: Load, *, labels: int) -> list[str]:

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -31,6 +31,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from agents.local_kafka import LocalKafka
+from benchmarks import quota
 from benchmarks.load import PARTS, Progress
 
 ROOT = Path(__file__).parent.parent
@@ -66,11 +67,6 @@ def all_cores() -> set[int]:
     return set(_CORES)
 
 
-def core(number: int) -> set[int]:
-    """Return one core; numbers begin at 0 and may go beyond what there is."""
-    return {_CORES[number % len(_CORES)]}
-
-
 _PINS = hasattr(os, "sched_setaffinity")  # macOS has nothing of the kind
 _CORES = sorted(os.sched_getaffinity(0)) if _PINS else list(range(os.cpu_count() or 1))
 
@@ -87,6 +83,27 @@ def on_cores(cores: set[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def unpinned(kafka: LocalKafka) -> Iterator[None]:
+    """Let the broker, and this thread, run on any core until the block ends."""
+    threads = Path(f"/proc/{kafka.pid}/task")
+    if not _PINS or not threads.exists():
+        yield
+        return
+
+    def let_run(cores: set[int]) -> None:
+        for thread in threads.iterdir():
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setaffinity(int(thread.name), cores)
+
+    let_run(all_cores())
+    try:
+        with on_cores(all_cores()):
+            yield
+    finally:
+        let_run(spare_cores())
 
 
 # --- the broker and the topics
@@ -285,7 +302,9 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 @contextmanager
-def worker(site: Site, *options: str, cores: set[int] | None = None) -> Iterator[Worker]:
+def worker(
+    site: Site, *options: str, cores: set[int] | None = None, core_share: float | None = None
+) -> Iterator[Worker]:
     """Run a worker until the block ends.
 
     Parameters
@@ -294,20 +313,34 @@ def worker(site: Site, *options: str, cores: set[int] | None = None) -> Iterator
         More flags of `driftline worker`.
     cores
         None for the core of the measured process.
+    core_share
+        How much of a core it may use; None for all of it.
     """
     port = _free_port()
     command = [*CLI, "worker", "--bootstrap-servers", site.servers, "--prefix", site.prefix]
     command += ["--metrics-port", str(port), *options]
     log = site.kafka.folder / f"worker-{port}.log"
     site.used = True
-    with log.open("wb") as output, on_cores(worker_core() if cores is None else cores):
-        process = psutil.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+    with ExitStack() as stack:
+        limit = None if core_share is None else stack.enter_context(_quota(core_share))
+        with log.open("wb") as output, on_cores(worker_core() if cores is None else cores):
+            process = psutil.Popen(command, cwd=ROOT, stdout=output, stderr=output)
+        stack.callback(_end, process)
+        if limit is not None:
+            limit.add(process.pid)
+        try:
+            yield Worker(process, port)
+        except MeasurementError as error:
+            raise MeasurementError(f"{error}\n{log.read_text(errors='replace')[-2000:]}") from None
+
+
+@contextmanager
+def _quota(cores: float) -> Iterator[quota.Quota]:
     try:
-        yield Worker(process, port)
-    except MeasurementError as error:
-        raise MeasurementError(f"{error}\n{log.read_text(errors='replace')[-2000:]}") from None
-    finally:
-        _end(process)
+        with quota.quota(cores) as limit:
+            yield limit
+    except OSError as error:
+        raise MeasurementError(f"no process can be kept to a part of a core: {error}") from error
 
 
 def _end(process: psutil.Popen) -> None:

@@ -5,7 +5,7 @@ python -m benchmarks.report
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ _HEADINGS = {
     "stages": "Each stage by itself, in memory",
     "jobs": "A worker on a backlog (three times the events)",
     "partitions": "Partitions (default monitoring)",
-    "workers": "Workers (same job), each on a core of its own as far as there are cores",
+    "workers": "Workers (same job, 100 models), nothing pinned",
     "models": "Models (default monitoring; 20,000 events come in a second of event time)",
     "features": "Features (default monitoring)",
     "pending": "Pending predictions (same job)",
@@ -33,6 +33,7 @@ _HEADINGS = {
     "low load": "Low load (default monitoring)",
     "recovery": "Recovery after a kill -9",
 }
+_WORKERS = {"": "With a part of a core each", "-whole": "With all cores"}
 _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
     "": (
         ("cpu_us", "CPU µs/event", 2),
@@ -87,10 +88,9 @@ def render(results: Mapping[str, Any], peers: Sequence[Mapping[str, Any]] | None
         if members:
             parts += [f"## {heading}", _table(group, members)]
             parts += [_NOTES[group]] if group in _NOTES else []
+            parts += _workers_ratios(cases) if group == "workers" else []
             if len(growth(members)) > 1:
                 parts.append(f"![cost of {group}](plots/{group}.svg)")
-    if ratio := _workers_ratio(cases):
-        parts.append(ratio)
     if peers:
         parts += ["## Beside other engines", _peers(peers)]
     if failed := results.get("failed"):
@@ -176,12 +176,12 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _workers_ratio(cases: Mapping[str, Any]) -> str | None:
-    runs = [cases.get(f"workers-{number}", {}).get("runs") for number in (1, 2)]
-    if not all(runs):
-        return None
-    one, two = (statistics.median(run["events_per_s"] for run in part) for part in runs)
-    return f"Two workers took {two / one:.2f} times as many events a second as one."
+def _workers_ratios(cases: Mapping[str, Any]) -> Iterator[str]:
+    for kind, says in _WORKERS.items():
+        runs = [cases.get(f"workers-{number}{kind}", {}).get("runs") for number in (1, 2)]
+        if all(runs):
+            one, two = (statistics.median(run["events_per_s"] for run in part) for part in runs)
+            yield f"{says}, two workers took {two / one:.2f} times as many events a second as one."
 
 
 def _peers(peers: Sequence[Mapping[str, Any]]) -> str:

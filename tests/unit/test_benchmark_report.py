@@ -44,7 +44,10 @@ def test_what_failed_is_said() -> None:
 def test_workers_are_compared() -> None:
     of = {"workers-1": job(4.0, group="workers"), "workers-2": job(2.0, group="workers")}
 
-    assert "Two workers took 2.00 times as many" in report.render(results(**of))
+    text = report.render(results(**of))
+
+    assert "With a part of a core each, two workers took 2.00 times as many" in text
+    assert "With all cores" not in text
 
 
 def test_other_engines_are_shown_as_ratios_cheapest_first() -> None:
@@ -99,7 +102,8 @@ def test_every_group_of_cases_has_a_heading() -> None:
 def test_cases_are_chosen_by_name_or_group() -> None:
     chosen = [case.name for case in choose("full,workers", long=False)]
 
-    assert chosen == ["full", "workers-1", "workers-2"]
+    whole = ["workers-1-whole", "workers-2-whole"]
+    assert chosen == ["full", "workers-1", "workers-2", *whole]
     assert not any(case.long for case in choose("", long=False))
     with pytest.raises(SystemExit, match="no such case: latencies"):
         choose("latencies", long=False)
