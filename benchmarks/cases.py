@@ -239,7 +239,7 @@ def _scaling() -> list[Case]:
             f"{n} workers {says}",
             models=100,
             job=replace(SAME_JOB, workers=n, core_share=part),
-            share=3.0,
+            share=4.0,
         )
         for kind, (says, part) in kinds.items()
         for n in (1, 2)
