@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import report
-from benchmarks.cases import CASES
-from benchmarks.run import Record, choose
+from benchmarks.cases import CASES, Bench, Case
+from benchmarks.measure import MeasurementError
+from benchmarks.run import Record, choose, climb
 
 MACHINE = {"commit": "abc", "events": 1_000, "cores": "2 × some CPU"}
 
@@ -107,6 +108,36 @@ def test_cases_are_chosen_by_name_or_group() -> None:
     assert not any(case.long for case in choose("", long=False))
     with pytest.raises(SystemExit, match="no such case: latencies"):
         choose("latencies", long=False)
+
+
+def test_cases_of_a_group_take_turns(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def case(name: str, group: str, *, ends: bool = False, exact: bool = True) -> Case:
+        def run(_bench: Bench) -> dict[str, Any]:
+            order.append(name)
+            if ends:
+                raise MeasurementError("the worker ended")
+            return {"exact": exact}
+
+        return Case(name, group, "", run)
+
+    def climbed(*cases: Case, build: str) -> bool:
+        order.clear()
+        record = Record(tmp_path / "results.json", MACHINE | {"commit": build})
+        bench = Bench(None, events=1, recorded={})  # type: ignore[arg-type]  # no case needs a broker
+        return climb(bench, cases, record, 2)
+
+    one, two, other = case("same-job", "a"), case("full", "a"), case("partitions-1", "b")
+
+    assert climbed(one, two, other, build="1")
+    assert order == ["same-job", "full", "same-job", "full", "partitions-1", "partitions-1"]
+    assert climbed(one, build="1")
+    assert order == []
+    assert not climbed(case("same-job", "a", ends=True), two, build="2")
+    assert order == ["same-job", "full", "full"]
+    assert not climbed(case("same-job", "a", exact=False), build="3")
+    assert order == ["same-job", "same-job"]
 
 
 def test_case_names_are_unique() -> None:
