@@ -86,7 +86,8 @@ def machine(*, events: int) -> dict[str, Any]:
 def _commit() -> str:
     """Name the build; what the ladder itself has written is no change of it."""
     commit = _git("rev-parse", "--short=12", "HEAD").strip() or "unknown"
-    own = [f":!benchmarks/{name}" for name in ("results.json", "RESULTS.md", "plots")]
+    written = ("results.json", "RESULTS.md", "plots", "peers/results.json")
+    own = [f":!benchmarks/{name}" for name in written]
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *own)
     return f"{commit}-dirty" if changed else commit
 
