@@ -322,7 +322,7 @@ def worker(
     log = site.kafka.folder / f"worker-{port}.log"
     site.used = True
     with ExitStack() as stack:
-        limit = None if core_share is None else stack.enter_context(_quota(core_share))
+        limit = None if core_share is None else _quota(stack, core_share)
         with log.open("wb") as output, on_cores(worker_core() if cores is None else cores):
             process = psutil.Popen(command, cwd=ROOT, stdout=output, stderr=output)
         stack.callback(_end, process)
@@ -334,11 +334,9 @@ def worker(
             raise MeasurementError(f"{error}\n{log.read_text(errors='replace')[-2000:]}") from None
 
 
-@contextmanager
-def _quota(cores: float) -> Iterator[quota.Quota]:
+def _quota(stack: ExitStack, cores: float) -> quota.Quota:
     try:
-        with quota.quota(cores) as limit:
-            yield limit
+        return stack.enter_context(quota.quota(cores))
     except OSError as error:
         raise MeasurementError(f"no process can be kept to a part of a core: {error}") from error
 
