@@ -349,7 +349,8 @@ class _Work:
         self.rows = self.late_rows = 0
         self.unwritten = False
         self.published: set[int] = set()
-        self.rules = RuleCounter(self._watched)
+        # Not `self._watched`: that would be a cycle, and keep all that the step has made.
+        self.rules = RuleCounter(lambda code: state.models[code].watched)
 
     def _watched(self, code: int) -> Watched:
         return self.state.models[code].watched

@@ -1,5 +1,6 @@
 """The monitor step: windows, their revisions, and detectors in the order of event time."""
 
+import gc
 import random
 from itertools import count, pairwise
 from unittest.mock import patch
@@ -337,3 +338,20 @@ def test_rows_are_ordered_by_model_time_and_id(
     assert sorted(found.tolist()) == list(range(len(rows)))
     assert [rows[index] for index in found.tolist()] == sorted(rows)
     assert unclear == (len(set(rows)) < len(rows))
+
+
+def test_what_a_step_has_made_is_not_held_by_cycles() -> None:
+    """A worker looks for cycles once in millions of events: all their records would stay."""
+    driver = Driver()
+    driver.feed(as_inputs([prediction("a"), label("a")]))
+    at_ms = START_MS + 10 * MINUTE_MS
+    events = [prediction("b", timestamp_ms=at_ms), label("b", timestamp_ms=at_ms), label("a")]
+    gc.collect()
+    gc.disable()
+    try:
+        driver.feed(as_inputs(events))
+        found = gc.collect()
+    finally:
+        gc.enable()
+
+    assert found == 0
