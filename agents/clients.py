@@ -17,6 +17,8 @@ from streams.errors import ConfigError
 LARGEST_RECORD_BYTES = 16 << 20
 """Records up to this size can be read, and written to a topic that allows it."""
 
+_TURN_BYTES = 384 << 10
+
 TRANSACTION_TIMEOUT_MS = 10_000
 """How long a dead worker's open transaction holds readers back."""
 
@@ -80,9 +82,10 @@ def consumer(settings: Settings) -> dict[str, Any]:
         # The default of a second makes a backlog stutter.
         "fetch.queue.backoff.ms": 20,
         **_large_records(),
-        # Little at a time (a larger record comes nevertheless): what was fetched in advance of an
-        # input is thrown away when it is paused, and inputs come in turns of this size.
-        "fetch.message.max.bytes": 262_144,
+        # Little at a time: what was fetched in advance of an input is thrown away when it is
+        # paused, and inputs come in turns of this size. A larger batch comes nevertheless, but
+        # only when it is its partition's turn to be the first of a response.
+        "fetch.message.max.bytes": _TURN_BYTES,
         "queued.min.messages": 5_000,
         "queued.max.messages.kbytes": 32_768,
         "max.poll.interval.ms": 300_000,
@@ -119,6 +122,7 @@ def producer(settings: Settings) -> dict[str, Any]:
         **_common(),
         "linger.ms": 5,
         "compression.type": "lz4",
+        "batch.size": _TURN_BYTES,  # else outcomes would come later and later on a backlog
         "message.max.bytes": LARGEST_RECORD_BYTES,
         "queue.buffering.max.messages": 500_000,
         **settings.kafka,

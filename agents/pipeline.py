@@ -39,13 +39,13 @@ _EARLY_S = 0.002
 # an event, and the later its result. Most of what a step costs is the same for a record as for
 # hundreds, so that rest pays where there were few. Where there were many, it would only make the
 # next transaction longer, and rest after that: at two thirds of a core results would be late for
-# ever. New results are less urgent while there is old work.
+# ever. On a backlog they are late anyway: a stage that keeps up with the one behind rests longer.
 _REST_AFTER_FEW, _FEW_RECORDS = 3.0, 200
-_REST_ON_BACKLOG = 2.0
 _LONGEST_REST_S = 0.15
+_REST_ON_BACKLOG, _LONGEST_REST_ON_BACKLOG_S = 6.0, 0.5
 # A stage goes along with the transaction of another if it is due within this share of its interval,
 # or has so much to do that what a step costs besides does not matter.
-_ALONG, _MUCH_BYTES = 0.25, 256 << 10
+_ALONG, _MUCH_BYTES, _MUCH_BYTES_ON_BACKLOG = 0.25, 256 << 10, 8 << 20
 _SAMPLE_S = 2.0
 _ANSWER_S = 10.0
 _ANNOUNCE_S = 0.5
@@ -295,13 +295,13 @@ class Pipeline:
             if not due and self.backlog.crowded:
                 self._make_room()
                 due = self._due_stages(now_s)
-            if self.backlog.crowded:
-                self._due_s |= dict.fromkeys(due, 0.0)  # what waits here keeps others from coming
             if not due:
                 await self._sleep_until_work(now_s)
                 continue
             wait_s = min(self._due_s[name] for name in due) - now_s
-            if wait_s > 0:
+            if wait_s > 0 and self.backlog.crowded:
+                self._due_s |= dict.fromkeys(due, 0.0)  # what waits here keeps others from coming
+            elif wait_s > 0:
                 await asyncio.sleep(wait_s)
                 continue
             async with self._lock:
@@ -379,7 +379,8 @@ class Pipeline:
                 for (stage, _), partition in self._owned.items()
                 if stage == name and partition.due(now_s, backlog=self._backlog)
             ]
-            if found and (soon or sum(one.queued_bytes for one in found) >= _MUCH_BYTES):
+            much_bytes = _MUCH_BYTES_ON_BACKLOG if self._backlog else _MUCH_BYTES
+            if found and (soon or sum(one.queued_bytes for one in found) >= much_bytes):
                 self._due_s[name] = now_s + interval_s
                 due += found
         return due
@@ -399,8 +400,11 @@ class Pipeline:
         """
         now_s = time.monotonic()
         took_s = now_s - started_s
-        rest = _REST_AFTER_FEW * _FEW_RECORDS / (_FEW_RECORDS + records)
-        rest_s = _REST_ON_BACKLOG * took_s if behind else min(rest * took_s, _LONGEST_REST_S)
+        if behind:
+            rest_s = min(_REST_ON_BACKLOG * took_s, _LONGEST_REST_ON_BACKLOG_S)
+        else:
+            rest = _REST_AFTER_FEW * _FEW_RECORDS / (_FEW_RECORDS + records)
+            rest_s = min(rest * took_s, _LONGEST_REST_S)
         for name in stages:
             self._due_s[name] = 0.0 if name in behind else max(self._due_s[name], now_s + rest_s)
 

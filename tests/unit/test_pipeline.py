@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -95,8 +96,10 @@ def test_a_stage_rests_in_proportion_to_its_work_unless_there_is_a_backlog(
     pipeline._set_due({"join"}, set(), started_s=102.0, records=0)
     assert pipeline._due_s["join"] == pytest.approx(103.15)
 
+    pipeline._set_due({"join"}, {"monitor"}, started_s=102.95, records=0)
+    assert pipeline._due_s["join"] == pytest.approx(103.3)
     pipeline._set_due({"join"}, {"monitor"}, started_s=100.0, records=0)
-    assert pipeline._due_s["join"] == 109.0
+    assert pipeline._due_s["join"] == 103.5
     pipeline._set_due({"join"}, {"join"}, started_s=100.0, records=0)
     assert pipeline._due_s["join"] == 0.0
 
@@ -116,18 +119,26 @@ def test_a_stage_rests_less_after_many_records(
 
 
 @pytest.mark.parametrize(
-    ("left_ms", "queued_bytes", "goes_along"),
-    [(0, 0, True), (50, 0, True), (51, 0, False), (51, 1 << 18, True)],
-    ids=["due", "soon", "later", "much to do"],
+    ("left_ms", "queued", "goes_along"),
+    [
+        (0, (0, False), True),
+        (50, (0, False), True),
+        (51, (0, False), False),
+        (51, (1 << 18, False), True),
+        (51, (1 << 18, True), False),
+        (51, (1 << 23, True), True),
+    ],
+    ids=["due", "soon", "later", "much to do", "on a backlog, too little", "enough"],
 )
 def test_a_stage_that_is_due_soon_goes_along_with_another(
     pipeline: Pipeline,
     monkeypatch: pytest.MonkeyPatch,
     left_ms: int,
-    queued_bytes: int,
+    queued: tuple[int, bool],
     goes_along: bool,
 ) -> None:
-    """A transaction of its own would cost as much again."""
+    """A transaction of its own would cost as much again; on a backlog, larger steps are cheaper."""
+    queued_bytes, pipeline._backlog = queued
     monkeypatch.setattr(Partition, "queued_bytes", queued_bytes)
     monkeypatch.setattr(Partition, "due", lambda *_, **__: True)
     second = Tally(Topics())
@@ -197,3 +208,25 @@ def test_what_comes_during_a_commit_is_no_backlog(
 
     assert partition.waiting
     assert pipeline._due_s["join"] > 0
+
+
+@pytest.mark.parametrize("other_goes", [False, True], ids=["alone", "beside another that goes"])
+def test_a_stage_that_rests_keeps_a_crowded_worker_no_longer_than_another_can_go(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, other_goes: bool
+) -> None:
+    pipeline.backlog.change(records=1_000_000, size_bytes=0)
+    rests_until_s = time.monotonic() + 60
+    pipeline._due_s = {"monitor": rests_until_s, "join": 0.0}
+    due = {"monitor", "join"} if other_goes else {"monitor"}
+    monkeypatch.setattr(pipeline, "_due_stages", lambda _: due)
+    seen: list[float] = []
+
+    async def transact() -> None:
+        seen.append(pipeline._due_s["monitor"])
+        pipeline._stopping = True
+
+    monkeypatch.setattr(pipeline, "_transact", transact)
+
+    asyncio.run(asyncio.wait_for(pipeline._pump(), 5))
+
+    assert seen == [rests_until_s if other_goes else 0.0]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents import clients
 from agents.settings import OPTIONS, Settings, mask, read_monitors_file, resolve
 from streams.errors import ConfigError
 
@@ -159,3 +160,12 @@ def test_workers_are_told_apart_unless_they_are_named() -> None:
 
     assert one.worker_id != other.worker_id
     assert resolve({"worker_id": "a"}, environ={}).worker_id == "a"
+
+
+def test_what_a_worker_writes_at_once_can_be_read_at_once() -> None:
+    """Of a larger batch a broker sends one a response, so that outcomes came ever later."""
+    settings = Settings()
+
+    written, read = clients.producer(settings), clients.consumer(settings)
+
+    assert written["batch.size"] <= read["fetch.message.max.bytes"]
