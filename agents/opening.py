@@ -4,7 +4,8 @@ The order makes it sound. (a) Wait until the committed offsets are stable: then 
 with offsets of these partitions is left, and a worker that had them before can commit nothing any
 more. (b) Only then take the end of the state log (read_uncommitted: a read_committed question
 would be answered with the last stable offset, before a foreign transaction that is still open)
-and read it, read_committed, to that end. (c) State and group must agree.
+and read it, read_committed, to that end. (c) State and group must agree. Input records that the
+state refers to are read again.
 
 Runs in a thread; admin calls and a consumer of its own, never the worker's consumer.
 """
@@ -23,6 +24,7 @@ from agents.ends import ask_offsets
 from agents.exits import say
 from agents.idleness import Input
 from agents.partitions import Partition
+from agents.recall import Recall
 from agents.settings import Settings
 from streams.errors import StateError
 
@@ -74,13 +76,24 @@ class Opener:
         committed = self._stable_offsets(inputs, partitions)
         if committed is None:
             return
-        lows = self._offsets(inputs, latest=False)
+        with Recall(self._settings, progressed=self._progressed) as recall:
+            self._read(partitions, committed, self._offsets(inputs, latest=False), recall)
+
+    def _read(
+        self,
+        partitions: Sequence[Partition],
+        committed: Mapping[Input, int],
+        lows: Mapping[Input, int],
+        recall: Recall,
+    ) -> None:
         logs = {partition.log: partition for partition in partitions if partition.live}
         ends = self._offsets(logs, latest=True)
         for log, partition in list(logs.items()):
             # A state that was kept is used again only if nobody has written since.
             if partition.state is not None and partition.log_end == ends[log]:
-                self._finish(partition, committed=committed, lows=lows, records=1)
+                self._check(partition, committed=committed, lows=lows, records=1)
+                if partition.live:
+                    self._opened(partition)
                 del logs[log]
             else:
                 partition.state = None
@@ -90,7 +103,10 @@ class Opener:
             self._settings, left, ends=ends, starts=starts, progressed=self._progressed
         ):
             partition.log_end = ends[partition.log]
-            self._finish(partition, committed=committed, lows=lows, records=records)
+            self._check(partition, committed=committed, lows=lows, records=records)
+            recall.read(partition, lows=lows)
+            if partition.live:
+                self._opened(partition)
 
     def _stable_offsets(
         self, inputs: Sequence[Input], partitions: Sequence[Partition]
@@ -120,7 +136,7 @@ class Opener:
         answers = ask_offsets(self._admin, sources, latest=latest, timeout_s=_REQUEST_S)
         return {source: answer.result(_REQUEST_S + 1).offset for source, answer in answers.items()}
 
-    def _finish(
+    def _check(
         self,
         partition: Partition,
         *,
@@ -128,7 +144,7 @@ class Opener:
         lows: Mapping[Input, int],
         records: int,
     ) -> None:
-        """Check that state, group and inputs agree, and hand the partition over."""
+        """Check that state, group and inputs agree, if it is still this worker's business."""
         if not partition.live:
             return
         stored = partition.state.next
@@ -148,7 +164,6 @@ class Opener:
                     f"{topic}/{number}: records {position} to {lows[source] - 1} were deleted"
                     f" before they were read; give {topic} a longer retention"
                 )
-        self._opened(partition)
 
 
 def way_out(settings: Settings) -> str:

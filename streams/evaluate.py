@@ -7,7 +7,8 @@ Publishing a window, counting rows, and taking them in order, cost about the sam
 model as for hundreds. So that many models with few rows each cost no more than their rows do, a
 step publishes a limited number of windows, those that wait longest first, and counts rows, and
 takes them in order, once there are some of each model, or some time has passed. Panes are written
-down when rows are taken in order: until then, the rows are, and can be counted again.
+down when rows are taken in order: until then it is written down where the rows are, so that they
+can be read and counted again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ from streams.topics import Topics
 from streams.watch import Watch, Watcher
 from streams.windows import Pane, Published, Windowing, Windows
 
-SCHEMA = 3
+SCHEMA = 4
 
 # To publish a window costs about as much as to count 100 rows and take them in order. So that with
 # many models publishing takes a fifth of that, steps of many rows, of which more come soon, publish
@@ -71,13 +72,15 @@ class MonitorState:
         Rows older than this were taken in order; what comes later than that is too late for it.
     models, codes
         By code; a model's code is its place in the order of appearance.
-    number, taken, counted
-        How many records have come, each has its number; those below `taken` are counted, and
-        those below `counted` are so in the panes that are written down.
+    taken, counted
+        Records before these offsets are counted, and are so in the panes that are written down.
+    recalled
+        By offset, records that the log says were not done with, and what the frontier was as they
+        came; nothing goes on before they were read again.
     restored
-        By number, the rows that were read from the log, and what the frontier was as they came.
+        Likewise, with their rows, which were read again.
     untaken
-        Number and rows of the records that are not counted yet.
+        Offset and rows of the records that are not counted yet.
     touched
         Models with panes that are not written down as they are.
     unpublished
@@ -99,7 +102,8 @@ class MonitorState:
         self.frontier_ms = -1
         self.models: list[Model] = []
         self.codes: dict[Name, int] = {}
-        self.number = self.taken = self.counted = 0
+        self.taken = self.counted = 0
+        self.recalled: dict[int, int] = {}
         self.restored: dict[int, tuple[int, Outcomes]] = {}
         self.untaken: list[tuple[int, Outcomes]] = []
         self.touched: set[int] = set()
@@ -167,6 +171,8 @@ class Monitor:
         While `hold_metrics` is set, revisions wait for a later step: a run over a file needs
         only the last one. A worker must not set it, since what waits is not written down.
         """
+        if state.recalled:
+            raise StateError("rows that the monitor's state is about were not read again")
         work = _Work(self, state)
         for batch in batches:
             for offset, value in zip(batch.offsets, batch.values, strict=True):
@@ -176,7 +182,7 @@ class Monitor:
                         state.notices[found.source] = found
                         state.sources = found.sources
                     else:
-                        work.arrive(found, value)
+                        work.arrive(found, offset)
             state.next[batch.topic] = batch.next_offset
         spent = state.costs
         clock_ms = joint_clock_ms(state.notices.values(), sources=state.sources)
@@ -233,16 +239,13 @@ class Monitor:
         if schema != SCHEMA:
             raise StateError(f"monitor state of schema {schema}, this build reads {SCHEMA}")
         if kind == "clock":
-            layout, state.next, state.sources, notices, state.frontier_ms, *numbers = content
-            state.number, state.counted, *taken = numbers
-            state.taken = taken[0] if taken else state.number
+            layout, state.next, state.sources, notices, state.frontier_ms, *offsets = content
+            state.counted, state.taken = offsets
             self._check_layout(layout)
             state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
             return
         if kind == "rows":
-            rows = decode_outcomes(content[1])
-            assert isinstance(rows, Outcomes)
-            state.restored[identity[0]] = content[0], rows
+            state.recalled[int(identity[0])] = int(content)
             return
         code = self.code(state, (identity[0], identity[1]))
         self._restore(state.models[code], kind, identity, content)
@@ -250,6 +253,19 @@ class Monitor:
             state.unpublished[code] = None
         else:
             state.unpublished.pop(code, None)
+
+    def recalls(self, state: MonitorState) -> Mapping[str, Sequence[int]]:
+        """Return the records that wait to be counted, or to be taken in order."""
+        return {self.inputs[0]: sorted(state.recalled)} if state.recalled else {}
+
+    def recall(self, state: MonitorState, batch: Batch) -> None:
+        """Put rows back that wait."""
+        for offset, value in zip(batch.offsets, batch.values, strict=True):
+            where = f"{batch.topic}/{state.partition}@{offset}"
+            rows = None if value is None else _outcomes(value, where)
+            if not isinstance(rows, Outcomes):
+                raise StateError(f"outcomes record {where} has no rows; the state says that it has")
+            state.restored[offset] = state.recalled.pop(offset), rows
 
     def _restore(self, model: Model, kind: str, identity: list[Any], content: Any) -> None:
         """Put one part of a model's state back."""
@@ -293,7 +309,7 @@ class Monitor:
 
     def _delete(self, state: MonitorState, kind: str, identity: list[Any]) -> None:
         if kind == "rows":
-            state.restored.pop(identity[0], None)
+            state.recalled.pop(identity[0], None)
             return
         code = state.codes.get((identity[0], identity[1]))
         if code is None:
@@ -344,7 +360,7 @@ class _Work:
         self.records: list[Record] = []
         self.upserts: list[tuple[bytes | None, bytes | None]] = []
         self.watched: set[int] = set()
-        self.arrived: dict[int, tuple[int, bytes]] = {}  # number: frontier, record
+        self.arrived: dict[int, int] = {}  # by offset: frontier
         self.gone: list[int] = []
         self.rows = self.late_rows = 0
         self.unwritten = False
@@ -355,26 +371,24 @@ class _Work:
     def _watched(self, code: int) -> Watched:
         return self.state.models[code].watched
 
-    def arrive(self, rows: Outcomes, raw: bytes) -> None:
-        """Give a record its number, under which it is written down until it was taken in order."""
-        state = self.state
-        state.untaken.append((state.number, rows))
+    def arrive(self, rows: Outcomes, offset: int) -> None:
+        """Let a record wait; until it was taken in order, it is written down that it does."""
+        self.state.untaken.append((offset, rows))
         self.rows += _rows(rows)
-        self.arrived[state.number] = state.frontier_ms, raw
-        state.number += 1
+        self.arrived[offset] = self.state.frontier_ms
 
     def put_back(self) -> None:
         """Go on, after a restart, with the rows that wait; count those that no pane has."""
         state, monitor = self.state, self.monitor
         untaken = []
-        for number, (clock_ms, rows) in sorted(state.restored.items()):
-            if number >= state.taken:
-                untaken.append((number, rows))
+        for offset, (clock_ms, rows) in sorted(state.restored.items()):
+            if offset >= state.taken:
+                untaken.append((offset, rows))
                 continue
             table = monitor.table(state, [rows])
             kept, _ = since(table, clock_ms)
-            state.waiting.append(Waiting(kept, monitor.columns(state, kept), [number]))
-            if number >= state.counted:
+            state.waiting.append(Waiting(kept, monitor.columns(state, kept), [offset]))
+            if offset >= state.counted:
                 self._count(table, monitor.columns(state, table))
         state.restored.clear()
         state.untaken[:0] = untaken
@@ -400,9 +414,10 @@ class _Work:
     def take(self) -> None:
         """Count rows into their windows, and let them wait for the clock."""
         state, monitor = self.state, self.monitor
-        records, state.untaken, state.taken = state.untaken, [], state.number
+        records, state.untaken = state.untaken, []
         if not records:
             return
+        state.taken = records[-1][0] + 1
         clock_ms = state.frontier_ms
         table = monitor.table(state, [rows for _, rows in records])
         columns = monitor.columns(state, table)
@@ -411,18 +426,18 @@ class _Work:
         self.unwritten = True
         kept, late = since(table, clock_ms)
         self.late_rows += late
-        numbers = [number for number, _ in records]
+        offsets = [offset for offset, _ in records]
         if any(self._watched(code).watcher.looks for code in codes):
             if late:
                 self.rules.count_late(Waiting(table, columns, []), clock_ms=clock_ms)
                 self.watched |= codes
                 columns = monitor.columns(state, kept)
-            waiting = Waiting(kept, columns, numbers)
+            waiting = Waiting(kept, columns, offsets)
             if waiting.last_ms >= 0:
                 state.waiting.append(waiting)
                 self.unwritten = False
                 return
-        self.gone += numbers
+        self.gone += offsets
 
     def advance(self, clock_ms: int) -> None:
         """Take what the clock has passed, in order."""
@@ -442,7 +457,7 @@ class _Work:
             alerts.setdefault(model, []).extend(found)
         for code in range(len(state.models)):
             self._close(code, alerts.get(code, []), clock_ms)
-        self.gone += [n for one in state.waiting if one.last_ms < clock_ms for n in one.numbers]
+        self.gone += [n for one in state.waiting if one.last_ms < clock_ms for n in one.offsets]
         state.waiting = [one for one in state.waiting if one.last_ms >= clock_ms]
         state.frontier_ms = clock_ms
 
@@ -536,18 +551,18 @@ class _Work:
         for code in sorted(self.watched):
             self._write_watch(state.models[code])
         gone = set(self.gone)
-        for number, content in self.arrived.items():
-            if number not in gone:
-                self._upsert(("rows", number), content)
-        for number in self.gone:
-            if number not in self.arrived:
-                self.upserts.append((_encode(("rows", number)), None))
+        for offset, frontier_ms in self.arrived.items():
+            if offset not in gone:
+                self._upsert(("rows", offset), frontier_ms)
+        for offset in self.gone:
+            if offset not in self.arrived:
+                self.upserts.append((_encode(("rows", offset)), None))
         if not (changed or self.upserts or self.records):
             return Effects()
         notices = [msgspec.structs.astuple(notice) for notice in state.notices.values()]
         place = [state.next, state.sources, notices, state.frontier_ms]
-        numbers = [state.number, state.counted, state.taken]
-        self._upsert(("clock",), [self.monitor.layout(), *place, *numbers])
+        offsets = [state.counted, state.taken]
+        self._upsert(("clock",), [self.monitor.layout(), *place, *offsets])
         return Effects(state=self.upserts, records=self.records, late_rows=self.late_rows)
 
     def _write_watch(self, model: Model) -> None:

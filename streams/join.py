@@ -129,6 +129,13 @@ class Join:
             self._forget(state)
         state.forget_unused()
 
+    def recalls(self, state: JoinState) -> Mapping[str, Sequence[int]]:  # noqa: ARG002
+        """Return nothing: the log has all of the state."""
+        return {}
+
+    def recall(self, state: JoinState, batch: Batch) -> None:
+        """Take nothing, since nothing was asked for."""
+
     def unfinished(self, state: JoinState) -> bool:  # noqa: ARG002
         """Whether there is more to write; whatever a step finds, it writes."""
         return False

@@ -40,14 +40,14 @@ class Waiting:
 
     Attributes
     ----------
-    numbers
+    offsets
         Of the records that they came with.
     first_ms, last_ms
         When the first and the last of them are due; the first may have been taken.
     """
 
-    def __init__(self, table: Table, outcome_columns: OutcomeColumns, numbers: list[int]) -> None:
-        self.table, self.columns, self.numbers = table, outcome_columns, numbers
+    def __init__(self, table: Table, outcome_columns: OutcomeColumns, offsets: list[int]) -> None:
+        self.table, self.columns, self.offsets = table, outcome_columns, offsets
         times_ms = [t for t in (table.predictions.time_ms, table.outcomes.at_ms) if len(t)]
         self.first_ms = int(min((t.min() for t in times_ms), default=-1))
         self.last_ms = int(max((t.max() for t in times_ms), default=-1))

@@ -171,6 +171,15 @@ class Stage(Protocol):
     def fold(self, state: Any, key: bytes | None, value: bytes | None) -> None:
         """Fold one state record, in log order, into the state."""
 
+    def recalls(self, state: Any) -> Mapping[str, Sequence[int]]:
+        """Return offsets of input records, by topic, that a folded state needs again.
+
+        They are before `state.next` and rise.
+        """
+
+    def recall(self, state: Any, batch: Batch) -> None:
+        """Take records that `recalls` asks for, in their order; all of them come before a step."""
+
     def step(
         self,
         state: Any,

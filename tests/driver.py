@@ -70,6 +70,7 @@ class Driver:
         self.join.log_bytes = log_bytes
         self.join_logs: list[list[Any]] = [[] for _ in self.partitions]
         self.monitor_logs: list[dict[bytes, bytes]] = [{} for _ in self.partitions]
+        self.outcomes: list[list[bytes]] = [[] for _ in self.partitions]
         self.offsets: Counter[tuple[str, int]] = Counter()
         self.received = 0
         self.metrics: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -117,18 +118,14 @@ class Driver:
             shuffle.shuffle(upserts)
             for key, value in upserts:
                 self.monitor.fold(self.monitors[p], key, value)
+            for topic, offsets in self.monitor.recalls(self.monitors[p]).items():
+                rows = [(topic, None, self.outcomes[p][offset]) for offset in offsets]
+                self.monitor.recall(self.monitors[p], _batch(topic, rows, offsets=offsets))
 
     def _batch(self, topic: str, partition: int, rows: Sequence[Input], time_ms: int) -> Batch:
         first = self.offsets[topic, partition]
         self.offsets[topic, partition] += len(rows)
-        return Batch(
-            topic=topic,
-            offsets=range(first, first + len(rows)),
-            keys=[row[1] for row in rows],
-            values=[row[2] for row in rows],
-            times_ms=[time_ms] * len(rows),
-            next_offset=first + len(rows),
-        )
+        return _batch(topic, rows, offsets=range(first, first + len(rows)), time_ms=time_ms)
 
     def _append(self, log: list[Any], effects: Effects) -> None:
         """Write state records down, and delete what the marks make superfluous."""
@@ -149,6 +146,7 @@ class Driver:
                 self.written.append((record.topic, record.key, record.value))
 
     def _evaluate(self, partition: int, values: Sequence[bytes]) -> None:
+        self.outcomes[partition] += values
         rows: list[Input] = [(TOPICS.outcomes, None, value) for value in values]
         batch = self._batch(TOPICS.outcomes, partition, rows, 0)
         idle = frozenset() if values else frozenset(self.monitor.inputs)
@@ -208,6 +206,17 @@ class Driver:
         order = ("at_ms", "model", "version", "monitor", "segment", "alert_id", "revision")
         alerts = sorted(self.alerts, key=lambda alert: [alert[name] for name in order])
         return {"metrics": metrics, "alerts": alerts, "fates": self.fates, "late": self.late_rows}
+
+
+def _batch(topic: str, rows: Sequence[Input], *, offsets: Sequence[int], time_ms: int = 0) -> Batch:
+    return Batch(
+        topic=topic,
+        offsets=offsets,
+        keys=[row[1] for row in rows],
+        values=[row[2] for row in rows],
+        times_ms=[time_ms] * len(rows),
+        next_offset=offsets.stop if isinstance(offsets, range) else offsets[-1] + 1,
+    )
 
 
 def contents(state: JoinState) -> dict[str, Any]:

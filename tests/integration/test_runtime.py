@@ -368,6 +368,30 @@ def test_a_state_that_was_deleted_is_an_error_not_a_fresh_start(
     assert "has committed offset" in it.said
 
 
+def test_records_that_the_state_refers_to_must_not_be_deleted(
+    real_installation: Installation,
+) -> None:
+    it = real_installation
+    worker = it.start()
+    it.send(1_000)
+    it.wait_until_counted()
+    worker.terminate()
+    worker.wait(20)
+
+    # All have been read, but the last of them are told in the log by their offsets only.
+    group = Consumer(it.broker.consumer(f"{it.topics.prefix}-workers"))
+    read = [TopicPartition(it.topics.outcomes, number) for number in range(PARTITIONS)]
+    read = group.committed(read, timeout=TIMEOUT_S)
+    group.close()
+    admin = AdminClient(it.broker.client())
+    for answer in admin.delete_records(read).values():
+        answer.result(TIMEOUT_S)
+    lost = it.start()
+
+    assert lost.wait(30) == 70
+    assert "were deleted before they were done with" in it.said
+
+
 # --- the watchdog, and what is said about it over HTTP
 
 

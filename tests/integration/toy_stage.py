@@ -2,6 +2,7 @@
 
 `Tally` counts records per key and passes the counts on; `Total` adds them up and publishes the
 totals. Both number their state records, so that a state log with a gap or a repetition is noticed.
+What `Total` has read last is not in its log: it has to be read again.
 Run as a program, this file is a worker: ``python -m tests.integration.toy_stage ADDRESS PREFIX``.
 """
 
@@ -38,6 +39,8 @@ class State:
         self.counts: Counter[bytes] = Counter()
         self.idle: frozenset[str] = frozenset()
         self.newest_ms: Counter[str] = Counter()
+        self.last: Counter[bytes] = Counter()
+        self.recalled: list[int] = []
 
 
 class Toy:
@@ -84,9 +87,18 @@ class Toy:
         if batches or idle != state.idle:
             state.idle = idle
             state.sequence += 1
-            effects.state.append((None, encode((state.sequence, state.next, list(delta.items())))))
+            effects.state.append((None, self.log(state, batches, delta)))
             effects.records += self.publish(state, delta)
         return effects
+
+    def log(self, state: State, batches: Sequence[Batch], delta: Counter[bytes]) -> bytes:  # noqa: ARG002
+        return encode((state.sequence, state.next, list(delta.items())))
+
+    def recalls(self, state: State) -> Mapping[str, Sequence[int]]:
+        return {self.inputs[0]: list(state.recalled)} if state.recalled else {}
+
+    def recall(self, state: State, batch: Batch) -> None:
+        raise NotImplementedError
 
     def time_ms(self, batch: Batch, index: int) -> int:
         return batch.times_ms[index]
@@ -165,6 +177,25 @@ class Total(Toy):
 
     def publish(self, state: State, delta: Counter[bytes]) -> list[Record]:
         return [Record(self.output, key, b"%d" % state.counts[key]) for key in delta]
+
+    def log(self, state: State, batches: Sequence[Batch], delta: Counter[bytes]) -> bytes:
+        assert not state.recalled
+        before, state.last = state.last, delta
+        offsets = [offset for batch in batches for offset in batch.offsets]
+        return encode((state.sequence, state.next, list(before.items()), offsets))
+
+    def fold(self, state: State, key: bytes | None, value: bytes | None) -> None:
+        assert value is not None
+        sequence, position, delta, state.recalled = decode(value)
+        super().fold(state, key, encode((sequence, position, delta)))
+        state.last.clear()
+
+    def recall(self, state: State, batch: Batch) -> None:
+        for offset in batch.offsets:
+            state.recalled.remove(offset)
+        self.count(batch, state.last, Effects())
+        if not state.recalled:
+            state.counts.update(state.last)
 
 
 def opened(partition: Partition) -> Partition:

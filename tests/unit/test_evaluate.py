@@ -18,7 +18,7 @@ from streams.monitors import DEFAULTS, Monitors, Window
 from streams.steps import Batch, Effects
 from streams.topics import Topics
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, label, prediction, retraction
-from tests.driver import Driver, as_inputs
+from tests.driver import TOPICS, Driver, as_inputs
 
 HOPPING = Monitors(windows=(Window(30 * MINUTE_MS, 10 * MINUTE_MS),))
 
@@ -121,6 +121,41 @@ def test_rows_wait_only_where_somebody_looks_at_them_in_order(
     assert bool(kept) == wait
     assert bool(driver.monitors[0].waiting) == wait
     assert driver.value("accuracy") == 1.0
+
+
+def test_rows_that_wait_are_not_written_down_again_but_read_again() -> None:
+    driver = Driver(disorder_ms=HOUR_MS)
+    for name in "abc":
+        driver.feed(as_inputs([prediction(name), label(name)]))
+    log, outcomes = driver.monitor_logs[0], driver.outcomes[0]
+    waiting = [value for key, value in log.items() if b"rows" in key]
+    assert max(map(len, waiting)) < 20 < min(map(len, outcomes))
+
+    fresh = driver.monitor.new_state(0)
+    for record in log.items():
+        driver.monitor.fold(fresh, *record)
+
+    recalled = driver.monitor.recalls(fresh)[TOPICS.outcomes]
+    assert len(recalled) == len(waiting) == 3
+    with pytest.raises(StateError, match="not read again"):
+        driver.monitor.step(fresh, [], now_ms=0)
+    with pytest.raises(StateError, match="has no rows"):
+        driver.monitor.recall(fresh, _outcomes_batch({recalled[0]: None}))
+    driver.monitor.recall(fresh, _outcomes_batch({n: outcomes[n] for n in recalled}))
+    assert not driver.monitor.recalls(fresh)
+    driver.monitor.step(fresh, [], now_ms=0)
+    assert [one.offsets for one in fresh.waiting] == [[n] for n in recalled]
+
+
+def _outcomes_batch(values: dict[int, bytes | None]) -> Batch:
+    return Batch(
+        topic=TOPICS.outcomes,
+        offsets=list(values),
+        keys=[None] * len(values),
+        values=list(values.values()),
+        times_ms=[0] * len(values),
+        next_offset=max(values) + 1,
+    )
 
 
 def test_a_step_publishes_some_windows_and_later_steps_the_rest() -> None:
