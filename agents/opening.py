@@ -91,9 +91,7 @@ class Opener:
         for log, partition in list(logs.items()):
             # A state that was kept is used again only if nobody has written since.
             if partition.state is not None and partition.log_end == ends[log]:
-                self._check(partition, committed=committed, lows=lows, records=1)
-                if partition.live:
-                    self._opened(partition)
+                self._finish(partition, recall, committed=committed, lows=lows, records=1)
                 del logs[log]
             else:
                 partition.state = None
@@ -103,10 +101,7 @@ class Opener:
             self._settings, left, ends=ends, starts=starts, progressed=self._progressed
         ):
             partition.log_end = ends[partition.log]
-            self._check(partition, committed=committed, lows=lows, records=records)
-            recall.read(partition, lows=lows)
-            if partition.live:
-                self._opened(partition)
+            self._finish(partition, recall, committed=committed, lows=lows, records=records)
 
     def _stable_offsets(
         self, inputs: Sequence[Input], partitions: Sequence[Partition]
@@ -136,15 +131,16 @@ class Opener:
         answers = ask_offsets(self._admin, sources, latest=latest, timeout_s=_REQUEST_S)
         return {source: answer.result(_REQUEST_S + 1).offset for source, answer in answers.items()}
 
-    def _check(
+    def _finish(
         self,
         partition: Partition,
+        recall: Recall,
         *,
         committed: Mapping[Input, int],
         lows: Mapping[Input, int],
         records: int,
     ) -> None:
-        """Check that state, group and inputs agree, if it is still this worker's business."""
+        """Check that state, group and inputs agree, and hand the partition over."""
         if not partition.live:
             return
         stored = partition.state.next
@@ -164,6 +160,10 @@ class Opener:
                     f"{topic}/{number}: records {position} to {lows[source] - 1} were deleted"
                     f" before they were read; give {topic} a longer retention"
                 )
+        # A state that was kept may lack some: its partition was taken away while they were read.
+        recall.read(partition, lows=lows)
+        if partition.live:
+            self._opened(partition)
 
 
 def way_out(settings: Settings) -> str:
