@@ -290,11 +290,12 @@ class Pipeline:
     async def _pump(self) -> None:
         while not self._stopping:
             now_s = time.monotonic()
-            due = self._due_stages(now_s)
-            self.backlog.starving = not due
-            if not due and self.backlog.crowded:
+            # Not whether a stage is due: with many models the monitor always has something left.
+            ready = any(part.running and part.waiting for part in self._owned.values())
+            self.backlog.starving = not ready
+            if not ready and self.backlog.crowded:
                 self._make_room()
-                due = self._due_stages(now_s)
+            due = self._due_stages(now_s)
             if not due:
                 await self._sleep_until_work(now_s)
                 continue

@@ -350,6 +350,20 @@ def test_a_topic_that_was_written_first_and_has_fewer_records_is_not_read_far_ah
     assert lead_ms < span_s * 1_000 / 3
 
 
+def test_what_a_stage_has_left_keeps_no_other_from_getting_what_it_waits_for(
+    installation: Installation,
+) -> None:
+    """With many models the monitor always has something left; the join may wait for labels."""
+    it = installation
+    start_ms = (int(time.time()) - 20_000) * 1_000
+    it.send_history(it.topics.predictions, start_ms=start_ms, span_s=20_000, step_s=1)
+    it.send_history(it.topics.labels, start_ms=start_ms, span_s=20_000, step_s=3)
+
+    it.start(backlog="500", transaction="2000", unfinished="1")
+
+    it.wait_until_counted()
+
+
 def test_a_state_that_was_deleted_is_an_error_not_a_fresh_start(
     real_installation: Installation,
 ) -> None:

@@ -50,6 +50,7 @@ class Toy:
     inputs: tuple[str, ...] = ()
     state_topic = ""
     output = ""
+    never_finished = False
 
     def new_state(self, partition: int) -> State:  # noqa: ARG002 - the interface has it
         return State()
@@ -110,7 +111,7 @@ class Toy:
         raise NotImplementedError
 
     def unfinished(self, state: State) -> bool:  # noqa: ARG002
-        return False
+        return self.never_finished
 
     def costs(self, state: State) -> None:  # noqa: ARG002
         return
@@ -258,12 +259,15 @@ def main(address: str, prefix: str, *more: str) -> None:
     largest = int(flags.pop("transaction", partitions.LARGEST_TRANSACTION_RECORDS))
     partitions.LARGEST_TRANSACTION_RECORDS = largest
     state_prefix = flags.pop("state_prefix", prefix)
+    never_finished = bool(flags.pop("unfinished", ""))
     base = {"bootstrap_servers": address, "prefix": prefix, "metrics_port": "0"}
     settings = resolve(base | flags, environ={}, embedded="embedded" in more)
     topics = Topics(prefix)
     tally = Tally(topics)
     tally.state_topic = Topics(state_prefix).join_state
-    run_worker(settings, [tally, Total(topics)])
+    total = Total(topics)
+    total.never_finished = never_finished
+    run_worker(settings, [tally, total])
 
 
 if __name__ == "__main__":
