@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -76,7 +77,7 @@ class Opener:
         committed = self._stable_offsets(inputs, partitions)
         if committed is None:
             return
-        with Recall(self._settings, progressed=self._progressed) as recall:
+        with closing(Recall(self._settings, progressed=self._progressed)) as recall:
             self._read(partitions, committed, self._offsets(inputs, latest=False), recall)
 
     def _read(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -33,15 +32,8 @@ class Recall:
         self._progressed = progressed
         self._consumer: Any = None
 
-    def __enter__(self) -> Recall:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Read nothing more."""
         if self._consumer is not None:
             self._consumer.close()
 

@@ -120,12 +120,12 @@ class Driver:
                 self.monitor.fold(self.monitors[p], key, value)
             for topic, offsets in self.monitor.recalls(self.monitors[p]).items():
                 rows = [(topic, None, self.outcomes[p][offset]) for offset in offsets]
-                self.monitor.recall(self.monitors[p], _batch(topic, rows, offsets=offsets))
+                self.monitor.recall(self.monitors[p], batch_of(topic, rows, offsets=offsets))
 
     def _batch(self, topic: str, partition: int, rows: Sequence[Input], time_ms: int) -> Batch:
         first = self.offsets[topic, partition]
         self.offsets[topic, partition] += len(rows)
-        return _batch(topic, rows, offsets=range(first, first + len(rows)), time_ms=time_ms)
+        return batch_of(topic, rows, offsets=range(first, first + len(rows)), time_ms=time_ms)
 
     def _append(self, log: list[Any], effects: Effects) -> None:
         """Write state records down, and delete what the marks make superfluous."""
@@ -208,7 +208,9 @@ class Driver:
         return {"metrics": metrics, "alerts": alerts, "fates": self.fates, "late": self.late_rows}
 
 
-def _batch(topic: str, rows: Sequence[Input], *, offsets: Sequence[int], time_ms: int = 0) -> Batch:
+def batch_of(
+    topic: str, rows: Sequence[Input], *, offsets: Sequence[int], time_ms: int = 0
+) -> Batch:
     return Batch(
         topic=topic,
         offsets=offsets,

@@ -140,6 +140,14 @@ class Installation:
         self.wait_until(lambda: sum(self.totals().values()) >= self.sent.total())
         assert self.totals() == self.sent
 
+    def count_and_stop(self, count: int) -> None:
+        """Let a worker count records, and end as it is told to."""
+        worker = self.start()
+        self.send(count)
+        self.wait_until_counted()
+        worker.terminate()
+        worker.wait(20)
+
     def wait_for_members(self, count: int) -> None:
         """Wait until the group has settled with `count` workers."""
         admin = AdminClient(self.broker.client())
@@ -368,11 +376,7 @@ def test_a_state_that_was_deleted_is_an_error_not_a_fresh_start(
     real_installation: Installation,
 ) -> None:
     it = real_installation
-    worker = it.start()
-    it.send(1_000)
-    it.wait_until_counted()
-    worker.terminate()
-    worker.wait(20)
+    it.count_and_stop(1_000)
 
     stranger = Topics(it.topics.prefix + "-other")
     it.broker.create_topics({stranger.join_state: PARTITIONS})
@@ -386,11 +390,7 @@ def test_records_that_the_state_refers_to_must_not_be_deleted(
     real_installation: Installation,
 ) -> None:
     it = real_installation
-    worker = it.start()
-    it.send(1_000)
-    it.wait_until_counted()
-    worker.terminate()
-    worker.wait(20)
+    it.count_and_stop(1_000)
 
     # All have been read, but the last of them are told in the log by their offsets only.
     group = Consumer(it.broker.consumer(f"{it.topics.prefix}-workers"))

@@ -18,7 +18,7 @@ from streams.monitors import DEFAULTS, Monitors, Window
 from streams.steps import Batch, Effects
 from streams.topics import Topics
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, label, prediction, retraction
-from tests.driver import TOPICS, Driver, as_inputs
+from tests.driver import TOPICS, Driver, as_inputs, batch_of
 
 HOPPING = Monitors(windows=(Window(30 * MINUTE_MS, 10 * MINUTE_MS),))
 
@@ -148,14 +148,8 @@ def test_rows_that_wait_are_not_written_down_again_but_read_again() -> None:
 
 
 def _outcomes_batch(values: dict[int, bytes | None]) -> Batch:
-    return Batch(
-        topic=TOPICS.outcomes,
-        offsets=list(values),
-        keys=[None] * len(values),
-        values=list(values.values()),
-        times_ms=[0] * len(values),
-        next_offset=max(values) + 1,
-    )
+    rows = [(TOPICS.outcomes, None, value) for value in values.values()]
+    return batch_of(TOPICS.outcomes, rows, offsets=list(values))
 
 
 def test_a_step_publishes_some_windows_and_later_steps_the_rest() -> None:
