@@ -295,9 +295,12 @@ class Reader:
         # librdkafka's heartbeats have a thread of their own: this may take its time.
         try:
             for partition in partitions:
-                partition.offset = 0  # a position, so that no committed offset is looked up
-            consumer.assign(partitions)
+                # A position, so that no committed offset is looked up. It must not be fetched,
+                # since records there may have been deleted long ago: paused before, not after.
+                partition.offset = 0
+                consumer.get_watermark_offsets(partition, cached=True)  # else it cannot be paused
             consumer.pause(partitions)
+            consumer.assign(partitions)
             # Asked here and never again: after a lost session the answer is generation -1 with an
             # empty member, and the broker does not check a transaction's offsets against that.
             metadata = consumer.consumer_group_metadata()
