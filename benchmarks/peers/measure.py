@@ -12,7 +12,15 @@ import psutil
 from benchmarks.measure import ROOT, on_cores, worker_core
 from benchmarks.peers.engines import BUILD, Engine, command
 from benchmarks.peers.processes import Sample, Sampler, at, ended
-from benchmarks.peers.progress import Commits, Lines, Progress, Watch, settled, when
+from benchmarks.peers.progress import (
+    Commits,
+    Lines,
+    Progress,
+    Watch,
+    largest_step,
+    settled,
+    when,
+)
 from benchmarks.peers.site import Site
 from benchmarks.peers.truth import compare, read_rates, read_tallies
 
@@ -20,6 +28,7 @@ _PROGRESS_S = 0.2
 _SETTLED_S = 2.0
 _RESULT_S = 45.0
 """How long a result may take to become visible once the job is done."""
+_LARGEST_STEP = 0.5
 
 
 class RunError(RuntimeError):
@@ -157,6 +166,8 @@ def _await_result(engine: Engine, site: Site, output: str) -> str:
 def _figures(
     progress: list[Progress], samples: list[Sample], events: int, *, begin: float, wrong: str
 ) -> Run:
+    if largest_step(progress) > _LARGEST_STEP * events:
+        raise RunError("too much was consumed between two looks to tell when: take more events")
     start_s, end_s = when(progress, begin * events), settled(progress)
     assert start_s is not None
     first, last = at(samples, start_s), at(samples, end_s)

@@ -5,6 +5,7 @@ records that it has parsed, labelled predictions that it has added to a window. 
 such lines; what its consumer group has committed is asked of the broker.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -73,6 +74,11 @@ def when(progress: list[Progress], consumed: float) -> float | None:
             return before.time_s + share * (now.time_s - before.time_s)
         before = now
     return None
+
+
+def largest_step(progress: list[Progress]) -> int:
+    """Return the most records that were consumed from one line to the next."""
+    return max((now.consumed - before.consumed for before, now in pairwise(progress)), default=0)
 
 
 def settled(progress: list[Progress]) -> float:

@@ -28,7 +28,7 @@ Outcomes = dict[str, report.Outcome]
 EXAMPLES = """
 examples:
   python -m benchmarks.peers.run --list
-  python -m benchmarks.peers.run --engines driftline,ks-papi-eos --runs 1 --events 100000
+  python -m benchmarks.peers.run --engines driftline,ks-papi-eos --runs 1 --events 300000
   python -m benchmarks.peers.run --engines driftline,ks-papi-eos,flink-eos --runs 5 --warm
 """
 

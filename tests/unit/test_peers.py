@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers.engines import ENGINES, FULL, HERE, RATES
+from benchmarks.peers.measure import RunError
+from benchmarks.peers.measure import _figures as figures
 from benchmarks.peers.processes import Sample, at
 from benchmarks.peers.progress import Lines, Progress, settled, when
 from benchmarks.peers.truth import HORIZON_MS, Truth, compare, join_and_count
@@ -92,6 +94,16 @@ def test_progress_is_read_line_by_line_and_between_them_in_proportion(tmp_path: 
     assert seen[:2] == [Progress(10, 0, 0), Progress(12, 100, 40)]
     assert [when(seen, 25), when(seen, 100), when(seen, 101)] == [10.5, 12, None]
     assert settled(seen) == 14
+
+
+def test_a_job_that_consumes_everything_between_two_lines_gives_no_figure() -> None:
+    samples = [Sample(1, 0, 0, 5), Sample(20, 10, 2, 5)]
+    steady = [Progress(10, 0, 0), Progress(12, 50, 40), Progress(14, 100, 50)]
+    at_once = [Progress(10, 0, 0), Progress(14, 100, 0), Progress(14.1, 100, 50)]
+
+    assert figures(steady, samples, 100, begin=0.2, wrong="").events_per_s == pytest.approx(25)
+    with pytest.raises(RunError, match="take more events"):
+        figures(at_once, samples, 100, begin=0.2, wrong="")
 
 
 def test_cpu_time_is_read_between_samples_in_proportion() -> None:
