@@ -25,7 +25,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from agents.deliveries import AskEnds, Backlog, Delivery, Listener, Quiet, batch_of, size_bytes
-from agents.exits import describe, end_process
+from agents.exits import describe, end_process, say
 from agents.fetching import Failure, Found, consumer_and_fetcher
 from agents.idleness import Idleness, Input
 from streams.steps import Batch
@@ -38,12 +38,16 @@ _LAG_S = 1.0
 _WATERMARK_TIMEOUT_S = 1.0
 _SEEK_ATTEMPTS = 400
 _SEEK_PAUSE_S = 0.005
-# What librdkafka retries by itself. A broker that has just started may not know a topic yet.
-_PASSING = frozenset(
+_UNKNOWN = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
         KafkaError._UNKNOWN_TOPIC,
         KafkaError._UNKNOWN_PARTITION,
+    }
+)
+# What librdkafka retries by itself. A broker that has just started may not know a topic yet.
+_PASSING = _UNKNOWN | frozenset(
+    {
         KafkaError._TRANSPORT,
         KafkaError._ALL_BROKERS_DOWN,
         KafkaError._RESOLVE,
@@ -214,6 +218,8 @@ class Reader:
         if failure.fatal or failure.code not in _PASSING:
             where = f"{failure.topic}/{failure.partition}" if failure.topic else self._group
             end_process(f"consumer: {where}: {error.str()}")
+        if failure.code in _UNKNOWN and failure.topic:
+            say(f"consumer: {failure.topic}: {error.str()}; waiting until it is there")
 
     def _check_idle(self, now_s: float) -> None:
         if self._question is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Self
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -66,36 +67,76 @@ def topic(real_broker: Broker, prefix: str) -> str:
     return prefix
 
 
+class Reading:
+    """A reader under way, which never ends the process: `ended` has why it would have."""
+
+    def __init__(
+        self, broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, *, compiled: bool
+    ) -> None:
+        self.ended: list[str] = []
+        self.said: list[str] = []
+        monkeypatch.setattr(fetching, "available", compiled and fetching.available)
+        monkeypatch.setattr(reader, "end_process", self.ended.append)
+        monkeypatch.setattr(reader, "say", self.said.append)
+        listener = Opening()
+        self.offsets = listener.offsets
+        exactly = {"auto.offset.reset": "error", "enable.partition.eof": True}
+        often = {"topic.metadata.refresh.interval.ms": 500}
+        self.reader = listener.reader = Reader(
+            broker.consumer(f"{topic}-group") | exactly | often,
+            topics=[topic],
+            watched=[topic],
+            idle_s=5.0,
+            ask_ends=lambda _: {},
+            backlog=Backlog(),
+            listener=listener,
+        )
+
+    def until(self, reached: Callable[[], bool]) -> None:
+        """Read until something is reached, or the reader would have ended the process."""
+        deadline_s = time.monotonic() + TIMEOUT_S
+        while not reached() and not self.ended:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+
+    def all_read(self) -> bool:
+        """Whether all records that were left have come."""
+        return sum(map(len, self.offsets.values())) >= PARTITIONS * (COUNT - DELETED)
+
+    def __enter__(self) -> Self:
+        self.reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reader.stop(TIMEOUT_S)
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_what_is_assigned_is_not_fetched_before_it_is_opened(
     real_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, compiled: bool
 ) -> None:
     """Else a worker ends whenever records before its position were deleted."""
-    ended: list[str] = []
     monkeypatch.setattr(fetching, "Consumer", SlowToReturn)
-    monkeypatch.setattr(fetching, "available", compiled and fetching.available)
-    monkeypatch.setattr(reader, "end_process", ended.append)
-    listener = Opening()
-    exactly = {"auto.offset.reset": "error", "enable.partition.eof": True}
-    it = listener.reader = Reader(
-        real_broker.consumer(f"{topic}-group") | exactly,
-        topics=[topic],
-        watched=[topic],
-        idle_s=5.0,
-        ask_ends=lambda _: {},
-        backlog=Backlog(),
-        listener=listener,
-    )
+    with Reading(real_broker, topic, monkeypatch, compiled=compiled) as it:
+        it.until(it.all_read)
 
-    it.start()
-    left = PARTITIONS * (COUNT - DELETED)
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while sum(map(len, listener.offsets.values())) < left and not ended:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
-    it.stop(TIMEOUT_S)
-
-    assert not ended
-    assert listener.offsets == {
+    assert not it.ended
+    assert it.offsets == {
         (topic, number): list(range(DELETED, COUNT)) for number in range(PARTITIONS)
     }
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_topic_that_is_gone_is_named_and_waited_for(
+    real_broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, compiled: bool
+) -> None:
+    """Else a worker whose inputs were deleted would look idle for ever."""
+    admin = AdminClient(real_broker.client())
+    with Reading(real_broker, topic, monkeypatch, compiled=compiled) as it:
+        it.until(it.all_read)
+        admin.delete_topics([topic])[topic].result(TIMEOUT_S)
+        it.until(lambda: bool(it.said))
+
+    assert not it.ended
+    assert topic in it.said[0]
+    assert "waiting" in it.said[0]
