@@ -104,9 +104,9 @@ def pack(total: int) -> bytes:
     """Write an exact sum compactly: its trailing zero bytes are only counted."""
     if not total:
         return b""
-    whole = total.to_bytes(total.bit_length() // 8 + 1, "little", signed=True)
-    zeros = min(len(whole) - len(whole.lstrip(b"\0")), 255)
-    return bytes([zeros]) + whole[zeros:]
+    zeros = min((total & -total).bit_length() - 1 >> 3, 255)
+    rest = total >> (8 * zeros)
+    return bytes((zeros,)) + rest.to_bytes(rest.bit_length() // 8 + 1, "little", signed=True)
 
 
 def unpack(packed: bytes) -> int:

@@ -1,6 +1,7 @@
 """From tallies to metrics: every metric that driftline publishes of a window is computed here."""
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import msgspec
@@ -40,6 +41,10 @@ _PARTS = {
     **dict.fromkeys(("mae", "rmse", "bias"), _OF_ERRORS),
     **dict.fromkeys(("log_loss", "brier"), _OF_CHANCES),
 }
+
+_OF_LABELS = frozenset({"labels", "accuracy", "precision", "recall", "f1"})
+_OF_NUMBERS = frozenset({"mae", "rmse"})
+_OF_PREDICTIONS = ("predictions", "coverage", "latency_", "missing_rate:", "mean:")
 
 MAX_CLASSES = 100
 """Per-class metrics are published for windows with at most this many classes."""
@@ -84,6 +89,21 @@ def parts_of(metric: str) -> frozenset[str]:
     ([], ['scores'], [])
     """
     return frozenset(_PARTS.get(metric.partition(":")[0], ()))
+
+
+def most_observations(metric: str, panes: Iterable[tuple[Inputs, Outcomes]]) -> float:
+    """Return how many observations a metric of these panes together rests on, at most.
+
+    To add them up costs far less than to compute the metric. What a metric rests on that few ask
+    for, such as scores or delays, is not counted by itself: there the answer is infinite.
+    """
+    if metric.startswith(_OF_PREDICTIONS):
+        return sum(inputs.count for inputs, _ in panes)
+    if metric.partition(":")[0] in _OF_LABELS:
+        return sum(outcomes.count for _, outcomes in panes)
+    if metric in _OF_NUMBERS:
+        return sum(outcomes.absolute.count for _, outcomes in panes)
+    return math.inf
 
 
 def _traffic(inputs: Inputs, outcomes: Outcomes) -> Iterator[Value]:
@@ -145,7 +165,8 @@ def _regression(tally: Outcomes) -> Iterator[Value]:
 
 def _binary(tally: Outcomes, task: Task) -> Iterator[Value]:
     names = {name for pair in tally.confusion for name in pair}
-    positives = {name for name in names if name in task.positives or name.lower() in task.positives}
+    known = task.positives
+    positives = {name for name in names if name in known or name.lower() in known}
     hit = sum(n for (p, t), n in tally.confusion.items() if p in positives and t in positives)
     said = sum(n for (p, _), n in tally.confusion.items() if p in positives)
     real = sum(n for (_, t), n in tally.confusion.items() if t in positives)

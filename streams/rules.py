@@ -5,6 +5,7 @@ passed a boundary, the alerts do not depend on batches, partitions or workers.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,8 +14,11 @@ from streams import quality
 from streams.alerts import Alert, alert_id, resolve
 from streams.monitors import Monitors, Threshold
 from streams.quality import Value
+from streams.tallies import Inputs, Outcomes
 from streams.task import Task
 from streams.windows import Pane, PaneKey
+
+_most = quality.most_observations
 
 _INPUT_METRICS = ("predictions", "latency_", "missing_rate:", "mean:")
 _NEED_INPUTS = (*_INPUT_METRICS, "coverage")
@@ -73,9 +77,12 @@ class Rules:
         task: Task,
     ) -> None:
         self.thresholds = thresholds
+        self._of_windows: dict[tuple[str, int], list[Threshold]] = {}
+        for one in sorted(thresholds, key=lambda threshold: threshold.segment):
+            window = one.segment, lengths_ms[one.name]
+            self._of_windows.setdefault(window, []).append(one)
         self.evaluate_ms = monitors.evaluate_ms
         self.reference = monitors.reference
-        self.lengths_ms = lengths_ms
         self.longest_ms = max(lengths_ms.values(), default=0)
         self.pane_ms = math.gcd(self.evaluate_ms, *lengths_ms.values())
         self.segments = sorted({threshold.segment for threshold in thresholds})
@@ -108,19 +115,27 @@ class Rules:
 
     def _boundary(self, state: RuleState, model: str, version: str) -> list[Alert]:
         alerts = []
-        for segment in self.segments:
-            cache: dict[int, dict[str, Value]] = {}
-            for threshold in self.thresholds:
-                if threshold.segment != segment:
-                    continue
-                length_ms = self.lengths_ms[threshold.name]
-                if length_ms not in cache:
-                    cache[length_ms] = self._values(state, segment, length_ms)
-                value = cache[length_ms].get(threshold.metric)
+        for (segment, length_ms), thresholds in self._of_windows.items():
+            # A small model has mostly too few rows to be judged: they are not even added up then.
+            judged = [one for one in thresholds if not one.relative or self._reference(state, one)]
+            if not judged:
+                continue
+            panes = self._panes(state, segment, length_ms)
+            judged = [one for one in judged if _most(one.metric, panes) >= one.minimum]
+            values = self._values(panes) if judged else {}
+            for threshold in judged:
+                value = values.get(threshold.metric)
                 alert = self._judge(state, threshold, value, (model, version))
                 if alert is not None:
                     alerts.append(alert)
         return alerts
+
+    def _panes(
+        self, state: RuleState, segment: str, length_ms: int
+    ) -> list[tuple[Inputs, Outcomes]]:
+        starts = range(state.boundary_ms - length_ms, state.boundary_ms, self.pane_ms)
+        panes = [state.panes.get((segment, start)) for start in starts]
+        return [(pane.inputs, pane.outcomes) for pane in panes if pane is not None]
 
     def _grow_reference(self, state: RuleState, segment: str) -> None:
         pane = state.panes.get((segment, state.boundary_ms - self.pane_ms))
@@ -134,23 +149,26 @@ class Rules:
             reference.outcomes.merge(pane.outcomes)
             state.reference_values.pop(segment, None)
 
-    def _values(self, state: RuleState, segment: str, length_ms: int) -> dict[str, Value]:
+    def _values(self, panes: Iterable[tuple[Inputs, Outcomes]]) -> dict[str, Value]:
         merged = Pane()
-        for start in range(state.boundary_ms - length_ms, state.boundary_ms, self.pane_ms):
-            pane = state.panes.get((segment, start))
-            if pane is not None:
-                merged.inputs.merge(pane.inputs)
-                merged.outcomes.merge(pane.outcomes, self._parts)
+        for inputs, outcomes in panes:
+            merged.inputs.merge(inputs)
+            merged.outcomes.merge(outcomes, self._parts)
         values = quality.compute(merged.inputs, merged.outcomes, self.task)
         return {value.metric: value for value in values}
 
-    def _reference_value(self, state: RuleState, threshold: Threshold) -> float | None:
+    def _reference(self, state: RuleState, threshold: Threshold) -> Pane | None:
+        """Return what a threshold is relative to, once there is enough of it."""
         reference = state.references.get(threshold.segment)
         if reference is None:
             return None
         of_inputs = threshold.metric.startswith(_INPUT_METRICS)
         enough = reference.inputs.count if of_inputs else reference.outcomes.count
-        if enough < self.reference:
+        return reference if enough >= self.reference else None
+
+    def _reference_value(self, state: RuleState, threshold: Threshold) -> float | None:
+        reference = self._reference(state, threshold)
+        if reference is None:
             return None
         values = state.reference_values.get(threshold.segment)
         if values is None:

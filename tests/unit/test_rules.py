@@ -1,13 +1,27 @@
 """Threshold rules: when they fire, when they resolve, and what they must survive."""
 
+import math
 import random
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from streams.monitors import Monitors, Threshold
 from streams.quality import METRICS
-from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
-from tests.driver import Driver, as_inputs
+from tests.builders import (
+    HOUR_MS,
+    MINUTE_MS,
+    START_MS,
+    Event,
+    delayed,
+    history,
+    label,
+    multiclass,
+    prediction,
+    regression,
+)
+from tests.driver import Driver, as_inputs, cut
 
 
 def minutes(*hits: float, per_minute: int = 20) -> list[Event]:
@@ -110,7 +124,7 @@ OF_KIND = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric: str) -> None:
-    """A rule merges only what its metric needs."""
+    """A rule merges only what its metric needs, and nothing where it would not judge."""
     events = []
     for i in range(60):
         content = KINDS[kind](i)
@@ -120,24 +134,64 @@ def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric
     later = START_MS + 2 * MINUTE_MS  # so that the clock passes the minute
     events += [prediction("z", timestamp_ms=later), label("z", timestamp_ms=later)]
     name = f"{metric}:f" if metric in ("mean", "missing_rate") else metric
-    rule = Threshold(name="r", metric=name, above=-1e9, minimum=1, window="1m")
-    driver = Driver(monitors=Monitors(thresholds=(rule,)), window_ms=MINUTE_MS)
-    driver.feed(as_inputs(events))
-    driver.finish()
-
+    driver = exceeded(events, name, minimum=1)
     published = [
         (one["value"], one["low"], one["high"], one["count"])
         for one in driver.metrics.values()
         if one["metric"] == name and one["window_start_ms"] == START_MS
     ]
-    seen = [
+
+    assert bool(published) == (kind in OF_KIND.get(metric, KINDS))
+    assert first_minute(driver) == published
+    for *_, count in published:
+        assert first_minute(exceeded(events, name, minimum=count)) == published
+        assert first_minute(exceeded(events, name, minimum=count + 1)) == []
+
+
+def exceeded(events: list[Event], metric: str, *, minimum: int) -> Driver:
+    rule = Threshold(name="r", metric=metric, above=-1e9, minimum=minimum, window="1m")
+    driver = Driver(monitors=Monitors(thresholds=(rule,)), window_ms=MINUTE_MS)
+    driver.feed(as_inputs(events))
+    driver.finish()
+    return driver
+
+
+def first_minute(driver: Driver) -> list[tuple[float, ...]]:
+    return [
         (alert["value"], *(alert["evidence"][key] for key in ("low", "high", "count")))
         for alert in driver.alerts
         if alert["at_ms"] == START_MS + MINUTE_MS
     ]
 
-    assert seen == published
-    assert bool(published) == (kind in OF_KIND.get(metric, KINDS))
+
+@pytest.mark.parametrize(
+    "kind", [history, partial(multiclass, classes=("a", "b", "c")), regression]
+)
+def test_no_alert_is_lost_by_not_computing_what_would_not_be_judged(
+    kind: Callable[..., list[Event]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With late labels, corrections and retractions, of which windows may see only a part."""
+    names = [f"{name}:amount" if name in ("mean", "missing_rate") else name for name in METRICS]
+    rules = tuple(
+        Threshold(name=f"{name}-{n}", metric=name, above=-1e9, minimum=n, window=window)
+        for name in names
+        for n in (1, 3, 8)
+        for window in ("1m", "5m")
+    )
+
+    def run(seed: int) -> list[dict[str, object]]:
+        events = delayed(kind(seed, count=300), seed=seed, bound_ms=MINUTE_MS)
+        driver = Driver(monitors=Monitors(thresholds=rules))
+        for batch in cut(as_inputs(events), [70]):
+            driver.feed(batch)
+        driver.finish()
+        return driver.alerts
+
+    found = [run(seed) for seed in range(3)]
+    monkeypatch.setattr("streams.rules._most", lambda *_: math.inf)
+
+    assert [run(seed) for seed in range(3)] == found
+    assert min(map(len, found)) > 20
 
 
 def test_a_rule_that_is_added_finds_its_reference_in_what_was_counted_before() -> None:
