@@ -859,23 +859,47 @@ int driftline_different(const uint64_t *numbers, int64_t count) {
 
 /* --- exact sums, see `exact_sum` */
 
-enum { SUM_WORDS = 70 }; /* of 32 bits: 2**-1074 … 2**1024, and room for 2**40 of them */
+enum { TERM_WORDS = 3, CARRY_WORDS = 2 }; /* of 32 bits; a sum has room for 2**40 terms */
 
-/* Add finite floats by group; a sum is a whole number of 2**-1074, in two's complement. `sums` are
- * SUM_WORDS for each group, all 0, and `words` are where the result goes. */
-void driftline_exact_sums(const double *values, const int64_t *group, int64_t count, int64_t size,
-                          int64_t *sums, uint32_t *words) {
+static int place_of(uint64_t bits) {
+    int exponent = (int)(bits >> 52) & 0x7FF;
+    return exponent ? exponent - 1 : 0;
+}
+
+/* Return how many words the sums of finite floats take, 0 if all are 0; the lowest is `first`,
+ * counted from 2**-1074. */
+int64_t driftline_sum_words(const double *values, int64_t count, int64_t *first) {
+    uint64_t least = UINT64_MAX, most = 0;
     for (int64_t i = 0; i < count; i++) {
-        uint64_t bits, mantissa;
+        uint64_t bits;
         memcpy(&bits, values + i, sizeof bits);
-        int exponent = (int)(bits >> 52) & 0x7FF;
-        mantissa = bits & ((1ULL << 52) - 1);
-        if (exponent)
+        bits &= UINT64_MAX >> 1;
+        uint64_t below = bits - 1; /* 0 is no term, and becomes the largest of all */
+        least = below < least ? below : least;
+        most = bits > most ? bits : most;
+    }
+    if (!most)
+        return 0;
+    *first = place_of(least + 1) >> 5;
+    return (place_of(most) >> 5) - *first + TERM_WORDS + CARRY_WORDS;
+}
+
+/* Add finite floats by group; a sum is a whole number of 2**-1074 * 2**(32 * first), in two's
+ * complement. `sums` are `width` words for each group, all 0, and `words` are where the result
+ * goes. */
+void driftline_exact_sums(const double *values, const int64_t *group, int64_t count, int64_t size,
+                          int64_t first, int64_t width, int64_t *sums, uint32_t *words) {
+    for (int64_t i = 0; i < count; i++) {
+        uint64_t bits;
+        memcpy(&bits, values + i, sizeof bits);
+        if (!(bits << 1))
+            continue;
+        int place = place_of(bits);
+        uint64_t mantissa = bits & ((1ULL << 52) - 1);
+        if ((bits >> 52) & 0x7FF)
             mantissa |= 1ULL << 52;
-        else
-            exponent = 1;
-        int64_t *at = sums + group[i] * SUM_WORDS + ((exponent - 1) >> 5);
-        unsigned __int128 shifted = (unsigned __int128)mantissa << ((exponent - 1) & 31);
+        int64_t *at = sums + group[i] * width + (place >> 5) - first;
+        unsigned __int128 shifted = (unsigned __int128)mantissa << (place & 31);
         int64_t low = (uint32_t)shifted, middle = (uint32_t)(shifted >> 32),
                 high = (uint32_t)(shifted >> 64);
         if (bits >> 63) {
@@ -890,9 +914,9 @@ void driftline_exact_sums(const double *values, const int64_t *group, int64_t co
     }
     for (int64_t g = 0; g < size; g++) {
         int64_t carry = 0;
-        for (int w = 0; w < SUM_WORDS; w++) {
-            int64_t word = sums[g * SUM_WORDS + w] + carry;
-            words[g * SUM_WORDS + w] = (uint32_t)word;
+        for (int64_t w = g * width; w < (g + 1) * width; w++) {
+            int64_t word = sums[w] + carry;
+            words[w] = (uint32_t)word;
             carry = word >> 32;
         }
     }

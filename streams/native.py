@@ -27,7 +27,7 @@ _MAX_LAYOUTS, _MAX_FEATURES = 64, 1_000
 _MANY_SPANS = 2_000
 _SMALLEST_FEATURE_BYTES = 5  # `"":0,`
 _NO_MEMORY = -2
-_SUM_WORDS = 70
+_WORD_BITS = 32
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -113,7 +113,8 @@ class Labels(NamedTuple):
 def _load() -> Any:
     try:
         library = ctypes.CDLL(str(LIBRARY))
-    except OSError:
+        library.driftline_sum_words.restype = ctypes.c_int64
+    except (OSError, AttributeError):  # not there, or of an older source
         return None
     library.driftline_place.restype = ctypes.c_int64
     powers = np.array(list(map(_power, range(-_LARGEST_POWER, _LARGEST_POWER + 1))), np.uint64)
@@ -317,15 +318,20 @@ def all_different(numbers: NDArray[Any]) -> bool:
 def exact_sums(values: NDArray[np.float64], group: Ints, size: int) -> list[int]:
     """Add finite floats exactly, by group; see `streams.exact_sum`."""
     values, group = np.ascontiguousarray(values), np.ascontiguousarray(group, np.int64)
-    sums = np.zeros((size, _SUM_WORDS), np.int64)
-    words = np.empty((size, _SUM_WORDS), np.uint32)
+    first = ctypes.c_int64()
+    words = _library.driftline_sum_words(
+        address_of(values), ctypes.c_int64(len(values)), ctypes.byref(first)
+    )
+    if not words:
+        return [0] * size
+    sums, found = np.zeros((size, words), np.int64), np.empty((size, words), np.uint32)
     _library.driftline_exact_sums(
         *map(address_of, (values, group)),
-        *map(ctypes.c_int64, (len(values), size)),
-        *map(address_of, (sums, words)),
+        *map(ctypes.c_int64, (len(values), size, first.value, words)),
+        *map(address_of, (sums, found)),
     )
-    whole, width = words.tobytes(), 4 * _SUM_WORDS
+    whole, width, shift = found.tobytes(), found.itemsize * words, _WORD_BITS * first.value
     return [
-        int.from_bytes(whole[start : start + width], "little", signed=True)
+        int.from_bytes(whole[start : start + width], "little", signed=True) << shift
         for start in range(0, len(whole), width)
     ]
