@@ -96,6 +96,7 @@ class Reader:
         self._commands: deque[Callable[[], set[Input]]] = deque()
         self._open: dict[Input, int] = {}
         self._paused: set[Input] = set()
+        self._missing: set[str] = set()
         self._stopping = False
         self._question: Mapping[Input, Future[Any]] | None = None
         self._check_due_s = self._lag_due_s = 0.0
@@ -188,6 +189,7 @@ class Reader:
             source = (batch.topic, partition)
             batches[source] = batch
             self._open[source] = batch.next_offset
+            self._missing.discard(batch.topic)
             self._idleness.records_seen(source, position=batch.next_offset, now_s=now_s)
             self._note_end(source, batch.next_offset)
             self._backlog.change(records=len(batch.offsets), size_bytes=size_bytes(batch))
@@ -215,10 +217,11 @@ class Reader:
             if source[0] in self._watched and self._idleness.at_end(source):
                 self._ended.add(source)
             return
+        where = f"{failure.topic}/{failure.partition}" if failure.topic else self._group
         if failure.fatal or failure.code not in _PASSING:
-            where = f"{failure.topic}/{failure.partition}" if failure.topic else self._group
             end_process(f"consumer: {where}: {error.str()}")
-        if failure.code in _UNKNOWN and failure.topic:
+        if failure.code in _UNKNOWN and failure.topic not in self._missing:
+            self._missing.add(failure.topic)
             say(f"consumer: {failure.topic}: {error.str()}; waiting until it is there")
 
     def _check_idle(self, now_s: float) -> None:

@@ -859,9 +859,11 @@ int driftline_different(const uint64_t *numbers, int64_t count) {
 
 /* --- exact sums, see `exact_sum` */
 
-enum { TERM_WORDS = 3, CARRY_WORDS = 2 }; /* of 32 bits; a sum has room for 2**40 terms */
+/* Of 32 bits. A sum has room for 2**43 terms, and each of its words, while terms are added, for 2**31. */
+enum { TERM_WORDS = 3, CARRY_WORDS = 1 };
 
-static int place_of(uint64_t bits) {
+/* Return how far the lowest bit of a float is above that of 2**-1074. */
+static int lowest_bit(uint64_t bits) {
     int exponent = (int)(bits >> 52) & 0x7FF;
     return exponent ? exponent - 1 : 0;
 }
@@ -880,8 +882,8 @@ int64_t driftline_sum_words(const double *values, int64_t count, int64_t *first)
     }
     if (!most)
         return 0;
-    *first = place_of(least + 1) >> 5;
-    return (place_of(most) >> 5) - *first + TERM_WORDS + CARRY_WORDS;
+    *first = lowest_bit(least + 1) >> 5;
+    return (lowest_bit(most) >> 5) - *first + TERM_WORDS + CARRY_WORDS;
 }
 
 /* Add finite floats by group; a sum is a whole number of 2**-1074 * 2**(32 * first), in two's
@@ -894,12 +896,12 @@ void driftline_exact_sums(const double *values, const int64_t *group, int64_t co
         memcpy(&bits, values + i, sizeof bits);
         if (!(bits << 1))
             continue;
-        int place = place_of(bits);
+        int at_bit = lowest_bit(bits);
         uint64_t mantissa = bits & ((1ULL << 52) - 1);
         if ((bits >> 52) & 0x7FF)
             mantissa |= 1ULL << 52;
-        int64_t *at = sums + group[i] * width + (place >> 5) - first;
-        unsigned __int128 shifted = (unsigned __int128)mantissa << (place & 31);
+        int64_t *at = sums + group[i] * width + (at_bit >> 5) - first;
+        unsigned __int128 shifted = (unsigned __int128)mantissa << (at_bit & 31);
         int64_t low = (uint32_t)shifted, middle = (uint32_t)(shifted >> 32),
                 high = (uint32_t)(shifted >> 64);
         if (bits >> 63) {

@@ -104,7 +104,7 @@ def pack(total: int) -> bytes:
     """Write an exact sum compactly: its trailing zero bytes are only counted."""
     if not total:
         return b""
-    zeros = min((total & -total).bit_length() - 1 >> 3, 255)
+    zeros = min(((total & -total).bit_length() - 1) >> 3, 255)
     rest = total >> (8 * zeros)
     return bytes((zeros,)) + rest.to_bytes(rest.bit_length() // 8 + 1, "little", signed=True)
 

@@ -319,19 +319,19 @@ def exact_sums(values: NDArray[np.float64], group: Ints, size: int) -> list[int]
     """Add finite floats exactly, by group; see `streams.exact_sum`."""
     values, group = np.ascontiguousarray(values), np.ascontiguousarray(group, np.int64)
     first = ctypes.c_int64()
-    words = _library.driftline_sum_words(
+    width = _library.driftline_sum_words(
         address_of(values), ctypes.c_int64(len(values)), ctypes.byref(first)
     )
-    if not words:
+    if not width:
         return [0] * size
-    sums, found = np.zeros((size, words), np.int64), np.empty((size, words), np.uint32)
+    sums, words = np.zeros((size, width), np.int64), np.empty((size, width), np.uint32)
     _library.driftline_exact_sums(
         *map(address_of, (values, group)),
-        *map(ctypes.c_int64, (len(values), size, first.value, words)),
-        *map(address_of, (sums, found)),
+        *map(ctypes.c_int64, (len(values), size, first.value, width)),
+        *map(address_of, (sums, words)),
     )
-    whole, width, shift = found.tobytes(), found.itemsize * words, _WORD_BITS * first.value
+    whole, size_bytes, shift = words.tobytes(), words.itemsize * width, _WORD_BITS * first.value
     return [
-        int.from_bytes(whole[start : start + width], "little", signed=True) << shift
-        for start in range(0, len(whole), width)
+        int.from_bytes(whole[start : start + size_bytes], "little", signed=True) << shift
+        for start in range(0, len(whole), size_bytes)
     ]

@@ -42,9 +42,11 @@ _PARTS = {
     **dict.fromkeys(("log_loss", "brier"), _OF_CHANCES),
 }
 
-_OF_LABELS = frozenset({"labels", "accuracy", "precision", "recall", "f1"})
-_OF_NUMBERS = frozenset({"mae", "rmse"})
-_OF_PREDICTIONS = ("predictions", "coverage", "latency_", "missing_rate:", "mean:")
+ON_INPUTS = ("predictions", "coverage", "latency_", "missing_rate:", "mean:")
+"""How metrics begin that rest on predictions; all others rest on labels."""
+
+_ON_EVERY_LABEL = frozenset({"labels", "accuracy", "precision", "recall", "f1"})
+_ON_NUMBERS = frozenset({"mae", "rmse", "bias"})
 
 MAX_CLASSES = 100
 """Per-class metrics are published for windows with at most this many classes."""
@@ -94,15 +96,15 @@ def parts_of(metric: str) -> frozenset[str]:
 def most_observations(metric: str, panes: Iterable[tuple[Inputs, Outcomes]]) -> float:
     """Return how many observations a metric of these panes together rests on, at most.
 
-    To add them up costs far less than to compute the metric. What a metric rests on that few ask
-    for, such as scores or delays, is not counted by itself: there the answer is infinite.
+    To add them up costs far less than to compute the metric. The answer is infinite for what rests
+    on some of the labels only and has no count of its own: scores, probabilities, delays.
     """
-    if metric.startswith(_OF_PREDICTIONS):
+    if metric.startswith(ON_INPUTS):
         return sum(inputs.count for inputs, _ in panes)
-    if metric.partition(":")[0] in _OF_LABELS:
+    if metric.partition(":")[0] in _ON_EVERY_LABEL:
         return sum(outcomes.count for _, outcomes in panes)
-    if metric in _OF_NUMBERS:
-        return sum(outcomes.absolute.count for _, outcomes in panes)
+    if metric in _ON_NUMBERS:
+        return sum(max(o.absolute.count, o.error.count) for _, o in panes)
     return math.inf
 
 

@@ -18,10 +18,7 @@ from streams.tallies import Inputs, Outcomes
 from streams.task import Task
 from streams.windows import Pane, PaneKey
 
-_most = quality.most_observations
-
-_INPUT_METRICS = ("predictions", "latency_", "missing_rate:", "mean:")
-_NEED_INPUTS = (*_INPUT_METRICS, "coverage")
+_WITHOUT_LABELS = tuple(one for one in quality.ON_INPUTS if one != "coverage")
 
 
 class RuleState:
@@ -86,7 +83,7 @@ class Rules:
         self.longest_ms = max(lengths_ms.values(), default=0)
         self.pane_ms = math.gcd(self.evaluate_ms, *lengths_ms.values())
         self.segments = sorted({threshold.segment for threshold in thresholds})
-        self.needs_inputs = any(t.metric.startswith(_NEED_INPUTS) for t in thresholds)
+        self.needs_inputs = any(t.metric.startswith(quality.ON_INPUTS) for t in thresholds)
         self._parts = frozenset(p for t in thresholds for p in quality.parts_of(t.metric))
         self.task = task
 
@@ -121,7 +118,9 @@ class Rules:
             if not judged:
                 continue
             panes = self._panes(state, segment, length_ms)
-            judged = [one for one in judged if _most(one.metric, panes) >= one.minimum]
+            judged = [
+                one for one in judged if quality.most_observations(one.metric, panes) >= one.minimum
+            ]
             values = self._values(panes) if judged else {}
             for threshold in judged:
                 value = values.get(threshold.metric)
@@ -162,7 +161,7 @@ class Rules:
         reference = state.references.get(threshold.segment)
         if reference is None:
             return None
-        of_inputs = threshold.metric.startswith(_INPUT_METRICS)
+        of_inputs = threshold.metric.startswith(_WITHOUT_LABELS)
         enough = reference.inputs.count if of_inputs else reference.outcomes.count
         return reference if enough >= self.reference else None
 

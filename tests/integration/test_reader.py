@@ -71,7 +71,13 @@ class Reading:
     """A reader under way, which never ends the process: `ended` has why it would have."""
 
     def __init__(
-        self, broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, *, compiled: bool
+        self,
+        broker: Broker,
+        topic: str,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        compiled: bool,
+        **settings: object,
     ) -> None:
         self.ended: list[str] = []
         self.said: list[str] = []
@@ -81,9 +87,8 @@ class Reading:
         listener = Opening()
         self.offsets = listener.offsets
         exactly = {"auto.offset.reset": "error", "enable.partition.eof": True}
-        often = {"topic.metadata.refresh.interval.ms": 500}
         self.reader = listener.reader = Reader(
-            broker.consumer(f"{topic}-group") | exactly | often,
+            broker.consumer(f"{topic}-group", **settings) | exactly,
             topics=[topic],
             watched=[topic],
             idle_s=5.0,
@@ -132,11 +137,14 @@ def test_a_topic_that_is_gone_is_named_and_waited_for(
 ) -> None:
     """Else a worker whose inputs were deleted would look idle for ever."""
     admin = AdminClient(real_broker.client())
-    with Reading(real_broker, topic, monkeypatch, compiled=compiled) as it:
+    often = {"topic_metadata_refresh_interval_ms": 500}
+    with Reading(real_broker, topic, monkeypatch, compiled=compiled, **often) as it:
         it.until(it.all_read)
         admin.delete_topics([topic])[topic].result(TIMEOUT_S)
         it.until(lambda: bool(it.said))
+        time.sleep(2.0)  # several refreshes
 
     assert not it.ended
+    assert len(it.said) == 1
     assert topic in it.said[0]
     assert "waiting" in it.said[0]

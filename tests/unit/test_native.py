@@ -289,3 +289,13 @@ def test_sums_are_those_of_fractions(rows: list[tuple[float, int]]) -> None:
     for number in range(4):
         own = sum((Fraction(value) for value, of in rows if of == number), Fraction(0))
         assert sums[number] == own * 2**1074
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sum_has_room_for_many_terms_that_fill_their_words(sign: int) -> None:
+    largest = float(np.nextafter(2.0**-990, 0))
+    values = np.full(5_000, sign * largest)
+
+    sums = native.exact_sums(values, np.zeros(len(values), np.int64), 2)
+
+    assert sums == [sign * 5_000 * Fraction(largest) * 2**1074, 0]

@@ -2,11 +2,13 @@
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
+from streams import quality
 from streams.monitors import Monitors, Threshold
 from streams.quality import METRICS
 from tests.builders import (
@@ -165,33 +167,46 @@ def first_minute(driver: Driver) -> list[tuple[float, ...]]:
 
 
 @pytest.mark.parametrize(
-    "kind", [history, partial(multiclass, classes=("a", "b", "c")), regression]
+    "kind",
+    [history, partial(multiclass, classes=("a", "b", "c")), regression],
+    ids=["binary", "multiclass", "regression"],
 )
 def test_no_alert_is_lost_by_not_computing_what_would_not_be_judged(
     kind: Callable[..., list[Event]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With late labels, corrections and retractions, of which windows may see only a part."""
-    names = [f"{name}:amount" if name in ("mean", "missing_rate") else name for name in METRICS]
+    """With labels that come late, and in the first case corrections and a retraction."""
     rules = tuple(
-        Threshold(name=f"{name}-{n}", metric=name, above=-1e9, minimum=n, window=window)
-        for name in names
-        for n in (1, 3, 8)
+        Threshold(name=f"{name}-{minimum}-{window}-{way}", **rule, minimum=minimum, window=window)
+        for name in METRICS
+        for minimum in (1, 5, 40, 60, 100, 200)
         for window in ("1m", "5m")
+        for way, rule in ways(f"{name}:amount" if name in ("mean", "missing_rate") else name)
     )
 
     def run(seed: int) -> list[dict[str, object]]:
         events = delayed(kind(seed, count=300), seed=seed, bound_ms=MINUTE_MS)
-        driver = Driver(monitors=Monitors(thresholds=rules))
+        driver = Driver(monitors=Monitors(thresholds=rules, reference=50))
         for batch in cut(as_inputs(events), [70]):
             driver.feed(batch)
         driver.finish()
         return driver.alerts
 
-    found = [run(seed) for seed in range(3)]
-    monkeypatch.setattr("streams.rules._most", lambda *_: math.inf)
+    found = [run(seed) for seed in range(2)]
+    monkeypatch.setattr(quality, "most_observations", lambda *_: math.inf)
 
-    assert [run(seed) for seed in range(3)] == found
-    assert min(map(len, found)) > 20
+    assert [run(seed) for seed in range(2)] == found
+    for alerts in found:
+        assert {alert["state"] for alert in alerts} == {"firing", "resolved"}
+        assert len({alert["monitor"] for alert in alerts}) > len(rules) / 10
+
+
+def ways(metric: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield rules that fire at once, and such as metrics of these histories cross both ways."""
+    limits = {"recall": 0.5, "accuracy": 0.85, "predictions": 60, "labels": 60, "mae": 1.0}
+    yield "always", {"metric": metric, "above": -1e9}
+    yield "across", {"metric": metric, "above": limits.get(metric, 0.5)}
+    yield "falls", {"metric": metric, "falls_by": 0.01}
+    yield "eu", {"metric": metric, "above": -1e9, "segment": "region=eu"}
 
 
 def test_a_rule_that_is_added_finds_its_reference_in_what_was_counted_before() -> None:

@@ -36,6 +36,19 @@ def test_an_exact_sum_is_the_sum_of_fractions(values: list[float]) -> None:
     assert exact_sum.unpack(exact_sum.pack(total)) == total
 
 
+@pytest.mark.parametrize(
+    ("value", "packed"),
+    [
+        (0.0, b""),
+        (1.0, b"\x86\x04"),
+        (-1.0, b"\x86\xfc"),
+        (2.0**1000, b"\xff\0\0\0\0\x04"),
+    ],
+)
+def test_exact_sums_are_written_as_they_are_in_state_logs(value: float, packed: bytes) -> None:
+    assert exact_sum.pack(exact_sum.exact(value)) == packed
+
+
 @pytest.mark.parametrize("exponent", [486, 487, 498])
 def test_the_sum_of_squares_of_a_huge_power_of_two_can_be_written(exponent: int) -> None:
     mean = Mean()
