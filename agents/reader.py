@@ -217,8 +217,8 @@ class Reader:
             if source[0] in self._watched and self._idleness.at_end(source):
                 self._ended.add(source)
             return
-        where = f"{failure.topic}/{failure.partition}" if failure.topic else self._group
         if failure.fatal or failure.code not in _PASSING:
+            where = f"{failure.topic}/{failure.partition}" if failure.topic else self._group
             end_process(f"consumer: {where}: {error.str()}")
         if failure.code in _UNKNOWN and failure.topic not in self._missing:
             self._missing.add(failure.topic)

@@ -859,7 +859,7 @@ int driftline_different(const uint64_t *numbers, int64_t count) {
 
 /* --- exact sums, see `exact_sum` */
 
-/* Of 32 bits. A sum has room for 2**43 terms, and each of its words, while terms are added, for 2**31. */
+/* Of 32 bits. A sum has room for 2**43 terms; while terms are added, a word has for 2**31. */
 enum { TERM_WORDS = 3, CARRY_WORDS = 1 };
 
 /* Return how far the lowest bit of a float is above that of 2**-1074. */
