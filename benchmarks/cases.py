@@ -20,7 +20,8 @@ from benchmarks.measure import Site
 Figures = dict[str, Any]
 Recorded = Mapping[str, Sequence[Figures]]
 
-_LIVE_S, _WARM_S = 25.0, 10.0
+_LIVE_S, _WARM_S = 15.0, 10.0
+_COLD_BROKER_S = 30.0  # until a broker has compiled what little traffic makes it run
 _LATE_S, _FEW = 0.5, 100
 _PART = 0.4  # of a core: on two cores, two workers leave more to the broker than it needs
 _LATENCY_OPTIONS = ("--disorder", "500ms")
@@ -122,20 +123,21 @@ def _backlog(
 
 def _latency(share: float, bench: Bench) -> Figures:
     rate = share * bench.capacity()
-    traffic = live.Traffic(rate, seconds=_LIVE_S, drift_at=0.6)
+    traffic = live.Traffic(rate, seconds=_WARM_S + _LIVE_S, drift_at=0.6)
     figures = _run_live(bench, traffic, 4, _LATENCY_OPTIONS)
     return {"rate": round(rate), **figures}
 
 
 def _low_load(rate: int, partitions: int, bench: Bench) -> Figures:
-    traffic = live.Traffic(rate, seconds=_LIVE_S, probes_per_s=10.0 if rate else 0.0)
+    probes = 10.0 if rate else 0.0
+    traffic = live.Traffic(rate, _COLD_BROKER_S + _LIVE_S, probes_per_s=probes, linger_ms=100)
     return _run_live(bench, traffic, partitions, ())
 
 
 def _run_live(
     bench: Bench, traffic: live.Traffic, partitions: int, options: Sequence[str]
 ) -> Figures:
-    """Run a worker while events come; figures are taken once it has warmed up."""
+    """Run a worker while events come; figures are of the last `_LIVE_S` seconds."""
     bench.clear()
     site = bench.site(partitions)
     try:
@@ -143,7 +145,8 @@ def _run_live(
             measure.until(worker.ready, timeout_s=60.0)
             reader, generator = live.Reader(site), live.Generator(site, traffic)
             generator.start()
-            time.sleep(_WARM_S)
+            time.sleep(traffic.seconds - _LIVE_S)
+            generator.sent.most_queued = 0
             warm_s, before, seconds = time.time(), _used(site, worker), time.monotonic()
             generator.join()
             worker.check()

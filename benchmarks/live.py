@@ -41,6 +41,10 @@ class Traffic:
         Predictions of models of their own.
     drift_at
         After this share of the time all features shift, for alerts; 1.0: never.
+    linger_ms
+        How long an event waits for others. A request goes to one partition: with many of them and
+        few events, a short wait is a request for nearly every event, and the broker is busy with
+        those alone.
     """
 
     rate: float
@@ -49,6 +53,7 @@ class Traffic:
     label_after_s: float = 1.0
     probes_per_s: float = 10.0
     drift_at: float = 1.0
+    linger_ms: int = 10
 
 
 Probe = tuple[str, int]
@@ -64,7 +69,7 @@ class Sent:
     behind_s
         How late what is due at a time was written, at worst.
     most_queued
-        The most events that the broker had not taken yet.
+        The most events that the broker had not taken yet; set it to 0 to begin anew.
     """
 
     events: int = 0
@@ -94,7 +99,8 @@ class Generator:
             "queue.buffering.max.messages": 1_000_000,
             "log_level": 2,
         }
-        self._producer, self._probes = Producer(config), Producer(config)
+        self._producer = Producer({**config, "linger.ms": traffic.linger_ms})
+        self._probes = Producer(config)
         self._tails = {drifted: _tails(drifted) for drifted in (False, True)}
         self._ticks: deque[tuple[Records, Records]] = deque()
         self._start_s = 0.0

@@ -63,6 +63,7 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
         ("cpu_us", "worker CPU µs/event", 1),
         ("broker_cpu_us", "broker CPU µs/event", 1),
         ("transactions_per_s", "transactions/s", 1),
+        ("label_to_metric_p50_ms", "label → revised metric p50 ms", 0),
     ),
     "recovery": (
         ("recovery_s", "ready after s", 2),
@@ -74,6 +75,8 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
 _NOTES = {
     "latency": "Drift → alert is counted from the event time at which the detector fired. The "
     "worker ran with `--disorder 500ms`, by which alerts wait for events that come late.",
+    "low load": "After 30 s, in which a broker that has just started compiles what it runs. Events "
+    "wait up to 100 ms for others in the generator's producer, as a request goes to one partition.",
     "stages": "Transport, transactions and the writing of state records are not in it.",
     "reading": "`decode` is the floor that `make bench-quick` prints.",
 }
