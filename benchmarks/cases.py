@@ -146,7 +146,6 @@ def _run_live(
             reader, generator = live.Reader(site), live.Generator(site, traffic)
             generator.start()
             time.sleep(traffic.seconds - _LIVE_S)
-            generator.sent.most_queued = 0
             warm_s, before, seconds = time.time(), _used(site, worker), time.monotonic()
             generator.join()
             worker.check()

@@ -69,7 +69,7 @@ class Sent:
     behind_s
         How late what is due at a time was written, at worst.
     most_queued
-        The most events that the broker had not taken yet; set it to 0 to begin anew.
+        The most events that the broker had not taken yet.
     """
 
     events: int = 0
