@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 from prometheus_client import Metric
@@ -120,12 +120,23 @@ class Gpus:
         logger.debug("GPU not read: %s", error)
 
 
+def _memory(nvml: ModuleType, gpu: object) -> Any:
+    """Ask for the memory as `nvidia-smi` shows it: without what the driver keeps for itself.
+
+    Drivers before 510 do not know that question, and the older one counts that as used.
+    """
+    try:
+        return nvml.nvmlDeviceGetMemoryInfo(gpu, version=nvml.nvmlMemory_v2)
+    except nvml.NVMLError_FunctionNotFound:
+        return nvml.nvmlDeviceGetMemoryInfo(gpu)
+
+
 _GPU_READERS: dict[str, Callable[[ModuleType, object], float]] = {
     "driftline_gpu_utilization_ratio": lambda nvml, gpu: (
         nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
     ),
-    "driftline_gpu_memory_used_bytes": lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).used,
-    "driftline_gpu_memory_size_bytes": lambda nvml, gpu: nvml.nvmlDeviceGetMemoryInfo(gpu).total,
+    "driftline_gpu_memory_used_bytes": lambda nvml, gpu: _memory(nvml, gpu).used,
+    "driftline_gpu_memory_size_bytes": lambda nvml, gpu: _memory(nvml, gpu).total,
     "driftline_gpu_temperature_celsius": lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(
         gpu, nvml.NVML_TEMPERATURE_GPU
     ),

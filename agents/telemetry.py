@@ -171,7 +171,12 @@ RESOURCES = (
         "1 if the NVIDIA driver answers, else 0, and then there are no GPU series.",
     ),
     Entry("driftline_gpu_utilization_ratio", "gauge", _GPU, "Busy share of the GPU, 0 to 1."),
-    Entry("driftline_gpu_memory_used_bytes", "gauge", _GPU, "GPU memory in use."),
+    Entry(
+        "driftline_gpu_memory_used_bytes",
+        "gauge",
+        _GPU,
+        "GPU memory in use, without what the driver keeps.",
+    ),
     Entry("driftline_gpu_memory_size_bytes", "gauge", _GPU, "GPU memory."),
     Entry("driftline_gpu_temperature_celsius", "gauge", _GPU, "Temperature of the GPU."),
     Entry("driftline_gpu_power_watts", "gauge", _GPU, "Power that the GPU draws."),

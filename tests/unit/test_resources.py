@@ -34,18 +34,35 @@ class NotSupportedError(NVMLError):
     pass
 
 
+class FunctionNotFoundError(NVMLError):
+    pass
+
+
+def memory(gpu: int, version: int | None = None) -> SimpleNamespace:
+    """Answer as a driver does: the first version counts as used what the driver keeps."""
+    return SimpleNamespace(used=(100 if version else 164) + gpu, total=1000)
+
+
+def old_memory(gpu: int, version: int | None = None) -> SimpleNamespace:
+    if version:
+        raise FunctionNotFoundError
+    return memory(gpu)
+
+
 def fake_nvml(**changes: Any) -> ModuleType:
     """Build a module with two GPUs, whose functions `changes` replace."""
     module = ModuleType("pynvml")
     functions: dict[str, Any] = {
         "NVMLError_NotSupported": NotSupportedError,
+        "NVMLError_FunctionNotFound": FunctionNotFoundError,
         "NVML_TEMPERATURE_GPU": 0,
         "nvmlInit": lambda: None,
         "nvmlDeviceGetCount": lambda: 2,
         "nvmlDeviceGetHandleByIndex": lambda index: index,
         "nvmlDeviceGetName": lambda gpu: b"Old" if gpu else "New",
         "nvmlDeviceGetUtilizationRates": lambda gpu: SimpleNamespace(gpu=25 + gpu),
-        "nvmlDeviceGetMemoryInfo": lambda gpu: SimpleNamespace(used=100 + gpu, total=1000),
+        "nvmlDeviceGetMemoryInfo": memory,
+        "nvmlMemory_v2": 2,
         "nvmlDeviceGetTemperature": lambda gpu, _sensor: 60 + gpu,
         "nvmlDeviceGetPowerUsage": lambda gpu: 250_500 + gpu,
     }
@@ -142,6 +159,18 @@ def test_a_value_that_a_gpu_does_not_have_is_absent_and_no_failure() -> None:
     registry, names = exported(gpus)
 
     assert GPU_SERIES - names == {"driftline_gpu_utilization_ratio"}
+    assert registry.get_sample_value("driftline_gpu_read_failures_total") == 0
+    gpus.stop()
+
+
+def test_memory_is_read_from_old_drivers_too() -> None:
+    gpus = Gpus(interval_s=60, nvml=fake_nvml(nvmlDeviceGetMemoryInfo=old_memory))
+    wait_for(lambda: gpus.latest is not None)
+
+    registry, _ = exported(gpus)
+
+    labels = {"gpu": "0", "name": "New"}
+    assert registry.get_sample_value("driftline_gpu_memory_used_bytes", labels) == 164
     assert registry.get_sample_value("driftline_gpu_read_failures_total") == 0
     gpus.stop()
 
