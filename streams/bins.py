@@ -11,7 +11,7 @@ import struct
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ _SCORE_DEPTH = 20  # scores below 2**-20 share a bin, as do those above 1 - 2**-
 _SCORE_BINS = _SCORE_DEPTH << 6
 _EXACT_PAIRS = 1 << 62
 _FEW_BINS = 100  # numpy takes longer for so few
+_WIDEST_SPAN = 4 * _SCORE_BINS  # scores between 0 and 1 span half of that
 
 
 def value_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -125,24 +126,30 @@ def roc_auc(positive: Histogram, negative: Histogram) -> float | None:
     total_positive, total_negative = sum(positive.values()), sum(negative.values())
     if not total_positive or not total_negative:
         return None
-    pairs = 2 * total_positive * total_negative
-    if len(positive) + len(negative) <= _FEW_BINS:
-        return _won(positive, negative) / pairs
-    ones, count = _columns(positive)
-    zeros, weight = _columns(negative)
-    if 2 * int(np.abs(count).sum()) * int(np.abs(weight).sum()) >= _EXACT_PAIRS:
-        return _won(positive, negative) / pairs
-    below = np.concatenate([[0], np.cumsum(weight)])
-    sides = (below[np.searchsorted(zeros, ones, side)] for side in ("left", "right"))
-    return int((count * sum(sides)).sum()) / pairs
+    won = _won_by_column(positive, negative)
+    if won is None:
+        won = _won(positive, negative)
+    return won / (2 * total_positive * total_negative)
 
 
-def _columns(histogram: Histogram) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return bins, rising, and their counts."""
-    numbers = np.fromiter(histogram.keys(), np.int64, len(histogram))
-    counts = np.fromiter(histogram.values(), np.int64, len(histogram))
-    order = np.argsort(numbers)
-    return numbers[order], counts[order]
+def _won_by_column(positive: Histogram, negative: Histogram) -> int | None:
+    """Return what `_won` does, faster; `None` where that is slower, or might overflow."""
+    ones, size = len(positive), len(positive) + len(negative)
+    if size <= _FEW_BINS:
+        return None
+    numbers = np.fromiter(chain(positive, negative), np.int64, size)
+    lowest = int(numbers.min())
+    span = int(numbers.max()) - lowest + 1
+    if span > _WIDEST_SPAN:
+        return None
+    counts = np.fromiter(chain(positive.values(), negative.values()), np.int64, size)
+    if int(np.abs(counts).sum()) ** 2 >= _EXACT_PAIRS:
+        return None
+    numbers -= lowest
+    ups, downs = np.zeros(span, np.int64), np.zeros(span, np.int64)
+    ups[numbers[:ones]] = counts[:ones]
+    downs[numbers[ones:]] = counts[ones:]
+    return int((2 * np.cumsum(downs) - downs) @ ups)
 
 
 def _won(positive: Histogram, negative: Histogram) -> int:

@@ -35,10 +35,10 @@ from streams.windows import Pane, Published, Windowing, Windows
 SCHEMA = 4
 
 # To publish a window costs about as much as to count 100 rows and take them in order. So that with
-# many models publishing takes a fifth of that, steps of many rows, of which more come soon, publish
-# few. To take rows of a model in order, and to write its panes and
+# many models or short windows publishing takes a tenth of that, steps of many rows, of which more
+# come soon, publish few. To take rows of a model in order, and to write its panes and
 # detectors down, costs about half a millisecond, however few they are.
-_ROWS_PER_WINDOW = 500
+_ROWS_PER_WINDOW = 1_000
 _MANY_ROWS = 10_000
 _FEW_MODELS, _KEPT_WINDOWS = 100, 200  # of more, what was published is computed again, not kept
 _STEPS_TO_PUBLISH = 32
@@ -126,8 +126,8 @@ class Monitor:
     Attributes
     ----------
     least_windows
-        A step publishes that many windows, if so many have changed, or more; one of many rows a
-        quarter of them.
+        A step publishes that many windows, if so many have changed, or more; one of many rows an
+        eighth of them.
     in_order
         Whether anybody looks at rows in order.
     """
@@ -485,7 +485,7 @@ class _Work:
                 if windowing.wants_publishing(model.windows, clock_ms=state.frontier_ms):
                     state.unpublished.setdefault(code)
         waiting = len(state.unpublished)
-        least = self.monitor.least_windows // (1 if self.rows < _MANY_ROWS else 4)
+        least = self.monitor.least_windows // (1 if self.rows < _MANY_ROWS else 8)
         left = max(least, self.rows // _ROWS_PER_WINDOW, waiting // _STEPS_TO_PUBLISH)
         while state.unpublished and left > 0:
             code = next(iter(state.unpublished))

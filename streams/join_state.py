@@ -35,10 +35,10 @@ LOG_BYTES = 16 << 20
 """The sweep goes around once while so much is appended, or as much as the state itself takes."""
 
 _ROW_BYTES = 48  # of a prediction and its label in the log, as long as no mark says better
-_RANGE_ROWS = 8_192
+_RANGE_ROWS = 16_384
 _FEWEST_RANGES = 8
 _RANGES_A_STEP = 4
-_RANGE_BYTES = 500_000
+_RANGE_BYTES = 800_000
 _EARLY_BYTES = 200  # of an early label, likewise
 
 EarlyChange = tuple[bytes, "Early | None"]

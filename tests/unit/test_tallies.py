@@ -105,6 +105,26 @@ def test_the_area_is_the_same_however_many_bins_there_are(
     assert few == bins.roc_auc(one, zero)
 
 
+@pytest.mark.parametrize(("scale", "factor"), [(1, 1), (1_000_003, 1), (1, 10**12)])
+def test_the_area_is_exact_for_scores_far_apart_and_for_more_pairs_than_fit_64_bits(
+    scale: int, factor: int
+) -> None:
+    random = np.random.default_rng(4)
+    one, zero = (
+        {place * scale: count * factor for place, count in zip(places, counts, strict=True)}
+        for places, counts in zip(
+            (random.permutation(900)[:400].tolist() for _ in range(2)),
+            random.integers(1, 9, (2, 400)).tolist(),
+            strict=True,
+        )
+    )
+    won = sum(up * down * ((a > b) + (a >= b)) for a, up in one.items() for b, down in zero.items())
+
+    area = bins.roc_auc(one, zero)
+
+    assert area == won / (2 * sum(one.values()) * sum(zero.values()))
+
+
 @pytest.mark.parametrize("alike", [1, 50, 100_000])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_bins_are_counted_whether_rows_are_alike_or_not(alike: int, weighted: bool) -> None:
