@@ -21,7 +21,6 @@ Figures = dict[str, Any]
 Recorded = Mapping[str, Sequence[Figures]]
 
 _LIVE_S, _WARM_S = 15.0, 10.0
-_COLD_BROKER_S = 30.0  # until a broker has compiled what little traffic makes it run
 _LATE_S, _FEW = 0.5, 100
 _PART = 0.4  # of a core: on two cores, two workers leave more to the broker than it needs
 _LATENCY_OPTIONS = ("--disorder", "500ms")
@@ -40,6 +39,13 @@ class Bench:
         self.kafka, self.events, self.recorded = kafka, events, recorded
         self._site: tuple[Load, int, Site, exact.Expected] | None = None
         self._number = 0
+        self._warm = False
+
+    def warm_up(self) -> None:
+        """Let the broker compile what it runs, which little traffic would take minutes for."""
+        if not self._warm:
+            _backlog(self)
+            self._warm = True
 
     def filled(self, load: Load, partitions: int) -> tuple[Site, exact.Expected]:
         """Return a site with a load on it; the one before is deleted if it is another."""
@@ -130,7 +136,8 @@ def _latency(share: float, bench: Bench) -> Figures:
 
 def _low_load(rate: int, partitions: int, bench: Bench) -> Figures:
     probes = 10.0 if rate else 0.0
-    traffic = live.Traffic(rate, _COLD_BROKER_S + _LIVE_S, probes_per_s=probes, linger_ms=100)
+    traffic = live.Traffic(rate, _WARM_S + _LIVE_S, probes_per_s=probes, linger_ms=100)
+    bench.warm_up()
     return _run_live(bench, traffic, partitions, ())
 
 
@@ -287,7 +294,7 @@ def _growth() -> list[Case]:
             pending=n,
             size=n,
             job=held,
-            share=0.5,
+            share=1.0,
             long=n > 1_000_000,
         )
         for name, n in (("10k", 10_000), ("1M", 1_000_000), ("5M", 5_000_000), ("10M", 10_000_000))
@@ -318,7 +325,7 @@ def _live() -> list[Case]:
             "low load",
             f"{rate:,} events/s, {partitions} partitions",
             partial(_low_load, rate, partitions),
-            most_runs=2,
+            most_runs=5,
         )
         for partitions in (4, 16)
         for rate in (0, 100, 1_000, 5_000)

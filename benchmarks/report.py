@@ -75,8 +75,9 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
 _NOTES = {
     "latency": "Drift → alert is counted from the event time at which the detector fired. The "
     "worker ran with `--disorder 500ms`, by which alerts wait for events that come late.",
-    "low load": "After 30 s, in which a broker that has just started compiles what it runs. Events "
-    "wait up to 100 ms for others in the generator's producer, as a request goes to one partition.",
+    "low load": "The broker has gone through a backlog before: one that has just started spends "
+    "as much again on compiling what it runs. Events wait up to 100 ms for others in the "
+    "generator's producer, as a request goes to one partition.",
     "stages": "Transport, transactions and the writing of state records are not in it.",
     "reading": "`decode` is the floor that `make bench-quick` prints.",
 }
@@ -90,6 +91,7 @@ def render(results: Mapping[str, Any], peers: Sequence[Mapping[str, Any]] | None
         members = [case for case in cases.values() if case["group"] == group and case["runs"]]
         if members:
             parts += [f"## {heading}", _table(group, members)]
+            parts += _earlier(members, results["machine"]["commit"])
             parts += [_NOTES[group]] if group in _NOTES else []
             parts += _workers_ratios(cases) if group == "workers" else []
             if len(growth(members)) > 1:
@@ -134,6 +136,14 @@ def _machine(machine: Mapping[str, Any]) -> str:
         f"{facts}\n\n"
         "To repeat: `make bench`; `make bench ARGS='--only same-job,full --runs 3'` for some of it."
     )
+
+
+def _earlier(members: Sequence[Mapping[str, Any]], commit: str) -> Iterator[str]:
+    """Say which cases were measured with another commit than the newest."""
+    for other in sorted({case["commit"] for case in members} - {commit}):
+        of = [case["says"] for case in members if case["commit"] == other]
+        which = "" if len(of) == len(members) else f": {'; '.join(of)}"
+        yield f"Measured with commit {other}{which}."
 
 
 def _table(group: str, members: Sequence[Mapping[str, Any]]) -> str:

@@ -2,8 +2,9 @@
 
     python -m benchmarks.run --only same-job,full --runs 3
 
-Each run is saved in `results.json` at once: called again, it goes on where it was ended. Runs of
-the same build only are kept together; with another commit, or other `--events`, all begins anew.
+Each run is saved in `results.json` at once: called again, it goes on where it was ended. A case
+that was measured with another commit begins anew, with other `--events` all of them do. What is not
+measured again stays, and the report says of which commit it is.
 """
 
 import argparse
@@ -35,14 +36,17 @@ class Record:
     def __init__(self, path: Path, machine: dict[str, Any]) -> None:
         self._path = path
         kept = json.loads(path.read_text()) if path.exists() else {}
-        same = ("commit", "events")
-        if [kept.get("machine", {}).get(n) for n in same] != [machine[n] for n in same]:
+        if kept.get("machine", {}).get("events") != machine["events"]:
             kept = {}
+        self._commit = machine["commit"]
         self.data: dict[str, Any] = {"cases": {}, "failed": {}, **kept, "machine": machine}
 
     def runs(self, case: Case) -> list[dict[str, Any]]:
-        """Return the figures of a case."""
-        entry = self.data["cases"].setdefault(case.name, {"runs": []})
+        """Return the figures of a case that are of this commit."""
+        cases = self.data["cases"]
+        if cases.get(case.name, {}).get("commit") != self._commit:
+            cases[case.name] = {"commit": self._commit, "runs": []}
+        entry = cases[case.name]
         entry |= {"group": case.group, "says": case.says, "size": case.size}
         runs: list[dict[str, Any]] = entry["runs"]
         return runs

@@ -20,7 +20,7 @@ def results(**cases: dict[str, Any]) -> dict[str, Any]:
 
 def job(*cpu_us: float, group: str = "jobs") -> dict[str, Any]:
     runs = [{"cpu_us": value, "events_per_s": 1e6 / value, "exact": True} for value in cpu_us]
-    return {"group": group, "says": "a job", "runs": runs}
+    return {"group": group, "says": "a job", "commit": MACHINE["commit"], "runs": runs}
 
 
 def test_a_table_gives_median_spread_and_number_of_runs() -> None:
@@ -146,13 +146,28 @@ def test_case_names_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-def test_runs_are_kept_for_the_same_build_only(tmp_path: Path) -> None:
-    file, case = tmp_path / "results.json", CASES[0]
+def test_a_case_begins_anew_with_another_build_and_the_others_stay(tmp_path: Path) -> None:
+    file, case, other = tmp_path / "results.json", CASES[0], CASES[1]
     record = Record(file, MACHINE)
-    record.runs(case).append({"cpu_us": 2.0})
+    for each in (case, other):
+        record.runs(each).append({"cpu_us": 2.0})
     record.save()
 
-    same, other = Record(file, MACHINE), Record(file, MACHINE | {"commit": "def"})
+    same, later = Record(file, MACHINE), Record(file, MACHINE | {"commit": "def"})
 
     assert same.runs(case) == [{"cpu_us": 2.0}]
-    assert other.runs(case) == []
+    assert later.runs(case) == []
+    assert list(later.by_case) == [case.name, other.name]
+    assert later.by_case[other.name] == [{"cpu_us": 2.0}]
+    assert not Record(file, MACHINE | {"events": 5}).by_case
+
+
+def test_what_was_measured_with_an_earlier_build_is_named() -> None:
+    old = {"commit": "old"}
+    of = {"a": job(1.0), "b": job(2.0) | old, "c": job(3.0, group="pending") | old}
+
+    text = report.render(results(**of))
+
+    assert "Measured with commit old: a job." in text
+    assert "Measured with commit old.\n" in text
+    assert "Measured with commit abc" not in text
