@@ -25,6 +25,7 @@ _MAKING_S = 4e-6  # an event, with some reserve
 _FEATURES = 8
 _POOL = 4_096
 _PROBE_MODELS = 20
+_LINGER_MS = 10
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Traffic:
     label_after_s: float = 1.0
     probes_per_s: float = 10.0
     drift_at: float = 1.0
-    linger_ms: int = 10
+    linger_ms: int = _LINGER_MS
 
 
 Probe = tuple[str, int]
@@ -95,12 +96,11 @@ class Generator:
             "bootstrap.servers": site.servers,
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
-            "linger.ms": 10,
             "queue.buffering.max.messages": 1_000_000,
             "log_level": 2,
         }
         self._producer = Producer({**config, "linger.ms": traffic.linger_ms})
-        self._probes = Producer(config)
+        self._probes = Producer({**config, "linger.ms": _LINGER_MS})
         self._tails = {drifted: _tails(drifted) for drifted in (False, True)}
         self._ticks: deque[tuple[Records, Records]] = deque()
         self._start_s = 0.0

@@ -26,7 +26,7 @@ _SCORE_DEPTH = 20  # scores below 2**-20 share a bin, as do those above 1 - 2**-
 _SCORE_BINS = _SCORE_DEPTH << 6
 _EXACT_PAIRS = 1 << 62
 _FEW_BINS = 100  # numpy takes longer for so few
-_WIDEST_SPAN = 4 * _SCORE_BINS  # scores between 0 and 1 span half of that
+_WIDEST_SPAN = 1 << 14  # scores between 0 and 1 span 2,560, those up to a million three times that
 
 
 def value_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
