@@ -21,6 +21,7 @@ Figures = dict[str, Any]
 Recorded = Mapping[str, Sequence[Figures]]
 
 _LIVE_S, _WARM_S = 15.0, 10.0
+_WARM_BROKER_S = 150.0
 _LATE_S, _FEW = 0.5, 100
 _PART = 0.4  # of a core: on two cores, two workers leave more to the broker than it needs
 _LATENCY_OPTIONS = ("--disorder", "500ms")
@@ -42,10 +43,20 @@ class Bench:
         self._warm = False
 
     def warm_up(self) -> None:
-        """Let the broker compile what it runs, which little traffic would take minutes for."""
-        if not self._warm:
-            _backlog(self)
-            self._warm = True
+        """Let the broker compile what little traffic makes it run, which takes minutes."""
+        if self._warm:
+            return
+        self.clear()
+        site, traffic = self.site(16), live.Traffic(1_000, _WARM_BROKER_S, linger_ms=100)
+        try:
+            with measure.worker(site) as worker:
+                measure.until(worker.ready)
+                generator = live.Generator(site, traffic)
+                generator.start()
+                generator.join()
+        finally:
+            site.delete()
+        self._warm = True
 
     def filled(self, load: Load, partitions: int) -> tuple[Site, exact.Expected]:
         """Return a site with a load on it; the one before is deleted if it is another."""

@@ -75,8 +75,8 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
 _NOTES = {
     "latency": "Drift → alert is counted from the event time at which the detector fired. The "
     "worker ran with `--disorder 500ms`, by which alerts wait for events that come late.",
-    "low load": "The broker has gone through a backlog before: one that has just started spends "
-    "as much again on compiling what it runs. Events wait up to 100 ms for others in the "
+    "low load": "The broker has had such traffic for minutes before: one that has just started "
+    "spends as much again on compiling what it runs. Events wait up to 100 ms for others in the "
     "generator's producer, as a request goes to one partition.",
     "stages": "Transport, transactions and the writing of state records are not in it.",
     "reading": "`decode` is the floor that `make bench-quick` prints.",
