@@ -141,6 +141,7 @@ def _backlog(
 def _latency(share: float, bench: Bench) -> Figures:
     rate = share * bench.capacity()
     traffic = live.Traffic(rate, seconds=_WARM_S + _LIVE_S, drift_at=0.6)
+    bench.warm_up()
     figures = _run_live(bench, traffic, 4, _LATENCY_OPTIONS)
     return {"rate": round(rate), **figures}
 
