@@ -38,14 +38,13 @@ class Record:
         kept = json.loads(path.read_text()) if path.exists() else {}
         if kept.get("machine", {}).get("events") != machine["events"]:
             kept = {}
-        self._commit = machine["commit"]
         self.data: dict[str, Any] = {"cases": {}, "failed": {}, **kept, "machine": machine}
 
     def runs(self, case: Case) -> list[dict[str, Any]]:
         """Return the figures of a case that are of this commit."""
-        cases = self.data["cases"]
-        if cases.get(case.name, {}).get("commit") != self._commit:
-            cases[case.name] = {"commit": self._commit, "runs": []}
+        cases, commit = self.data["cases"], self.data["machine"]["commit"]
+        if cases.get(case.name, {}).get("commit") != commit:
+            cases[case.name] = {"commit": commit, "runs": []}
         entry = cases[case.name]
         entry |= {"group": case.group, "says": case.says, "size": case.size}
         runs: list[dict[str, Any]] = entry["runs"]
