@@ -24,6 +24,7 @@ _LIVE_S, _WARM_S = 15.0, 10.0
 _WARM_BROKER_S = 150.0
 _LATE_S, _FEW = 0.5, 100
 _PART = 0.4  # of a core: on two cores, two workers leave more to the broker than it needs
+_OWN_CORES = "with a core each, if there are so many, else sharing all with the broker"
 _LATENCY_OPTIONS = ("--disorder", "500ms")
 
 
@@ -165,6 +166,7 @@ def _run_live(
             reader, generator = live.Reader(site), live.Generator(site, traffic)
             generator.start()
             time.sleep(traffic.seconds - _LIVE_S)
+            generator.sent.begin()
             warm_s, before, seconds = time.time(), _used(site, worker), time.monotonic()
             generator.join()
             worker.check()
@@ -247,25 +249,30 @@ def _jobs() -> list[Case]:
 
 def _scaling() -> list[Case]:
     several = [
-        _case("partitions", f"partitions-{n}", f"{n} partitions", partitions=n) for n in (1, 2, 4)
+        _case("partitions", f"partitions-{n}", _several(n, "partition"), partitions=n)
+        for n in (1, 2, 4)
     ]
     kinds = {
-        "": (f"with {_PART:.0%} of a core each", _PART),
-        "-whole": ("that share all cores with the broker", None),
+        "": (f"with {_PART:.0%} of a core each", _PART, (1, 2)),
+        "-whole": (_OWN_CORES, None, (1, 2, 4)),
     }
     workers = [
         _case(
             "workers",
             f"workers-{n}{kind}",
-            f"{n} workers {says}",
+            f"{_several(n, 'worker')} {says}",
             models=100,
             job=replace(SAME_JOB, workers=n, core_share=part),
             share=4.0,
         )
-        for kind, (says, part) in kinds.items()
-        for n in (1, 2)
+        for kind, (says, part, counts) in kinds.items()
+        for n in counts
     ]
     return several + workers
+
+
+def _several(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
 
 
 def _growth() -> list[Case]:

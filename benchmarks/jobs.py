@@ -21,7 +21,8 @@ class Job:
     horizon
         How long a label is waited for.
     workers
-        How many. One has a core to itself; more run, as the broker does, on whichever is free.
+        How many. Each has a core to itself; where there are too few, they run, as the broker does,
+        on whichever is free.
     core_share
         How much of a core each of them may use, on whichever is free; None for all of it.
     """
@@ -34,8 +35,8 @@ class Job:
 
     @property
     def pinned(self) -> bool:
-        """Whether the worker has a core to itself, and the broker the others."""
-        return self.workers == 1 and self.core_share is None
+        """Whether each worker has a core to itself, and the broker others."""
+        return self.core_share is None and self.workers <= measure.OWN_CORES
 
     def options(self, folder: Path) -> list[str]:
         """Return flags of `driftline worker`; `folder` takes the monitors file."""
@@ -84,17 +85,16 @@ def run(
         stack.callback(published.close)
         if not job.pinned:
             stack.enter_context(measure.unpinned(site.kafka))
-        cores = None if job.pinned else measure.all_cores()
         workers = [
             stack.enter_context(
                 measure.worker(
                     site,
                     *job.options(site.kafka.folder),
-                    cores=cores,
+                    cores=measure.worker_core(n) if job.pinned else measure.all_cores(),
                     core_share=job.core_share,
                 )
             )
-            for _ in range(job.workers)
+            for n in range(job.workers)
         ]
         cost = measure.backlog(
             site,

@@ -79,6 +79,10 @@ class Sent:
     predictions_s: dict[Probe, float] = field(default_factory=dict)
     labels_s: dict[Probe, float] = field(default_factory=dict)
 
+    def begin(self) -> None:
+        """Forget the worst so far: until clients and broker know each other, events wait."""
+        self.behind_s, self.most_queued = 0.0, 0
+
 
 Records = list[dict[str, str]]
 

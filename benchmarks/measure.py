@@ -53,13 +53,13 @@ class MeasurementError(RuntimeError):
 
 
 def spare_cores() -> set[int]:
-    """Return the cores of the broker and the generator: all but the last, where there are two."""
-    return set(_CORES[:-1] or _CORES)
+    """Return the cores of the broker and the generator: all but the workers', if there are more."""
+    return set(_CORES[: 1 - 2 * OWN_CORES] or _CORES)
 
 
-def worker_core() -> set[int]:
-    """Return the core of the measured process."""
-    return {_CORES[-1]}
+def worker_core(number: int = 0) -> set[int]:
+    """Return the core of a measured process, of which there may be `OWN_CORES`."""
+    return {_CORES[::-2][:OWN_CORES][number]}
 
 
 def all_cores() -> set[int]:
@@ -69,6 +69,9 @@ def all_cores() -> set[int]:
 
 _PINS = hasattr(os, "sched_setaffinity")  # macOS has nothing of the kind
 _CORES = sorted(os.sched_getaffinity(0)) if _PINS else list(range(os.cpu_count() or 1))
+
+OWN_CORES = min(4, len(_CORES) // 4) or 1
+"""So many measured processes can have a core each; their neighbours, maybe halves, stay empty."""
 
 
 @contextmanager
@@ -362,6 +365,8 @@ class Sample(NamedTuple):
     ----------
     done
         Input records that were joined.
+    ready
+        Whether all workers have had partitions.
     """
 
     time_s: float
@@ -369,11 +374,15 @@ class Sample(NamedTuple):
     cpu_s: float
     broker_cpu_s: float
     rss_mb: float
+    ready: bool = True
 
 
 @dataclass(frozen=True)
 class Cost:
     """What records cost, measured from 20 % of the input until the workers have nothing to do.
+
+    If not all workers have partitions by then, from when they have: the first to start gets all
+    of them, and nobody works while they are given out anew.
 
     At 20 %, some records are read and not joined, others joined and not evaluated: a part of what
     they cost is before that moment, or after it. With large inputs that does not matter.
@@ -425,12 +434,12 @@ def backlog(
     MeasurementError
         If a worker ends, or nothing moves for a minute.
     """
-    samples = [_sample(site, workers)]
+    samples = [_sample(site, workers, ready=False)]
     moved_s = time.monotonic()
     with Progress(f"worker on {site.prefix}", site.records) as progress:
         while samples[-1].done < site.records or time.monotonic() < moved_s + _STILL_S:
             time.sleep(_POLL_S)
-            samples.append(_sample(site, workers))
+            samples.append(_sample(site, workers, ready=samples[-1].ready))
             progress.reach(samples[-1].done)
             observe()
             if samples[-1].done > samples[-2].done or (
@@ -441,10 +450,12 @@ def backlog(
                 raise MeasurementError(f"the worker stands still at {samples[-1].done} records")
     with suppress(MeasurementError):  # whoever checks knows what was wrong
         until(check, timeout_s=patience_s, poll_s=0.5)
-    return cost(samples, first=standing, last=site.records, whole=_sample(site, workers))
+    return cost(
+        samples, first=standing, last=site.records, whole=_sample(site, workers, ready=True)
+    )
 
 
-def _sample(site: Site, workers: Sequence[Worker]) -> Sample:
+def _sample(site: Site, workers: Sequence[Worker], *, ready: bool) -> Sample:
     for one in workers:
         one.check()
     counts = site.committed()
@@ -454,6 +465,7 @@ def _sample(site: Site, workers: Sequence[Worker]) -> Sample:
         sum(one.cpu_s() for one in workers),
         site.broker_cpu_s(),
         sum(one.rss_mb() for one in workers),
+        ready=ready or all(one.ready() for one in workers),
     )
 
 
@@ -465,10 +477,10 @@ def _busy(before: Sample, after: Sample) -> bool:
 def cost(samples: Sequence[Sample], *, first: int, last: int, whole: Sample) -> Cost:
     """Work out the cost between two samples: at 20 %, and the last one that work came before."""
     size = last - first
-    begin = next(s for s in samples if s.done >= first + STARTED * size)
+    begin = next((s for s in samples if s.ready and s.done >= first + STARTED * size), samples[-1])
     end = [after for before, after in pairwise(samples) if _busy(before, after)][-1]
     done = end.done - begin.done
-    if not done:
+    if done <= 0:
         raise MeasurementError(f"{size} records were done before their cost could be measured")
     return Cost(
         cpu_us=1e6 * (end.cpu_s - begin.cpu_s) / done,

@@ -24,7 +24,7 @@ _HEADINGS = {
     "stages": "Each stage by itself, in memory",
     "jobs": "A worker on a backlog (three times the events)",
     "partitions": "Partitions (default monitoring)",
-    "workers": "Workers (same job, 100 models), nothing pinned",
+    "workers": "Workers (same job, 100 models)",
     "models": "Models (default monitoring; 20,000 events come in a second of event time)",
     "features": "Features (default monitoring)",
     "pending": "Pending predictions (same job)",
@@ -33,7 +33,7 @@ _HEADINGS = {
     "low load": "Low load (default monitoring)",
     "recovery": "Recovery after a kill -9",
 }
-_WORKERS = {"": "With a part of a core each", "-whole": "With all cores"}
+_WORKERS = {"": "With a part of a core each", "-whole": "With all of it"}
 _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
     "": (
         ("cpu_us", "CPU µs/event", 2),
@@ -191,10 +191,17 @@ def _as_list(value: Any) -> list[Any]:
 
 def _workers_ratios(cases: Mapping[str, Any]) -> Iterator[str]:
     for kind, says in _WORKERS.items():
-        runs = [cases.get(f"workers-{number}{kind}", {}).get("runs") for number in (1, 2)]
-        if all(runs):
-            one, two = (statistics.median(run["events_per_s"] for run in part) for part in runs)
-            yield f"{says}, two workers took {two / one:.2f} times as many events a second as one."
+        one = _rate(cases, f"workers-1{kind}")
+        for number, word in ((2, "two"), (4, "four")):
+            more = _rate(cases, f"workers-{number}{kind}")
+            if one and more:
+                times = f"{more / one:.2f} times as many events a second as one"
+                yield f"{says}, {word} workers took {times}."
+
+
+def _rate(cases: Mapping[str, Any], name: str) -> float | None:
+    runs = cases.get(name, {}).get("runs")
+    return statistics.median(run["events_per_s"] for run in runs) if runs else None
 
 
 def _peers(peers: Sequence[Mapping[str, Any]]) -> str:

@@ -160,3 +160,19 @@ def test_cost_is_taken_from_20_percent_until_nothing_is_left_to_do() -> None:
     assert cost.whole_cpu_us == pytest.approx(1e6 * 4.4 / 1_000)
     assert cost.events_per_s == pytest.approx(800 / 3)
     assert cost.rss_mb == 7
+
+
+def test_cost_is_not_taken_before_all_workers_have_partitions() -> None:
+    ready = [False, False, False, True, True]
+    samples = [
+        measure.Sample(
+            time_s=t, done=200 * t, cpu_s=1.0 * t * t, broker_cpu_s=0.0, rss_mb=t, ready=r
+        )
+        for t, r in enumerate(ready)
+    ]
+
+    cost = measure.cost(samples, first=0, last=800, whole=samples[-1])
+
+    assert cost.cpu_us == pytest.approx(1e6 * (16 - 9) / 200)
+    with pytest.raises(measure.MeasurementError, match="before their cost could be measured"):
+        measure.cost(samples[:3], first=0, last=400, whole=samples[2])
