@@ -313,7 +313,7 @@ def _growth() -> list[Case]:
             pending=n,
             size=n,
             job=held,
-            share=1.0,
+            share=3.0,
             long=n > 1_000_000,
         )
         for name, n in (("10k", 10_000), ("1M", 1_000_000), ("5M", 5_000_000), ("10M", 10_000_000))
