@@ -32,7 +32,7 @@ from streams.steps import LARGEST_VALUE_BYTES, MARK
 SCHEMA = 3
 RING = 2**64
 LOG_BYTES = 16 << 20
-"""The sweep goes around once while so much is appended, or as much as the state itself takes."""
+"""The sweep goes around once while so much is appended, and as much again as the state takes."""
 
 _ROW_BYTES = 48  # of a prediction and its label in the log, as long as no mark says better
 _RANGE_ROWS = 16_384
@@ -217,7 +217,7 @@ def sweep(state: JoinState, *, log_bytes: int) -> Iterator[tuple[bytes | None, b
     size_bytes = _size_bytes(state)
     rows = len(state.held) + state.early_labels
     ranges = max(_FEWEST_RANGES, rows // _RANGE_ROWS, size_bytes // _RANGE_BYTES)
-    due_bytes = max(log_bytes, size_bytes) // ranges
+    due_bytes = (log_bytes + size_bytes) // ranges
     for _ in range(_RANGES_A_STEP):
         if state.unswept_bytes < due_bytes:
             return
