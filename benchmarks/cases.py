@@ -24,7 +24,6 @@ _LIVE_S, _WARM_S = 15.0, 10.0
 _WARM_BROKER_S = 150.0
 _LATE_S, _FEW = 0.5, 100
 _PART = 0.4  # of a core: on two cores, two workers leave more to the broker than it needs
-_OWN_CORES = "with a core each, if there are so many, else sharing all with the broker"
 _LATENCY_OPTIONS = ("--disorder", "500ms")
 
 
@@ -141,7 +140,7 @@ def _backlog(
 
 def _latency(share: float, bench: Bench) -> Figures:
     rate = share * bench.capacity()
-    traffic = live.Traffic(rate, seconds=_WARM_S + _LIVE_S, drift_at=0.6)
+    traffic = live.Traffic(rate, _WARM_S + _LIVE_S, warm_s=_WARM_S, drift_at=0.6)
     bench.warm_up()
     figures = _run_live(bench, traffic, 4, _LATENCY_OPTIONS)
     return {"rate": round(rate), **figures}
@@ -149,7 +148,8 @@ def _latency(share: float, bench: Bench) -> Figures:
 
 def _low_load(rate: int, partitions: int, bench: Bench) -> Figures:
     probes = 10.0 if rate else 0.0
-    traffic = live.Traffic(rate, _WARM_S + _LIVE_S, probes_per_s=probes, linger_ms=100)
+    seconds = _WARM_S + _LIVE_S
+    traffic = live.Traffic(rate, seconds, warm_s=_WARM_S, probes_per_s=probes, linger_ms=100)
     bench.warm_up()
     return _run_live(bench, traffic, partitions, ())
 
@@ -166,7 +166,6 @@ def _run_live(
             reader, generator = live.Reader(site), live.Generator(site, traffic)
             generator.start()
             time.sleep(traffic.seconds - _LIVE_S)
-            generator.sent.begin()
             warm_s, before, seconds = time.time(), _used(site, worker), time.monotonic()
             generator.join()
             worker.check()
@@ -252,9 +251,15 @@ def _scaling() -> list[Case]:
         _case("partitions", f"partitions-{n}", _several(n, "partition"), partitions=n)
         for n in (1, 2, 4)
     ]
+    counts = (1, 2, 4)
+    own = max(counts) <= measure.OWN_CORES
+    part, whole = (
+        replace(SAME_JOB, shared=True, core_share=_PART),
+        replace(SAME_JOB, shared=not own),
+    )
     kinds = {
-        "": (f"with {_PART:.0%} of a core each", _PART, (1, 2)),
-        "-whole": (_OWN_CORES, None, (1, 2, 4)),
+        "": (f"with {_PART:.0%} of a core each", part),
+        "-whole": ("with a core each" if own else "sharing all cores with the broker", whole),
     }
     workers = [
         _case(
@@ -262,11 +267,12 @@ def _scaling() -> list[Case]:
             f"workers-{n}{kind}",
             f"{_several(n, 'worker')} {says}",
             models=100,
-            job=replace(SAME_JOB, workers=n, core_share=part),
+            job=replace(job, workers=n),
             share=4.0,
         )
-        for kind, (says, part, counts) in kinds.items()
+        for kind, (says, job) in kinds.items()
         for n in counts
+        if kind or n * _PART < 1.0  # two cores have no more, with a broker on them
     ]
     return several + workers
 

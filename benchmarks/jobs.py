@@ -21,22 +21,20 @@ class Job:
     horizon
         How long a label is waited for.
     workers
-        How many. Each has a core to itself; where there are too few, they run, as the broker does,
-        on whichever is free.
+        How many.
+    shared
+        Whether they run, as the broker does, on whichever core is free; else each has one to
+        itself, of which there are `measure.OWN_CORES`.
     core_share
-        How much of a core each of them may use, on whichever is free; None for all of it.
+        How much of a core each of them may use, where they are shared; None for all of it.
     """
 
     features: bool = True
     detectors: bool = True
     horizon: str = "1h"
     workers: int = 1
+    shared: bool = False
     core_share: float | None = None
-
-    @property
-    def pinned(self) -> bool:
-        """Whether each worker has a core to itself, and the broker others."""
-        return self.core_share is None and self.workers <= measure.OWN_CORES
 
     def options(self, folder: Path) -> list[str]:
         """Return flags of `driftline worker`; `folder` takes the monitors file."""
@@ -83,14 +81,14 @@ def run(
 
     with ExitStack() as stack:
         stack.callback(published.close)
-        if not job.pinned:
+        if job.shared:
             stack.enter_context(measure.unpinned(site.kafka))
         workers = [
             stack.enter_context(
                 measure.worker(
                     site,
                     *job.options(site.kafka.folder),
-                    cores=measure.worker_core(n) if job.pinned else measure.all_cores(),
+                    cores=measure.all_cores() if job.shared else measure.worker_core(n),
                     core_share=job.core_share,
                 )
             )

@@ -36,6 +36,9 @@ class Traffic:
     ----------
     rate
         Events a second, half of them labels.
+    warm_s
+        For so long it does not matter how late events are: clients and broker do not know each
+        other yet.
     label_after_s
         From a prediction to its label.
     probes_per_s
@@ -50,6 +53,7 @@ class Traffic:
 
     rate: float
     seconds: float
+    warm_s: float = 0.0
     models: int = 10
     label_after_s: float = 1.0
     probes_per_s: float = 10.0
@@ -68,9 +72,9 @@ class Sent:
     Attributes
     ----------
     behind_s
-        How late what is due at a time was written, at worst.
+        How late what is due at a time was written, at worst, once `Traffic.warm_s` have passed.
     most_queued
-        The most events that the broker had not taken yet.
+        The most events that the broker had not taken yet, likewise.
     """
 
     events: int = 0
@@ -78,10 +82,6 @@ class Sent:
     most_queued: int = 0
     predictions_s: dict[Probe, float] = field(default_factory=dict)
     labels_s: dict[Probe, float] = field(default_factory=dict)
-
-    def begin(self) -> None:
-        """Forget the worst so far: until clients and broker know each other, events wait."""
-        self.behind_s, self.most_queued = 0.0, 0
 
 
 Records = list[dict[str, str]]
@@ -135,7 +135,9 @@ class Generator:
         due_s = 0.0
         while self._ticks:
             late_s = time.time() - self._start_s - due_s
-            sent.behind_s = max(sent.behind_s, late_s)
+            if due_s >= traffic.warm_s:
+                sent.behind_s = max(sent.behind_s, late_s)
+                sent.most_queued = max(sent.most_queued, len(self._producer))
             time.sleep(max(0.0, -late_s))
             for topic, records in zip((predictions, labels), self._ticks.popleft(), strict=True):
                 if records:
@@ -149,7 +151,6 @@ class Generator:
                 labelled = number + 1
             self._producer.poll(0)
             self._probes.poll(0)
-            sent.most_queued = max(sent.most_queued, len(self._producer))
             due_s += _TICK_S
         sent.events += probes + labelled
         self._producer.flush(30)

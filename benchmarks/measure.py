@@ -37,7 +37,7 @@ from benchmarks.load import PARTS, Progress
 ROOT = Path(__file__).parent.parent
 CLI = (sys.executable, "-m", "agents.cli")
 OUTPUTS = ("outcomes", "join-state", "monitor-state", "metrics", "alerts")
-STARTED = 0.2
+STARTED, LATEST = 0.2, 0.6
 _TIMEOUT_S = 20.0
 _POLL_S = 0.1
 _STILL_S = 1.0
@@ -54,7 +54,7 @@ class MeasurementError(RuntimeError):
 
 def spare_cores() -> set[int]:
     """Return the cores of the broker and the generator: all but the workers', if there are more."""
-    return set(_CORES[: 1 - 2 * OWN_CORES] or _CORES)
+    return set(_CORES[: -2 * OWN_CORES if OWN_CORES > 1 else -1] or _CORES)
 
 
 def worker_core(number: int = 0) -> set[int]:
@@ -71,7 +71,9 @@ _PINS = hasattr(os, "sched_setaffinity")  # macOS has nothing of the kind
 _CORES = sorted(os.sched_getaffinity(0)) if _PINS else list(range(os.cpu_count() or 1))
 
 OWN_CORES = min(4, len(_CORES) // 4) or 1
-"""So many measured processes can have a core each; their neighbours, maybe halves, stay empty."""
+"""So many measured processes can have a core each. Where there are several, the neighbours by
+number of their cores stay empty: mostly, these are halves of one.
+"""
 
 
 @contextmanager
@@ -475,13 +477,20 @@ def _busy(before: Sample, after: Sample) -> bool:
 
 
 def cost(samples: Sequence[Sample], *, first: int, last: int, whole: Sample) -> Cost:
-    """Work out the cost between two samples: at 20 %, and the last one that work came before."""
+    """Work out the cost between two samples: see `Cost`, and the last one that work came before.
+
+    Raises
+    ------
+    MeasurementError
+        If workers had partitions, or a sample was taken, only when `LATEST` of the input was done.
+    """
     size = last - first
     begin = next((s for s in samples if s.ready and s.done >= first + STARTED * size), samples[-1])
     end = [after for before, after in pairwise(samples) if _busy(before, after)][-1]
     done = end.done - begin.done
-    if done <= 0:
-        raise MeasurementError(f"{size} records were done before their cost could be measured")
+    if begin.done > first + LATEST * size or done <= 0:
+        late = f"{begin.done - first} of {size} records"
+        raise MeasurementError(f"{late} were done before their cost could be measured: take more")
     return Cost(
         cpu_us=1e6 * (end.cpu_s - begin.cpu_s) / done,
         whole_cpu_us=1e6 * whole.cpu_s / last,

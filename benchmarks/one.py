@@ -57,7 +57,12 @@ def main() -> None:
     options = parser.parse_args()
     names = ("events", "models", "features", "delay_ms", "spacing_ms", "at_once", "pending")
     load = Load(**{name: getattr(options, name) for name in names})
-    job = replace(_JOBS[options.job], horizon=options.horizon, workers=options.workers)
+    job = replace(
+        _JOBS[options.job],
+        horizon=options.horizon,
+        workers=options.workers,
+        shared=options.workers > measure.OWN_CORES,
+    )
     with measure.broker() as kafka:
         site = measure.Site(kafka, "bench", partitions=options.partitions)
         with measure.on_cores(measure.all_cores()):

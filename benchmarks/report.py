@@ -27,13 +27,12 @@ _HEADINGS = {
     "workers": "Workers (same job, 100 models)",
     "models": "Models (default monitoring; 20,000 events come in a second of event time)",
     "features": "Features (default monitoring)",
-    "pending": "Pending predictions (same job)",
+    "pending": "Pending predictions (same job, three times the events)",
     "delay": "Label delay (same job)",
     "latency": "Latency, from writing an event until a read_committed reader sees what it changed",
     "low load": "Low load (default monitoring)",
     "recovery": "Recovery after a kill -9",
 }
-_WORKERS = {"": "With a part of a core each", "-whole": "With all of it"}
 _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
     "": (
         ("cpu_us", "CPU µs/event", 2),
@@ -127,7 +126,7 @@ def _machine(machine: Mapping[str, Any]) -> str:
     facts = "\n".join(f"* {name}: {value}" for name, value in machine.items())
     return (
         "Medians, with the smallest and the largest run in brackets. The measured process has a "
-        "core to itself, broker and generator run on the others. CPU time is user and system of "
+        "core to itself, broker and generator run on others. CPU time is user and system of "
         "the whole process, from 20 % of the input until all of it is evaluated, per input "
         "event: a prediction is one, a label is one. The whole run is with the start of the "
         "process (some seconds) and until the last result: with many models, windows are still "
@@ -190,13 +189,13 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _workers_ratios(cases: Mapping[str, Any]) -> Iterator[str]:
-    for kind, says in _WORKERS.items():
+    for kind in ("", "-whole"):
         one = _rate(cases, f"workers-1{kind}")
-        for number, word in ((2, "two"), (4, "four")):
-            more = _rate(cases, f"workers-{number}{kind}")
+        for name in (f"workers-2{kind}", f"workers-4{kind}"):
+            more = _rate(cases, name)
             if one and more:
-                times = f"{more / one:.2f} times as many events a second as one"
-                yield f"{says}, {word} workers took {times}."
+                says = f"took {more / one:.2f} times as many events a second as one"
+                yield f"{cases[name]['says']} {says}."
 
 
 def _rate(cases: Mapping[str, Any], name: str) -> float | None:

@@ -40,7 +40,7 @@ LABELLED, EFFECTIVE, FED, CLOSED = 1, 2, 4, 8
 the prediction; the horizon has passed, so that without a label it is `unlabelled`."""
 
 _SMALLEST = 256
-_GROWTH, _SHRINK = 8, 4
+_SHRINK = 4
 
 
 class Hashes(NamedTuple):
@@ -181,10 +181,11 @@ class HeldTable:
         capacity = len(self.low)
         if wanted <= capacity:
             return
-        capacity = max(wanted, capacity + capacity // _GROWTH)
-        for name in PREDICTION | LABEL:
-            # In place: a large column's pages are moved, not copied. It fails if a view is alive.
-            getattr(self, name).resize(capacity)
+        capacity = max(wanted, capacity + capacity // 2)
+        for name, kind in (PREDICTION | LABEL).items():
+            column = np.zeros(capacity, kind)  # takes no memory before it is used
+            column[: self._top] = getattr(self, name)[: self._top]
+            setattr(self, name, column)
         self.time_ms[self._top :] = _NEVER_MS
 
     def _shrink(self) -> None:

@@ -32,7 +32,7 @@ from streams.steps import LARGEST_VALUE_BYTES, MARK
 SCHEMA = 3
 RING = 2**64
 LOG_BYTES = 16 << 20
-"""The sweep goes around once while so much is appended, and as much again as the state takes."""
+"""The sweep goes around once while so much, and as much as the state itself takes, is appended."""
 
 _ROW_BYTES = 48  # of a prediction and its label in the log, as long as no mark says better
 _RANGE_ROWS = 16_384
@@ -82,7 +82,7 @@ class JoinState:
     missing
         How much of the ring is not known yet, while a log is folded that begins with a mark.
     unswept_bytes
-        What was appended since the last mark.
+        What was appended and no mark was written for; after a restart, since the last mark.
     """
 
     def __init__(self, partition: int, *, partitions: int, bucket_ms: int) -> None:

@@ -47,8 +47,7 @@ def test_workers_are_compared() -> None:
 
     text = report.render(results(**of))
 
-    assert "With a part of a core each, two workers took 2.00 times as many" in text
-    assert "With all of it" not in text
+    assert text.count("a job took 2.00 times as many events a second as one.") == 1
 
 
 def test_other_engines_are_shown_as_ratios_cheapest_first() -> None:

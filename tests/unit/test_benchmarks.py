@@ -163,16 +163,18 @@ def test_cost_is_taken_from_20_percent_until_nothing_is_left_to_do() -> None:
 
 
 def test_cost_is_not_taken_before_all_workers_have_partitions() -> None:
-    ready = [False, False, False, True, True]
+    ready = [False, False, True, True, True]
     samples = [
         measure.Sample(
-            time_s=t, done=200 * t, cpu_s=1.0 * t * t, broker_cpu_s=0.0, rss_mb=t, ready=r
+            time_s=t, done=150 * t, cpu_s=1.0 * t * t, broker_cpu_s=0.0, rss_mb=t, ready=r
         )
         for t, r in enumerate(ready)
     ]
 
-    cost = measure.cost(samples, first=0, last=800, whole=samples[-1])
+    cost = measure.cost(samples, first=0, last=600, whole=samples[-1])
 
-    assert cost.cpu_us == pytest.approx(1e6 * (16 - 9) / 200)
-    with pytest.raises(measure.MeasurementError, match="before their cost could be measured"):
-        measure.cost(samples[:3], first=0, last=400, whole=samples[2])
+    assert cost.cpu_us == pytest.approx(1e6 * (16 - 4) / 300)
+    for few in (2, 3, 4):  # nobody was ready; all was done; most was done
+        last = samples[few - 1]
+        with pytest.raises(measure.MeasurementError, match="before their cost could be measured"):
+            measure.cost(samples[:few], first=0, last=min(last.done, 400), whole=last)
