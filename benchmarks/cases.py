@@ -6,7 +6,8 @@ What needs a capacity (latency at a share of it) takes the median of the case `f
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from benchmarks.measure import Site
 Figures = dict[str, Any]
 Recorded = Mapping[str, Sequence[Figures]]
 
-_LIVE_S, _WARM_S = 15.0, 10.0
+_traffic = partial(live.Traffic, seconds=25.0, warm_s=10.0)
 _WARM_BROKER_S = 150.0
 _LATE_S, _FEW = 0.5, 100
 _PART = 0.4  # of a core: on two cores, two workers leave more to the broker than it needs
@@ -46,16 +47,12 @@ class Bench:
         """Let the broker compile what little traffic makes it run, which takes minutes."""
         if self._warm:
             return
-        self.clear()
-        site, traffic = self.site(16), live.Traffic(1_000, _WARM_BROKER_S, linger_ms=100)
-        try:
-            with measure.worker(site) as worker:
-                measure.until(worker.ready)
-                generator = live.Generator(site, traffic)
-                generator.start()
-                generator.join()
-        finally:
-            site.delete()
+        traffic = live.Traffic(1_000, _WARM_BROKER_S, linger_ms=100)
+        with self.alone(16) as site, measure.worker(site) as worker:
+            measure.until(worker.ready)
+            generator = live.Generator(site, traffic)
+            generator.start()
+            generator.join()
         self._warm = True
 
     def filled(self, load: Load, partitions: int) -> tuple[Site, exact.Expected]:
@@ -67,6 +64,16 @@ class Bench:
                 site.records = fill(site.servers, site.prefix, load)
             self._site = (load, partitions, site, exact.Expected(load))
         return self._site[2:]
+
+    @contextmanager
+    def alone(self, partitions: int) -> Iterator[Site]:
+        """Make a site, the only one, and delete it when the block ends."""
+        self.clear()
+        site = self.site(partitions)
+        try:
+            yield site
+        finally:
+            site.delete()
 
     def site(self, partitions: int) -> Site:
         """Return a new site."""
@@ -140,7 +147,7 @@ def _backlog(
 
 def _latency(share: float, bench: Bench) -> Figures:
     rate = share * bench.capacity()
-    traffic = live.Traffic(rate, _WARM_S + _LIVE_S, warm_s=_WARM_S, drift_at=0.6)
+    traffic = _traffic(rate, drift_at=0.6)
     bench.warm_up()
     figures = _run_live(bench, traffic, 4, _LATENCY_OPTIONS)
     return {"rate": round(rate), **figures}
@@ -148,8 +155,7 @@ def _latency(share: float, bench: Bench) -> Figures:
 
 def _low_load(rate: int, partitions: int, bench: Bench) -> Figures:
     probes = 10.0 if rate else 0.0
-    seconds = _WARM_S + _LIVE_S
-    traffic = live.Traffic(rate, seconds, warm_s=_WARM_S, probes_per_s=probes, linger_ms=100)
+    traffic = _traffic(rate, probes_per_s=probes, linger_ms=100)
     bench.warm_up()
     return _run_live(bench, traffic, partitions, ())
 
@@ -157,25 +163,20 @@ def _low_load(rate: int, partitions: int, bench: Bench) -> Figures:
 def _run_live(
     bench: Bench, traffic: live.Traffic, partitions: int, options: Sequence[str]
 ) -> Figures:
-    """Run a worker while events come; figures are of the last `_LIVE_S` seconds."""
-    bench.clear()
-    site = bench.site(partitions)
-    try:
-        with measure.worker(site, *options) as worker:
-            measure.until(worker.ready, timeout_s=60.0)
-            reader, generator = live.Reader(site), live.Generator(site, traffic)
-            generator.start()
-            time.sleep(traffic.seconds - _LIVE_S)
-            warm_s, before, seconds = time.time(), _used(site, worker), time.monotonic()
-            generator.join()
-            worker.check()
-            used = [now - then for now, then in zip(_used(site, worker), before, strict=True)]
-            took_s = time.monotonic() - seconds
-            time.sleep(3.0)
-            reader.stop()
-            found = live.latencies(generator.sent, reader, after_s=warm_s)
-    finally:
-        site.delete()
+    """Run a worker while events come; figures are of the time after `Traffic.warm_s`."""
+    with bench.alone(partitions) as site, measure.worker(site, *options) as worker:
+        measure.until(worker.ready)
+        reader, generator = live.Reader(site), live.Generator(site, traffic)
+        generator.start()
+        time.sleep(traffic.warm_s)
+        warm_s, before, seconds = time.time(), _used(site, worker), time.monotonic()
+        generator.join()
+        worker.check()
+        used = [now - then for now, then in zip(_used(site, worker), before, strict=True)]
+        took_s = time.monotonic() - seconds
+        time.sleep(3.0)
+        reader.stop()
+        found = live.latencies(generator.sent, reader, after_s=warm_s)
     queued = generator.sent.most_queued
     if queued > max(traffic.rate * _LATE_S, _FEW):
         raise measure.MeasurementError(
@@ -199,12 +200,8 @@ def _used(site: Site, worker: measure.Worker) -> tuple[float, float, float]:
 
 
 def _recovery(predictions: int, bench: Bench) -> Figures:
-    bench.clear()
-    site = bench.site(1)
-    try:
+    with bench.alone(1) as site:
         return recovery.run(site, predictions=predictions, runs=1)
-    finally:
-        site.delete()
 
 
 def _steps() -> list[Case]:
@@ -247,19 +244,16 @@ def _jobs() -> list[Case]:
 
 
 def _scaling() -> list[Case]:
-    several = [
+    partitions = [
         _case("partitions", f"partitions-{n}", _several(n, "partition"), partitions=n)
         for n in (1, 2, 4)
     ]
     counts = (1, 2, 4)
     own = max(counts) <= measure.OWN_CORES
-    part, whole = (
-        replace(SAME_JOB, shared=True, core_share=_PART),
-        replace(SAME_JOB, shared=not own),
-    )
+    whole = "with a core each" if own else "sharing all cores with the broker"
     kinds = {
-        "": (f"with {_PART:.0%} of a core each", part),
-        "-whole": ("with a core each" if own else "sharing all cores with the broker", whole),
+        "": (f"with {_PART:.0%} of a core each", replace(SAME_JOB, shared=True, core_share=_PART)),
+        "-whole": (whole, replace(SAME_JOB, shared=not own)),
     }
     workers = [
         _case(
@@ -274,7 +268,7 @@ def _scaling() -> list[Case]:
         for n in counts
         if kind or n * _PART < 1.0  # two cores have no more, with a broker on them
     ]
-    return several + workers
+    return partitions + workers
 
 
 def _several(n: int, thing: str) -> str:

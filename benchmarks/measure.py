@@ -37,7 +37,7 @@ from benchmarks.load import PARTS, Progress
 ROOT = Path(__file__).parent.parent
 CLI = (sys.executable, "-m", "agents.cli")
 OUTPUTS = ("outcomes", "join-state", "monitor-state", "metrics", "alerts")
-STARTED, LATEST = 0.2, 0.6
+_STARTED, _LATEST = 0.2, 0.6
 _TIMEOUT_S = 20.0
 _POLL_S = 0.1
 _STILL_S = 1.0
@@ -482,13 +482,13 @@ def cost(samples: Sequence[Sample], *, first: int, last: int, whole: Sample) -> 
     Raises
     ------
     MeasurementError
-        If workers had partitions, or a sample was taken, only when `LATEST` of the input was done.
+        If workers had partitions, or a sample was taken, only when 60 % of the input was done.
     """
     size = last - first
-    begin = next((s for s in samples if s.ready and s.done >= first + STARTED * size), samples[-1])
+    begin = next((s for s in samples if s.ready and s.done >= first + _STARTED * size), samples[-1])
     end = [after for before, after in pairwise(samples) if _busy(before, after)][-1]
     done = end.done - begin.done
-    if begin.done > first + LATEST * size or done <= 0:
+    if begin.done > first + _LATEST * size or done <= 0:
         late = f"{begin.done - first} of {size} records"
         raise MeasurementError(f"{late} were done before their cost could be measured: take more")
     return Cost(
