@@ -7,13 +7,16 @@ ARGS ?=
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults faults-quick soak bench bench-quick bench-peers lint format kafka clean
+.PHONY: help demo quick test faults faults-quick soak bench bench-quick bench-peers lint format kafka clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.base ## Watch a model go wrong: an embedded broker, a worker, a model server (no Docker needed)
 	@$(BIN)/driftline demo $(ARGS)
+
+quick: lint ## The checks for in between: lint and unit tests, no broker, in at most two minutes
+	@$(BIN)/pytest -q -n $(PROCESSES) tests/unit streams driftline $(ARGS)
 
 test: .venv/.dev ## Run the whole test suite, on a real Kafka where there is one (ARGS=… for pytest, PROCESSES=…)
 	@$(BIN)/pytest -n $(PROCESSES) $(ARGS)
