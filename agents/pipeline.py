@@ -340,6 +340,8 @@ class Pipeline:
         behind: set[str] = set()
         for partition in partitions:
             batches = partition.take()
+            if batches:
+                self._tally.begin()
             self._pace(partition)
             with self._tally.spent.on(partition.stage.name):
                 effects = partition.step(
@@ -424,7 +426,7 @@ class Pipeline:
         started_s = time.monotonic()
 
         def write() -> Written:
-            with self._tally.spent.on(COMMIT, clock=time.thread_time):
+            with self._tally.spent.on(COMMIT):
                 return self._ledger.commit(entries, offsets=offsets, metadata=self._metadata)
 
         written = await asyncio.get_running_loop().run_in_executor(self._writing, write)

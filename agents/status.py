@@ -22,7 +22,10 @@ from streams.errors import ConfigError, NoAnswerError
 MOST_MODELS = 100
 COMMIT = "transactions"
 _TIMEOUT_S = 10.0
-_REST = "reading, and the rest"
+_START, _REST = "start, until the first record", "reading, and the rest"
+# What a unit costs is not said sooner: a batch costs the same whether it has one record or a
+# thousand, and three records of a worker at rest would cost a second each.
+LEAST_UNITS = 1_000
 
 
 class Work(msgspec.Struct):
@@ -62,6 +65,8 @@ class Status(msgspec.Struct):
         Open partitions by stage.
     cpu_s
         User and system time of the process since it started.
+    start_cpu_s
+        What of it was before the first record: imports, opening, and waiting for records.
     models
         How many there are; `model_costs` has the dearest.
     """
@@ -78,6 +83,7 @@ class Status(msgspec.Struct):
     work: list[Work]
     monitor_costs: list[MonitorCost]
     model_costs: list[ModelCost]
+    start_cpu_s: float = 0.0
 
 
 class Tally:
@@ -87,6 +93,18 @@ class Tally:
         self.started_s = time.monotonic()
         self.spent = Spent()
         self.records = 0
+        self._start_cpu_s: float | None = None
+
+    def begin(self) -> None:
+        """Note that there are records now; only the first call counts."""
+        if self._start_cpu_s is None:
+            self._start_cpu_s = self.start_cpu_s()
+
+    def start_cpu_s(self) -> float:
+        """Return the CPU time that nothing in `spent` says, of before the first record."""
+        if self._start_cpu_s is not None:
+            return self._start_cpu_s
+        return max(0.0, time.process_time() - sum(tuple(self.spent.seconds.values())))
 
 
 def status_of(
@@ -109,6 +127,7 @@ def status_of(
     inside = sum(sum(one.seconds.values()) for one, _ in found)
     if "monitor" in seconds:
         seconds["monitor: clock"] = max(0.0, seconds.pop("monitor") - inside)
+    start_cpu_s = seconds[_START] = tally.start_cpu_s()
     cpu_s = time.process_time()
     seconds[_REST] = max(0.0, cpu_s - sum(seconds.values()))
     return Status(
@@ -123,6 +142,7 @@ def status_of(
         work=[Work(name, spent) for name, spent in _dearest(seconds)],
         monitor_costs=_monitor_costs([one for one, _ in found]),
         model_costs=_model_costs(found),
+        start_cpu_s=start_cpu_s,
         **known,
     )
 
@@ -206,26 +226,26 @@ def _show(console: Console, status: Status) -> None:
     console.print(f"worker {status.worker_id}, driftline {status.version}: {ready}", markup=False)
     for stage, numbers in status.partitions.items():
         console.print(f"  {stage}: partitions {', '.join(map(str, numbers))}")
-    per_record = f", {1e6 * status.cpu_s / status.records:.1f} µs a record" * bool(status.records)
+    per_record = _per_unit(status.cpu_s - status.start_cpu_s, status.records)
     console.print(
         f"  {status.records:,} records in {status.uptime_s:,.0f} s,"
-        f" {status.cpu_s:,.1f} s of CPU{per_record}"
+        f" {status.cpu_s:,.1f} s of CPU" + (f", {per_record} µs a record" if per_record else "")
     )
     console.print(f"  {status.models:,} models, {status.pending_predictions:,} pending predictions")
 
 
 def _tables(status: Status) -> Iterable[Table]:
     total_s = status.cpu_s or 1.0
-    records = status.records or 1
+    records = status.records
     work = _table("CPU by kind of work", ["work"], ["seconds", "share", "µs a record"])
     for one in status.work:
-        work.add_row(one.work, *_spent(one.seconds, total_s, records))
+        work.add_row(one.work, *_spent(one.seconds, total_s, 0 if one.work == _START else records))
     yield work
     if status.monitor_costs:
         columns = ["seconds", "share", "µs a value", "values"]
         monitors = _table("Drift monitors", ["monitor"], columns)
         for cost in status.monitor_costs:
-            spent = _spent(cost.seconds, total_s, cost.values or 1)
+            spent = _spent(cost.seconds, total_s, cost.values)
             monitors.add_row(cost.monitor, *spent, f"{cost.values:,}")
         yield monitors
     if status.model_costs:
@@ -233,7 +253,7 @@ def _tables(status: Status) -> Iterable[Table]:
         title = f"Models: the dearest {len(status.model_costs)} of {status.models:,}"
         models = _table(title, ["model", "version"], columns)
         for each in status.model_costs:
-            spent = _spent(each.seconds, total_s, each.rows or 1)
+            spent = _spent(each.seconds, total_s, each.rows)
             counts = (f"{count:,}" for count in (each.rows, each.values, each.windows))
             models.add_row(each.model, each.version, *spent, *counts)
         yield models
@@ -249,4 +269,16 @@ def _table(title: str, names: list[str], numbers: list[str]) -> Table:
 
 
 def _spent(seconds: float, total_s: float, units: int) -> tuple[str, str, str]:
-    return f"{seconds:,.2f}", f"{100 * seconds / total_s:.1f} %", f"{1e6 * seconds / units:.2f}"
+    share = f"{100 * seconds / total_s:.1f} %"
+    return f"{seconds:,.2f}", share, _per_unit(seconds, units)
+
+
+def _per_unit(seconds: float, units: int) -> str:
+    """Write the microseconds of a unit, or nothing where there are too few to tell.
+
+    Examples
+    --------
+    >>> _per_unit(0.5, 10_000), _per_unit(0.5, 999), _per_unit(0.5, 0)
+    ('50.00', '', '')
+    """
+    return f"{1e6 * seconds / units:.2f}" if units >= LEAST_UNITS else ""

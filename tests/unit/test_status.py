@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
@@ -10,7 +11,8 @@ import msgspec
 import pytest
 
 from agents.partitions import Partition
-from agents.status import COMMIT, MOST_MODELS, Tally, ask, show, status_of
+from agents.status import COMMIT, LEAST_UNITS, MOST_MODELS, Status, Tally, ask, show, status_of
+from streams.costs import Costs, Spent
 from streams.errors import ConfigError, NoAnswerError
 from streams.evaluate import Monitor
 from streams.topics import Topics
@@ -49,7 +51,7 @@ def _tally() -> Tally:
     return tally
 
 
-def _status(models: int = 3) -> msgspec.Struct:
+def _status(models: int = 3) -> Status:
     parts = [_join(), _monitor(models)]
     return status_of(parts, _tally(), worker_id="w", version="1.0", unready=None)
 
@@ -97,6 +99,67 @@ def test_people_see_tables_and_machines_see_json(capsys: pytest.CaptureFixture[s
     assert "publishing" not in short
     assert all(text in tables for text in ("monitor: publishing", "loss-drift", "m0"))
     assert decoded["records"] == 1_000
+
+
+def test_a_worker_that_has_just_started_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    status = status_of([], Tally(), worker_id="w", version="1.0", unready="starting")
+
+    show([status], costs=True, json_output=False)
+
+    said = capsys.readouterr().out
+    assert "not ready: starting" in said
+    assert "0 records in 0 s" in said
+    assert "µs a record\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("records", "says"), [(LEAST_UNITS - 1, False), (LEAST_UNITS, True)], ids=["few", "enough"]
+)
+def test_what_a_record_costs_is_told_once_there_are_enough_and_without_the_start(
+    records: int, says: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = msgspec.structs.replace(_status(), records=records, cpu_s=30.0, start_cpu_s=29.0)
+
+    show([status], costs=False, json_output=False)
+
+    assert (f"{1e6 / records:.2f} µs a record" in capsys.readouterr().out) == says
+
+
+def test_the_start_is_a_part_of_its_own_and_ends_with_the_first_record() -> None:
+    tally = Tally()
+    before = status_of([], tally, worker_id="w", version="1.0", unready=None)
+    tally.begin()
+    at_first = tally.start_cpu_s()
+    while tally.start_cpu_s() + 0.05 > time.process_time():
+        pass
+    tally.begin()
+
+    after = status_of([], tally, worker_id="w", version="1.0", unready=None)
+
+    work = {one.work: one.seconds for one in after.work}
+    assert 0 < before.start_cpu_s <= at_first == after.start_cpu_s < after.cpu_s - 0.04
+    assert sum(work.values()) == pytest.approx(after.cpu_s)
+
+
+def test_waiting_and_the_work_of_other_threads_cost_this_one_nothing() -> None:
+    """With times on the wall, the parts of a worker on a busy host were more than the whole."""
+    spent, costs = Spent(), Costs()
+
+    def work() -> None:
+        with spent.on("other"):
+            while time.thread_time() < 0.3:
+                pass
+
+    other = Thread(target=work)
+    started_s = costs.now_s()
+    with spent.on("waiting"):
+        other.start()
+        other.join()
+    costs.fed("drift", started_s=started_s, values=1)
+
+    assert spent.seconds["other"] > 0.2
+    assert spent.seconds["waiting"] < 0.1
+    assert costs.monitors["drift"][0] < 0.1
 
 
 @pytest.mark.parametrize("address", ["nonsense", ":9464", "host:", "a/b:1", "user@host:1"])
