@@ -106,12 +106,13 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
 
 
 def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
-    from streams.monitors import parse_monitors  # noqa: PLC0415
+    from streams.monitors_file import parse_monitors  # noqa: PLC0415
     from streams.topology import build  # noqa: PLC0415
 
     monitors = None
     if settings.monitors is not None:
-        monitors = parse_monitors(read_monitors_file(settings.monitors)[1])
+        content = read_monitors_file(settings.monitors)[1]
+        monitors = parse_monitors(content, file=str(settings.monitors))
     partitions = topics_admin.check(settings)
     built = build(
         topics,

@@ -24,7 +24,8 @@ from streams.dryrun import Arrival, DryRun
 from streams.durations import format_duration
 from streams.errors import ConfigError, RecordError
 from streams.events import check_time, kind_of
-from streams.monitors import Monitors, parse_monitors
+from streams.monitors import Monitors
+from streams.monitors_file import parse_monitors
 from streams.topics import Topics
 from streams.topology import build
 
@@ -125,7 +126,7 @@ def run_replay(
 
 def load_monitors(file: Path | None) -> Monitors | None:
     """Read `monitors.yaml`; `None` for the defaults. Its `settings` are the worker's."""
-    return None if file is None else parse_monitors(read_monitors_file(file)[1])
+    return None if file is None else parse_monitors(read_monitors_file(file)[1], file=str(file))
 
 
 def _all(files: list[Path], roles: Mapping[str, str]) -> Iterator[bytes]:

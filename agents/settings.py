@@ -8,7 +8,6 @@ callers hand it in.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import secrets
@@ -22,6 +21,7 @@ import msgspec
 from agents.memory import format_bytes, parse_budget
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
+from streams.nearest import nearest
 
 ENV_PREFIX = "DRIFTLINE_"
 KAFKA_ENV_PREFIX = "DRIFTLINE_KAFKA_"
@@ -253,7 +253,7 @@ def check_environment(environ: Mapping[str, str]) -> None:
     for name in sorted(environ):
         if not name.startswith(ENV_PREFIX) or name in known or name.startswith(KAFKA_ENV_PREFIX):
             continue
-        raise ConfigError(f"{name}: no such setting{_closest(name, known)}")
+        raise ConfigError(f"{name}: no such setting{nearest(name, known)}")
 
 
 def read_monitors_file(path: Path) -> tuple[dict[str, Any], object]:
@@ -262,19 +262,11 @@ def read_monitors_file(path: Path) -> tuple[dict[str, Any], object]:
     Raises
     ------
     ConfigError
-        If there is no such file, or it is no YAML.
+        If it cannot be read, or is no YAML, see `agents.yaml_files`.
     """
-    import yaml  # noqa: PLC0415 - most commands read no file
+    from agents.yaml_files import read_yaml  # noqa: PLC0415 - most commands read no file
 
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"--monitors: {str(path)!r} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"--monitors: {str(path)!r} is not UTF-8: {error}") from None
-    except yaml.YAMLError as error:
-        text = " ".join(str(error).split())
-        raise ConfigError(f"--monitors: {str(path)!r} is no YAML: {text}") from None
+    data = read_yaml(path, option="--monitors")
     if not isinstance(data, dict) or "settings" not in data:
         return {}, data
     section = data["settings"] if data["settings"] is not None else {}
@@ -289,7 +281,7 @@ def _from_file(section: Mapping[str, Any], path: Path) -> dict[str, Any]:
     for name, value in section.items():
         setting = f"{path}: settings.{name}"
         if name not in options:
-            raise ConfigError(f"{setting}: no such setting{_closest(str(name), options.keys())}")
+            raise ConfigError(f"{setting}: no such setting{nearest(str(name), options.keys())}")
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ConfigError(f"{setting}: {value!r} is neither text nor a whole number")
         found[options[name].field] = options[name].parse(str(value), setting)
@@ -309,11 +301,6 @@ def _kafka(pairs: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, str]
             raise ConfigError(f"--kafka: {shown!r} is not KEY=VALUE, such as security.protocol=ssl")
         found[key.strip()] = value
     return found
-
-
-def _closest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.4)
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
 
 
 def _unique_worker_id() -> str:

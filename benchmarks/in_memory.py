@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.load import START_MS, Load, label_records, prediction_records
-from streams.monitors import parse_monitors
+from streams.monitors_file import parse_monitors
 from streams.steps import Batch, Record
 from streams.topics import Topics
 from streams.topology import build

@@ -22,10 +22,12 @@ from agents.settings import OPTIONS, Settings, resolve
 from agents.telemetry import WORKER
 from driftline import Alert, Alerts, Publisher
 from streams import monitors as specification
+from streams import monitors_file as layout
 from streams.events import decode_label, decode_prediction, kind_of
 from streams.join import FATES
 from streams.metrics import Metric
-from streams.monitors import DEFAULTS, parse_monitors
+from streams.monitors import DEFAULTS
+from streams.monitors_file import parse_monitors
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -200,9 +202,9 @@ def test_the_example_file_parses_and_its_settings_are_accepted() -> None:
 def test_the_example_file_shows_every_option() -> None:
     shown = set(re.findall(r"^[\s-]*(\w+):", EXAMPLE.read_text(), re.MULTILINE))
     kinds = (
-        specification._File,
-        specification._Model,
-        specification._Window,
+        layout._File,
+        layout._Model,
+        layout._Window,
         specification.Threshold,
         specification.Drift,
     )

@@ -1,0 +1,231 @@
+"""The layout of `monitors.yaml`, and what is refused in it.
+
+Unknown keys are errors, and so is what could never do what it says: a misspelt rule that silently
+does nothing is worse than no rule. Each error names the file, the entry, the value and the nearest
+valid words. What depends on the traffic is judged in `streams.rehearsal`.
+"""
+
+import re
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from streams.drift import make_detector
+from streams.durations import parse_duration_ms
+from streams.errors import ConfigError
+from streams.metric_ranges import check_limit, check_metric
+from streams.monitors import (
+    DEFAULT_DRIFTS,
+    DEFAULT_THRESHOLDS,
+    Drift,
+    Monitors,
+    Positive,
+    Threshold,
+    Window,
+)
+from streams.nearest import nearest
+from streams.task import Task
+
+T = TypeVar("T")
+
+
+class _Model(msgspec.Struct, forbid_unknown_fields=True):
+    task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
+    positive: str | int | bool | None = None
+
+
+class _Window(msgspec.Struct, forbid_unknown_fields=True):
+    size: str
+    hop: str | None = None
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """The whole file; `settings` belongs to the worker and is not read here."""
+
+    settings: dict[str, Any] = {}
+    defaults: bool = True
+    windows: list[Any] = []
+    evaluate_every: str = "1m"
+    reference: Positive = 1_000
+    resolve_after: str = "1h"
+    features: bool = True
+    models: dict[str, Any] = {}
+    thresholds: list[Any] = []
+    drift: list[Any] = []
+
+
+def parse_monitors(data: object, *, file: str = "monitors.yaml") -> Monitors:
+    """Check the content of `monitors.yaml` and complete it with the defaults.
+
+    Parameters
+    ----------
+    data
+        What a YAML parser returned; `None` (an empty file) is fine.
+    file
+        Its name, for errors.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, the entry, the value and what is allowed.
+
+    Examples
+    --------
+    >>> rule = {"name": "floor", "metric": "accuracy", "below": 0.9}
+    >>> [t.name for t in parse_monitors({"thresholds": [rule]}).thresholds]
+    ['floor', 'accuracy-drop', 'mae-rise']
+    >>> parse_monitors({"thresholds": [rule | {"below": 90}]})  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    streams.errors.ConfigError: monitors.yaml: threshold 'floor': below: 90 ... did you mean 0.9?
+    """
+    try:
+        return _parse(data)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def _parse(data: object) -> Monitors:
+    file = _converted({} if data is None else data, _File)
+    models = {name: _task(name, model) for name, model in file.models.items()}
+    thresholds = [_entry("threshold", place, one, Threshold) for place, one in _of(file.thresholds)]
+    drifts = [_entry("drift", place, one, Drift) for place, one in _of(file.drift)]
+    for threshold in thresholds:
+        _check_threshold(threshold, models)
+    for drift in drifts:
+        _check_drift(drift)
+    every = [
+        *thresholds,
+        *drifts,
+        *((*DEFAULT_THRESHOLDS, *DEFAULT_DRIFTS) if file.defaults else ()),
+    ]
+    _check_names(every)
+    return Monitors(
+        windows=tuple(_window(window) for window in file.windows),
+        evaluate_ms=parse_duration_ms(file.evaluate_every, setting="evaluate_every"),
+        reference=file.reference,
+        resolve_ms=parse_duration_ms(file.resolve_after, setting="resolve_after"),
+        features=file.features,
+        models=models,
+        thresholds=tuple(one for one in every if isinstance(one, Threshold)),
+        drifts=tuple(one for one in every if isinstance(one, Drift)),
+    )
+
+
+def _of(entries: list[Any]) -> list[tuple[int, Any]]:
+    return list(enumerate(entries, start=1))
+
+
+def _task(name: str, model: object) -> Task:
+    where = f"model {name!r}"
+    given = _converted({} if model is None else model, _Model, where=where)
+    positive = given.positive
+    if isinstance(positive, bool | int):
+        positive = str(int(positive))
+    if positive is not None and given.task in ("regression", "multiclass"):
+        raise ConfigError(
+            f"{where}: positive: {given.positive!r} means nothing for task {given.task};"
+            " only binary models have a positive class"
+        )
+    return Task(given.task, positive)
+
+
+def _window(given: object) -> Window:
+    raw: object = {"size": given} if isinstance(given, str) else given
+    window = _converted(raw, _Window, where="windows")
+    size_ms = parse_duration_ms(window.size, setting="windows: size")
+    hop_ms = size_ms if window.hop is None else parse_duration_ms(window.hop, setting="hop")
+    if hop_ms > size_ms:
+        raise ConfigError(f"windows: hop {window.hop} is longer than size {window.size}")
+    if size_ms % hop_ms:
+        raise ConfigError(f"windows: size {window.size} is no multiple of hop {window.hop}")
+    return Window(size_ms, hop_ms)
+
+
+def _check_names(monitors: list[Threshold | Drift]) -> None:
+    seen = set()
+    for monitor in monitors:
+        if monitor.name in seen:
+            raise ConfigError(
+                f"the name {monitor.name!r} is used twice; the default monitors have names, too"
+            )
+        seen.add(monitor.name)
+
+
+def _check_threshold(threshold: Threshold, models: dict[str, Task]) -> None:
+    where = f"threshold {threshold.name!r}"
+    kind = models[threshold.model].kind if threshold.model in models else "auto"
+    check_metric(threshold.metric, task=kind, where=where)
+    if threshold.segment and "=" not in threshold.segment:
+        raise ConfigError(f"{where}: segment: {threshold.segment!r} is no name=value")
+    given = {
+        name: limit
+        for name in ("below", "above", "falls_by", "rises_by")
+        if (limit := getattr(threshold, name)) is not None
+    }
+    if len(given) != 1:
+        said = f"has {' and '.join(given)}" if given else "has no limit"
+        raise ConfigError(f"{where}: {said}; give exactly one of below, above, falls_by, rises_by")
+    [(side, limit)] = given.items()
+    check_limit(threshold.metric, side, limit, where=where)
+    if threshold.window is not None:
+        parse_duration_ms(threshold.window, setting=f"{where}: window")
+
+
+def _check_drift(drift: Drift) -> None:
+    where, inputs = f"drift {drift.name!r}", ("loss", "score", "features")
+    feature = drift.input.removeprefix("feature:")
+    if drift.input not in inputs and (feature == drift.input or not feature):
+        allowed = nearest(drift.input, [*inputs, "feature:<name>"])
+        raise ConfigError(f"{where}: input: {drift.input!r} is unknown{allowed}")
+    try:
+        make_detector(drift.detector, drift.parameters, raw=drift.input == "loss")
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+# --- from what YAML gives to what is meant
+
+_AT = re.compile(r" - at `(?:key` in `)?\$\.?(?P<path>.*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
+
+
+def _entry(section: str, place: int, given: object, kind: type[T]) -> T:
+    """Convert one entry of a list; it goes by its name, or by its place where it has none."""
+    name = given.get("name") if isinstance(given, dict) else None
+    return _converted(given, kind, where=f"{section} {place if name is None else repr(name)}")
+
+
+def _converted(given: object, kind: type[T], *, where: str = "") -> T:
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        said = _explained(str(error), given, kind)
+        raise ConfigError(f"{where}: {said}" if where else said) from None
+
+
+def _explained(text: str, given: Any, kind: type) -> str:
+    """Say what msgspec says with the value, and with what would have been valid."""
+    found = _AT.search(text)
+    path = found["path"] if found else ""
+    said = text[: found.start()] if found else text
+    if unknown := _UNKNOWN.fullmatch(said):
+        return f"no such key {unknown['name']!r}{nearest(unknown['name'], get_type_hints(kind))}"
+    if missing := _MISSING.fullmatch(said):
+        return f"the key {missing['name']!r} is missing"
+    name = path.partition(".")[0].partition("[")[0]
+    if not name:
+        return f"{given!r:.60} is no mapping of keys to values"
+    value = given[name]
+    words = _words(get_type_hints(kind)[name])
+    if words:
+        return f"{name}: {value!r} is unknown{nearest(str(value), words)}"
+    quotes = "; write it in quotes" if "`str" in said and not isinstance(value, dict | list) else ""
+    return f"{name}: {value!r:.60}: {said[0].lower()}{said[1:].replace('`', '')}{quotes}"
+
+
+def _words(kind: Any) -> list[str]:
+    """Return the words that are allowed, where a type names them."""
+    if get_origin(kind) is Literal:
+        return list(get_args(kind))
+    return []
