@@ -38,6 +38,10 @@ from streams.errors import ConfigError, NoAnswerError, StateError
 from streams.steps import Stage
 from streams.topics import Topics
 
+# Faust wants a URL, and connects to nothing: the clients take the brokers from the settings. A
+# list of them, or an IPv6 address, is no URL.
+_BROKER = "confluent://kafka"
+
 
 class NoWeb(BootStrategy):
     """Start no web server, whatever Faust's command line says: the world could reach it."""
@@ -84,10 +88,9 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
     health = _start_health(settings, topics)
     written = {topics.dead_letters(topic) for stage in stages for topic in stage.inputs}
     ledger = Ledger(settings, limits=topics_admin.message_limits(settings, written))
-    address = f"confluent://{settings.bootstrap_servers}"
     app = App(
         settings.group,
-        broker=address,
+        broker=_BROKER,
         store="memory://",
         topic_allow_declare=False,
         topic_disable_leader=True,
@@ -96,7 +99,7 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
         stream_wait_empty=False,
         table_standby_replicas=0,
     )
-    app.transport = Transport([URL(address)], app)
+    app.transport = Transport([URL(_BROKER)], app)
     watchdog = Watchdog(settings, health=health)
     app.pipeline = Pipeline(settings, stages, ledger=ledger, health=health, watchdog=watchdog)
     health.answer(live=watchdog.complaint, ready=app.pipeline.unready)

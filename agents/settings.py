@@ -22,6 +22,7 @@ from agents.memory import format_bytes, parse_budget
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
 from streams.nearest import nearest
+from streams.servers import parse_servers
 
 ENV_PREFIX = "DRIFTLINE_"
 KAFKA_ENV_PREFIX = "DRIFTLINE_KAFKA_"
@@ -179,6 +180,13 @@ def _text(text: str, setting: str) -> str:
     return text.strip()
 
 
+def _servers(text: str, setting: str) -> str:
+    try:
+        return parse_servers(text, setting=setting)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _path(text: str, setting: str) -> Path:
     return Path(_text(text, setting))
 
@@ -186,7 +194,7 @@ def _path(text: str, setting: str) -> Path:
 _LETTERS = "letters, digits, '.', '_' and '-', 200 at most"
 
 OPTIONS = (
-    Option("bootstrap_servers", "bootstrap_servers", _text),
+    Option("bootstrap_servers", "bootstrap_servers", _servers),
     Option("prefix", "prefix", _name(_TOPIC_NAME, _LETTERS)),
     Option("window", "window_ms", _duration("1s", "31d")),
     Option("horizon", "horizon_ms", _duration("1s", "366d")),

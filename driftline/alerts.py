@@ -29,6 +29,7 @@ from confluent_kafka import (
 )
 
 from streams.alerts import Alert
+from streams.servers import parse_servers
 
 logger = logging.getLogger("driftline.alerts")
 
@@ -89,7 +90,7 @@ class Alerts:
     Raises
     ------
     ValueError
-        If `start` is neither of the two.
+        If `start` is neither of the two, or the list of brokers is malformed.
     confluent_kafka.KafkaException
         From the constructor: a Kafka setting does not exist or does not parse. From `poll` and
         iteration: the brokers refuse access, or the client broke for good.
@@ -142,7 +143,7 @@ class Alerts:
             **(kafka or {}),
             **_FORCED,
             **({} if self._grouped else {"enable.auto.commit": False}),
-            "bootstrap.servers": bootstrap_servers,
+            "bootstrap.servers": parse_servers(bootstrap_servers, setting="bootstrap_servers"),
             "group.id": group_id or f"driftline-alerts-{uuid.uuid4()}",
         }
 

@@ -29,6 +29,8 @@ from typing import Self, SupportsFloat, SupportsInt, TypeGuard
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from streams.servers import parse_servers
+
 logger = logging.getLogger("driftline.publisher")
 
 type_ = type
@@ -114,7 +116,7 @@ class Publisher:
     Raises
     ------
     ValueError
-        On a setting out of range.
+        On a setting out of range, or a list of brokers that is malformed.
     confluent_kafka.KafkaException
         On a Kafka setting that does not exist or does not parse. Both come from the constructor
         only.
@@ -175,7 +177,7 @@ class Publisher:
             **_DEFAULTS,
             "queue.buffering.max.messages": queue_size,
             **(kafka or {}),
-            "bootstrap.servers": bootstrap_servers,
+            "bootstrap.servers": parse_servers(bootstrap_servers, setting="bootstrap_servers"),
         }
         self._closed = False
         self._reset()
