@@ -1,8 +1,11 @@
 """What needs order, of all models at once: rows wait here until the clock has passed them.
 
-They are then taken in event-time order: predictions at prediction time, outcomes at the time of
-the record that caused them, ties by id. Models do not touch each other, so that it does not
-matter in which order they are taken.
+They are then taken in event-time order: predictions at prediction time, outcomes at the time at
+which prediction and label were both there. Outcomes of one moment are taken in the order of their
+predictions' times: a nightly job stamps all its labels alike, and in the order of hashed ids the
+errors of a model that went wrong at noon would be spread evenly over its day. What is left is
+ordered by the hash of the id. Models do not touch each other, so that it does not matter in which
+order they are taken.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -89,16 +92,19 @@ def _losses(
             parts.append(
                 tuple(
                     column[mask]
-                    for column in (rows.model, rows.at_ms, rows.tie, c.loss, c.error, c.real)
+                    for column in (
+                        *(rows.model, rows.at_ms, rows.time_ms, rows.tie),
+                        *(c.loss, c.error, c.real),
+                    )
                 )
             )
     if not parts:
         return
-    models, times, ties, wrong, error, real = map(np.concatenate, zip(*parts, strict=True))
+    models, times, made, ties, wrong, error, real = map(np.concatenate, zip(*parts, strict=True))
     distance = np.abs(error)
-    order, unclear = _ordered(models, times, ties)
+    order, unclear = _ordered(models, times, made, ties)
     if unclear:
-        order = np.lexsort((wrong, distance, real, ties, times, models))
+        order = np.lexsort((wrong, distance, real, ties, made, times, models))
     models, times = models[order], times[order]
     wrong, distance, real = wrong[order], distance[order], real[order]
     for model, span in _runs(models):
@@ -179,11 +185,16 @@ def _between(times_ms: Ints, from_ms: int, until_ms: int) -> NDArray[np.bool_]:
     return (times_ms >= from_ms) & (times_ms < until_ms)
 
 
-def _ordered(models: Ints, times_ms: Ints, ties: Ints) -> tuple[Ints, bool]:
-    """Return the order by model, time and id, and whether that leaves any two rows alike.
+def _ordered(models: Ints, times_ms: Ints, *ties: Ints) -> tuple[Ints, bool]:
+    """Return the order by model, time and ties, and whether that leaves any two rows alike.
 
     Rows come nearly in the order of time, which a stable sort makes use of; ids are in none, so
-    that only those of rows are looked at that have model and time in common.
+    that ties are only looked at of rows that have model and time in common.
+
+    Parameters
+    ----------
+    ties
+        What decides among rows of one moment, most important first.
     """
     moment = times_ms - times_ms.min()
     span = int(moment.max()) + 1
@@ -199,11 +210,10 @@ def _ordered(models: Ints, times_ms: Ints, ties: Ints) -> tuple[Ints, bool]:
     shared = np.append(same, False)
     shared[1:] |= same
     rows = order[shared]
-    rows = rows[np.lexsort((ties[rows], keys[rows]))]
+    rows = rows[np.lexsort((*(tie[rows] for tie in reversed(ties)), keys[rows]))]
     order[shared] = rows
-    key, tie = keys[rows], ties[rows]
-    alike = (key[1:] == key[:-1]) & (tie[1:] == tie[:-1])
-    return order, bool(alike.any())
+    alike = [column[1:] == column[:-1] for column in (keys[rows], *(tie[rows] for tie in ties))]
+    return order, bool(np.logical_and.reduce(alike).any())
 
 
 def _runs(models: Ints) -> Iterator[tuple[int, slice]]:

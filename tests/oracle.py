@@ -302,7 +302,7 @@ def _evaluate(rows: list[Event], window_ms: int, expected: Expected) -> None:
         return
     table = pd.DataFrame(rows).astype({"guess": object, "truth": object, "first_truth": object})
     for group, part in table.groupby(["model", "version"]):
-        said = part[part["first_truth_ms"].notna()].sort_values("first_truth_ms", kind="stable")
+        said = part[part["first_truth_ms"].notna()].sort_values(["first_truth_ms", "time_ms"])
         pairs = zip(said["guess"], said["first_truth"], strict=True)
         expected.losses[group] = [int(as_class(g) != as_class(t)) for g, t in pairs]
         expected.label_times[group] = said["first_truth_ms"].astype(int).tolist()

@@ -109,6 +109,32 @@ def test_the_loss_drifts_at_the_index_of_bare_river_in_the_order_of_label_time()
     assert found[0]["at_ms"] == said[order[expected[0]]]["timestamp_ms"]
 
 
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_labels_of_one_moment_are_taken_in_the_order_of_their_predictions(partitions: int) -> None:
+    """A nightly job stamps them alike: the model went wrong at noon, not a bit all day long."""
+    rng = np.random.default_rng(3)
+    wrong = np.concatenate([rng.random(1_000) < 0.05, rng.random(1_000) < 0.4])
+    night_ms = START_MS + 4 * HOUR_MS
+    events = []
+    for i, miss in enumerate(wrong.tolist()):
+        events.append(prediction(f"r{i}", timestamp_ms=START_MS + i * 5_000))
+        events.append(label(f"r{i}", timestamp_ms=night_ms, label=1 - int(miss)))
+    driver = Driver(partitions=partitions, disorder_ms=5 * HOUR_MS, horizon_ms=24 * HOUR_MS)
+
+    driver.feed(as_inputs(sorted(events, key=lambda _: rng.random())))
+    driver.finish()
+
+    bare = river_drift.ADWIN()
+    fires = [i for i, miss in enumerate(wrong.tolist()) if _fires(bare, float(miss))]
+    found = [a for a in driver.alerts if (a["monitor"], a["state"]) == ("loss-drift", "firing")]
+    assert [alert["evidence"]["outcome_index"] for alert in found] == fires[:1]
+
+
+def _fires(detector: river_drift.ADWIN, value: float) -> bool:
+    detector.update(value)
+    return bool(detector.drift_detected)
+
+
 @pytest.mark.parametrize(("monitors", "wait"), [(DEFAULTS, True), (Monitors(), False)])
 def test_rows_wait_only_where_somebody_looks_at_them_in_order(
     monitors: Monitors, wait: bool
@@ -351,18 +377,16 @@ def test_state_of_other_windows_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("largest_key", [1, 1 << 62])
 @given(
-    rows=st.lists(
-        st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(-2, 2)), min_size=1, max_size=40
-    ),
+    rows=st.lists(st.tuples(*[st.integers(0, 2)] * 3, st.integers(-2, 2)), min_size=1, max_size=40),
     first_ms=st.sampled_from([0, 1 << 52]),
 )
-def test_rows_are_ordered_by_model_time_and_id(
-    largest_key: int, rows: list[tuple[int, int, int]], first_ms: int
+def test_rows_are_ordered_by_model_time_and_ties(
+    largest_key: int, rows: list[tuple[int, ...]], first_ms: int
 ) -> None:
-    models, times_ms, ties = np.array(rows, np.int64).T
+    models, times_ms, made_ms, ties = np.array(rows, np.int64).T
 
     with patch.object(order, "_LARGEST_KEY", largest_key):
-        found, unclear = order._ordered(models, times_ms + first_ms, ties)
+        found, unclear = order._ordered(models, times_ms + first_ms, made_ms, ties)
 
     assert sorted(found.tolist()) == list(range(len(rows)))
     assert [rows[index] for index in found.tolist()] == sorted(rows)

@@ -146,6 +146,16 @@ def test_detectors_see_first_labels_in_the_order_of_their_times() -> None:
     assert expected.losses == {("m", ""): [0, 1, 1]}
 
 
+def test_detectors_see_labels_of_one_moment_in_the_order_of_their_predictions() -> None:
+    """As a nightly job stamps them."""
+    events = [
+        *(builders.prediction(name, timestamp_ms=START_MS + i) for i, name in enumerate("cab")),
+        *(builders.label(name, label=int(name == "a")) for name in "abc"),
+    ]
+
+    assert _expect(events).losses == {("m", ""): [1, 0, 1]}
+
+
 @pytest.mark.parametrize("line", builders.POISON.values(), ids=builders.POISON)
 def test_poison_is_recognised_and_fits_on_one_line(line: bytes) -> None:
     """Each poisonous line is one record, and a dead letter."""
