@@ -23,7 +23,7 @@ from agents.settings import read_monitors_file
 from streams.dryrun import Arrival, DryRun
 from streams.durations import format_duration
 from streams.errors import ConfigError, RecordError
-from streams.events import check_time, kind_of
+from streams.events import LATEST_MS, check_time, kind_of
 from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.topics import Topics
@@ -32,6 +32,9 @@ from streams.topology import build
 CHUNK = 5_000
 PUBLISH_EVERY = 40
 FOREVER_MS = 10 * 365 * 86_400_000
+
+# What a replay finds does not depend on the day on which it runs: no time is in its future.
+NOW_MS = LATEST_MS
 
 
 class _Head(msgspec.Struct):
@@ -96,10 +99,9 @@ def run_replay(
         raise ConfigError(f"--out: {out} is a file, not a folder")
     watched = load_monitors(monitors)
     topics, console = Topics(), Console(stderr=True)
-    now_ms = int(time.time() * 1000)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("looking through", total=None)
-        survey = _survey(progress.track(_all(files, roles), task_id=task), topics, now_ms)
+        survey = _survey(progress.track(_all(files, roles), task_id=task), topics)
         join, monitor = build(
             topics,
             window_ms=window_ms,
@@ -113,7 +115,7 @@ def run_replay(
         run = DryRun(join, monitor, partitions=partitions)
         task = progress.add_task("replaying", total=survey.lines)
         counted = progress.track(_all(files, roles), task_id=task, total=survey.lines)
-        _feed(run, iter(counted), topics, now_ms=now_ms, absent=survey.absent)
+        _feed(run, iter(counted), topics, absent=survey.absent)
     results = Results(run)
     if out is not None:
         results.write(out)
@@ -134,7 +136,7 @@ def _all(files: list[Path], roles: Mapping[str, str]) -> Iterator[bytes]:
         yield from recordings.lines(file, roles)
 
 
-def _survey(lines: Iterable[bytes], topics: Topics, now_ms: int) -> Survey:
+def _survey(lines: Iterable[bytes], topics: Topics) -> Survey:
     survey = Survey(topics)
     for line in lines:
         survey.lines += 1
@@ -142,7 +144,7 @@ def _survey(lines: Iterable[bytes], topics: Topics, now_ms: int) -> Survey:
             topic = _topic(line, topics)
             head = _decode_head(line)
             if head.timestamp_ms is not None:
-                survey.see(topic, check_time(head.timestamp_ms, now_ms=now_ms))
+                survey.see(topic, check_time(head.timestamp_ms, now_ms=NOW_MS))
     return survey
 
 
@@ -150,19 +152,17 @@ def _topic(line: bytes, topics: Topics) -> str:
     return topics.labels if kind_of(line) == "label" else topics.predictions
 
 
-def _feed(
-    run: DryRun, lines: Iterator[bytes], topics: Topics, *, now_ms: int, absent: frozenset[str]
-) -> None:
+def _feed(run: DryRun, lines: Iterator[bytes], topics: Topics, *, absent: frozenset[str]) -> None:
     run.monitor.hold_metrics = True
     chunks = 0
     while chunk := list(islice(lines, CHUNK)):
         arrivals = [_arrival(line, topics) for line in chunk]
-        run.feed(arrivals, now_ms=now_ms, idle=absent)
+        run.feed(arrivals, now_ms=NOW_MS, idle=absent)
         chunks += 1
         if chunks % PUBLISH_EVERY == 0:
-            run.publish(now_ms=now_ms)
-    run.feed([], now_ms=now_ms, idle=frozenset(run.join.inputs))
-    run.publish(now_ms=now_ms)
+            run.publish(now_ms=NOW_MS)
+    run.feed([], now_ms=NOW_MS, idle=frozenset(run.join.inputs))
+    run.publish(now_ms=NOW_MS)
 
 
 def _arrival(line: bytes, topics: Topics) -> Arrival:

@@ -41,6 +41,10 @@ _LOG_INTERVAL_S = 10.0
 _POLL_S = 0.1
 _REPLACE_PAUSE_S = 1.0
 
+# Less are seconds or a date such as 20260101, more are microseconds or nanoseconds: workers
+# refuse both, when nobody looks.
+_EARLIEST_MS, _LATEST_MS = 100_000_000_000, 253_402_300_799_999
+
 # What a user may override through `kafka=`. Equal keys must meet in equal partitions whoever wrote
 # them, hence the Java client's partitioner: librdkafka's own default (crc32) would break the join.
 _DEFAULTS: Mapping[str, object] = MappingProxyType(
@@ -209,7 +213,8 @@ class Publisher:
         prediction
             The answer: a string, number or boolean; not None, NaN or infinite.
         timestamp_ms
-            Time of the prediction, milliseconds UTC. None means now.
+            Time of the prediction, milliseconds UTC. None means now. Seconds, as ``time.time()``
+            gives them, are ``invalid``, as are microseconds and nanoseconds.
         score
             Score or probability of the positive class. NaN or infinite is ``invalid``.
         scores
@@ -265,7 +270,7 @@ class Publisher:
         label
             A string, number or boolean; not None, NaN or infinite. See `retract`.
         timestamp_ms
-            When the label became known, milliseconds UTC. None means now.
+            When the label became known, milliseconds UTC, as for a prediction. None means now.
         model
             Optional, for people who read the topic.
 
@@ -294,7 +299,7 @@ class Publisher:
         prediction_id
             Identity of the prediction. Not empty.
         timestamp_ms
-            When the label was withdrawn, milliseconds UTC. None means now.
+            When the label was withdrawn, milliseconds UTC, as for a prediction. None means now.
 
         Returns
         -------
@@ -489,7 +494,13 @@ def _text(value: object, field: str) -> str:
 def _time_ms(value: SupportsInt) -> int:
     if isinstance(value, (bool, str)):
         raise TypeError(f"timestamp_ms must be an integer, got {type(value).__name__}")
-    return int(value)
+    found = int(value)
+    if not _EARLIEST_MS <= found <= _LATEST_MS:
+        raise ValueError(
+            f"timestamp_ms must be milliseconds since 1970, from 1973 to 9999, got {value!r:.40}; "
+            "time.time() gives seconds: int(1000 * time.time())"
+        )
+    return found
 
 
 def _answer(value: object, field: str) -> Scalar:

@@ -344,7 +344,7 @@ typedef struct {
     cursor keys;
     const int64_t *key_ends;
     int64_t count;
-    int64_t latest_ms; /* a later time is odd */
+    int64_t earliest_ms, latest_ms; /* a time outside is odd */
 } batch;
 
 /* A prediction or a label: a number, or the number of a text. */
@@ -394,10 +394,11 @@ static int key_is_id(const batch *in, int64_t i, cursor id, size_t size, uint64_
     return 1;
 }
 
-static cursor read_time(cursor at, cursor end, int64_t latest_ms, int64_t *time_ms) {
+static cursor read_time(cursor at, cursor end, const batch *in, int64_t *time_ms) {
     double number;
     int whole;
-    if (!(at = read_number(at, end, &number, &whole)) || !whole || number < 0 || number > latest_ms)
+    if (!(at = read_number(at, end, &number, &whole)) || !whole || number < in->earliest_ms
+        || number > in->latest_ms)
         return NULL;
     *time_ms = (int64_t)number;
     return at;
@@ -658,7 +659,7 @@ static int read_prediction(const batch *in, int64_t i, predictions *out, interne
             if (at < end && *at == 'n')
                 at = read_word(at, end, "null", 4);
             else
-                at = read_time(at, end, in->latest_ms, out->time_ms + i);
+                at = read_time(at, end, in, out->time_ms + i);
             break;
         case VALUE:
             at = read_scalar(at, end, base, &out->value, texts, i);
@@ -725,7 +726,7 @@ static int read_label(const batch *in, int64_t i, labels *out, interned *texts) 
                 return 0;
             break;
         case TIME:
-            at = read_time(at, end, in->latest_ms, out->time_ms + i);
+            at = read_time(at, end, in, out->time_ms + i);
             break;
         case VALUE:
             if (at < end && *at == 'n') {

@@ -22,10 +22,10 @@ from xxhash import xxh3_64_digest
 from streams import native
 from streams.errors import RecordError
 from streams.events import (
+    EARLIEST_MS,
     LARGEST_NUMBER,
     LONGEST_TEXT,
     MAX_FEATURES,
-    MAX_FUTURE_MS,
     MAX_SEGMENTS,
     MAX_VALUE_BYTES,
     Label,
@@ -35,6 +35,7 @@ from streams.events import (
     check_time,
     decode_label,
     decode_prediction,
+    latest_ms,
 )
 from streams.features import Block, blocks_of
 from streams.held import Hashes, hash_ids
@@ -228,7 +229,7 @@ def _compiled_predictions(batch: Batch, now_ms: int, *, features: bool) -> Predi
     if records is None:
         return None
     values, keys = records
-    found = native.predictions(values, keys, latest_ms=now_ms + MAX_FUTURE_MS, features=features)
+    found = native.predictions(values, keys, latest_ms=latest_ms(now_ms), features=features)
     if found is None:
         return None
     times_ms = found.time_ms
@@ -260,7 +261,7 @@ def _compiled_labels(batch: Batch, now_ms: int) -> Labels | None:
     records = _texts(batch)
     if records is None:
         return None
-    found = native.labels(*records, latest_ms=now_ms + MAX_FUTURE_MS)
+    found = native.labels(*records, latest_ms=latest_ms(now_ms))
     if found is None:
         return None
     times_ms = found.time_ms
@@ -427,7 +428,7 @@ def _filled(times_ms: list[Any], batch: Batch, *, missing: int | None) -> list[i
 
 def _plain_times(times_ms: list[int], now_ms: int) -> NDArray[np.int64]:
     found = np.array(times_ms, np.int64)
-    _require(found.min() >= 0 and found.max() <= now_ms + MAX_FUTURE_MS)
+    _require(found.min() >= EARLIEST_MS and found.max() <= latest_ms(now_ms))
     return found
 
 

@@ -35,6 +35,13 @@ MAX_FEATURES = 1_000
 MAX_SEGMENTS = 16
 MAX_FUTURE_MS = 86_400_000
 
+EARLIEST_MS = 100_000_000_000
+"""March 1973. Less is no time in milliseconds that anybody means: in seconds it lasts until the
+year 5138, and a date such as 20260101 is less, too."""
+
+LATEST_MS = 253_402_300_799_999
+"""The end of the year 9999; more are microseconds or nanoseconds."""
+
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """What a model said about one case."""
@@ -186,15 +193,38 @@ def peek_time_ms(value: bytes | None) -> int | None:
 
 
 def check_time(time_ms: int, *, now_ms: int) -> int:
-    """Return an event time if it is plausible: at most a day in the future.
+    """Return an event time if it is plausible, in milliseconds and at most a day in the future.
 
-    A single record from the year 3000 would otherwise move the event-time clock for everybody.
+    Parameters
+    ----------
+    now_ms
+        The wall clock; whoever does not go by it gives `LATEST_MS`.
+
+    Examples
+    --------
+    >>> check_time(1767225600, now_ms=LATEST_MS)
+    Traceback (most recent call last):
+        ...
+    streams.errors.RecordError: implausible_time: timestamp_ms 1767225600 is before 1973-03-03; \
+milliseconds since 1970 are wanted, neither seconds nor a date
     """
     if time_ms < 0:
         raise RecordError("implausible_time", "neither the event nor its record has a time")
-    if time_ms > now_ms + MAX_FUTURE_MS:
-        raise RecordError("implausible_time", f"timestamp_ms {time_ms} is over a day in the future")
+    said = f"timestamp_ms {time_ms} is"
+    if time_ms < EARLIEST_MS:
+        wanted = "milliseconds since 1970 are wanted, neither seconds nor a date"
+        raise RecordError("implausible_time", f"{said} before 1973-03-03; {wanted}")
+    if time_ms > LATEST_MS:
+        wanted = "milliseconds since 1970 are wanted, not microseconds or nanoseconds"
+        raise RecordError("implausible_time", f"{said} after the year 9999; {wanted}")
+    if time_ms > latest_ms(now_ms):
+        raise RecordError("implausible_time", f"{said} over a day in the future")
     return time_ms
+
+
+def latest_ms(now_ms: int) -> int:
+    """Return the latest event time that is plausible now."""
+    return min(now_ms + MAX_FUTURE_MS, LATEST_MS)
 
 
 def class_name(value: Scalar) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.events import EARLIEST_MS
 from streams.features import Block
 from streams.scalars import Scalars
 from streams.texts import Texts
@@ -37,6 +38,7 @@ class _Batch(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("values", "value_ends", "keys", "key_ends")),
         ("count", ctypes.c_int64),
+        ("earliest_ms", ctypes.c_int64),
         ("latest_ms", ctypes.c_int64),
     )
 
@@ -223,7 +225,7 @@ def labels(values: Texts, keys: Texts, *, latest_ms: int) -> Labels | None:
 
 def _batch(values: Texts, keys: Texts, latest_ms: int) -> _Batch:
     columns = (values.data, values.ends, keys.data, keys.ends)
-    return _Batch(*map(address_of, columns), len(values), latest_ms)
+    return _Batch(*map(address_of, columns), len(values), EARLIEST_MS, latest_ms)
 
 
 def _plain(fate: int, ascii_only: int, values: Texts) -> bool:

@@ -80,7 +80,7 @@ def test_poison_with_the_id_of_a_good_prediction_does_not_shadow_it(folder: Path
         builders.prediction("a", timestamp_ms=-1),
         builders.prediction("a", prediction=0, score="high"),
         builders.label("a", label=[0]),
-        builders.label("a", label=0, timestamp_ms=32_503_680_000_000),
+        builders.label("a", label=0, timestamp_ms=builders.START_MS // 1_000),
     ]
     file = builders.write_lines(folder / "shadow.jsonl", builders.as_lines(bad + good))
 
@@ -90,22 +90,40 @@ def test_poison_with_the_id_of_a_good_prediction_does_not_shadow_it(folder: Path
     assert [r["value"] for r in result.metrics if r["metric"] == "accuracy"] == [1.0]
 
 
-def test_times_are_plausible_up_to_a_day_ahead(folder: Path) -> None:
-    """Clocks are off by hours, not by days; a time further ahead would move the clock."""
+def test_what_a_replay_finds_does_not_depend_on_the_day_on_which_it_runs(folder: Path) -> None:
+    """A worker refuses what is over a day ahead of its clock; a recording has no such clock."""
     now_ms = int(time.time() * 1000)
+    times_ms = [builders.START_MS, now_ms + 25 * builders.HOUR_MS, 4_102_444_800_000]
     events = [
-        builders.prediction("soon", timestamp_ms=now_ms + 23 * builders.HOUR_MS),
-        builders.prediction("never", timestamp_ms=now_ms + 25 * builders.HOUR_MS),
-        builders.prediction("past"),
-        builders.label("past"),
+        event
+        for number, time_ms in enumerate(times_ms)
+        for event in (
+            builders.prediction(f"p{number}", timestamp_ms=time_ms),
+            builders.label(f"p{number}", timestamp_ms=time_ms),
+        )
     ]
     file = builders.write_lines(folder / "ahead.jsonl", builders.as_lines(events))
 
     fates = oracle.replay(file, out=folder / "ahead").fates
 
-    assert fates["dead_letter"] == 1
-    assert fates["unlabelled"] == 1
-    assert fates["joined"] == 2
+    assert fates == dict.fromkeys(oracle.FATES, 0) | {"joined": 6}
+
+
+@pytest.mark.parametrize(
+    ("earlier_ms", "fate"), [(0, "joined"), (1, "dead_letter")], ids=["earliest", "too early"]
+)
+def test_times_in_seconds_are_dead_letters(folder: Path, earlier_ms: int, fate: str) -> None:
+    """They would lie in January 1970, 1000 times too close together."""
+    time_ms = 100_000_000_000 - earlier_ms
+    events = [
+        builders.prediction("a", timestamp_ms=time_ms),
+        builders.label("a", timestamp_ms=time_ms),
+    ]
+    file = builders.write_lines(folder / "seconds.jsonl", builders.as_lines(events))
+
+    fates = oracle.replay(file, out=folder / "seconds").fates
+
+    assert fates == dict.fromkeys(oracle.FATES, 0) | {fate: 2}
 
 
 def test_a_file_of_nothing_but_poison_gives_empty_results(folder: Path) -> None:

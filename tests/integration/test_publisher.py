@@ -61,8 +61,8 @@ def test_predictions_and_labels_arrive_on_their_topics(any_broker: Broker, prefi
     with Publisher(any_broker.bootstrap_servers, prefix=prefix) as publisher:
         for i in range(500):
             assert publisher.prediction(prediction_id=f"r-{i}", model="m", prediction=i % 2 == 0)
-        publisher.label(prediction_id="r-1", label=True, timestamp_ms=7)
-        publisher.retract("r-1", timestamp_ms=8)
+        publisher.label(prediction_id="r-1", label=True, timestamp_ms=1_700_000_000_007)
+        publisher.retract("r-1", timestamp_ms=1_700_000_000_008)
 
     assert (publisher.sent, publisher.delivered, dict(publisher.dropped)) == (502, 502, {})
     predictions = read(any_broker, f"{prefix}.predictions", count=500)
@@ -72,8 +72,8 @@ def test_predictions_and_labels_arrive_on_their_topics(any_broker: Broker, prefi
     )
     labels = [msgspec.json.decode(m.value()) for m in read(any_broker, f"{prefix}.labels", count=2)]
     assert labels == [
-        {"prediction_id": "r-1", "label": True, "timestamp_ms": 7},
-        {"prediction_id": "r-1", "retract": True, "timestamp_ms": 8},
+        {"prediction_id": "r-1", "label": True, "timestamp_ms": 1_700_000_000_007},
+        {"prediction_id": "r-1", "retract": True, "timestamp_ms": 1_700_000_000_008},
     ]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from streams import decoding, native
 from streams.decoding import Decoder, Labels, Predictions
 from streams.errors import RecordError
+from streams.events import EARLIEST_MS
 from streams.features import MOST_BLOCKS, Block, blocks_of, choose, merged
 from streams.steps import Batch
 
@@ -88,7 +89,7 @@ ODD = {
     "model": ["", LONG, 1, None],
     "version": TEXTS,
     "prediction": SCALARS,
-    "timestamp_ms": [0, -1, NOW_MS * 2, 2**70, None, 0.5, "1"],
+    "timestamp_ms": [0, -1, EARLIEST_MS - 1, EARLIEST_MS, NOW_MS * 2, 2**70, None, 0.5, "1"],
     "score": SCALARS,
     "latency_ms": [*SCALARS, -1e-9],
     "scores": [None, {}, {"1": 0.5}, {"1": 2e150}, {LONG: 0.5}],
@@ -182,7 +183,7 @@ def test_a_bad_record_harms_no_other(bad: bytes, reason: str) -> None:
 
 
 def test_a_tombstone_retracts_and_others_of_its_batch_count() -> None:
-    label = b'{"prediction_id": "a", "timestamp_ms": 1, "label": 1}'
+    label = b'{"prediction_id": "a", "timestamp_ms": %d, "label": 1}' % NOW_MS
     records = batch([label, label], keys=[b"a", b"b"])
     records.values = [label, None]
 
@@ -190,7 +191,7 @@ def test_a_tombstone_retracts_and_others_of_its_batch_count() -> None:
 
     assert list(found.ids) == [b"a", b"b"]
     assert found.retract.tolist() == [False, True]
-    assert found.times_ms.tolist() == [1, NOW_MS + 1]
+    assert found.times_ms.tolist() == [NOW_MS, NOW_MS + 1]
 
 
 def _raise(_index: int, error: RecordError) -> None:

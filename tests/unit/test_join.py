@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from streams.events import MAX_FUTURE_MS
+from streams.events import EARLIEST_MS, MAX_FUTURE_MS
 from streams.join import Join
 from streams.outcomes import Outcomes, decode_outcomes
 from streams.steps import LARGEST_VALUE_BYTES, Batch
@@ -106,6 +106,22 @@ def test_a_time_from_the_far_future_is_a_dead_letter_and_moves_no_clock(time_ms:
 
     assert len(driver.dead) == 2
     assert driver.joins[0].clock_ms == -1
+
+
+@pytest.mark.parametrize("time_ms", [EARLIEST_MS - 1, 1_767_225_600, 20_260_101, 0])
+@pytest.mark.parametrize("said", [True, False], ids=["in the record", "of the record"])
+def test_seconds_and_dates_are_no_times_in_milliseconds(time_ms: int, said: bool) -> None:
+    """They would be counted in January 1970, and labels of now would be orphans."""
+    driver = Driver()
+    event = prediction("a", timestamp_ms=time_ms)
+    if not said:
+        del event["timestamp_ms"]
+    plain = [prediction("b"), label("b")]
+
+    driver.feed(as_inputs([event, *plain]), time_ms=time_ms)
+
+    assert driver.dead == ["implausible_time"]
+    assert driver.fates == {"dead_letter": 1, "joined": 2}
 
 
 def test_a_record_without_any_time_is_a_dead_letter() -> None:

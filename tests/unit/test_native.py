@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from streams import native
 from streams.decoding import Decoder
+from streams.events import EARLIEST_MS
 from streams.hash_index import HashIndex
 from streams.held import hash_ids
 from streams.texts import Texts
-from tests.unit.test_decoding import NOW_MS, at_once, batch, one_by_one, same
+from tests.unit.test_decoding import NOW_MS, PREDICTION, at_once, batch, one_by_one, same
 
 pytestmark = pytest.mark.skipif(not native.available, reason="the compiled part is not there")
 
@@ -71,7 +72,7 @@ def test_a_short_number_is_read_as_python_reads_it(text: str) -> None:
     assert text == "-0" if found is None else repr(found) == repr(float(text))
 
 
-@given(st.integers(0, NOW_MS), st.sampled_from(["", " "]))
+@given(st.integers(EARLIEST_MS, NOW_MS), st.sampled_from(["", " "]))
 def test_a_time_is_read_to_the_last_digit(time_ms: int, space: str) -> None:
     value = f'{{"timestamp_ms":{time_ms}{space},"prediction_id":"a","label":1}}'.encode()
 
@@ -139,7 +140,7 @@ def test_hashes_of_every_size_are_those_of_xxhash() -> None:
 
 
 _GOOD = (
-    b'{"prediction_id":"a","model":"m","version":"2","prediction":"cat","timestamp_ms":17500000,'
+    b'{"prediction_id":"a","model":"m","version":"2","prediction":"cat","timestamp_ms":1750000000000,'
     b'"score":0.25,"latency_ms":3.5,"features":{"a":1,"b":null,"c":"x","d":true},'
     b'"segments":{"city":"K\xc3\xb6ln"},"more":[1,{"x":[]},"y"]}'
 )
@@ -174,7 +175,9 @@ def test_a_damaged_record_is_decoded_as_if_it_were_alone(changes: list[Any]) -> 
     assert same(at_once(records), one_by_one(records))
 
 
-_LABEL = b'{"prediction_id":"a","timestamp_ms":17500000,"label":"cat","model":"m","retract":false}'
+_LABEL = (
+    b'{"prediction_id":"a","timestamp_ms":1750000000000,"label":"cat","model":"m","retract":false}'
+)
 
 
 @settings(max_examples=500)
@@ -204,7 +207,9 @@ def test_texts_that_were_made_to_share_a_hash_are_left_to_python(
     secret = bytes.fromhex("b8fe6c3923a44bbe")  # of XXH3: what follows it has no influence
     texts = [secret + b"%08d" % number + b"z" * 16 for number in range(2)]
     assert len({xxhash.xxh3_64_intdigest(text) for text in texts}) == 1
-    values = [b'{"prediction_id":"a","timestamp_ms":1,"label":"%b"}' % text for text in texts]
+    values = [
+        b'{"prediction_id":"a","timestamp_ms":1750000000000,"label":"%b"}' % text for text in texts
+    ]
 
     fates: list[int] = []
     monkeypatch.setattr(native, "_plain", lambda fate, *_: fates.append(fate))
@@ -229,7 +234,7 @@ def test_many_layouts_of_features_are_left_to_python() -> None:
 
 def test_a_slice_of_a_column_is_decoded_like_a_column_of_its_own() -> None:
     values = [
-        {"prediction_id": f"ä{i}", "model": f"m{i % 3}", "prediction": "cat", "timestamp_ms": i}
+        PREDICTION | {"prediction_id": f"ä{i}", "model": f"m{i % 3}", "timestamp_ms": NOW_MS - i}
         for i in range(9)
     ]
     whole = batch(values, keys=[f"ä{i}".encode() for i in range(9)])

@@ -179,6 +179,11 @@ class Hostile:
         pytest.param({"timestamp_ms": "2026-01-01"}, id="string as time"),
         pytest.param({"timestamp_ms": math.nan}, id="NaN as time"),
         pytest.param({"timestamp_ms": True}, id="boolean as time"),
+        pytest.param({"timestamp_ms": 99_999_999_999}, id="just too early"),
+        pytest.param({"timestamp_ms": 1_767_225_600.25}, id="seconds as time"),
+        pytest.param({"timestamp_ms": 20_260_101}, id="date as time"),
+        pytest.param({"timestamp_ms": 1_767_225_600_000_000}, id="microseconds as time"),
+        pytest.param({"timestamp_ms": np.datetime64("2026-01-01", "ns")}, id="nanoseconds as time"),
     ],
 )
 def test_a_bad_value_is_dropped_and_counted(publisher: Publisher, change: dict[str, Any]) -> None:
@@ -288,14 +293,14 @@ def test_numpy_scalars_are_welcome_in_every_field(publisher: Publisher, wire: Wi
         prediction_id=np.str_("r-1"),
         model=np.str_("m"),
         prediction=np.int32(2),
-        timestamp_ms=np.int64(1000),
+        timestamp_ms=np.int64(1_700_000_000_123),
         score=np.float32(0.5),
         scores={np.int64(2): np.float64(0.5), 3: 0.25, True: 0.25},  # type: ignore[dict-item]
         features=MappingProxyType({np.str_("x"): 1.0}),
         segments={"c": np.str_("FR")},
         latency_ms=np.float64("nan"),
     )
-    assert publisher.label(prediction_id="r-1", label=np.bool_(False), timestamp_ms=1.0)
+    assert publisher.label(prediction_id="r-1", label=np.bool_(False), timestamp_ms=1.7e12)
 
     [(_, prediction, key), (_, label, _)] = wire.records
     assert key == "r-1"
@@ -303,13 +308,13 @@ def test_numpy_scalars_are_welcome_in_every_field(publisher: Publisher, wire: Wi
         "prediction_id": "r-1",
         "model": "m",
         "prediction": 2,
-        "timestamp_ms": 1000,
+        "timestamp_ms": 1_700_000_000_123,
         "score": 0.5,
         "scores": {"2": 0.5, "3": 0.25, "true": 0.25},
         "features": {"x": 1.0},
         "segments": {"c": "FR"},
     }
-    assert label == {"prediction_id": "r-1", "label": False, "timestamp_ms": 1}
+    assert label == {"prediction_id": "r-1", "label": False, "timestamp_ms": 1_700_000_000_000}
 
 
 def test_the_caller_may_reuse_its_dictionary(publisher: Publisher, wire: Wire) -> None:

@@ -151,7 +151,7 @@ def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) 
             event = {
                 "prediction_id": f"r{number}",
                 "model": model,
-                "timestamp_ms": 1_000 + number,
+                "timestamp_ms": 1_700_000_001_000 + number,
                 "prediction": label if number % 3 else other,
                 "features": {"amount": number},
                 "latency_ms": 3,
@@ -159,7 +159,11 @@ def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) 
             if model != "real":
                 event |= {"score": 0.7, "scores": {pair[0]: 0.4, pair[1]: 0.6}}
             file.write(json.dumps(event) + "\n")
-            given = {"prediction_id": f"r{number}", "label": label, "timestamp_ms": 2_000}
+            given = {
+                "prediction_id": f"r{number}",
+                "label": label,
+                "timestamp_ms": 1_700_000_002_000,
+            }
             file.write(json.dumps(given) + "\n")
 
     run_replay(
