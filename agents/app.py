@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import secrets
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -35,6 +36,7 @@ from agents.transport import Transport
 from agents.version import installed_version
 from agents.watchdog import Watchdog
 from streams.errors import ConfigError, NoAnswerError, StateError
+from streams.hash_index import SEED_BYTES
 from streams.steps import Stage
 from streams.topics import Topics
 
@@ -124,6 +126,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
         disorder_ms=settings.disorder_ms,
         partitions=partitions[topics.predictions],
         monitors=monitors,
+        seed=secrets.token_bytes(SEED_BYTES),
     )
     stages = cast("tuple[Stage, ...]", built)
     try:

@@ -5,6 +5,7 @@ nothing in a recording is lost to lateness, whatever the order of its lines.
 """
 
 import json
+import secrets
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,6 +25,7 @@ from streams.dryrun import Arrival, DryRun
 from streams.durations import format_duration
 from streams.errors import ConfigError, RecordError
 from streams.events import LATEST_MS, check_time, kind_of
+from streams.hash_index import SEED_BYTES
 from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.topics import Topics
@@ -110,6 +112,7 @@ def run_replay(
             partitions=partitions,
             monitors=watched,
             grace_ms=FOREVER_MS,
+            seed=secrets.token_bytes(SEED_BYTES),
         )
         join.log_bytes = sys.maxsize  # nobody reads it
         run = DryRun(join, monitor, partitions=partitions)

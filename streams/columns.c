@@ -286,6 +286,17 @@ static cursor skip_value(cursor at, cursor end, int depth) {
     }
 }
 
+/* Records behind each other: record i is from ends[i] to ends[i + 1]. */
+typedef struct {
+    cursor values;
+    const int64_t *value_ends;
+    cursor keys;
+    const int64_t *key_ends;
+    int64_t count;
+    int64_t earliest_ms, latest_ms; /* a time outside is odd */
+    uint64_t factor;                /* see `interned` */
+} batch;
+
 /* --- numbers for texts that many records share */
 
 typedef struct {
@@ -293,15 +304,17 @@ typedef struct {
     uint64_t *hashes;
     span *spans; /* `width` of them for each text */
     int64_t size, mask;
-    int width;
+    uint64_t factor; /* odd, and a secret: texts whose hashes share bits can be made */
+    int shift, width;
 } interned;
 
-static int open_interned(interned *names, span *spans, int width, int64_t most) {
+static int open_interned(interned *names, span *spans, int width, const batch *in) {
     int64_t cells = 16;
-    while (cells < 2 * most)
+    int shift = 60;
+    for (; cells < 2 * in->count; shift--)
         cells *= 2;
     *names = (interned){calloc(cells, sizeof(int32_t)), malloc(cells * sizeof(uint64_t)), spans, 0,
-                        cells - 1, width};
+                        cells - 1, in->factor, shift, width};
     return names->cells && names->hashes;
 }
 
@@ -316,7 +329,7 @@ static int32_t number_of(interned *names, cursor base, const span *texts) {
     uint64_t hash = xxh3_64(base + texts[0].at, texts[0].size);
     if (names->width == 2)
         hash = rotated(hash, 23) * P64_1 + xxh3_64(base + texts[1].at, texts[1].size);
-    for (int64_t cell = hash & names->mask;; cell = (cell + 1) & names->mask) {
+    for (int64_t cell = hash * names->factor >> names->shift;; cell = (cell + 1) & names->mask) {
         int32_t number = names->cells[cell] - 1;
         if (number < 0) {
             names->cells[cell] = (int32_t)names->size + 1;
@@ -336,16 +349,6 @@ static int32_t number_of(interned *names, cursor base, const span *texts) {
 }
 
 /* --- records */
-
-/* Records behind each other: record i is from ends[i] to ends[i + 1]. */
-typedef struct {
-    cursor values;
-    const int64_t *value_ends;
-    cursor keys;
-    const int64_t *key_ends;
-    int64_t count;
-    int64_t earliest_ms, latest_ms; /* a time outside is odd */
-} batch;
 
 /* A prediction or a label: a number, or the number of a text. */
 typedef struct {
@@ -767,8 +770,8 @@ int driftline_predictions(const batch *in, predictions *out, int with_features) 
     interned names = {0}, texts = {0};
     layouts known = {.last = -1};
     int fate = NO_MEMORY;
-    if (open_interned(&names, out->names, 2, in->count)
-        && open_interned(&texts, out->value.texts, 1, in->count)) {
+    if (open_interned(&names, out->names, 2, in)
+        && open_interned(&texts, out->value.texts, 1, in)) {
         fate = FINE;
         for (int64_t i = 0; i < in->count && fate == FINE; i++)
             if (!read_prediction(in, i, out, &names, &texts, &known, with_features))
@@ -785,7 +788,7 @@ int driftline_predictions(const batch *in, predictions *out, int with_features) 
 int driftline_labels(const batch *in, labels *out) {
     interned texts = {0};
     int fate = NO_MEMORY;
-    if (open_interned(&texts, out->value.texts, 1, in->count)) {
+    if (open_interned(&texts, out->value.texts, 1, in)) {
         fate = FINE;
         for (int64_t i = 0; i < in->count && fate == FINE; i++)
             if (!read_label(in, i, out, &texts))
@@ -799,19 +802,34 @@ int driftline_labels(const batch *in, labels *out) {
 
 /* --- the index of `hash_index`: cells with the number of a row plus one, 0 empty, -1 deleted */
 
-void driftline_find(const int32_t *cells, int64_t mask, const uint64_t *row_high,
-                    const uint64_t *row_low, const uint64_t *high, const uint64_t *low,
-                    int64_t count, int64_t *found) {
-    enum { AHEAD = 8 };
-    for (int64_t i = 0; i < count; i++) {
-        if (i + 2 * AHEAD < count)
-            __builtin_prefetch(cells + (low[i + 2 * AHEAD] & mask));
+/* Where to look for a key, before the mask; see `hash_index.scattered`. */
+static inline uint32_t first_cell(uint64_t high, uint64_t low, const uint64_t *seed) {
+    uint64_t sum = seed[0] + seed[1] * (uint32_t)low + seed[2] * (low >> 32)
+                   + seed[3] * (uint32_t)high + seed[4] * (high >> 32);
+    uint32_t at = (uint32_t)(sum >> 32);
+    at = (at ^ at >> 16) * 0x85EBCA6BU;
+    return at ^ at >> 13;
+}
+
+void driftline_find_keys(const int32_t *cells, int64_t mask, const uint64_t *seed,
+                         const uint64_t *row_high, const uint64_t *row_low, const uint64_t *high,
+                         const uint64_t *low, int64_t count, int64_t *found) {
+    enum { AHEAD = 8, RING = 2 * AHEAD };
+    int64_t first[RING]; /* of the keys that come next */
+    for (int64_t i = -RING; i < count; i++) {
+        int64_t at = i < 0 ? 0 : first[i % RING];
+        if (i + RING < count) {
+            int64_t next = first_cell(high[i + RING], low[i + RING], seed) & mask;
+            first[(i + RING) % RING] = next;
+            __builtin_prefetch(cells + next);
+        }
+        if (i < 0)
+            continue;
         if (i + AHEAD < count) {
-            int32_t next = cells[low[i + AHEAD] & mask];
+            int32_t next = cells[first[(i + AHEAD) % RING]];
             if (next > 0)
                 __builtin_prefetch(row_low + next - 1);
         }
-        int64_t at = low[i] & mask;
         int32_t cell;
         found[i] = -1;
         while ((cell = cells[at])) {
@@ -825,11 +843,12 @@ void driftline_find(const int32_t *cells, int64_t mask, const uint64_t *row_high
 }
 
 /* Put rows into cells; return how many of these were empty. */
-int64_t driftline_place(int32_t *cells, int64_t mask, const int64_t *slots, const uint64_t *low,
-                        int64_t count) {
+int64_t driftline_place_keys(int32_t *cells, int64_t mask, const uint64_t *seed,
+                             const int64_t *slots, const uint64_t *high, const uint64_t *low,
+                             int64_t count) {
     int64_t used = 0;
     for (int64_t i = 0; i < count; i++) {
-        int64_t at = low[i] & mask;
+        int64_t at = first_cell(high[i], low[i], seed) & mask;
         while (cells[at] > 0)
             at = (at + 1) & mask;
         used += !cells[at];

@@ -38,6 +38,7 @@ from streams.events import (
     latest_ms,
 )
 from streams.features import Block, blocks_of
+from streams.hash_index import odd_of
 from streams.held import Hashes, hash_ids
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch
@@ -143,10 +144,13 @@ class Decoder:
     ----------
     features
         Whether features are looked at; if not, they are not even checked.
+    seed
+        See `hash_index.HashIndex`.
     """
 
-    def __init__(self, *, features: bool = True) -> None:
+    def __init__(self, *, features: bool = True, seed: bytes | None = None) -> None:
         self.features = features
+        self._factor = odd_of(seed)
         kind = _WithFeatures if features else _Prediction
         self._plain_prediction = msgspec.json.Decoder(kind).decode
         self._strict = partial(decode_prediction, features=features)
@@ -154,7 +158,9 @@ class Decoder:
     def predictions(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Predictions | None:
         """Decode predictions; `None` if none of them is good."""
         try:
-            found = _compiled_predictions(batch, now_ms, features=self.features)
+            found = _compiled_predictions(
+                batch, now_ms, features=self.features, factor=self._factor
+            )
             return found or self._plain_predictions(batch, now_ms)
         except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
             return self._each_prediction(batch, now_ms, refuse)
@@ -200,7 +206,9 @@ class Decoder:
     def labels(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Labels:
         """Decode labels and retractions."""
         try:
-            return _compiled_labels(batch, now_ms) or self._plain_labels(batch, now_ms)
+            return _compiled_labels(batch, now_ms, self._factor) or self._plain_labels(
+                batch, now_ms
+            )
         except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
             return _each_label(batch, now_ms, refuse)
 
@@ -224,12 +232,16 @@ class Decoder:
 # --- what the compiled part takes
 
 
-def _compiled_predictions(batch: Batch, now_ms: int, *, features: bool) -> Predictions | None:
+def _compiled_predictions(
+    batch: Batch, now_ms: int, *, features: bool, factor: int
+) -> Predictions | None:
     records = _texts(batch)
     if records is None:
         return None
     values, keys = records
-    found = native.predictions(values, keys, latest_ms=latest_ms(now_ms), features=features)
+    found = native.predictions(
+        values, keys, latest_ms=latest_ms(now_ms), features=features, factor=factor
+    )
     if found is None:
         return None
     times_ms = found.time_ms
@@ -257,11 +269,11 @@ def _compiled_predictions(batch: Batch, now_ms: int, *, features: bool) -> Predi
     )
 
 
-def _compiled_labels(batch: Batch, now_ms: int) -> Labels | None:
+def _compiled_labels(batch: Batch, now_ms: int, factor: int) -> Labels | None:
     records = _texts(batch)
     if records is None:
         return None
-    found = native.labels(*records, latest_ms=latest_ms(now_ms))
+    found = native.labels(*records, latest_ms=latest_ms(now_ms), factor=factor)
     if found is None:
         return None
     times_ms = found.time_ms

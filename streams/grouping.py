@@ -48,4 +48,4 @@ def all_different(numbers: NDArray[Any]) -> bool:
     """
     if native.available:
         return native.all_different(numbers)
-    return len(set(numbers.tolist())) == len(numbers)
+    return len(np.unique(numbers)) == len(numbers)  # numbers for a set can be crafted

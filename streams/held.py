@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_128_digest
 
-from streams.hash_index import HashIndex, Keys, Slots
+from streams.hash_index import HashIndex, Keys, Slots, scattered
 
 PREDICTION = {
     "high": "<u8",
@@ -65,6 +65,11 @@ class HeldTable:
     conflicting one; `label_ms` is the time of the label that counts, `newest_ms` of the newest
     label or retraction, -1 if there was none.
 
+    Parameters
+    ----------
+    seed
+        See `HashIndex`.
+
     Attributes
     ----------
     scores
@@ -85,15 +90,16 @@ class HeldTable:
     newest_ms: NDArray[np.int64]
     flags: NDArray[np.uint8]
 
-    def __init__(self) -> None:
+    def __init__(self, seed: bytes | None = None) -> None:
         self.scores: dict[int, bytes] = {}
+        self._seed = seed
         self._clear(_SMALLEST)
 
     def _clear(self, capacity: int) -> None:
         for name, kind in (PREDICTION | LABEL).items():
             setattr(self, name, np.zeros(capacity, kind))
         self.time_ms.fill(_NEVER_MS)  # so that no question about old rows finds an unused slot
-        self._index = HashIndex()
+        self._index = HashIndex(self._seed)
         self._free: list[Slots] = []
         self._top = 0
         self._count = 0
@@ -111,6 +117,10 @@ class HeldTable:
     def slots(self) -> Slots:
         """Every slot that is in use."""
         return np.flatnonzero(self.time_ms[: self._top] != _NEVER_MS)
+
+    def scattered(self, keys: Hashes) -> Keys:
+        """Return numbers that are equal for equal ids, and else as good as never."""
+        return scattered(keys, self._index.seed)
 
     def find(self, keys: Hashes) -> Slots:
         """Return the slot of every id, -1 where it is not known."""

@@ -40,6 +40,8 @@ class Join:
         How long past the horizon a label is still recognised as late; `None` for the horizon.
     features
         Whether features of predictions are looked at.
+    seed
+        A secret of the process, see `HashIndex`; no result depends on it.
     log_bytes
         The state log is kept to twice the size of the state and about so much.
     """
@@ -56,6 +58,7 @@ class Join:
         grace_ms: int | None = None,
         log_bytes: int = LOG_BYTES,
         features: bool = True,
+        seed: bytes | None = None,
     ) -> None:
         self.predictions, self.labels = topics.predictions, topics.labels
         self.inputs = (topics.predictions, topics.labels)
@@ -66,12 +69,15 @@ class Join:
         self.disorder_ms = disorder_ms
         self.grace_ms = horizon_ms if grace_ms is None else grace_ms
         self.log_bytes = log_bytes
-        self.decoder = Decoder(features=features)
+        self.seed = seed
+        self.decoder = Decoder(features=features, seed=seed)
         self.bucket_ms = max(horizon_ms // 60, 1_000)
 
     def new_state(self, partition: int) -> JoinState:
         """Return the state before the first record."""
-        state = JoinState(partition, partitions=self.partitions, bucket_ms=self.bucket_ms)
+        state = JoinState(
+            partition, partitions=self.partitions, bucket_ms=self.bucket_ms, seed=self.seed
+        )
         state.inputs = {topic: InputClock() for topic in self.inputs}
         return state
 

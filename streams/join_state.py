@@ -63,6 +63,8 @@ class JoinState:
         How many partitions the inputs have.
     bucket_ms
         What is this close in time is forgotten together.
+    seed
+        See `HashIndex`.
 
     Attributes
     ----------
@@ -85,7 +87,9 @@ class JoinState:
         What was appended and no mark was written for; after a restart, since the last mark.
     """
 
-    def __init__(self, partition: int, *, partitions: int, bucket_ms: int) -> None:
+    def __init__(
+        self, partition: int, *, partitions: int, bucket_ms: int, seed: bytes | None = None
+    ) -> None:
         self.partition = partition
         self.partitions = partitions
         self.bucket_ms = bucket_ms
@@ -95,7 +99,7 @@ class JoinState:
         self.clock_ms = -1
         self.pending = 0
         self.fates: Counter[str] = Counter()
-        self.held = HeldTable()
+        self.held = HeldTable(seed)
         self.strings = Interner[str]()
         self.identities = Interner[Identity](lambda who: partition_of(who[0], partitions))
         self.oldest_ms = self.oldest_open_ms = RING

@@ -29,6 +29,7 @@ _MANY_SPANS = 2_000
 _SMALLEST_FEATURE_BYTES = 5  # `"":0,`
 _NO_MEMORY = -2
 _WORD_BITS = 32
+_FACTOR = 0x9E3779B185EBCA87  # where nobody attacks
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -40,6 +41,7 @@ class _Batch(ctypes.Structure):
         ("count", ctypes.c_int64),
         ("earliest_ms", ctypes.c_int64),
         ("latest_ms", ctypes.c_int64),
+        ("factor", ctypes.c_uint64),
     )
 
 
@@ -116,9 +118,9 @@ def _load() -> Any:
     try:
         library = ctypes.CDLL(str(LIBRARY))
         library.driftline_sum_words.restype = ctypes.c_int64
+        library.driftline_place_keys.restype = ctypes.c_int64
     except (OSError, AttributeError):  # not there, or of an older source
         return None
-    library.driftline_place.restype = ctypes.c_int64
     powers = np.array(list(map(_power, range(-_LARGEST_POWER, _LARGEST_POWER + 1))), np.uint64)
     library.driftline_set_powers(address_of(powers))
     return library
@@ -153,7 +155,7 @@ available = _library is not None
 
 
 def predictions(
-    values: Texts, keys: Texts, *, latest_ms: int, features: bool
+    values: Texts, keys: Texts, *, latest_ms: int, features: bool, factor: int = _FACTOR
 ) -> Predictions | None:
     """Decode predictions; `None` if any is not plain.
 
@@ -161,6 +163,8 @@ def predictions(
     ----------
     latest_ms
         A later event time is not plain.
+    factor
+        An odd number of 64 bits, a secret: see `streams.hash_index`.
     """
     count = len(values)
     scratch = np.empty(6 * count, np.int64)
@@ -179,7 +183,7 @@ def predictions(
         ),
         *([0] * len(_COUNTS)),
     )
-    given = _batch(values, keys, latest_ms)
+    given = _batch(values, keys, latest_ms, factor)
     fate = _library.driftline_predictions(ctypes.byref(given), ctypes.byref(out), int(features))
     if not _plain(fate, out.ascii, values):
         return None
@@ -205,7 +209,7 @@ def predictions(
     )
 
 
-def labels(values: Texts, keys: Texts, *, latest_ms: int) -> Labels | None:
+def labels(values: Texts, keys: Texts, *, latest_ms: int, factor: int = _FACTOR) -> Labels | None:
     """Decode labels and retractions; `None` if any is not plain."""
     count = len(values)
     times_ms, hashes = np.empty(count, np.int64), np.empty((2, count), np.uint64)
@@ -215,7 +219,7 @@ def labels(values: Texts, keys: Texts, *, latest_ms: int) -> Labels | None:
     out = _Labels(
         *map(address_of, (times_ms, hashes[0], hashes[1])), scalars, address_of(retract), 0
     )
-    given = _batch(values, keys, latest_ms)
+    given = _batch(values, keys, latest_ms, factor)
     fate = _library.driftline_labels(ctypes.byref(given), ctypes.byref(out))
     if not _plain(fate, out.ascii, values):
         return None
@@ -223,9 +227,9 @@ def labels(values: Texts, keys: Texts, *, latest_ms: int) -> Labels | None:
     return Labels(times_ms, hashes[0], hashes[1], found, retract)
 
 
-def _batch(values: Texts, keys: Texts, latest_ms: int) -> _Batch:
+def _batch(values: Texts, keys: Texts, latest_ms: int, factor: int) -> _Batch:
     columns = (values.data, values.ends, keys.data, keys.ends)
-    return _Batch(*map(address_of, columns), len(values), EARLIEST_MS, latest_ms)
+    return _Batch(*map(address_of, columns), len(values), EARLIEST_MS, latest_ms, factor)
 
 
 def _plain(fate: int, ascii_only: int, values: Texts) -> bool:
@@ -276,13 +280,13 @@ def _layouts(
 
 
 def find(
-    cells: NDArray[np.int32], keys: tuple[Hashes, Hashes], rows: tuple[Hashes, Hashes]
+    cells: NDArray[np.int32], seed: Hashes, keys: tuple[Hashes, Hashes], rows: tuple[Hashes, Hashes]
 ) -> Ints:
     """Return the row of every key, -1 where there is none; see `streams.hash_index`."""
     high, low = map(np.ascontiguousarray, keys)
     found = np.empty(len(low), np.int64)
-    columns = (*rows, high, low)
-    _library.driftline_find(
+    columns = (seed, *rows, high, low)
+    _library.driftline_find_keys(
         address_of(cells),
         ctypes.c_int64(len(cells) - 1),
         *map(address_of, columns),
@@ -292,15 +296,14 @@ def find(
     return found
 
 
-def place(cells: NDArray[np.int32], slots: Ints, low: Hashes) -> int:
+def place(cells: NDArray[np.int32], seed: Hashes, slots: Ints, keys: tuple[Hashes, Hashes]) -> int:
     """Put rows into cells; return how many of these were empty."""
-    slots, low = np.ascontiguousarray(slots), np.ascontiguousarray(low)
-    used: int = _library.driftline_place(
+    columns = (seed, *map(np.ascontiguousarray, (slots, *keys)))
+    used: int = _library.driftline_place_keys(
         address_of(cells),
         ctypes.c_int64(len(cells) - 1),
-        address_of(slots),
-        address_of(low),
-        ctypes.c_int64(len(low)),
+        *map(address_of, columns),
+        ctypes.c_int64(len(slots)),
     )
     return used
 

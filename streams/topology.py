@@ -15,8 +15,13 @@ def build(
     partitions: int,
     monitors: Monitors | None = None,
     grace_ms: int | None = None,
+    seed: bytes | None = None,
 ) -> tuple[Join, Monitor]:
-    """Build both stages from the settings; the worker, `replay` and the tests all call this."""
+    """Build both stages from the settings; the worker, `replay` and the tests all call this.
+
+    `seed` is `hash_index.SEED_BYTES` that whoever writes records cannot know: with it, none of them
+    can choose ids that are slow to look up. No result depends on it.
+    """
     join = Join(
         topics,
         partitions=partitions,
@@ -24,6 +29,7 @@ def build(
         disorder_ms=disorder_ms,
         grace_ms=grace_ms,
         features=monitors is None or monitors.features,
+        seed=seed,
     )
     monitor = Monitor(topics, window_ms=window_ms, horizon_ms=horizon_ms, monitors=monitors)
     return join, monitor

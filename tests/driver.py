@@ -53,6 +53,7 @@ class Driver:
         grace_ms: int | None = None,
         log_bytes: int = 2_000,
         pace_ms: int = MINUTE_MS,
+        seed: bytes | None = None,
     ) -> None:
         self.join, self.monitor = build(
             TOPICS,
@@ -62,6 +63,7 @@ class Driver:
             partitions=partitions,
             monitors=monitors,
             grace_ms=grace_ms,
+            seed=seed,
         )
         self.pace_ms, self.now_ms = pace_ms, NOW_MS
         self.partitions = range(partitions)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from streams import native
 from streams.decoding import Decoder
 from streams.events import EARLIEST_MS
-from streams.hash_index import HashIndex
+from streams.hash_index import SEED_BYTES, HashIndex
 from streams.held import hash_ids
 from streams.texts import Texts
 from tests.unit.test_decoding import NOW_MS, PREDICTION, at_once, batch, one_by_one, same
@@ -247,14 +247,21 @@ def test_a_slice_of_a_column_is_decoded_like_a_column_of_its_own() -> None:
     assert same(at_once(cut), at_once(part))
 
 
-@given(st.lists(st.integers(0, 40), max_size=60), st.lists(st.integers(0, 40), max_size=20))
-def test_rows_are_found_whichever_way_they_were_placed(kept: list[int], gone: list[int]) -> None:
-    """Both ways work on the same cells, so that either may go on where the other stopped."""
-    ids = hash_ids([b"%d" % number for number in range(41)])
-    mask = np.uint64(0xFFFFFFFF_00000003)  # few ways to begin: long searches
-    rows = ids.high, ids.low & mask | (np.arange(41).astype(np.uint64) << np.uint64(32))
+seeds = st.none() | st.binary(min_size=SEED_BYTES, max_size=SEED_BYTES)
+
+
+@given(st.lists(st.integers(0, 40), max_size=60), st.lists(st.integers(0, 40), max_size=20), seeds)
+@example(list(range(41)), list(range(20)), bytes(SEED_BYTES))
+def test_rows_are_found_whichever_way_they_were_placed(
+    kept: list[int], gone: list[int], seed: bytes | None
+) -> None:
+    """Both ways work on the same cells, so that either may go on where the other stopped.
+
+    With a secret of nothing but zeros all searches begin at one cell.
+    """
+    rows = hash_ids([b"%d" % number for number in range(41)])
     present: set[int] = set()
-    index = HashIndex()
+    index = HashIndex(seed)
     for number, step in enumerate((kept, gone)):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(native, "available", bool(number))

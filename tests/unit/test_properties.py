@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.hash_index import SEED_BYTES
 from streams.monitors import Drift, Monitors, Threshold, Window
 from tests.builders import (
     HOUR_MS,
@@ -100,6 +101,21 @@ def test_results_do_not_depend_on_batches_or_partitions(
 
     assert other.result() == at_once.result()
     assert at_once.late_rows == 0
+
+
+@QUICK
+@given(traffic(), sizes, st.binary(min_size=SEED_BYTES, max_size=SEED_BYTES))
+def test_nothing_that_is_written_depends_on_the_secret_of_the_process(
+    events: list[Event], batches: list[int], seed: bytes
+) -> None:
+    plain, secret = Driver(), Driver(seed=seed)
+
+    for batch in cut(as_inputs(events), batches):
+        plain.feed(batch)
+        secret.feed(batch)
+
+    assert secret.join_logs == plain.join_logs
+    assert secret.written == plain.written
 
 
 @QUICK
