@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
+from agents.http_server import Page, Probe
 from agents.idleness import Input
 from agents.partitions import Partition
 from agents.resources import Resources
-from agents.telemetry import Page, Probe, Telemetry
+from agents.telemetry import Telemetry
 from streams.steps import Effects
 from streams.topics import Topics
 

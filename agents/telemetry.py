@@ -10,9 +10,10 @@ Rules of this file:
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,21 +21,15 @@ from prometheus_client import (
     Gauge,
     Histogram,
     disable_created_metrics,
-    make_wsgi_app,
-    start_http_server,
 )
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from agents.http_server import HttpServer, Page, Probe
 from streams import matching
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-Probe: TypeAlias = Callable[[], str | None]
-"""Says what is wrong, or None."""
-
-Page: TypeAlias = Callable[[], bytes]
-"""Returns JSON; raises `RuntimeError` or `TimeoutError` if it cannot now."""
+METRICS_PATH = "/metrics"
+_OPENMETRICS = "application/openmetrics-text"
 
 FATES = tuple(fate for fate in matching.FATES if fate != "pending")
 """The final fates; `pending` is a gauge."""
@@ -293,7 +288,7 @@ class Telemetry:
         probes: Mapping[str, Probe] = MappingProxyType({}),
         pages: Mapping[str, Page] = MappingProxyType({}),
     ) -> tuple[int, Callable[[], None]]:
-        """Answer Prometheus over HTTP, in threads that do not keep the process alive.
+        """Answer Prometheus over HTTP, on a thread of its own; see `agents.http_server`.
 
         Parameters
         ----------
@@ -318,44 +313,16 @@ class Telemetry:
         OSError
             If the address cannot be used, such as a port that is taken.
         """
-        server, thread = start_http_server(port, host, self.registry)
-        server.set_app(_with_more(make_wsgi_app(self.registry), probes, pages))
+        server = HttpServer(host=host, port=port, probes=probes, pages=partial(self._page, pages))
+        return server.port, server.stop
 
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return server.server_port, stop
-
-
-def _with_more(
-    metrics: WSGIApplication, probes: Mapping[str, Probe], pages: Mapping[str, Page]
-) -> WSGIApplication:
-    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
-        if path in pages:
-            return _page(pages[path], start_response)
-        if path in probes:
-            return _text(probes[path](), start_response)
-        return metrics(environ, start_response)
-
-    return app
-
-
-def _page(page: Page, start_response: StartResponse) -> Iterable[bytes]:
-    try:
-        content = page()
-    except (RuntimeError, TimeoutError) as error:
-        return _text(str(error) or "the event loop does not answer", start_response)
-    start_response("200 OK", [("Content-Type", "application/json")])
-    return [content]
-
-
-def _text(wrong: str | None, start_response: StartResponse) -> Iterable[bytes]:
-    status = "200 OK" if wrong is None else "503 Service Unavailable"
-    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-    return [f"{wrong or 'ok'}\n".encode()]
+    def _page(self, pages: Mapping[str, Page], path: str, accepted: str) -> tuple[str, Page] | None:
+        if path == METRICS_PATH:
+            # Not what the client says of versions: each would be a page of its own to keep.
+            kind = f"{_OPENMETRICS}; version=1.0.0" if _OPENMETRICS in accepted else ""
+            encode, content_type = choose_encoder(kind)
+            return content_type, partial(encode, self.registry)
+        return ("application/json", pages[path]) if path in pages else None
 
 
 def _remove(gauge: Gauge, names: tuple[str, ...], wanted: dict[str, str]) -> None:

@@ -3,6 +3,9 @@
 What counts as a stall says `progress`, what as too much memory says `memory`; here are the clock,
 the thread, the question to the broker, and the end. A supervisor starts the worker again.
 
+A question that cannot be put, for want of descriptors or threads, is one without an answer: what
+has run out may come back, and who watches must not be the first to go.
+
 It cannot see what stops the whole process: a call that never releases the interpreter's lock, or
 a stopped machine. That is for a probe of ``/livez`` from outside, which then gets no answer.
 """
@@ -18,6 +21,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from agents import clients
@@ -55,7 +59,8 @@ class Watchdog:
         self._health = health
         self._watch = Watch(stall_s, now_s=time.monotonic())
         self._budget = Budget(budget_bytes)
-        self._resident_bytes = resident_bytes or (lambda: process.memory_info().rss)
+        self._read_resident_bytes = resident_bytes or (lambda: process.memory_info().rss)
+        self._last_resident_bytes = 0
         self._look_s = min(LOOK_S, stall_s / 20)
         self._ask_s = stall_s / 6
         self._lock = threading.Lock()
@@ -139,6 +144,12 @@ class Watchdog:
         if (wrong := self.complaint()) is not None and not self._stopped.is_set():
             end_process(wrong)
 
+    def _resident_bytes(self) -> int:
+        """Return the memory in use; what was read last, if the system does not let it be read."""
+        with suppress(OSError, psutil.Error):
+            self._last_resident_bytes = self._read_resident_bytes()
+        return self._last_resident_bytes
+
     def _ping(self) -> None:
         assert self._loop is not None
         if not self._pinged:
@@ -164,8 +175,17 @@ class Watchdog:
         with self._lock:
             must_ask = self._watch.must_ask(now_s)
         if must_ask and (wanted := self._inputs()):
+            self._question = self._put_question(wanted)
+            if self._question is None:
+                with self._lock:
+                    self._watch.broker_answered(False, now_s)
+
+    def _put_question(self, wanted: list[Input]) -> Mapping[Input, Future[Any]] | None:
+        try:
             self._admin = self._admin or AdminClient(clients.admin(self._settings))
-            self._question = ask_offsets(self._admin, wanted, latest=True, timeout_s=self._ask_s)
+            return ask_offsets(self._admin, wanted, latest=True, timeout_s=self._ask_s)
+        except (KafkaException, OSError):
+            return None
 
     def _look_at_memory(self, now_s: float) -> None:
         resident_bytes, pending = self._resident_bytes(), self._health.pending_predictions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +55,15 @@ class Installation:
         )
         self.producer = Producer(settings)
 
-    def start(self, **settings: str) -> subprocess.Popen[bytes]:
-        """Start a worker of the toy stages."""
+    def start(self, *, descriptors: int | None = None, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a worker of the toy stages, which may have so many descriptors."""
         flags = {"idle_timeout": "1s", "session_timeout": "6s", **settings}
         more = [f"{name}={value}" for name, value in flags.items()]
         if self.broker.kind == "embedded":
             more.append("embedded")
         command = [sys.executable, "-m", "tests.integration.toy_stage"]
+        if descriptors is not None:
+            command = ["/bin/sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
         with self._log.open("ab") as log:
             worker = subprocess.Popen(
                 [*command, self.broker.bootstrap_servers, self.topics.prefix, *more],
@@ -449,6 +453,32 @@ def test_a_worker_says_that_it_is_alive_and_when_it_is_ready(installation: Insta
     status = json.loads(told)
     assert status["unready"] is None
     assert status["partitions"]["join"] == list(range(PARTITIONS))
+
+
+def test_clients_that_hang_take_nothing_from_a_worker_that_counts(
+    real_installation: Installation,
+) -> None:
+    """A thread and a descriptor for each ended a worker that may have 256."""
+    installation = real_installation
+    [port] = free_ports(1)
+    installation.start(descriptors=256, metrics_port=str(port))
+    installation.wait_until(lambda: ask(port, "/readyz") == (200, "ok\n"))
+    with ExitStack() as hanging:
+        for _ in range(400):
+            one = hanging.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            with suppress(OSError):  # it gave way already
+                one.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-a: ")
+
+        installation.send(2_000)
+        second = installation.start()
+        installation.wait_for_members(2)
+        second.terminate()
+        second.wait(20)
+        installation.send(2_000)
+
+        installation.wait_until_counted()
+        assert ask(port, "/livez") == (200, "ok\n")
+    assert "ended" not in installation.said
 
 
 @pytest.mark.parametrize(
