@@ -161,9 +161,10 @@ def _metrics(tallies: _Tallies, *, delay_ms: int) -> Iterator[tuple[str, Right]]
         yield f"mean:f{number}", Right(_ratio(total / FEATURE_UNITS, some), some)
         yield f"missing_rate:f{number}", Right(_where(some, np.zeros_like(some)), some)
     yield "accuracy", Right(_ratio(c["right"], told), told)
-    yield "precision", Right(_where(told, _share(c["hits"], c["said"])), told)
-    yield "recall", Right(_where(told, _share(c["hits"], c["real"])), told)
-    yield "f1", Right(_where(told, _share(2 * c["hits"], c["said"] + c["real"])), told)
+    either = c["said"] + c["real"] - c["hits"]
+    yield "precision", Right(_ratio(c["hits"], c["said"]), c["said"])
+    yield "recall", Right(_ratio(c["hits"], c["real"]), c["real"])
+    yield "f1", Right(_where(either, 2 * c["hits"] / np.maximum(either + c["hits"], 1)), either)
     yield "brier", Right(_ratio(c["brier"] / SCORE_UNITS**2, told), told)
     yield "log_loss", Right(_ratio(tallies.log_loss, told), told)
     yield "roc_auc", Right(_areas(tallies), told, 0.0, 0.005)
@@ -171,10 +172,6 @@ def _metrics(tallies: _Tallies, *, delay_ms: int) -> Iterator[tuple[str, Right]]
 
 def _where(there: Ints, values: Any) -> Floats:
     return np.where(there > 0, values, np.nan)
-
-
-def _share(part: Any, whole: Any) -> Floats:
-    return np.where(whole > 0, part / np.maximum(whole, 1), 0.0)
 
 
 def _ratio(part: Any, whole: Ints) -> Floats:

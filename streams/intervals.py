@@ -10,11 +10,16 @@ UNKNOWN: Interval = (None, None)
 def wilson(successes: float, trials: int) -> Interval:
     """Bound a proportion; `(0, 1)` without trials. Source: Wilson (1927).
 
+    The bounds of none and of all are exactly 0 and 1. As the formula is rounded, 0 of 3 would be
+    above 1e-17, and a rule that nothing may be above 0 would fire for every fifth number of trials.
+
     Examples
     --------
     >>> low, high = wilson(90, 100)
     >>> round(low, 4), round(high, 4)
     (0.8256, 0.9448)
+    >>> wilson(0, 3)[0], wilson(3, 3)[1]
+    (0.0, 1.0)
     """
     if not trials:
         return 0.0, 1.0
@@ -22,7 +27,9 @@ def wilson(successes: float, trials: int) -> Interval:
     centre = share + Z * Z / (2 * trials)
     spread = Z * math.sqrt(share * (1 - share) / trials + Z * Z / (4 * trials * trials))
     scale = 1 + Z * Z / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low = 0.0 if successes <= 0 else max(0.0, (centre - spread) / scale)
+    high = 1.0 if successes >= trials else min(1.0, (centre + spread) / scale)
+    return low, high
 
 
 def normal(mean: float, mean_of_squares: float, count: int) -> Interval:

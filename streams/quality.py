@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import msgspec
+import numpy as np
 
 from streams import bins, intervals
 from streams.tallies import Feature, Inputs, Mean, Outcomes
@@ -46,6 +47,7 @@ ON_INPUTS = ("predictions", "coverage", "latency_", "missing_rate:", "mean:")
 """How metrics begin that rest on predictions; all others rest on labels."""
 
 _ON_EVERY_LABEL = frozenset({"labels", "accuracy", "precision", "recall", "f1"})
+_QUANTILES = ("latency_", "label_delay_")
 _ON_NUMBERS = frozenset({"mae", "rmse", "bias"})
 
 MAX_CLASSES = 100
@@ -60,7 +62,7 @@ class Value(msgspec.Struct, frozen=True):
     low, high
         95 % confidence interval, `None` where there is none.
     count
-        Observations that the value rests on.
+        Observations that the value rests on: those below the line of a ratio, or in a mean.
     """
 
     metric: str
@@ -91,6 +93,19 @@ def parts_of(metric: str) -> frozenset[str]:
     ([], ['scores'], [])
     """
     return frozenset(_PARTS.get(metric.partition(":")[0], ()))
+
+
+def as_published(metric: str, exact: float) -> float:
+    """Return what a metric is published as where it is exactly that: quantiles are middles of bins.
+
+    Examples
+    --------
+    >>> as_published("latency_p95_ms", 100.0), as_published("accuracy", 0.9)
+    (100.25, 0.9)
+    """
+    if not metric.startswith(_QUANTILES):
+        return exact
+    return bins.bin_value(int(bins.value_bins(np.array([exact], float))[0]))
 
 
 def most_observations(metric: str, panes: Iterable[tuple[Inputs, Outcomes]]) -> float:
@@ -161,7 +176,7 @@ def _regression(tally: Outcomes) -> Iterator[Value]:
     count = tally.absolute.count
     if count:
         yield _mean("mae", tally.absolute)
-        yield Value("rmse", tally.error.mean_of_squares() ** 0.5, None, None, count)
+        yield Value("rmse", tally.error.mean_of_squares() ** 0.5, None, None, tally.error.count)
         yield _mean("bias", tally.error)
 
 
@@ -172,7 +187,7 @@ def _binary(tally: Outcomes, task: Task) -> Iterator[Value]:
     hit = sum(n for (p, t), n in tally.confusion.items() if p in positives and t in positives)
     said = sum(n for (p, _), n in tally.confusion.items() if p in positives)
     real = sum(n for (_, t), n in tally.confusion.items() if t in positives)
-    yield from _precision_recall_f1(hit, said, real, count=tally.count, suffix="")
+    yield from _precision_recall_f1(hit, said, real, suffix="")
     positive = _merged([scores for label, scores in tally.scores.items() if label in positives])
     negative = _merged([s for label, s in tally.scores.items() if label not in positives])
     area = bins.roc_auc(positive, negative)
@@ -202,32 +217,30 @@ def _multiclass(tally: Outcomes) -> Iterator[Value]:
         real[true] += n
         if predicted == true:
             hit[true] += n
-    sums = [0.0, 0.0, 0.0]
+    # What is undefined for a class counts as 0 in the mean: scikit-learn's zero_division=0.
+    sums = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
     for name in classes:
-        values = list(
-            _precision_recall_f1(
-                hit[name], said[name], real[name], count=tally.count, suffix=f":{name}"
-            )
-        )
-        sums = [total + value.value for total, value in zip(sums, values, strict=True)]
-        if len(classes) <= MAX_CLASSES:
-            yield from values
-    for metric, total in zip(("precision", "recall", "f1"), sums, strict=True):
+        for value in _precision_recall_f1(hit[name], said[name], real[name], suffix=f":{name}"):
+            sums[value.metric.partition(":")[0]] += value.value
+            if len(classes) <= MAX_CLASSES:
+                yield value
+    for metric, total in sums.items():
         yield Value(metric, total / len(classes), None, None, tally.count)
     if tally.class_log_loss.count:
         yield _mean("log_loss", tally.class_log_loss)
 
 
-def _precision_recall_f1(
-    hit: int, said: int, real: int, *, count: int, suffix: str
-) -> Iterator[Value]:
-    """Yield the three metrics; 0 with the interval (0, 1) where a ratio has nothing below it."""
-    yield Value(f"precision{suffix}", _ratio(hit, said), *intervals.wilson(hit, said), count)
-    yield Value(f"recall{suffix}", _ratio(hit, real), *intervals.wilson(hit, real), count)
-    wrong = said + real - 2 * hit
-    f1 = _ratio(2 * hit, said + real)
-    yield Value(f"f1{suffix}", f1, *intervals.f1(hit, wrong), count)
+def _precision_recall_f1(hit: int, said: int, real: int, *, suffix: str) -> Iterator[Value]:
+    """Yield those of the three that are defined, each with the outcomes that it rests on.
 
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+    A model that never says *fraud* has no precision. To call that 0 would be to say that it is
+    always wrong when it does, and would fire every rule on precision in quiet hours.
+    """
+    either = said + real - hit
+    if said:
+        yield Value(f"precision{suffix}", hit / said, *intervals.wilson(hit, said), said)
+    if real:
+        yield Value(f"recall{suffix}", hit / real, *intervals.wilson(hit, real), real)
+    if either:
+        f1 = 2 * hit / (said + real)
+        yield Value(f"f1{suffix}", f1, *intervals.f1(hit, either - hit), either)

@@ -18,6 +18,7 @@ from streams.tallies import Inputs, Outcomes
 from streams.task import Task
 from streams.windows import Pane, PaneKey
 
+_ROUNDING = 1e-12
 _WITHOUT_LABELS = tuple(one for one in quality.ON_INPUTS if one != "coverage")
 
 
@@ -183,7 +184,7 @@ class Rules:
         value: Value | None,
         identity: tuple[str, str],
     ) -> Alert | None:
-        if value is None or value.count < threshold.minimum or (value.low, value.high) == (0, 1):
+        if value is None or value.count < threshold.minimum:
             return None
         reference = self._reference_value(state, threshold) if threshold.relative else None
         limit = threshold.limit(reference)
@@ -204,10 +205,19 @@ class Rules:
 
 
 def _violates(threshold: Threshold, value: Value, limit: float) -> bool:
+    """Tell whether a value is beyond its limit; one that is the limit is not.
+
+    Rounding must not put it beyond: 10 % less than 0.55 is 0.49500000000000005, and 99 of 200 are
+    0.495; a latency that is 100 ms for all is published as 100.25, the middle of its bin.
+    """
     low, high = value.value, value.value
     if threshold.by == "interval" and value.low is not None and value.high is not None:
         low, high = value.low, value.high
-    return high < limit if threshold.falling else low > limit
+    limit = quality.as_published(threshold.metric, limit)
+    bound = high if threshold.falling else low
+    if math.isclose(bound, limit, rel_tol=_ROUNDING):
+        return False
+    return bound < limit if threshold.falling else bound > limit
 
 
 def _alert(

@@ -329,7 +329,8 @@ def _window(part: pd.DataFrame) -> Iterator[tuple[str, Want]]:
             delays = outcomes["delay_ms"].to_numpy(float)
             yield "label_delay_p50_ms", _quantile(delays, 50)
         for metric, want in _quality(outcomes):
-            yield metric, Want(**(vars(want) | {"count": labels, "coverage": coverage}))
+            count = labels if want.count is None else want.count
+            yield metric, Want(**(vars(want) | {"count": count, "coverage": coverage}))
 
 
 def _quantile(values: np.ndarray, percent: int) -> Want:
@@ -368,14 +369,15 @@ def _binary(outcomes: pd.DataFrame) -> Iterator[tuple[str, Want]]:
     guess = outcomes["guess"].map(as_class).astype(int).to_numpy()
     yield "accuracy", Want((reference.accuracy_score(truth, guess),))
     for metric, want in _per_class(truth, guess, labels=[0, 1]):
-        yield metric, Want(want.values, required=False)
+        yield metric, Want(want.values, count=want.count, required=False)
         name, _, judged = metric.partition(":")
         if judged == "1":
             yield name, want
     scored = outcomes["score"].notna().to_numpy()
     if scored.any():
         scores = outcomes["score"].to_numpy(float)[scored]
-        yield from _scores(truth[scored], scores)
+        for metric, want in _scores(truth[scored], scores):
+            yield metric, Want(**(vars(want) | {"count": len(scores)}))
 
 
 def _scores(truth: np.ndarray, scores: np.ndarray) -> Iterator[tuple[str, Want]]:
@@ -398,12 +400,18 @@ def _multiclass(outcomes: pd.DataFrame, classes: list[str]) -> Iterator[tuple[st
 
 
 def _per_class(truth: Any, guess: Any, *, labels: list[Any]) -> Iterator[tuple[str, Want]]:
+    """Judge each class; what is a fraction of nothing is absent."""
     scores = reference.precision_recall_fscore_support(
-        truth, guess, labels=labels, average=None, zero_division=0
+        truth, guess, labels=labels, average=None, zero_division=math.nan
     )
+    said, real = (Counter(map(str, side)) for side in (guess, truth))
+    hits = Counter(str(t) for t, g in zip(truth, guess, strict=True) if t == g)
     for metric, values in zip(("precision", "recall", "f1"), scores[:3], strict=True):
-        for name, value in zip(labels, values.tolist(), strict=True):
-            yield f"{metric}:{name}", Want((value,))
+        for name, value in zip(map(str, labels), values.tolist(), strict=True):
+            either = said[name] + real[name] - hits[name]
+            count = {"precision": said[name], "recall": real[name], "f1": either}[metric]
+            if count:
+                yield f"{metric}:{name}", Want((value,), count=count)
 
 
 def _regression(outcomes: pd.DataFrame) -> Iterator[tuple[str, Want]]:

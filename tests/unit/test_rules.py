@@ -33,7 +33,7 @@ def minutes(*hits: float, per_minute: int = 20) -> list[Event]:
         for i in range(per_minute):
             at_ms = START_MS + minute * MINUTE_MS + i * MINUTE_MS // per_minute
             name = f"p{minute}-{i}"
-            truth = int(i < share * per_minute)
+            truth = int(i + 0.5 < share * per_minute)
             events.append(prediction(name, timestamp_ms=at_ms))
             events.append(label(name, timestamp_ms=at_ms, label=truth))
     return events
@@ -82,6 +82,73 @@ def test_too_few_labels_raise_no_alert() -> None:
 def test_an_interval_must_be_beyond_the_limit_as_a_whole() -> None:
     assert watched(minutes(0.7, 0.7), below=0.8, window="1m", by="interval").alerts == []
     assert watched(minutes(0.2, 0.2), below=0.8, window="1m", by="interval").alerts != []
+
+
+AT_THE_LIMIT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "missing_rate:f of 0": ({"above": 0.0}, {"features": {"f": 1}}),
+    "missing_rate:f of 1": ({"below": 1.0}, {"features": {"f": None}}),
+    "mean:f": ({"above": 0.1}, {"features": {"f": 0.1}}),
+    "accuracy": ({"below": 1.0}, {}),
+    "coverage": ({"below": 1.0}, {}),
+    "precision": ({"below": 1.0}, {}),
+    "recall": ({"below": 1.0}, {}),
+    "f1": ({"below": 1.0}, {}),
+    "latency_p50_ms": ({"above": 100}, {"latency_ms": 100}),
+    "latency_p99_ms": ({"above": 333.3}, {"latency_ms": 333.3}),
+    "latency_p95_ms": ({"below": 0.007}, {"latency_ms": 0.007}),
+    "label_delay_p50_ms": ({"above": 1_000}, {}),
+    "brier": ({"above": 0.0}, {"score": 1.0}),
+    "log_loss": ({"above": 0.0}, {"score": 1.0}),
+}
+
+
+@pytest.mark.parametrize("by", ["value", "interval"])
+@pytest.mark.parametrize("metric", AT_THE_LIMIT)
+def test_a_value_at_the_limit_is_not_beyond_it(metric: str, by: str) -> None:
+    """However many observations there are, which is what rounding depends on."""
+    limit, content = AT_THE_LIMIT[metric]
+    name = metric.partition(" ")[0]
+    events = []
+    for minute in range(1, 30):
+        for i in range(minute):
+            at_ms, one = START_MS + minute * MINUTE_MS + i * 1_000, f"p{minute}-{i}"
+            events.append(prediction(one, timestamp_ms=at_ms, **content))
+            events.append(label(one, timestamp_ms=at_ms + 1_000))
+
+    driver = watched(events, metric=name, by=by, window="1m", minimum=1, **limit)
+
+    assert driver.alerts == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [(0.55, 0.495, {"falls_by": 0.1}), (0.15, 0.165, {"rises_by": 0.1})],
+)
+def test_rounding_puts_no_value_beyond_a_relative_limit(
+    before: float, after: float, change: dict[str, float]
+) -> None:
+    """0.55 less a tenth is 0.49500000000000005, and 99 of 200 are 0.495."""
+    driver = watched(minutes(before, after, before, per_minute=200), window="1m", **change)
+
+    assert driver.alerts == []
+
+
+def test_a_rule_waits_for_the_observations_that_its_metric_rests_on() -> None:
+    """Of 20 answers 5 are positive and one of these right: precision rests on 5."""
+    events = []
+    for i in range(20):
+        at_ms = START_MS + i * 3_000
+        content = {"timestamp_ms": at_ms, "prediction": int(i < 5)}
+        events += [prediction(f"p{i}", **content), label(f"p{i}", timestamp_ms=at_ms, label=i % 5)]
+        events[-1]["label"] = int(i % 5 == 0)
+    events += minutes(1, 1)[40:]
+
+    def alerts(minimum: int) -> list[Event]:
+        rule = {"metric": "precision", "below": 0.5, "window": "1m", "minimum": minimum}
+        return watched(events, **rule).alerts
+
+    assert [alert["evidence"]["count"] for alert in alerts(5)][:1] == [5]
+    assert alerts(6) == []
 
 
 def test_a_correction_takes_back_no_more_than_was_counted() -> None:

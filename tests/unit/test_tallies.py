@@ -1,6 +1,7 @@
 """Tallies and metrics, against scikit-learn, fractions and numpy."""
 
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -251,4 +252,64 @@ def test_binary_scores_are_judged_as_by_scikit_learn(rows: list[tuple[float, int
     assert driver.value("brier") == pytest.approx(np.mean((scores - truths) ** 2), abs=1e-12)
     assert driver.value("log_loss") == pytest.approx(-np.log(clipped).mean(), abs=1e-12)
     guesses = scores > 0.5
-    assert driver.value("f1") == pytest.approx(reference.f1_score(truths, guesses, zero_division=0))
+    if guesses.any() or truths.any():
+        assert driver.value("f1") == pytest.approx(reference.f1_score(truths, guesses))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([(1, 1)] * 3 + [(1, 0)] + [(0, 1)] * 2, {"precision": 4, "recall": 5, "f1": 6}),
+        ([(0, 1)] * 2 + [(0, 0)] * 7, {"recall": 2, "f1": 2}),
+        ([(1, 0)] * 3 + [(0, 0)], {"precision": 3, "f1": 3}),
+        ([(0, 0)] * 5, {}),
+    ],
+    ids=["all defined", "never said", "never true", "neither"],
+)
+def test_a_ratio_of_nothing_is_absent_and_others_count_what_they_rest_on(
+    pairs: list[tuple[int, int]], expected: dict[str, int]
+) -> None:
+    driver = published(judged(pairs))
+
+    counts = {record["metric"]: record["count"] for record in driver.metrics.values()}
+    assert {name: counts[name] for name in ("precision", "recall", "f1") if name in counts} == (
+        expected
+    )
+    assert counts["accuracy"] == len(pairs)
+    truths, guesses = [t for _, t in pairs], [g for g, _ in pairs]
+    for name in expected:
+        right = getattr(reference, f"{name}_score")(truths, guesses, zero_division=0)
+        assert driver.value(name) == pytest.approx(right, abs=1e-12)
+
+
+def test_a_class_without_a_ratio_counts_as_zero_in_the_mean_over_classes() -> None:
+    """As scikit-learn has it with `zero_division=0`."""
+    pairs = [("a", "a")] * 6 + [("b", "a")] * 2 + [("b", "b")] * 3 + [("b", "c")]
+
+    driver = published(judged(pairs))
+
+    found = {record["metric"]: record["count"] for record in driver.metrics.values()}
+    assert "precision:c" not in found
+    assert [found[name] for name in ("recall:c", "f1:c", "precision:b", "recall:b")] == [1, 1, 6, 3]
+    assert found["precision"] == found["recall"] == found["f1"] == len(pairs)
+    assert driver.value("precision") == pytest.approx((6 / 6 + 3 / 6 + 0) / 3)
+    assert driver.value("f1:c") == 0.0
+
+
+def test_log_loss_rests_on_the_outcomes_that_have_a_score() -> None:
+    scored = [prediction(f"s{i}", prediction=1, score=0.75) for i in range(3)]
+    events = [*scored, *(prediction(f"p{i}", prediction=1) for i in range(5))]
+
+    driver = published(events + [label(event["prediction_id"]) for event in events])
+
+    counts = {record["metric"]: record["count"] for record in driver.metrics.values()}
+    assert [counts[n] for n in ("log_loss", "brier", "accuracy", "recall")] == [3, 3, 8, 8]
+
+
+def judged(pairs: Sequence[tuple[int | str, int | str]]) -> list[Event]:
+    """Make a prediction and its label of each pair."""
+    return [
+        event
+        for i, (guess, truth) in enumerate(pairs)
+        for event in (prediction(f"{i}", prediction=guess), label(f"{i}", label=truth))
+    ]
