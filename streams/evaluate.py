@@ -32,7 +32,7 @@ from streams.topics import Topics
 from streams.watch import Watch, Watcher
 from streams.windows import Pane, Published, Windowing, Windows
 
-SCHEMA = 4
+SCHEMA = 5
 
 # To publish a window costs about as much as to count 100 rows and take them in order. So that with
 # many models or short windows publishing takes a tenth of that, steps of many rows, of which more

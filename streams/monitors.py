@@ -29,6 +29,9 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     Exactly one of `below`, `above` (absolute) and `falls_by`, `rises_by` (a share of the
     reference, such as 0.05 for 5 %) says when it is violated. With ``by: interval`` the whole
     confidence interval must be beyond the limit, so that few labels cannot raise an alarm.
+
+    On `predictions` and `labels`, the reference is a window of its traffic, and `minimum`, which is
+    about the observations that a ratio or a mean rests on, does not apply.
     """
 
     name: str

@@ -16,6 +16,7 @@ from streams.monitors import Monitors, Threshold
 from streams.quality import Value
 from streams.tallies import Inputs, Outcomes
 from streams.task import Task
+from streams.traffic import COUNTS, Traffic
 from streams.windows import Pane, PaneKey
 
 _ROUNDING = 1e-12
@@ -31,6 +32,8 @@ class RuleState:
         Panes of the ordered stream: outcomes are counted at label time.
     references
         Per segment, what the first panes added up to, until there was enough of it.
+    traffic
+        Per segment and metric, how much of it there was; only where a rule asks.
     reference_values
         Per segment, the metrics of its reference, until that grows; not written down.
     """
@@ -39,6 +42,7 @@ class RuleState:
         self.boundary_ms = -1
         self.panes: dict[PaneKey, Pane] = {}
         self.references: dict[str, Pane] = {}
+        self.traffic: dict[tuple[str, str], Traffic] = {}
         self.reference_values: dict[str, dict[str, float]] = {}
         self.firing: dict[str, Alert] = {}
         self.dirty: set[PaneKey] = set()
@@ -47,11 +51,13 @@ class RuleState:
         """Return everything but the panes in a form that msgpack can write."""
         references = [(segment, pane.pack()) for segment, pane in self.references.items()]
         firing = {name: msgspec.to_builtins(alert) for name, alert in self.firing.items()}
-        return [self.boundary_ms, references, firing]
+        traffic = [(*key, found.pack()) for key, found in self.traffic.items()]
+        return [self.boundary_ms, references, traffic, firing]
 
     def restore(self, packed: list[Any]) -> None:
         """Continue from what `pack` returned."""
-        self.boundary_ms, references, firing = packed
+        self.boundary_ms, references, traffic, firing = packed
+        self.traffic = {(segment, metric): Traffic(*found) for segment, metric, found in traffic}
         self.references = {segment: Pane.unpack(pane) for segment, pane in references}
         self.reference_values.clear()
         self.firing = {name: msgspec.convert(a, Alert) for name, a in firing.items()}
@@ -79,6 +85,8 @@ class Rules:
         for one in sorted(thresholds, key=lambda threshold: threshold.segment):
             window = one.segment, lengths_ms[one.name]
             self._of_windows.setdefault(window, []).append(one)
+        self.lengths_ms = lengths_ms
+        self._traffic = sorted({(t.segment, t.metric) for t in thresholds if _on_traffic(t)})
         self.evaluate_ms = monitors.evaluate_ms
         self.reference = monitors.reference
         self.longest_ms = max(lengths_ms.values(), default=0)
@@ -95,9 +103,11 @@ class Rules:
             state.boundary_ms += self.pane_ms
             for segment in self.segments:
                 self._grow_reference(state, segment)
+            for key in self._traffic:
+                self._grow_traffic(state, key)
             if state.boundary_ms % self.evaluate_ms == 0:
                 alerts += self._boundary(state, model, version)
-            self._forget(state)
+                self._forget(state)
         return alerts
 
     def add_boundary(self, state: RuleState, start_ms: int) -> None:
@@ -106,6 +116,7 @@ class Rules:
             state.boundary_ms = start_ms
 
     def _forget(self, state: RuleState) -> None:
+        """Drop panes that have left every window; after all were seen without: silence is seen."""
         limit_ms = state.boundary_ms - self.longest_ms
         for key in [key for key in state.panes if key[1] + self.pane_ms <= limit_ms]:
             del state.panes[key]
@@ -115,12 +126,14 @@ class Rules:
         alerts = []
         for (segment, length_ms), thresholds in self._of_windows.items():
             # A small model has mostly too few rows to be judged: they are not even added up then.
-            judged = [one for one in thresholds if not one.relative or self._reference(state, one)]
+            judged = [one for one in thresholds if self._can_judge(state, one)]
             if not judged:
                 continue
             panes = self._panes(state, segment, length_ms)
             judged = [
-                one for one in judged if quality.most_observations(one.metric, panes) >= one.minimum
+                one
+                for one in judged
+                if _on_traffic(one) or quality.most_observations(one.metric, panes) >= one.minimum
             ]
             values = self._values(panes) if judged else {}
             for threshold in judged:
@@ -149,6 +162,25 @@ class Rules:
             reference.outcomes.merge(pane.outcomes)
             state.reference_values.pop(segment, None)
 
+    def _grow_traffic(self, state: RuleState, key: tuple[str, str]) -> None:
+        found = state.traffic.setdefault(key, Traffic())
+        if found.count >= self.reference and found.span_ms >= self.longest_ms:
+            return
+        segment, metric = key
+        pane = state.panes.get((segment, state.boundary_ms - self.pane_ms))
+        rows = 0
+        if pane is not None:
+            rows = pane.inputs.count if metric == "predictions" else pane.outcomes.count
+        found.grow(rows, end_ms=state.boundary_ms, pane_ms=self.pane_ms)
+
+    def _can_judge(self, state: RuleState, threshold: Threshold) -> bool:
+        """Whether there is what a threshold is relative to, and a whole window of traffic."""
+        if not _on_traffic(threshold):
+            return not threshold.relative or self._reference(state, threshold) is not None
+        start_ms = state.boundary_ms - self.lengths_ms[threshold.name]
+        found = state.traffic[threshold.segment, threshold.metric]
+        return found.covers(threshold, start_ms=start_ms)
+
     def _values(self, panes: Iterable[tuple[Inputs, Outcomes]]) -> dict[str, Value]:
         merged = Pane()
         for inputs, outcomes in panes:
@@ -167,6 +199,9 @@ class Rules:
         return reference if enough >= self.reference else None
 
     def _reference_value(self, state: RuleState, threshold: Threshold) -> float | None:
+        if _on_traffic(threshold):
+            found = state.traffic[threshold.segment, threshold.metric]
+            return found.per_window(self.lengths_ms[threshold.name], enough=self.reference)
         reference = self._reference(state, threshold)
         if reference is None:
             return None
@@ -184,7 +219,7 @@ class Rules:
         value: Value | None,
         identity: tuple[str, str],
     ) -> Alert | None:
-        if value is None or value.count < threshold.minimum:
+        if value is None or (value.count < threshold.minimum and not _on_traffic(threshold)):
             return None
         reference = self._reference_value(state, threshold) if threshold.relative else None
         limit = threshold.limit(reference)
@@ -202,6 +237,10 @@ class Rules:
             message = f"{threshold.metric} is {value.value:.4g}, back within {limit:.4g}"
             return resolve(firing, at_ms=at_ms, message=message)
         return None
+
+
+def _on_traffic(threshold: Threshold) -> bool:
+    return threshold.metric in COUNTS
 
 
 def _violates(threshold: Threshold, value: Value, limit: float) -> bool:

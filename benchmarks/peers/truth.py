@@ -109,8 +109,8 @@ def _rates(numbers: Numbers) -> Numbers:
     return {
         "labels": count,
         "accuracy": (tp + numbers["tn"]) / count,
-        "precision": tp / max(tp + numbers["fp"], 1),
-        "recall": tp / max(tp + numbers["fn"], 1),
+        "precision": tp / said if (said := tp + numbers["fp"]) else None,
+        "recall": tp / real if (real := tp + numbers["fn"]) else None,
         "brier": numbers["brier_sum"] / count,
     }
 
@@ -175,6 +175,9 @@ def _problem(
         if isinstance(truth[name], list):
             if value != truth[name]:
                 return f"{name} differs"
-        elif value is None or abs(value - truth[name]) > _TOLERANCE * max(1, abs(truth[name])):
+        elif value is None or truth[name] is None:
+            if value is not truth[name]:
+                return f"{name} is {value}, should be {truth[name]}"
+        elif abs(value - truth[name]) > _TOLERANCE * max(1, abs(truth[name])):
             return f"{name} is {value}, should be {truth[name]}"
     return ""
