@@ -5,6 +5,7 @@ What decides a fate is the records' own times, never the moment at which they ar
 * a label up to `horizon_ms` after its prediction counts, a later one is late, one that is later
   still (by over `grace_ms`) is an orphan, as is one over `horizon_ms` *before* its prediction;
 * a label that is read before its prediction waits, and then counts as if it had come after it;
+  of one id at most `join_state.MOST_EARLY` wait, the newest: an older one is an orphan;
 * of two labels the one with the newer timestamp counts, of equal ones the one read later.
 
 The clock only decides when something may be forgotten. `matching` decides fates, `join_state`

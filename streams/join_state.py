@@ -14,6 +14,7 @@ read.
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -40,6 +41,8 @@ _FEWEST_RANGES = 8
 _RANGES_A_STEP = 4
 _RANGE_BYTES = 800_000
 _EARLY_BYTES = 200  # of an early label, likewise
+MOST_EARLY = 32
+"""So many labels of one id wait for its prediction."""
 
 EarlyChange = tuple[bytes, "Early | None"]
 """An id, and a label that began to wait for its prediction; `None`: none waits any more."""
@@ -52,6 +55,9 @@ class Early(msgspec.Struct, array_like=True, frozen=True, gc=False):
     label_ms: int
     time_ms: int
     offset: int
+
+
+_age = attrgetter("label_ms", "offset")
 
 
 class JoinState:
@@ -105,7 +111,7 @@ class JoinState:
         self.oldest_ms = self.oldest_open_ms = RING
         self.early: dict[bytes, list[Early]] = {}
         self.early_high: dict[bytes, int] = {}
-        self.early_buckets: dict[int, list[bytes]] = {}
+        self.early_buckets: dict[int, dict[bytes, None]] = {}
         self.early_labels = 0
         self.announced: ClockNotice | None = None
         self.sweep_at = 0
@@ -130,15 +136,24 @@ class JoinState:
         """Return the number of the bucket of a time."""
         return time_ms // self.bucket_ms
 
-    def wait(self, record_id: bytes, item: Early) -> None:
-        """Let a label wait for its prediction."""
+    def wait(self, record_id: bytes, item: Early) -> int:
+        """Let a label wait for its prediction; return how many it has crowded out (0 or 1).
+
+        Of `MOST_EARLY` labels of one id and this one, the oldest goes, of equally old ones the one
+        read first. So the newest are kept, in whatever order they come, and with them the one that
+        counts in the end; and an id that many labels name by mistake ("None") costs what others do.
+        """
         waiting = self.early.get(record_id)
         if waiting is None:
             waiting = self.early[record_id] = []
             self.early_high[record_id] = int(hash_ids([record_id]).high[0])
         waiting.append(item)
+        self.early_buckets.setdefault(self.bucket(item.label_ms), {})[record_id] = None
+        if len(waiting) > MOST_EARLY:
+            waiting.remove(min(waiting, key=_age))
+            return 1
         self.early_labels += 1
-        self.early_buckets.setdefault(self.bucket(item.label_ms), []).append(record_id)
+        return 0
 
     def take_early(self, record_id: bytes) -> list[Early]:
         """Stop waiting for a prediction; return the labels that have waited for it."""

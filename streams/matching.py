@@ -32,8 +32,8 @@ from streams.outcomes import (
     OutcomeChunk,
     PredictionChunk,
     RowCollector,
-    Signs,
 )
+from streams.relabelling import Relabelling, outcomes_of
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch, DeadLetter
 
@@ -83,16 +83,21 @@ class Matching:
         self._now_ms = now_ms
         self._added: list[Slots] = []
         self._labelled: list[Slots] = []
-        self._relabelled: dict[int, None] = {}
-        self._touched_early: dict[bytes, int] = {}
+        self._relabelling = Relabelling(rules, state, self.fates)
+        self._touched_early: dict[bytes, int] = {}  # offset of the first label that is new
 
     def changes(self) -> tuple[Slots, Slots, list[EarlyChange]]:
         """Return new predictions, those with a new label, and changes of early labels."""
         early: list[EarlyChange] = []
-        for record_id, known in self._touched_early.items():
-            waiting = self._state.early.get(record_id, ())
-            early += [(record_id, item) for item in waiting[known:]] or [(record_id, None)]
-        relabelled = np.array(list(self._relabelled), np.int64)  # none of them is in the others
+        for record_id, first in self._touched_early.items():
+            waiting = self._state.early.get(record_id)
+            if waiting is None:
+                early.append((record_id, None))
+            else:
+                early += [(record_id, item) for item in waiting if item.offset >= first]
+        relabelled = np.array(
+            list(self._relabelling.slots), np.int64
+        )  # none of them is in the others
         labelled = np.concatenate([relabelled, *self._labelled])
         return np.concatenate([np.empty(0, np.int64), *self._added]), labelled, early
 
@@ -195,20 +200,29 @@ class Matching:
         return chosen
 
     def _apply_early(self, ids: Sequence[bytes], slots: Slots) -> None:
-        early = self._state.early
+        """Let the labels take effect that have waited for new predictions."""
+        waited: list[tuple[int, bytes, Early]] = []
         for index, record_id in enumerate(ids):
-            if record_id not in early:
-                continue
-            waiting = self._state.take_early(record_id)
-            self._touched_early[record_id] = 0
-            for item in waiting:
-                label = label_or_tombstone(item.value, record_id, item.time_ms)
-                try:
-                    self._apply(int(slots[index]), label)
-                except RecordError as error:
-                    record = item.offset, record_id, item.value, None
-                    reason = error.reason, error.detail
-                    self._bury(DeadLetter(self._rules.labels, *record, *reason))
+            if record_id in self._state.early:
+                self._touched_early[record_id] = 0
+                items = self._state.take_early(record_id)
+                waited += [(index, record_id, item) for item in items]
+        if not waited:
+            return
+        labels = [label_or_tombstone(item.value, name, item.time_ms) for _, name, item in waited]
+
+        def refuse(position: int, error: RecordError) -> None:
+            _, name, item = waited[position]
+            record = item.offset, name, item.value, None
+            self._bury(DeadLetter(self._rules.labels, *record, error.reason, error.detail))
+
+        self._relabel(
+            slots[[index for index, *_ in waited]],
+            np.array([label.timestamp_ms for label in labels], np.int64),
+            scalars([label.label for label in labels]),
+            retract=[label.retract for label in labels],
+            refuse=refuse,
+        )
 
     # ------------------------------------------------------------------ labels
     def labels(self, batch: Batch) -> int:
@@ -216,16 +230,13 @@ class Matching:
         found = self._rules.decoder.labels(
             batch, now_ms=self._now_ms, refuse=lambda index, why: self._dead(batch, index, why)
         )
-        for index in found.joined:
-            try:
-                self._joined(batch.values[index])  # type: ignore[arg-type]
-            except RecordError as error:
-                self._dead(batch, index, error)
+        if found.joined:
+            self._joined(batch, found.joined)
         if found.ids:
             slots = self._state.held.find(found.keys)
             rest = self._label_plainly(found, slots)
-            for position in rest.tolist():
-                self._label_singly(batch, found, position, int(slots[position]))
+            if len(rest):
+                self._label_singly(batch, found, rest, slots[rest])
         return found.newest_ms
 
     def _label_plainly(self, found: Labels, slots: Slots) -> Any:
@@ -259,167 +270,83 @@ class Matching:
         if closed:
             self.fates["unlabelled"] -= closed
         one = np.ones(len(slots), np.int8)
-        self._outcomes(slots, at_ms=label_ms, weight=one, first=one)
-
-    def _label_singly(self, batch: Batch, found: Labels, position: int, slot: int) -> None:
-        index, record_id, state = found.indexes[position], found.ids[position], self._state
-        label_ms = int(found.times_ms[position])
-        if slot < 0:
-            item = Early(batch.values[index], label_ms, batch.times_ms[index], batch.offsets[index])
-            self._touched_early.setdefault(record_id, len(state.early.get(record_id, ())))
-            state.wait(record_id, item)
-            return
-        value, retract = found.values.value(position), bool(found.retract[position])
-        label = Label(
-            prediction_id=record_id.decode(), label=value, timestamp_ms=label_ms, retract=retract
-        )
-        try:
-            self._apply(slot, label)
-        except RecordError as error:
-            self._dead(batch, index, error)
-
-    def _apply(self, slot: int, label: Label) -> None:
-        """Let a label or retraction take effect on a known prediction."""
-        rules, label_ms = self._rules, label.timestamp_ms
-        time_ms = int(self._state.held.time_ms[slot])
-        if label_ms > time_ms + rules.horizon_ms:
-            bucket_end_ms = (self._state.bucket(time_ms) + 1) * rules.bucket_ms
-            if label_ms >= bucket_end_ms + rules.horizon_ms + rules.grace_ms:
-                self.fates["orphan_label"] += 1
-                return
-            late_ms = label_ms - time_ms - rules.horizon_ms
-            raise RecordError("late_label", f"{late_ms} ms after the horizon of its prediction")
-        if time_ms - label_ms > rules.horizon_ms:
-            self.fates["orphan_label"] += 1
-            return
-        self._relabelled[slot] = None
-        if label.retract:
-            self._retract(slot, label_ms)
-        else:
-            self._relabel(slot, label)
-
-    def _retract(self, slot: int, label_ms: int) -> None:
-        held = self._state.held
-        self.fates["retraction"] += 1
-        if label_ms < held.newest_ms[slot]:
-            return
-        held.newest_ms[slot] = label_ms
-        if held.flags[slot] & EFFECTIVE:
-            self._outcome(slot, at_ms=label_ms, weight=-1)
-            held.flags[slot] &= ~np.uint8(EFFECTIVE)
-            self._reopen(slot, -1)
-
-    def _relabel(self, slot: int, label: Label) -> None:
-        held, label_ms = self._state.held, label.timestamp_ms
-        assert label.label is not None
-        if held.flags[slot] & EFFECTIVE and self._label_class(slot) == class_name(label.label):
-            self.fates["duplicate_label"] += 1
-            held.newest_ms[slot] = max(int(held.newest_ms[slot]), label_ms)
-            return
-        self.fates["correction" if held.flags[slot] & LABELLED else "joined"] += 1
-        held.flags[slot] |= LABELLED
-        if label_ms < held.newest_ms[slot]:
-            return
-        if held.flags[slot] & EFFECTIVE:
-            self._outcome(slot, at_ms=label_ms, weight=-1)
-        else:
-            self._reopen(slot, +1)
-        number, code = scalars([label.label]).coded(self._state.strings)
-        held.label_number[slot], held.label_code[slot] = number[0], code[0]
-        held.label_ms[slot] = held.newest_ms[slot] = label_ms
-        held.flags[slot] |= EFFECTIVE
-        self._outcome(slot, at_ms=label_ms, weight=1)
-        held.flags[slot] |= FED
-
-    def _label_class(self, slot: int) -> str:
-        """Name the class of the label that counts."""
-        held, code = self._state.held, int(self._state.held.label_code[slot])
-        if code >= 0:
-            return self._state.strings.values[code]
-        return class_name(float(held.label_number[slot]))
-
-    def _reopen(self, slot: int, direction: int) -> None:
-        """Move a prediction between having no label (-1) and having one (+1)."""
-        self.fates["joined"] += direction
-        if self._state.held.flags[slot] & CLOSED:
-            self.fates["unlabelled"] -= direction
-        else:
-            self._state.pending -= direction
-
-    def _outcome(self, slot: int, *, at_ms: int, weight: int) -> None:
-        first = weight > 0 and not self._state.held.flags[slot] & FED
-        self._outcomes(
-            np.array([slot]),
-            at_ms=np.array([at_ms]),
-            weight=np.array([weight], np.int8),
-            first=np.array([first], np.int8),
+        label = label_ms, number, code
+        self.rows.outcomes.append(
+            outcomes_of(self._state, slots, at_ms=label_ms, signs=(one, one), label=label)
         )
 
-    def _outcomes(self, slots: Slots, *, at_ms: Ints, weight: Signs, first: Signs) -> None:
-        held = self._state.held
-        time_ms, code = held.time_ms[slots], held.label_code[slots]
-        number = held.label_number[slots]
-        chunk = OutcomeChunk(
-            identity=held.identity[slots],
-            time_ms=time_ms,
-            label_ms=held.label_ms[slots],
-            at_ms=np.maximum(at_ms, time_ms),  # a label from before its prediction waited for it
-            weight=weight,
-            first=first,
-            delay=np.ones(len(slots), np.int8),
-            tie=held.low[slots].view(np.int64),
-            number=held.number[slots],
-            code=held.code[slots],
-            label_number=number,
-            label_code=code,
-            score=held.score[slots],
-            label_score=self._label_scores(slots),
-        )
-        self.rows.outcomes.append(chunk)
-
-    def _label_scores(self, slots: Slots) -> Any:
-        found, scores = np.full(len(slots), np.nan), self._state.held.scores
-        if scores:
-            for index, slot in enumerate(slots.tolist()):
-                if slot in scores:
-                    known = _decode_scores(scores[slot])
-                    found[index] = known.get(self._label_class(slot), np.nan)
-        return found
-
-    def _joined(self, value: bytes) -> None:
-        """Count a label that carries its own prediction; nothing needs to be remembered."""
-        looked_at = self._rules.decoder.features
-        label, event = decode_label(value), decode_prediction(value, features=looked_at)
+    def _label_singly(self, batch: Batch, found: Labels, positions: Ints, slots: Slots) -> None:
+        """Apply labels in their order; those without prediction wait."""
         state = self._state
-        assert label.label is not None
-        number, code = scalars([event.prediction]).coded(state.strings)
-        label_number, label_code = scalars([label.label]).coded(state.strings)
-        identity = np.array([state.identities.code(_identity(event))], np.int32)
-        scores = event.scores or {}
-        own = event.score
-        label_score = scores.get(class_name(label.label))
-        shown = scores.get(class_name(event.prediction)) if own is None else own
-        time_ms, one = np.array([label.timestamp_ms]), np.array([1], np.int8)
-        tie = hash_ids([label.prediction_id.encode()]).low.view(np.int64)
-        latency_ms = np.array([event.latency_ms], np.float64)
-        score = np.array([shown], np.float64)
-        features = blocks_of([event.features]) if looked_at else []
+        for position in positions[slots < 0].tolist():
+            index, record_id = found.indexes[position], found.ids[position]
+            label_ms, offset = int(found.times_ms[position]), batch.offsets[index]
+            self._touched_early.setdefault(record_id, offset)
+            early = Early(batch.values[index], label_ms, batch.times_ms[index], offset)
+            self.fates["orphan_label"] += state.wait(record_id, early)
+        positions, slots = positions[slots >= 0], slots[slots >= 0]
+        if len(positions):
+            self._relabel(
+                slots,
+                found.times_ms[positions],
+                found.values.chosen(positions),
+                retract=found.retract[positions].tolist(),
+                refuse=lambda i, why: self._dead(batch, found.indexes[int(positions[i])], why),
+            )
+
+    def _relabel(self, slots: Slots, label_ms: Ints, values: Scalars, **how: Any) -> None:
+        chunk = self._relabelling.apply(slots, label_ms, values, **how)
+        if chunk is not None:
+            self.rows.outcomes.append(chunk)
+
+    def _joined(self, batch: Batch, indexes: Sequence[int]) -> None:
+        """Count labels that carry their own prediction; nothing needs to be remembered."""
+        features = self._rules.decoder.features
+        events: list[tuple[Label, Prediction]] = []
+        for index in indexes:
+            value = batch.values[index]
+            assert value is not None
+            try:
+                events.append((decode_label(value), decode_prediction(value, features=features)))
+            except RecordError as error:
+                self._dead(batch, index, error)
+        if events:
+            self._count_joined(*zip(*events, strict=True), features=features)
+
+    def _count_joined(
+        self, labels: Sequence[Label], events: Sequence[Prediction], *, features: bool
+    ) -> None:
+        state, count = self._state, len(events)
+        number, code = scalars([event.prediction for event in events]).coded(state.strings)
+        values = scalars([label.label for label in labels])
+        label_number, label_code = values.coded(state.strings)
+        identity = np.array([state.identities.code(_identity(event)) for event in events], np.int32)
+        time_ms, one = np.array([one.timestamp_ms for one in labels]), np.ones(count, np.int8)
+        tie = hash_ids([label.prediction_id.encode() for label in labels]).low.view(np.int64)
+        own, shown, label_score = np.array(list(map(_scores, labels, events)), np.float64).T.copy()
+        latency_ms = np.array([event.latency_ms for event in events], np.float64)
+        blocks = blocks_of([event.features for event in events]) if features else []
         self.rows.predictions.append(
-            PredictionChunk(identity, time_ms, tie, number, code, score, latency_ms, features)
+            PredictionChunk(identity, time_ms, tie, number, code, shown, latency_ms, blocks)
         )
         self.rows.outcomes.append(
             OutcomeChunk(
                 *(identity, time_ms, time_ms, time_ms, one, one, 0 * one, tie),
-                *(number, code, label_number, label_code),
-                np.array([own], np.float64),
-                np.array([label_score], np.float64),
+                *(number, code, label_number, label_code, own, label_score),
             )
         )
-        self.fates["joined"] += 1
+        self.fates["joined"] += count
+
+
+def _scores(label: Label, event: Prediction) -> tuple[float | None, float | None, float | None]:
+    """Return the score that was given, the one of the prediction, and of the label's class."""
+    assert label.label is not None
+    own, scores = event.score, event.scores or {}
+    shown = scores.get(class_name(event.prediction)) if own is None else own
+    return own, shown, scores.get(class_name(label.label))
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_scores = msgspec.msgpack.Decoder(dict[str, float]).decode
 
 
 def _pick(found: Predictions, chosen: Ints) -> Predictions:
