@@ -264,6 +264,9 @@ def check_environment(environ: Mapping[str, str]) -> None:
         raise ConfigError(f"{name}: no such setting{nearest(name, known)}")
 
 
+_TEXTS = frozenset({"positive"})
+
+
 def read_monitors_file(path: Path) -> tuple[dict[str, Any], object]:
     """Read a monitors file: its ``settings`` section, and the rest, which is about monitors.
 
@@ -274,7 +277,7 @@ def read_monitors_file(path: Path) -> tuple[dict[str, Any], object]:
     """
     from agents.yaml_files import read_yaml  # noqa: PLC0415 - most commands read no file
 
-    data = read_yaml(path, option="--monitors")
+    data = read_yaml(path, option="--monitors", texts=_TEXTS)
     if not isinstance(data, dict) or "settings" not in data:
         return {}, data
     section = data["settings"] if data["settings"] is not None else {}

@@ -19,14 +19,19 @@ DEEPEST = 20
 # The one in C reads a megabyte in a fifth of the time.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_NO_TEXTS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float"))
 
-def read_yaml(path: Path, *, option: str) -> object:
+
+def read_yaml(path: Path, *, option: str, texts: frozenset[str] = frozenset()) -> object:
     """Return what a YAML file says.
 
     Parameters
     ----------
     option
         What named the file, for errors.
+    texts
+        Keys of which the value is the text that is written there: to YAML, `yes`, `no`, `on` and
+        `off` are booleans, `1.0` is a float and `01` is 1, and no class can be told by that.
 
     Raises
     ------
@@ -39,7 +44,7 @@ def read_yaml(path: Path, *, option: str) -> object:
             content = file.read(LARGEST_BYTES + 1)
         if len(content) > LARGEST_BYTES:
             raise ConfigError(f"{name} has over {LARGEST_BYTES:,} bytes")
-        return _load(content.decode("utf-8-sig"), name)
+        return _load(content.decode("utf-8-sig"), name, texts)
     except OSError as error:
         raise ConfigError(f"{name} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -51,7 +56,7 @@ def read_yaml(path: Path, *, option: str) -> object:
         raise ConfigError(f"{name} is nested too deeply") from None
 
 
-def _load(text: str, name: str) -> object:
+def _load(text: str, name: str, texts: frozenset[str]) -> object:
     _check_depth(text, name)
     loader = _Loader(text)
     try:
@@ -59,6 +64,7 @@ def _load(text: str, name: str) -> object:
         if root is None:
             return None
         _count(root, name, {}, ())
+        _keep_texts(root, texts, set())
         return loader.construct_document(root)
     finally:
         loader.dispose()
@@ -93,6 +99,18 @@ def _count(node: yaml.Node, name: str, known: dict[int, int], above: tuple[int, 
         raise ConfigError(f"{name} stands for over {MOST_VALUES:,} values, aliases written out")
     known[id(node)] = total
     return total
+
+
+def _keep_texts(node: yaml.Node, texts: frozenset[str], seen: set[int]) -> None:
+    if id(node) in seen or isinstance(node, yaml.ScalarNode):
+        return
+    seen.add(id(node))
+    for part in node.value:
+        key, value = part if isinstance(node, yaml.MappingNode) else (None, part)
+        told = isinstance(value, yaml.ScalarNode) and value.tag in _NO_TEXTS
+        if told and key is not None and key.value in texts:
+            value.tag = "tag:yaml.org,2002:str"
+        _keep_texts(value, texts, seen)
 
 
 def _refuse_repeated(node: yaml.MappingNode, name: str) -> None:

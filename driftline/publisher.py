@@ -536,6 +536,8 @@ def _class_name(value: object) -> str:
     if type(value) is str:
         return value
     plain = _plain(value, "scores")
+    if isinstance(plain, bool):
+        plain = int(plain)  # True is the class 1, and the text "true" need not be
     return plain if isinstance(plain, str) else _encode(plain).decode()
 
 

@@ -227,21 +227,6 @@ def latest_ms(now_ms: int) -> int:
     return min(now_ms + MAX_FUTURE_MS, LATEST_MS)
 
 
-def class_name(value: Scalar) -> str:
-    """Name a class: JSON `1`, `1.0`, `true` and `"1"` are the same class.
-
-    Examples
-    --------
-    >>> class_name(True), class_name(1.0), class_name("fraud"), class_name(0.5)
-    ('1', '1', 'fraud', '0.5')
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and not (value.is_integer() and abs(value) <= 2**63):
-        return repr(value)
-    return str(int(value))
-
-
 def _checked(value: bytes) -> bytes:
     if len(value) > MAX_VALUE_BYTES:
         raise RecordError("too_large", f"{len(value)} bytes, at most {MAX_VALUE_BYTES} are allowed")

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from streams.classes import score_of, scores_by_class
 from streams.decoding import (
     Decoder,
     Labels,
@@ -20,7 +21,7 @@ from streams.decoding import (
     label_or_tombstone,
 )
 from streams.errors import RecordError
-from streams.events import Label, Prediction, class_name, decode_label, decode_prediction
+from streams.events import Label, Prediction, decode_label, decode_prediction
 from streams.features import blocks_of, choose
 from streams.grouping import all_different
 from streams.hash_index import Slots
@@ -193,10 +194,12 @@ class Matching:
         chosen = new.score.copy()
         for index, scores in enumerate(new.scores):
             if scores:
-                self._state.held.scores[int(slots[index])] = _encode(scores)
+                known = scores_by_class(scores)
+                self._state.held.scores[int(slots[index])] = _encode(known)
                 if np.isnan(chosen[index]):
-                    name = class_name(new.values.value(index))  # type: ignore[arg-type]  # it has one
-                    chosen[index] = scores.get(name, np.nan)
+                    value = new.values.value(index)
+                    assert value is not None
+                    chosen[index] = score_of(known, value)
         return chosen
 
     def _apply_early(self, ids: Sequence[bytes], slots: Slots) -> None:
@@ -341,9 +344,9 @@ class Matching:
 def _scores(label: Label, event: Prediction) -> tuple[float | None, float | None, float | None]:
     """Return the score that was given, the one of the prediction, and of the label's class."""
     assert label.label is not None
-    own, scores = event.score, event.scores or {}
-    shown = scores.get(class_name(event.prediction)) if own is None else own
-    return own, shown, scores.get(class_name(label.label))
+    own, scores = event.score, scores_by_class(event.scores or {})
+    shown = score_of(scores, event.prediction) if own is None else own
+    return own, shown, score_of(scores, label.label)
 
 
 _encode = msgspec.msgpack.Encoder().encode

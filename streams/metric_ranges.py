@@ -8,14 +8,13 @@ import math
 
 from streams.errors import ConfigError
 from streams.nearest import nearest
-from streams.quality import METRICS
+from streams.quality import METRICS, OF_CLASSES
 
 _OF_FEATURES = frozenset({"missing_rate", "mean"})
-_OF_CLASSES = frozenset({"precision", "recall", "f1"})
-_OF_CLASSIFIERS = frozenset({"accuracy", "roc_auc", "log_loss", "brier", *_OF_CLASSES})
+_OF_CLASSIFIERS = frozenset({"accuracy", "roc_auc", "log_loss", "brier", *OF_CLASSES})
 _OF_BINARY = frozenset({"roc_auc", "brier"})
 _OF_REGRESSION = frozenset({"mae", "rmse", "bias"})
-_SHARES = frozenset({"coverage", "missing_rate", "accuracy", "roc_auc", "brier", *_OF_CLASSES})
+_SHARES = frozenset({"coverage", "missing_rate", "accuracy", "roc_auc", "brier", *OF_CLASSES})
 _ANY_NUMBER = frozenset({"mean", "bias", "label_delay_p50_ms"})
 
 
@@ -45,7 +44,7 @@ def check_metric(metric: str, *, task: str, where: str) -> None:
         raise ConfigError(f"{where}: metric: {metric!r} is unknown{nearest(metric, METRICS)}")
     if base in _OF_FEATURES and not part:
         raise ConfigError(f"{where}: metric: {metric!r} needs a feature: {base}:<feature>")
-    if colon and base not in _OF_FEATURES | _OF_CLASSES:
+    if colon and base not in _OF_FEATURES | OF_CLASSES:
         raise ConfigError(
             f"{where}: metric: {metric!r}: {base} is of the whole model; leave {part!r} out"
         )
@@ -58,7 +57,7 @@ def check_metric(metric: str, *, task: str, where: str) -> None:
     }.get(task, frozenset())
     if base in wrong:
         raise ConfigError(f"{where}: metric: {metric!r} is none of a model with task {task}")
-    if task == "binary" and colon and base in _OF_CLASSES:
+    if task == "binary" and colon and base in OF_CLASSES:
         raise ConfigError(
             f"{where}: metric: {metric!r}: a binary model has {base} of its positive class only;"
             f" write {base}"

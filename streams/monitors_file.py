@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from streams.classes import class_name
 from streams.drift import make_detector
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 class _Model(msgspec.Struct, forbid_unknown_fields=True):
     task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
-    positive: str | int | bool | None = None
+    positive: str | int | float | bool | None = None
 
 
 class _Window(msgspec.Struct, forbid_unknown_fields=True):
@@ -118,9 +119,7 @@ def _of(entries: list[Any]) -> list[tuple[int, Any]]:
 def _task(name: str, model: object) -> Task:
     where = f"model {name!r}"
     given = _converted({} if model is None else model, _Model, where=where)
-    positive = given.positive
-    if isinstance(positive, bool | int):
-        positive = str(int(positive))
+    positive = None if given.positive is None else class_name(given.positive)
     if positive is not None and given.task in ("regression", "multiclass"):
         raise ConfigError(
             f"{where}: positive: {given.positive!r} means nothing for task {given.task};"

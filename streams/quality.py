@@ -1,15 +1,19 @@
 """From tallies to metrics: every metric that driftline publishes of a window is computed here."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 
 from streams import bins, intervals
+from streams.classes import binary_name, class_name, merged
 from streams.tallies import Feature, Inputs, Mean, Outcomes
 from streams.task import Task
+
+T = TypeVar("T")
 
 METRICS = (
     "predictions",
@@ -46,9 +50,15 @@ _PARTS = {
 ON_INPUTS = ("predictions", "coverage", "latency_", "missing_rate:", "mean:")
 """How metrics begin that rest on predictions; all others rest on labels."""
 
+OF_CLASSES = frozenset({"precision", "recall", "f1"})
+"""Metrics that may be followed by `:<class>`."""
+
 _ON_EVERY_LABEL = frozenset({"labels", "accuracy", "precision", "recall", "f1"})
 _QUANTILES = ("latency_", "label_delay_")
 _ON_NUMBERS = frozenset({"mae", "rmse", "bias"})
+
+Confusion = dict[tuple[str, str], int]
+"""``{(predicted class, true class): count}``."""
 
 MAX_CLASSES = 100
 """Per-class metrics are published for windows with at most this many classes."""
@@ -123,6 +133,23 @@ def most_observations(metric: str, panes: Iterable[tuple[Inputs, Outcomes]]) -> 
     return math.inf
 
 
+def value_of(values: Mapping[str, T], metric: str) -> T | None:
+    """Return what belongs to a metric, of which a rule may write the class as any of its values.
+
+    Examples
+    --------
+    >>> value_of({"recall:1": 0.5, "recall:cat": 0.7}, "recall:1.0")
+    0.5
+    >>> value_of({"recall:1": 0.5, "recall:cat": 0.7}, "recall:Yes")
+    0.5
+    """
+    base, colon, text = metric.partition(":")
+    if not colon or base not in OF_CLASSES:
+        return values.get(metric)
+    name = class_name(text)
+    return values.get(f"{base}:{name}", values.get(f"{base}:{binary_name(name)}"))
+
+
 def _traffic(inputs: Inputs, outcomes: Outcomes) -> Iterator[Value]:
     predictions, labels = inputs.count, outcomes.count
     yield Value("predictions", float(predictions), None, None, predictions)
@@ -166,10 +193,24 @@ def _quality(tally: Outcomes, task: Task) -> Iterator[Value]:
     if kind == "regression":
         yield from _regression(tally)
         return
-    correct = sum(n for (predicted, true), n in tally.confusion.items() if predicted == true)
+    pairs = _pairs(tally.confusion, binary=kind == "binary")
+    correct = sum(n for (predicted, true), n in pairs.items() if predicted == true)
     low, high = intervals.wilson(correct, tally.count)
     yield Value("accuracy", correct / tally.count, low, high, tally.count)
-    yield from _binary(tally, task) if kind == "binary" else _multiclass(tally)
+    yield from _binary(tally, pairs, task) if kind == "binary" else _multiclass(tally, pairs)
+
+
+def _pairs(confusion: Confusion, *, binary: bool) -> Confusion:
+    """Return the confusion with one name for what is one class, see `streams.classes`."""
+    names = {name for pair in confusion for name in pair}
+    classes = {name: binary_name(name) for name in names} if binary else merged(names)
+    if all(name == one for name, one in classes.items()):
+        return confusion
+    pairs: Confusion = {}
+    for (predicted, true), count in confusion.items():
+        pair = classes[predicted], classes[true]
+        pairs[pair] = pairs.get(pair, 0) + count
+    return pairs
 
 
 def _regression(tally: Outcomes) -> Iterator[Value]:
@@ -180,16 +221,14 @@ def _regression(tally: Outcomes) -> Iterator[Value]:
         yield _mean("bias", tally.error)
 
 
-def _binary(tally: Outcomes, task: Task) -> Iterator[Value]:
-    names = {name for pair in tally.confusion for name in pair}
-    known = task.positives
-    positives = {name for name in names if name in known or name.lower() in known}
-    hit = sum(n for (p, t), n in tally.confusion.items() if p in positives and t in positives)
-    said = sum(n for (p, _), n in tally.confusion.items() if p in positives)
-    real = sum(n for (_, t), n in tally.confusion.items() if t in positives)
+def _binary(tally: Outcomes, pairs: Confusion, task: Task) -> Iterator[Value]:
+    one = task.positive_class
+    hit = pairs.get((one, one), 0)
+    said = sum(n for (predicted, _), n in pairs.items() if predicted == one)
+    real = sum(n for (_, true), n in pairs.items() if true == one)
     yield from _precision_recall_f1(hit, said, real, suffix="")
-    positive = _merged([scores for label, scores in tally.scores.items() if label in positives])
-    negative = _merged([s for label, s in tally.scores.items() if label not in positives])
+    positive = _merged([s for label, s in tally.scores.items() if binary_name(label) == one])
+    negative = _merged([s for label, s in tally.scores.items() if binary_name(label) != one])
     area = bins.roc_auc(positive, negative)
     if area is not None:
         ones, zeros = sum(positive.values()), sum(negative.values())
@@ -208,11 +247,11 @@ def _merged(histograms: Sequence[bins.Histogram]) -> bins.Histogram:
     return merged
 
 
-def _multiclass(tally: Outcomes) -> Iterator[Value]:
-    classes = sorted({name for pair in tally.confusion for name in pair})
+def _multiclass(tally: Outcomes, pairs: Confusion) -> Iterator[Value]:
+    classes = sorted({name for pair in pairs for name in pair})
     hit = dict.fromkeys(classes, 0)
     said, real = dict(hit), dict(hit)
-    for (predicted, true), n in tally.confusion.items():
+    for (predicted, true), n in pairs.items():
         said[predicted] += n
         real[true] += n
         if predicted == true:

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from streams.classes import same_class, score_of
 from streams.errors import RecordError
-from streams.events import class_name
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, FED, LABELLED
 from streams.join_state import JoinState
@@ -161,14 +161,15 @@ class Relabelling:
         if row.code < 0 and code < 0:
             return row.number == number  # type: ignore[no-any-return]  # two floats
         if row.code < 0 or code < 0:
-            return self._class(row.number, row.code) == self._class(number, code)
+            return same_class(self._value(row.number, row.code), self._value(number, code))
         pair = (row.code, code)
         if pair not in self._same:
-            self._same[pair] = self._class(row.number, row.code) == self._class(number, code)
+            texts = self._value(row.number, row.code), self._value(number, code)
+            self._same[pair] = same_class(*texts)
         return self._same[pair]
 
-    def _class(self, number: float, code: int) -> str:
-        return self._state.strings.values[code] if code >= 0 else class_name(number)
+    def _value(self, number: float, code: int) -> str | float:
+        return self._state.strings.values[code] if code >= 0 else number
 
     def _reopen(self, row: _Row, direction: int) -> None:
         """Move a prediction between having no label (-1) and having one (+1)."""
@@ -243,8 +244,8 @@ def _label_scores(state: JoinState, slots: Slots, number: Floats, code: Codes) -
         if slot in scores:
             if slot not in known:
                 known[slot] = _decode_scores(scores[slot])
-            name = state.strings.values[text] if text >= 0 else class_name(value)
-            found[index] = known[slot].get(name, np.nan)
+            label = state.strings.values[text] if text >= 0 else value
+            found[index] = score_of(known[slot], label)
     return found
 
 

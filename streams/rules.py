@@ -137,7 +137,7 @@ class Rules:
             ]
             values = self._values(panes) if judged else {}
             for threshold in judged:
-                value = values.get(threshold.metric)
+                value = quality.value_of(values, threshold.metric)
                 alert = self._judge(state, threshold, value, (model, version))
                 if alert is not None:
                     alerts.append(alert)
@@ -210,7 +210,7 @@ class Rules:
             computed = quality.compute(reference.inputs, reference.outcomes, self.task)
             values = {value.metric: value.value for value in computed}
             state.reference_values[threshold.segment] = values
-        return values.get(threshold.metric)
+        return quality.value_of(values, threshold.metric)
 
     def _judge(
         self,

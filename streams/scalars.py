@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.events import Scalar, class_name
+from streams.classes import class_name
+from streams.events import Scalar
 from streams.interning import Interner
 
 EXACT = 2**53
@@ -71,7 +72,7 @@ def scalars(values: Sequence[Scalar | None]) -> Scalars:
         return Scalars(numbers, np.full(len(values), -1, "<i4"), ())
     texts: dict[str, int] = {}
     codes = [
-        texts.setdefault(class_name(value), len(texts))
+        texts.setdefault(value if isinstance(value, str) else class_name(value), len(texts))
         if value is not None and (isinstance(value, str) or abs(value) >= EXACT)
         else -1
         for value in values

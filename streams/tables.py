@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.events import class_name
+from streams.classes import binary_name, class_name
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
 from streams.outcomes import Floats, Ints, OutcomeRows, Outcomes, PredictionRows, aligned
@@ -140,7 +140,7 @@ class OutcomeColumns:
         plain = (rows.code < 0) & (rows.label_code < 0)
         nameless = self.by_error & plain & ~scored
         self._name_classes(rows, strings, nameless)
-        differs = np.where(nameless, self.error != 0, self.predicted != self.true)
+        differs = np.where(nameless, self.error != 0, self._differ())
         self.loss = differs.astype(np.float64)
         positive = self._positive(tasks, models)
         chance = np.where(positive, rows.label_score, 1.0 - rows.label_score)
@@ -156,9 +156,9 @@ class OutcomeColumns:
         """
         number = np.concatenate([rows.number, rows.label_number])
         code = np.concatenate([rows.code, rows.label_code])
-        index: dict[str, int] = dict.fromkeys(strings, 0) | {"": 0}
-        index = {name: place for place, name in enumerate(index)}
-        words = np.array([*(index[text] for text in strings), index[""]], np.int64)
+        index: dict[str, int] = {}
+        names = [*map(class_name, strings), ""]
+        words = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
         coded = words[code]
         numeric = (code < 0) & ~np.concatenate([nameless, nameless])
         values, places = _different(number[numeric])
@@ -170,13 +170,25 @@ class OutcomeColumns:
         half = len(coded) // 2
         self.predicted, self.true = coded[:half], coded[half:]
 
+    def _differ(self) -> NDArray[np.bool_]:
+        """Tell for every row whether it has two classes, words being 1 and 0."""
+        index: dict[str, int] = {}
+        names = map(binary_name, self.classes)
+        one = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
+        predicted, true = self.predicted, self.true
+        if len(index) < len(self.classes):
+            predicted, true = one[predicted], one[true]
+        differ: NDArray[np.bool_] = predicted != true
+        return differ
+
     def _positive(self, tasks: Sequence[Task], models: Ints) -> NDArray[np.bool_]:
         """Tell for every row whether its label is a positive class of its model."""
-        kinds = list(dict.fromkeys(task.positives for task in tasks))
+        kinds = list(dict.fromkeys(task.positive_class for task in tasks))
         if not kinds:
             return np.zeros(0, bool)
-        table = np.array([[_among(name, kind) for name in self.classes] for kind in kinds])
-        kind_of = np.array([kinds.index(task.positives) for task in tasks])
+        names = [binary_name(name) for name in self.classes]
+        table = np.array([[name == kind for name in names] for kind in kinds])
+        kind_of = np.array([kinds.index(task.positive_class) for task in tasks])
         positive: NDArray[np.bool_] = table[kind_of[models], self.true]
         return positive
 
@@ -216,10 +228,6 @@ def _different(numbers: Floats) -> tuple[Floats, Ints]:
         return np.unique(numbers, return_inverse=True)
     values, places = distinct(whole)
     return values.astype(np.float64), places
-
-
-def _among(name: str, positives: frozenset[str]) -> bool:
-    return name in positives or name.lower() in positives
 
 
 def segment_layers(

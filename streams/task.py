@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_POSITIVE = ("1", "true", "yes", "positive")
-_NEGATIVE = ("0", "-1", "false", "no", "negative")
+from streams.classes import NEGATIVE, POSITIVE, binary_name
+
+_BINARY = (frozenset({POSITIVE, NEGATIVE}), frozenset({POSITIVE, "-1"}))
 
 
 class Task(NamedTuple):
@@ -15,16 +16,16 @@ class Task(NamedTuple):
     kind
         `auto`, `binary`, `multiclass` or `regression`; `auto` judges each window by its content.
     positive
-        Name of the positive class; `None` accepts `1 true yes positive`.
+        Name of the positive class; `None` for 1, which `true yes positive` are, too.
     """
 
     kind: str = "auto"
     positive: str | None = None
 
     @property
-    def positives(self) -> frozenset[str]:
-        """Names of the positive class."""
-        return frozenset(_POSITIVE if self.positive is None else (self.positive,))
+    def positive_class(self) -> str:
+        """What the positive class is among two classes."""
+        return POSITIVE if self.positive is None else binary_name(self.positive)
 
     def of(self, confusion: Iterable[tuple[str, str]], *, real: int) -> str:
         """Return `binary`, `multiclass` or `regression` for a window with this content.
@@ -40,9 +41,7 @@ class Task(NamedTuple):
             return self.kind
         if real:
             return "regression"
-        classes = {name for pair in confusion for name in pair}
+        classes = {binary_name(name) for pair in confusion for name in pair}
         if self.positive is not None:
-            return "binary" if len(classes | {self.positive}) <= 2 else "multiclass"
-        lower = {name.lower() for name in classes}
-        two = len(lower & set(_POSITIVE)) <= 1 and len(lower & set(_NEGATIVE)) <= 1
-        return "binary" if two and lower <= {*_POSITIVE, *_NEGATIVE} else "multiclass"
+            return "binary" if len(classes | {self.positive_class}) <= 2 else "multiclass"
+        return "binary" if any(classes <= both for both in _BINARY) else "multiclass"

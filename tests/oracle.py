@@ -10,7 +10,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -247,7 +247,9 @@ def _matched(event: Event, said: list[Event], horizon_ms: int, fates: Counter[st
             fates["joined"] += 1
             has_label = True
         elif (
-            newest and "label" in newest and as_class(newest["label"]) == as_class(record["label"])
+            newest
+            and "label" in newest
+            and _among_two(newest["label"]) == _among_two(record["label"])
         ):
             fates["duplicate_label"] += 1
         else:
@@ -263,15 +265,35 @@ def _matched(event: Event, said: list[Event], horizon_ms: int, fates: Counter[st
     return _row(event, said=newest, first=first, delay_ms=delay_ms)
 
 
-def as_class(value: Any) -> str:
-    """Return the name of a class: 1, 1.0, true and "1" are the same.
+TWO = {"true": "1", "yes": "1", "positive": "1", "false": "0", "no": "0", "negative": "0"}
 
-    >>> {as_class(value) for value in (1, 1.0, True, "1")}
+
+def as_class(value: Any) -> str:
+    """Return the name of a class, whatever other classes there are.
+
+    >>> {as_class(value) for value in (1, 1.0, True, "1", "1.0")}
     {'1'}
+    >>> as_class("Yes"), as_class("US"), as_class("01")
+    ('yes', 'US', '01')
     """
     if isinstance(value, str):
-        return value
+        whole = value.removesuffix(".0")
+        digits = whole.removeprefix("-")
+        if digits.isascii() and digits.isdigit() and digits == str(int(digits)):
+            return str(int(whole))
+        return value.lower() if value.lower() in TWO else value
     return str(int(value)) if value == int(value) else repr(float(value))
+
+
+def _among_two(value: Any) -> str:
+    """Return the name of a class where there is no third."""
+    return TWO.get(as_class(value), as_class(value))
+
+
+def _naming(values: Iterable[Any]) -> Callable[[Any], str]:
+    """Return what names classes that occur together: words are 1 and 0 unless there is a third."""
+    two = len({_among_two(value) for value in values}) <= 2
+    return _among_two if two else as_class
 
 
 def _row(event: Event, *, said: Event | None, first: Event | None, delay_ms: int | None) -> Event:
@@ -302,7 +324,7 @@ def _evaluate(rows: list[Event], window_ms: int, expected: Expected) -> None:
     for group, part in table.groupby(["model", "version"]):
         said = part[part["first_truth_ms"].notna()].sort_values(["first_truth_ms", "time_ms"])
         pairs = zip(said["guess"], said["first_truth"], strict=True)
-        expected.losses[group] = [int(as_class(g) != as_class(t)) for g, t in pairs]
+        expected.losses[group] = [int(_among_two(g) != _among_two(t)) for g, t in pairs]
         expected.label_times[group] = said["first_truth_ms"].astype(int).tolist()
     table["start_ms"] = table["time_ms"] // window_ms * window_ms
     by_segment = table.explode("segments")
@@ -353,7 +375,8 @@ def _inputs(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Want]]:
 def _quality(outcomes: pd.DataFrame) -> Iterator[tuple[str, Want]]:
     """Judge predictions by their labels; the values decide which kind of task it is."""
     values = [*outcomes["guess"], *outcomes["truth"]]
-    classes = sorted({as_class(value) for value in values})
+    naming = _naming(values)
+    classes = sorted({naming(value) for value in values})
     has_scores = outcomes["score"].notna().any()
     is_continuous = any(_is_number(v) and v != int(v) for v in values)
     if set(classes) <= {"0", "1"}:
@@ -361,12 +384,12 @@ def _quality(outcomes: pd.DataFrame) -> Iterator[tuple[str, Want]]:
     elif is_continuous and not has_scores:
         yield from _regression(outcomes)
     else:
-        yield from _multiclass(outcomes, classes)
+        yield from _multiclass(outcomes, classes, naming)
 
 
 def _binary(outcomes: pd.DataFrame) -> Iterator[tuple[str, Want]]:
-    truth = outcomes["truth"].map(as_class).astype(int).to_numpy()
-    guess = outcomes["guess"].map(as_class).astype(int).to_numpy()
+    truth = outcomes["truth"].map(_among_two).astype(int).to_numpy()
+    guess = outcomes["guess"].map(_among_two).astype(int).to_numpy()
     yield "accuracy", Want((reference.accuracy_score(truth, guess),))
     for metric, want in _per_class(truth, guess, labels=[0, 1]):
         yield metric, Want(want.values, count=want.count, required=False)
@@ -388,8 +411,10 @@ def _scores(truth: np.ndarray, scores: np.ndarray) -> Iterator[tuple[str, Want]]
         yield "roc_auc", Want((auc,), relative=0.0, absolute=0.005)
 
 
-def _multiclass(outcomes: pd.DataFrame, classes: list[str]) -> Iterator[tuple[str, Want]]:
-    truth, guess = outcomes["truth"].map(as_class), outcomes["guess"].map(as_class)
+def _multiclass(
+    outcomes: pd.DataFrame, classes: list[str], naming: Callable[[Any], str]
+) -> Iterator[tuple[str, Want]]:
+    truth, guess = outcomes["truth"].map(naming), outcomes["guess"].map(naming)
     yield "accuracy", Want((reference.accuracy_score(truth, guess),))
     macro = reference.precision_recall_fscore_support(
         truth, guess, labels=classes, average="macro", zero_division=0

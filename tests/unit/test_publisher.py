@@ -310,7 +310,7 @@ def test_numpy_scalars_are_welcome_in_every_field(publisher: Publisher, wire: Wi
         "prediction": 2,
         "timestamp_ms": 1_700_000_000_123,
         "score": 0.5,
-        "scores": {"2": 0.5, "3": 0.25, "true": 0.25},
+        "scores": {"2": 0.5, "3": 0.25, "1": 0.25},
         "features": {"x": 1.0},
         "segments": {"c": "FR"},
     }
