@@ -43,6 +43,7 @@ from streams.topics import Topics
 # Faust wants a URL, and connects to nothing: the clients take the brokers from the settings. A
 # list of them, or an IPv6 address, is no URL.
 _BROKER = "confluent://kafka"
+_BATCH_BYTES = 1_024  # what a record takes besides key and value, and more
 
 
 class NoWeb(BootStrategy):
@@ -128,6 +129,10 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
         monitors=monitors,
         seed=secrets.token_bytes(SEED_BYTES),
     )
+    limits = topics_admin.message_limits(settings, [topics.monitor_state])
+    _, monitor = built
+    room_bytes = (limit - _BATCH_BYTES for limit in limits.values())
+    monitor.largest_bytes = min([monitor.largest_bytes, *room_bytes])
     stages = cast("tuple[Stage, ...]", built)
     try:
         state_log.check(settings, stages[0], partitions=partitions[topics.predictions])

@@ -93,6 +93,8 @@ class Health:
         for topic, count in Counter(record.topic for record in effects.records).items():
             if name := self._counted.get(topic):
                 self._telemetry.count(name, count)
+        if effects.set_aside_rows:
+            self._telemetry.count("driftline_quarantined_rows_total", effects.set_aside_rows)
         if effects.late_rows:
             self._telemetry.count("driftline_late_rows_total", effects.late_rows)
 
@@ -140,10 +142,12 @@ class Health:
             entries[name] += gauges.get("state_entries", 0)
             sizes_bytes[name] += gauges.get("state_bytes", 0)
             totals["models"] += gauges.get("models", 0)
+            totals["quarantined"] += gauges.get("quarantined_models", 0)
             totals["pending"] += gauges.get("pending_predictions", 0)
         self.pending_predictions = int(totals["pending"])
         self._telemetry.set("driftline_ready", self.probes["/readyz"]() is None)
         self._telemetry.set("driftline_models", totals["models"])
+        self._telemetry.set("driftline_quarantined_models", totals["quarantined"])
         for stage, count in owned.items():
             self._telemetry.set("driftline_assigned_partitions", count, stage=stage)
             self._telemetry.set("driftline_state_entries", entries[stage], stage=stage)

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from agents.deliveries import Backlog, size_bytes
-from agents.exits import describe, end_process
+from agents.exits import describe, end_process, say
 from agents.health import Health
 from agents.idleness import Input
 from agents.ledger import Entry, Ledger, TransactionError, Written
@@ -435,6 +435,8 @@ class Pipeline:
             partition.marks += written.marks.get(partition.log, ())
         for entry in entries:
             self._trim(entry)
+            for why in entry.effects.set_aside:
+                say(str(why))
         self.health.committed(
             [entry.effects for entry in entries], seconds=time.monotonic() - started_s
         )

@@ -69,6 +69,8 @@ class Status(msgspec.Struct):
         What of it was before the first record: imports, opening, and waiting for records.
     models
         How many there are; `model_costs` has the dearest.
+    warnings
+        What a person should know: models that are set aside.
     """
 
     worker_id: str
@@ -84,6 +86,7 @@ class Status(msgspec.Struct):
     monitor_costs: list[MonitorCost]
     model_costs: list[ModelCost]
     start_cpu_s: float = 0.0
+    warnings: list[str] = []
 
 
 class Tally:
@@ -143,6 +146,7 @@ def status_of(
         monitor_costs=_monitor_costs([one for one, _ in found]),
         model_costs=_model_costs(found),
         start_cpu_s=start_cpu_s,
+        warnings=[said for one in running for said in one.stage.warnings(one.state)],
         **known,
     )
 
@@ -232,6 +236,8 @@ def _show(console: Console, status: Status) -> None:
         f" {status.cpu_s:,.1f} s of CPU" + (f", {per_record} µs a record" if per_record else "")
     )
     console.print(f"  {status.models:,} models, {status.pending_predictions:,} pending predictions")
+    for warning in status.warnings:
+        console.print(f"  {warning}", markup=False, soft_wrap=True)
 
 
 def _tables(status: Status) -> Iterable[Table]:
