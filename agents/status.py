@@ -16,12 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.partitions import Partition
+from agents.settings import FIRST_PORT
 from streams.costs import Costs, Spent
 from streams.errors import ConfigError, NoAnswerError
 
 MOST_MODELS = 100
 COMMIT = "transactions"
 _TIMEOUT_S = 10.0
+_PORTS_HERE = 10
 _START, _REST = "start, until the first record", "reading, and the rest"
 # What a unit costs is not said sooner: a batch costs the same whether it has one record or a
 # thousand, and three records of a worker at rest would cost a second each.
@@ -175,6 +177,25 @@ def _model_costs(found: Iterable[tuple[Costs, list[tuple[str, str]]]]) -> list[M
 
 
 # --- driftline status
+
+
+def ask_here(ports: Iterable[int] = range(FIRST_PORT, FIRST_PORT + _PORTS_HERE)) -> list[Status]:
+    """Ask the workers of this host, at the ports that they take if they are not told one.
+
+    Raises
+    ------
+    ConfigError, NoAnswerError
+        If there is none: what became of asking at the first port.
+    """
+    found, errors = [], []
+    for port in ports:
+        try:
+            found.append(ask(f"127.0.0.1:{port}"))
+        except ConfigError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return found
 
 
 def ask(address: str) -> Status:

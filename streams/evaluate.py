@@ -312,14 +312,12 @@ class Monitor:
     def _check_layout(self, layout: list[list[int]]) -> None:
         if layout != self.layout():
             before, now = (
-                ", ".join(
-                    f"{format_duration(size)} every {format_duration(hop)}" for size, hop in w
-                )
-                for w in (layout, self.layout())
+                ", ".join(_window_text(size_ms, hop_ms) for size_ms, hop_ms in windows)
+                for windows in (layout, self.layout())
             )
             raise StateError(
                 f"the state was made with windows of {before}, the settings say {now}; windows "
-                "under way cannot be cut anew: keep the old windows, or use another --prefix"
+                f"under way cannot be cut anew: keep those of {before}, or use another --prefix"
             )
 
     def _delete(self, state: MonitorState, kind: str, identity: list[Any]) -> None:
@@ -690,6 +688,11 @@ def _keys(model: Model) -> Iterator[tuple[Any, ...]]:
     yield from (("window", *window) for window in windows.published)
     yield from (("detector", *name, *source) for source in watch.detectors)
     yield from (("rule", *name, *key) for key in {*watch.rules.panes, *watch.rules.dirty})
+
+
+def _window_text(size_ms: int, hop_ms: int) -> str:
+    size = format_duration(size_ms)
+    return size if size_ms == hop_ms else f"{size} every {format_duration(hop_ms)}"
 
 
 _encode = msgspec.msgpack.Encoder().encode
