@@ -94,11 +94,7 @@ def worker(
         str | None, typer.Option(help="Address for Prometheus. Default: 127.0.0.1.")
     ] = None,
     metrics_port: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PORT",
-            help="Port for it; 0 is off. Default: auto, 9464 or the next one that is free.",
-        ),
+        str | None, typer.Option(metavar="PORT", help="Port for it; 0 is off. Default: 9464.")
     ] = None,
     join_commit_interval: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Between commits. Default: 100ms.")
@@ -376,7 +372,7 @@ def status(
         list[str] | None,
         typer.Argument(
             metavar="[HOST:PORT…]",
-            help="Where workers answer Prometheus. Default: 127.0.0.1, ports 9464 to 9473.",
+            help="Where workers answer Prometheus. Default: 127.0.0.1:9464.",
             show_default=False,
         ),
     ] = None,
@@ -386,9 +382,9 @@ def status(
     json_output: Json = False,
 ) -> None:
     """Ask running workers how they are, and what models and monitors cost them."""
-    from agents.status import ask, ask_here, show  # noqa: PLC0415
+    from agents.status import ask, show  # noqa: PLC0415
 
-    found = [ask(address) for address in addresses] if addresses else ask_here()
+    found = [ask(address) for address in addresses or ["127.0.0.1:9464"]]
     show(found, costs=costs, json_output=json_output)
 
 

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from agents import recordings
 from agents.settings import read_monitors_file
+from agents.survey import Survey
 from streams.dryrun import Arrival, DryRun
 from streams.durations import format_duration
 from streams.errors import ConfigError, RecordError
@@ -44,32 +45,6 @@ class _Head(msgspec.Struct):
 
     prediction_id: str = ""
     timestamp_ms: int | None = None
-
-
-class Survey:
-    """What the first pass finds out about a recording.
-
-    Attributes
-    ----------
-    disorder_ms
-        How far the latest line is behind the clock of its moment.
-    """
-
-    def __init__(self, topics: Topics) -> None:
-        self.lines = 0
-        self.newest_ms = {topics.predictions: -1, topics.labels: -1}
-        self.disorder_ms = 0
-
-    def see(self, topic: str, time_ms: int) -> None:
-        """Take one line into account."""
-        self.newest_ms[topic] = max(self.newest_ms[topic], time_ms)
-        started = [newest for newest in self.newest_ms.values() if newest >= 0]
-        self.disorder_ms = max(self.disorder_ms, min(started) - time_ms)
-
-    @property
-    def absent(self) -> frozenset[str]:
-        """Inputs without a single line, which must not hold back the clock."""
-        return frozenset(topic for topic, newest in self.newest_ms.items() if newest < 0)
 
 
 def run_replay(
@@ -103,7 +78,8 @@ def run_replay(
     topics, console = Topics(), Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("looking through", total=None)
-        survey = _survey(progress.track(_all(files, roles), task_id=task), topics)
+        survey = Survey(topics, partitions=partitions, horizon_ms=horizon_ms)
+        _look_through(survey, progress.track(_all(files, roles), task_id=task), topics)
         join, monitor = build(
             topics,
             window_ms=window_ms,
@@ -118,7 +94,7 @@ def run_replay(
         run = DryRun(join, monitor, partitions=partitions)
         task = progress.add_task("replaying", total=survey.lines)
         counted = progress.track(_all(files, roles), task_id=task, total=survey.lines)
-        _feed(run, iter(counted), topics, absent=survey.absent)
+        _feed(run, iter(counted), topics, survey=survey)
     results = Results(run)
     if out is not None:
         results.write(out)
@@ -139,31 +115,32 @@ def _all(files: list[Path], roles: Mapping[str, str]) -> Iterator[bytes]:
         yield from recordings.lines(file, roles)
 
 
-def _survey(lines: Iterable[bytes], topics: Topics) -> Survey:
-    survey = Survey(topics)
+def _look_through(survey: Survey, lines: Iterable[bytes], topics: Topics) -> None:
     for line in lines:
         survey.lines += 1
         with suppress(RecordError, msgspec.DecodeError, RecursionError):
             topic = _topic(line, topics)
             head = _decode_head(line)
             if head.timestamp_ms is not None:
-                survey.see(topic, check_time(head.timestamp_ms, now_ms=NOW_MS))
-    return survey
+                time_ms = check_time(head.timestamp_ms, now_ms=NOW_MS)
+                survey.see(topic, head.prediction_id.encode(), time_ms)
+    survey.finish()
 
 
 def _topic(line: bytes, topics: Topics) -> str:
     return topics.labels if kind_of(line) == "label" else topics.predictions
 
 
-def _feed(run: DryRun, lines: Iterator[bytes], topics: Topics, *, absent: frozenset[str]) -> None:
+def _feed(run: DryRun, lines: Iterator[bytes], topics: Topics, *, survey: Survey) -> None:
     run.monitor.hold_metrics = True
-    chunks = 0
+    chunks, absent = 0, survey.absent
     while chunk := list(islice(lines, CHUNK)):
         arrivals = [_arrival(line, topics) for line in chunk]
         run.feed(arrivals, now_ms=NOW_MS, idle=absent)
         chunks += 1
         if chunks % PUBLISH_EVERY == 0:
             run.publish(now_ms=NOW_MS)
+    run.end(newest_ms=survey.end_ms)
     run.feed([], now_ms=NOW_MS, idle=frozenset(run.join.inputs))
     run.publish(now_ms=NOW_MS)
 

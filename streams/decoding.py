@@ -119,8 +119,8 @@ class Labels(NamedTuple):
         Of the records in their batch.
     joined
         Indexes of labels that carry their own prediction; these are in no other column.
-    newest_ms
-        Newest event time, -1 if there is none.
+    every_ms, every_key
+        Times and half of the hashes of all good records in their order, the joined among them.
     """
 
     ids: Sequence[bytes]
@@ -130,7 +130,8 @@ class Labels(NamedTuple):
     values: Scalars
     retract: NDArray[np.bool_]
     joined: list[int]
-    newest_ms: int
+    every_ms: NDArray[np.int64]
+    every_key: NDArray[np.uint64]
 
 
 class _NotPlainError(Exception):
@@ -224,9 +225,8 @@ class Decoder:
             _require(all(event.retract for event in events if event.label is None))
         values = scalars(labels)
         _check_scalars(values)
-        newest_ms = int(times_ms.max())
-        every = range(len(ids))
-        return Labels(ids, hash_ids(ids), every, times_ms, values, retract, [], newest_ms)
+        every, keys = range(len(ids)), hash_ids(ids)
+        return Labels(ids, keys, every, times_ms, values, retract, [], times_ms, keys.low)
 
 
 # --- what the compiled part takes
@@ -285,7 +285,8 @@ def _compiled_labels(batch: Batch, now_ms: int, factor: int) -> Labels | None:
         found.value,
         found.retract,
         [],
-        int(times_ms.max()),
+        times_ms,
+        found.low,
     )
 
 
@@ -319,7 +320,9 @@ def _each_label(batch: Batch, now_ms: int, refuse: Refuse) -> Labels:
     events: list[Label] = []
     indexes: list[int] = []
     joined: list[int] = []
-    newest_ms = -1
+    # Whatever becomes of them: fates may depend on what was read first, time may not.
+    every_ms: list[int] = []
+    every_id: list[bytes] = []
     for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
         try:
             event = label_or_tombstone(value, key, batch.times_ms[index])
@@ -328,8 +331,8 @@ def _each_label(batch: Batch, now_ms: int, refuse: Refuse) -> Labels:
         except RecordError as error:
             refuse(index, error)
             continue
-        # Whatever becomes of it: its fate may depend on what was read first, time may not.
-        newest_ms = max(newest_ms, label_ms)
+        every_ms.append(label_ms)
+        every_id.append(record_id)
         if event.prediction is not None and event.label is not None and not event.retract:
             joined.append(index)
             continue
@@ -344,7 +347,8 @@ def _each_label(batch: Batch, now_ms: int, refuse: Refuse) -> Labels:
         scalars([event.label for event in events]),
         np.array([event.retract for event in events], bool),
         joined,
-        newest_ms,
+        np.array(every_ms, np.int64),
+        hash_ids(every_id).low,
     )
 
 

@@ -68,6 +68,11 @@ class DryRun:
         for partition, values in outcomes.items():
             self._evaluate(partition, values, now_ms)
 
+    def end(self, *, newest_ms: int) -> None:
+        """Say that nothing more comes after the next round, and how far it has come by then."""
+        for state in self.join_states:
+            self.join.end(state, newest_ms=newest_ms)
+
     def publish(self, *, now_ms: int) -> None:
         """Publish what was held back while `Monitor.hold_metrics` was set."""
         self.monitor.hold_metrics = False

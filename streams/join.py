@@ -18,11 +18,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from streams import join_state
-from streams.clock import InputClock, partition_clock_ms
+from streams.clock import partition_clock_ms, settled_ms
+from streams.clock_limits import SHARE, Limits
 from streams.decoding import Decoder
 from streams.errors import StateError
 from streams.events import peek_time_ms
 from streams.held import CLOSED, EFFECTIVE
+from streams.input_clock import InputClock
 from streams.join_state import LOG_BYTES, JoinState
 from streams.matching import FATES, Matching
 from streams.outcomes import ClockNotice, encode_clock
@@ -43,6 +45,8 @@ class Join:
         Whether features of predictions are looked at.
     seed
         A secret of the process, see `HashIndex`; no result depends on it.
+    share
+        Share of the last records that the clock follows, see `streams.input_clock`.
     log_bytes
         The state log is kept to twice the size of the state and about so much.
     """
@@ -60,6 +64,7 @@ class Join:
         log_bytes: int = LOG_BYTES,
         features: bool = True,
         seed: bytes | None = None,
+        share: float = SHARE,
     ) -> None:
         self.predictions, self.labels = topics.predictions, topics.labels
         self.inputs = (topics.predictions, topics.labels)
@@ -67,7 +72,7 @@ class Join:
         self.outcomes = topics.outcomes
         self.partitions = partitions
         self.horizon_ms = horizon_ms
-        self.disorder_ms = disorder_ms
+        self.limits = Limits(disorder_ms=disorder_ms, horizon_ms=horizon_ms, share=share)
         self.grace_ms = horizon_ms if grace_ms is None else grace_ms
         self.log_bytes = log_bytes
         self.seed = seed
@@ -95,17 +100,19 @@ class Join:
         if state.missing:
             raise StateError("the join's state log ends before it has told the whole state")
         work = Matching(self, state, now_ms=now_ms)
+        for clock in state.inputs.values():
+            clock.fresh.clear()
         # Predictions first, since the order of reading is no matter, and labels need not wait then.
         for topic, take in ((self.predictions, work.predictions), (self.labels, work.labels)):
             own = [batch for batch in batches if batch.topic == topic]
             if own:
                 batch = in_one(own)
-                clock = state.inputs[topic]
-                clock.newest_ms = max(clock.newest_ms, take(batch))
+                if (seen := take(batch)) is not None:
+                    state.inputs[topic].follow(seen.times_ms, seen.ids, limits=self.limits)
                 state.next[topic] = batch.next_offset
         for topic, clock in state.inputs.items():
             clock.idle = topic in idle
-        clock_ms = partition_clock_ms(state.inputs.values(), disorder_ms=self.disorder_ms)
+        clock_ms = partition_clock_ms(state.inputs.values(), self.limits)
         clock_ms = max(clock_ms, state.clock_ms)
         changes = work.changes()
         work.fates.update(self._close(state, clock_ms))
@@ -147,13 +154,14 @@ class Join:
         """Whether there is more to write; whatever a step finds, it writes."""
         return False
 
+    def end(self, state: JoinState, *, newest_ms: int) -> None:
+        """Say that nothing more will come at all, and how far it has come, before the last step."""
+        for clock in state.inputs.values():
+            clock.end(newest_ms)
+
     def costs(self, state: JoinState) -> None:  # noqa: ARG002
         """Return nothing: the join does not know models, and records cost about the same."""
         return
-
-    def warnings(self, state: JoinState) -> list[str]:  # noqa: ARG002
-        """Return nothing: the join does not know models."""
-        return []
 
     def time_ms(self, batch: Batch, index: int) -> int:
         """Return the event time of a record; see `streams.steps.Stage`."""
@@ -210,12 +218,15 @@ class Join:
             state.oldest_ms = limit_ms
 
     def _notices(self, state: JoinState) -> list[Record]:
+        clocks = state.inputs.values()
+        idle = all(clock.idle for clock in clocks)
         notice = ClockNotice(
             source=state.partition,
             sources=self.partitions,
             clock_ms=state.clock_ms,
-            newest_ms=max(clock.newest_ms for clock in state.inputs.values()),
-            idle=all(clock.idle for clock in state.inputs.values()),
+            newest_ms=settled_ms(clocks, self.limits) if idle else max(c.newest_ms for c in clocks),
+            idle=idle,
+            near_ms=max(self.limits.reach_ms(clock.step_ms) for clock in clocks),
         )
         if notice == state.announced:
             return []

@@ -13,24 +13,24 @@ read.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from streams.clock import InputClock
 from streams.errors import StateError
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, LABEL, PREDICTION, Hashes, HeldTable, hash_ids
+from streams.input_clock import InputClock
 from streams.interning import Interner
 from streams.outcomes import ClockNotice, Identity, renumber
 from streams.packing import pack, unpack
 from streams.partitioning import partition_of
 from streams.steps import LARGEST_VALUE_BYTES, MARK
 
-SCHEMA = 3
+SCHEMA = 4
 RING = 2**64
 LOG_BYTES = 16 << 20
 """The sweep goes around once while so much, and as much as the state itself takes, is appended."""
@@ -205,14 +205,16 @@ def write(
         First and last hash of the range of which this is everything; empty: its continuation.
     """
     added, labelled, early = changes
+    whole = swept is not None
+    inputs = {topic: clock.pack(whole=whole) for topic, clock in state.inputs.items()}
     record = _encode(
         (
-            *(SCHEMA, state.partitions, state.seq + 1, state.next, state.inputs, clock_ms),
+            *(SCHEMA, state.partitions, state.seq + 1, state.next, inputs, clock_ms),
             *(state.fates, state.pending, swept),
             *(_predictions(state, added), _labels(state, labelled), early),
         )
     )
-    if len(record) <= LARGEST_VALUE_BYTES or len(added) + len(labelled) + len(early) <= 1:
+    if len(record) <= LARGEST_VALUE_BYTES or len(added) + len(labelled) + len(early) <= 2:
         state.seq += 1
         return [record]
     first, rest = _halves(added, labelled, early)
@@ -223,16 +225,12 @@ def write(
 
 
 def _halves(added: Slots, labelled: Slots, early: Sequence[EarlyChange]) -> tuple[Any, Any]:
-    """Cut changes in two; predictions come before their labels.
-
-    Down to single ones: two early labels may be of a megabyte each, and brokers that create topics
-    themselves take no more than that.
-    """
-    of_added = half = (len(added) + len(labelled) + len(early)) // 2
-    of_labelled = max(0, half - len(added))
-    of_early = max(0, of_labelled - len(labelled))
-    first = added[:of_added], labelled[:of_labelled], early[:of_early]
-    return first, (added[of_added:], labelled[of_labelled:], early[of_early:])
+    """Cut changes in two; predictions come before their labels."""
+    if len(added) > 1:
+        half = len(added) // 2
+        return (added[:half], labelled[:0], early[:0]), (added[half:], labelled, early)
+    half, middle = len(labelled) // 2, len(early) // 2
+    return (added, labelled[:half], early[:middle]), (added[:0], labelled[half:], early[middle:])
 
 
 def sweep(state: JoinState, *, log_bytes: int) -> Iterator[tuple[bytes | None, bytes]]:
@@ -351,7 +349,7 @@ def read(state: JoinState, value: bytes | None) -> int | None:
         )
     seq, state.next, inputs, clock_ms, fates, pending, swept, added, labelled, early = record[2:]
     _check_sequence(state, seq, swept)
-    state.inputs = {topic: InputClock(*clock) for topic, clock in inputs.items()}
+    _read_inputs(state, inputs, whole=swept is not None)
     if swept:
         _take_range_out(state, *swept, size_bytes=len(value))
         state.unswept_bytes = 0
@@ -371,6 +369,11 @@ def read(state: JoinState, value: bytes | None) -> int | None:
             state.wait(record_id, Early(*item))
     state.fates, state.pending = Counter(fates), pending
     return clock_ms  # type: ignore[no-any-return]
+
+
+def _read_inputs(state: JoinState, inputs: Mapping[str, Any], *, whole: bool) -> None:
+    for topic, packed in inputs.items():
+        state.inputs.setdefault(topic, InputClock()).unpack(packed, whole=whole)
 
 
 def _check_sequence(state: JoinState, seq: int, swept: Sequence[int] | None) -> None:

@@ -7,11 +7,12 @@ result is the same as if all were.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.classes import score_of, scores_by_class
 from streams.decoding import (
@@ -51,6 +52,22 @@ FATES = (
     "late_label",
     "dead_letter",
 )
+
+
+class Seen(NamedTuple):
+    """What the clock must know of the good records of a batch, whatever became of them.
+
+    Attributes
+    ----------
+    ids
+        Half of the hashes of their ids.
+    model_of
+        Names the model of the record at an index, `None` if nobody knows it.
+    """
+
+    times_ms: Ints
+    ids: NDArray[np.uint64]
+    model_of: Callable[[int], str | None]
 
 
 class Rules(Protocol):
@@ -112,17 +129,17 @@ class Matching:
         self.dead_letters.append(letter)
 
     # ------------------------------------------------------------------ predictions
-    def predictions(self, batch: Batch) -> int:
-        """Take a batch of predictions; return their newest event time, -1 if there is none."""
+    def predictions(self, batch: Batch) -> Seen | None:
+        """Take a batch of predictions; return what the clock must know, `None` if none is good."""
         found = self._rules.decoder.predictions(
             batch, now_ms=self._now_ms, refuse=lambda index, why: self._dead(batch, index, why)
         )
         if found is None:
-            return -1
+            return None
         todo = np.arange(len(found.ids))
         while len(todo):
             todo = self._remember(found, todo)
-        return int(found.times_ms.max())
+        return Seen(found.times_ms, found.keys.low, lambda index: found.names[found.name[index]][0])
 
     def _remember(self, found: Predictions, todo: Ints) -> Ints:
         """Add what is new; return what is left: of an id that comes more than once, the first."""
@@ -228,8 +245,8 @@ class Matching:
         )
 
     # ------------------------------------------------------------------ labels
-    def labels(self, batch: Batch) -> int:
-        """Take a batch of labels; return their newest event time, -1 if there is none."""
+    def labels(self, batch: Batch) -> Seen | None:
+        """Take a batch of labels; return what the clock must know, `None` if none is good."""
         found = self._rules.decoder.labels(
             batch, now_ms=self._now_ms, refuse=lambda index, why: self._dead(batch, index, why)
         )
@@ -240,7 +257,18 @@ class Matching:
             rest = self._label_plainly(found, slots)
             if len(rest):
                 self._label_singly(batch, found, rest, slots[rest])
-        return found.newest_ms
+        if not len(found.every_ms):
+            return None
+        return Seen(found.every_ms, found.every_key, lambda i: self._labelled_model(found, i))
+
+    def _labelled_model(self, found: Labels, index: int) -> str | None:
+        """Name the model that a label is about, if its prediction is known."""
+        at = np.flatnonzero(found.keys.low == found.every_key[index])[:1]
+        keys = Hashes(found.keys.high[at], found.keys.low[at])
+        slots = self._state.held.find(keys) if len(at) else at
+        if not len(slots) or slots[0] < 0:
+            return None
+        return self._state.identities.values[int(self._state.held.identity[slots[0]])][0]
 
     def _label_plainly(self, found: Labels, slots: Slots) -> Any:
         """Apply first labels that are in time; return the positions of all others."""

@@ -19,7 +19,7 @@ from streams.grouping import distinct
 from streams.interning import Interner
 from streams.steps import LARGEST_VALUE_BYTES
 
-SCHEMA = 2
+SCHEMA = 3
 
 # Calls of numpy cost microseconds, however few rows there are.
 _FEW = 48
@@ -126,9 +126,11 @@ class ClockNotice(msgspec.Struct, frozen=True):
     clock_ms
         No record older than this is expected any more from this partition.
     newest_ms
-        Newest event time seen by the partition, -1 before the first.
+        Event time that the partition has surely reached, -1 as long as nobody can say.
     idle
         The partition has nothing to read, so it must not hold back the others.
+    near_ms
+        How far ahead of that a record is near; see `input_clock`.
     """
 
     source: int
@@ -136,6 +138,7 @@ class ClockNotice(msgspec.Struct, frozen=True):
     clock_ms: int
     newest_ms: int
     idle: bool
+    near_ms: int = 0
 
 
 class PredictionChunk(NamedTuple):
@@ -225,14 +228,13 @@ class RowCollector:
     def _values(self, predictions: PredictionChunk, outcomes: OutcomeChunk) -> Iterator[bytes]:
         size_bytes = sum(block.values.nbytes for block in predictions.features)
         rows = len(predictions.time_ms), len(outcomes.time_ms)
-        last = sum(rows) <= 1
+        last = sum(rows) <= 2
         if last or size_bytes <= LARGEST_VALUE_BYTES:
             value = self._record(predictions, outcomes)
             if last or len(value) <= LARGEST_VALUE_BYTES:
                 yield value
                 return
-        middle = min(sum(rows) // 2, rows[0])
-        middles = middle, sum(rows) // 2 - middle
+        middles = rows[0] // 2, rows[1] // 2
         for first in (True, False):
             of_predictions, of_outcomes = (
                 np.arange(middle) if first else np.arange(middle, count)
@@ -308,7 +310,7 @@ def _renumber_few(columns: Sequence[Codes]) -> tuple[list[Codes], list[int]]:
 
 def encode_clock(notice: ClockNotice) -> bytes:
     """Turn a clock notice into the value of a record on the outcomes topic."""
-    return _encode((SCHEMA, *msgspec.structs.astuple(notice)))
+    return _encode((SCHEMA, msgspec.structs.astuple(notice)))
 
 
 def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
@@ -322,8 +324,8 @@ def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
     schema, *fields = _decode_parts(value)
     if _decode(schema) != SCHEMA:
         raise StateError(f"outcomes record of schema {_decode(schema)}, this build reads {SCHEMA}")
-    if len(fields) == 5:
-        return ClockNotice(*map(_decode, fields))
+    if len(fields) == 1:
+        return ClockNotice(*_decode(fields[0]))
     models, strings, sets = map(_decode, fields[:3])
     predictions, features, outcomes = fields[3:]
     return Outcomes(

@@ -103,11 +103,21 @@ class Driver:
         self.now_ms += self.pace_ms
 
     def finish(self) -> None:
-        """Say that nothing more comes, and let the monitor finish."""
+        """Say that nothing more comes, not even to a record far ahead; let the monitor finish."""
+        clocks = [clock for state in self.joins for clock in state.inputs.values()]
+        for state in self.joins:
+            self.join.end(state, newest_ms=max(clock.latest_ms() for clock in clocks))
         self.feed([], idle=BOTH)
         for partition in self.partitions:
             while self.monitor.unfinished(self.monitors[partition]):
                 self._evaluate(partition, [])
+
+    def come_to(self, time_ms: int) -> None:
+        """Move the clock as records of many other ids would, and let all partitions see it."""
+        for state in self.joins:
+            self.join.end(state, newest_ms=time_ms)
+        self.now_ms += MINUTE_MS  # else the monitor may wait for more
+        self.feed([])
 
     def restart(self, shuffle: random.Random) -> None:
         """Forget every state and fold it from what was written, compacted in any order of keys."""

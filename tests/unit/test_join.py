@@ -74,8 +74,9 @@ def test_late_labels_move_the_clock() -> None:
     driver = Driver()
     at_ms = START_MS + 90 * MINUTE_MS
 
-    driver.feed(as_inputs([prediction("a"), prediction("b", timestamp_ms=at_ms)]))
-    driver.feed(as_inputs([label("a", timestamp_ms=at_ms)]))
+    driver.feed(as_inputs([prediction(f"a{i}") for i in range(20)]))
+    driver.feed(as_inputs([prediction(f"b{i}", timestamp_ms=at_ms) for i in range(20)]))
+    driver.feed(as_inputs([label(f"a{i}", timestamp_ms=at_ms) for i in range(20)]))
 
     assert driver.joins[0].clock_ms == at_ms
 

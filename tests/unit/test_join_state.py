@@ -76,8 +76,10 @@ def test_the_log_shrinks_when_predictions_are_forgotten_though_little_is_written
         driver.feed(as_inputs(batch))
 
     for minute in range(200, 300):
-        driver.feed(as_inputs([prediction("p", timestamp_ms=START_MS + minute * MINUTE_MS)]))
-        driver.feed(as_inputs([label("p", timestamp_ms=START_MS + minute * MINUTE_MS)]))
+        at_ms = START_MS + minute * MINUTE_MS
+        driver.feed(as_inputs([prediction(f"p{minute}", timestamp_ms=at_ms)]))
+        driver.feed(as_inputs([label(f"p{minute}", timestamp_ms=at_ms)]))
+    driver.come_to(START_MS + 600 * MINUTE_MS)
 
     assert len(driver.joins[0].held) < 5
     assert sum(len(value) for _, value in driver.join_logs[0]) < 40_000
@@ -164,7 +166,7 @@ def test_a_log_with_a_gap_is_refused(worn: Driver) -> None:
 def test_state_of_another_version_is_refused_by_name() -> None:
     join = Join(TOPICS, partitions=1, horizon_ms=HOUR_MS, disorder_ms=0)
 
-    with pytest.raises(StateError, match="schema 1, this build reads 3"):
+    with pytest.raises(StateError, match="schema 1, this build reads 4"):
         join.fold(join.new_state(0), None, msgspec.msgpack.encode((1, 1, {}, {}, 0, {}, 0, [], [])))
 
 
@@ -202,6 +204,7 @@ def test_memory_of_a_burst_is_given_back() -> None:
         at_ms = START_MS + hour * HOUR_MS
         driver.feed(as_inputs([prediction(f"{hour}", timestamp_ms=at_ms)]))
         driver.feed(as_inputs([label(f"{hour}", timestamp_ms=at_ms)]))
+    driver.come_to(START_MS + 4 * HOUR_MS)
 
     assert len(driver.joins[0].held) < 5
     assert driver.joins[0].held.size_bytes < full / 5

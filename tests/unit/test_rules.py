@@ -161,6 +161,7 @@ def test_a_correction_takes_back_no_more_than_was_counted() -> None:
     driver.feed(as_inputs([prediction(name) for name in names]))
     moved = [prediction("z", timestamp_ms=now), label("z", timestamp_ms=now)]
     driver.feed(as_inputs(moved))
+    driver.come_to(now)
 
     driver.feed(as_inputs([label(name, timestamp_ms=START_MS + MINUTE_MS) for name in names]))
     driver.feed(as_inputs([label(name, timestamp_ms=now + MINUTE_MS, label=0) for name in names]))

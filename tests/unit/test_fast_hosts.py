@@ -1,0 +1,129 @@
+"""Records from the future harm nobody else: neither one, nor a host's whose clock is hours fast."""
+
+import random
+from typing import Any
+
+import pytest
+
+from streams.monitors import Drift, Monitors, Threshold
+from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
+from tests.driver import BOTH, TOPICS, Driver, as_inputs, cut
+
+DAY_MS = 24 * HOUR_MS
+WATCHED = Monitors(
+    thresholds=(Threshold(name="floor", metric="accuracy", below=0.85, minimum=20, window="10m"),),
+    drifts=(Drift(name="loss", input="loss", parameters={"delta": 0.4}),),
+)
+LABELS = frozenset({TOPICS.labels})
+
+
+def traffic(seed: int, *, count: int, step_ms: int = 2_000, fast: float = 0.0) -> list[Event]:
+    """Return predictions and their labels ten minutes later; of a share, times are 3 h ahead.
+
+    The error of the model that is right doubles at half time, so that there is an alert.
+    """
+    luck, hosts = random.Random(seed), random.Random(seed + 1)
+    arrivals: list[tuple[int, Event]] = []
+    for number in range(count):
+        at_ms = START_MS + number * step_ms
+        wrong = int(luck.random() < (0.05 if number < count // 2 else 0.4))
+        ahead_ms = 3 * HOUR_MS * (hosts.random() < fast)
+        model = "fast" if ahead_ms else "right"
+        name = f"{model}-{number}"
+        guess = prediction(name, model=model, timestamp_ms=at_ms + ahead_ms)
+        said_ms = at_ms + 10 * MINUTE_MS
+        arrivals.append((at_ms, guess))
+        said = label(name, timestamp_ms=said_ms + ahead_ms, label=1 - wrong)
+        arrivals.append((said_ms, said))
+    return [event for _, event in sorted(arrivals, key=lambda arrival: arrival[0])]
+
+
+def of_the_right(driver: Driver) -> dict[str, Any]:
+    """Return what is known of the model whose times are right."""
+    metrics = {
+        name: {k: v for k, v in record.items() if k not in ("revision", "final")}
+        for name, record in driver.metrics.items()
+        if record["model"] == "right"
+    }
+    alerts = [alert for alert in driver.alerts if alert["model"] == "right"]
+    return {"metrics": metrics, "alerts": sorted(alerts, key=repr)}
+
+
+def run(events: list[Event], *, partitions: int = 1, idle: frozenset[str] = frozenset()) -> Driver:
+    driver = Driver(partitions=partitions, disorder_ms=5_000, monitors=WATCHED)
+    for number, batch in enumerate(cut(as_inputs(events), [60, 7, 120])):
+        driver.feed(batch)
+        if number % 5 == 4:
+            driver.feed([], idle=idle)
+    driver.come_to(max(e["timestamp_ms"] for e in events if "right" in e["prediction_id"]))
+    driver.feed([], idle=BOTH)
+    return driver
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 16])
+def test_a_host_three_hours_fast_with_a_fifth_of_the_records_harms_only_its_own(
+    partitions: int,
+) -> None:
+    events = traffic(1, count=4_000, fast=0.2)
+    right = [event for event in events if "right" in event["prediction_id"]]
+    alone = run(right)
+
+    mixed = run(events, partitions=partitions, idle=LABELS)
+
+    assert of_the_right(mixed) == of_the_right(alone)
+    assert {alert["monitor"] for alert in alone.alerts} == {"floor", "loss"}
+    assert mixed.fates == {"joined": 2 * 4_000}
+    assert mixed.late_rows == 0
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 16])
+def test_the_clock_follows_a_host_that_sends_most_of_the_records(partitions: int) -> None:
+    driver = run(traffic(1, count=4_000, fast=0.6), partitions=partitions)
+
+    behind_ms = START_MS + 3 * HOUR_MS + 4_000 * 2_000 - driver.joins[0].clock_ms
+    assert behind_ms < (5 * MINUTE_MS if partitions < 16 else 90 * MINUTE_MS)
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 16])
+@pytest.mark.parametrize("after", [0, 1, 1_500])
+@pytest.mark.parametrize("what", ["prediction", "label", "both"])
+def test_one_record_a_day_ahead_changes_nothing_for_others_whoever_is_idle(
+    partitions: int, after: int, what: str
+) -> None:
+    events = traffic(2, count=1_000)
+    alone = run(events)
+    ahead = [prediction("x", model="other", timestamp_ms=START_MS + DAY_MS)] * (what != "label")
+    ahead += [label("x", timestamp_ms=START_MS + DAY_MS)] * (what != "prediction")
+    mixed = Driver(partitions=partitions, disorder_ms=5_000, monitors=WATCHED)
+
+    mixed.feed(as_inputs(events[:after]))
+    for record in as_inputs(ahead * 3):
+        mixed.feed([record])
+        mixed.feed([], idle=LABELS)
+        mixed.feed([], idle=frozenset({TOPICS.predictions}))
+        mixed.feed([], idle=BOTH)
+    for batch in cut(as_inputs(events[after:]), [100]):
+        mixed.feed(batch)
+        mixed.feed([], idle=LABELS)
+    mixed.come_to(max(event["timestamp_ms"] for event in events))
+    mixed.feed([], idle=BOTH)
+
+    assert of_the_right(mixed) == of_the_right(alone)
+    assert mixed.fates["joined"] == 2_000 + 2 * (what == "both")
+    assert mixed.late_rows == 0
+
+
+@pytest.mark.parametrize("partitions", [1, 16])
+def test_a_stream_of_one_record_a_minute_advances(partitions: int) -> None:
+    """Each input is idle between any two of its records."""
+    events = traffic(3, count=700, step_ms=MINUTE_MS)
+    driver = Driver(partitions=partitions, disorder_ms=5_000, monitors=WATCHED)
+
+    behind_ms = []
+    for event in events:
+        driver.feed(as_inputs([event]), idle=BOTH)
+        behind_ms.append(event["timestamp_ms"] - driver.monitors[0].frontier_ms)
+
+    assert max(behind_ms[-500:]) < 30 * MINUTE_MS
+    assert {alert["monitor"] for alert in driver.alerts} == {"loss"}
+    assert driver.fates == {"joined": 1_400}
