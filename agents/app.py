@@ -30,7 +30,7 @@ from agents.exits import EXIT_CONFIG, EXIT_UNEXPECTED, say
 from agents.health import Health
 from agents.ledger import Ledger
 from agents.pipeline import Pipeline
-from agents.settings import Settings, read_monitors_file, resolve
+from agents.settings import FIRST_PORT, Settings, read_monitors_file, resolve
 from agents.telemetry import Telemetry
 from agents.transport import Transport
 from agents.version import installed_version
@@ -43,6 +43,9 @@ from streams.topics import Topics
 # Faust wants a URL, and connects to nothing: the clients take the brokers from the settings. A
 # list of them, or an IPv6 address, is no URL.
 _BROKER = "confluent://kafka"
+_BATCH_BYTES = 1_024  # what a record takes besides key and value, and more
+
+_LATEST_RECORDS = 20
 
 
 class NoWeb(BootStrategy):
@@ -88,6 +91,7 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
     if stages is None:
         stages = _build_stages(settings, topics)
     health = _start_health(settings, topics)
+    settings = msgspec.structs.replace(settings, metrics_port=health.port)
     written = {topics.dead_letters(topic) for stage in stages for topic in stage.inputs}
     ledger = Ledger(settings, limits=topics_admin.message_limits(settings, written))
     app = App(
@@ -128,9 +132,16 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
         monitors=monitors,
         seed=secrets.token_bytes(SEED_BYTES),
     )
+    limits = topics_admin.message_limits(settings, [topics.monitor_state])
+    _, monitor = built
+    room_bytes = (limit - _BATCH_BYTES for limit in limits.values())
+    monitor.largest_bytes = min([monitor.largest_bytes, *room_bytes])
     stages = cast("tuple[Stage, ...]", built)
     try:
-        state_log.check(settings, stages[0], partitions=partitions[topics.predictions])
+        count = partitions[topics.predictions]
+        state_log.check(settings, stages[0], partitions=count)
+        # The monitor says with every transaction what windows it was made with, after all else.
+        state_log.check(settings, stages[1], partitions=count, latest=_LATEST_RECORDS)
     except state_log.LogError as error:
         raise ConfigError(str(error)) from None
     except StateError as error:
@@ -148,15 +159,17 @@ def _start_health(settings: Settings, topics: Topics) -> Health:
     try:
         health.start()
     except OSError as error:
-        address = f"{settings.metrics_host}:{settings.metrics_port}"
+        address = f"{settings.metrics_host}:{settings.metrics_port or FIRST_PORT}"
         raise ConfigError(f"--metrics-port: {address!r} cannot be used: {error.strerror}") from None
+    if settings.metrics_port is None and health.port != FIRST_PORT:
+        say(f"port {FIRST_PORT} is taken: Prometheus is answered at port {health.port}")
     return health
 
 
 def run_worker(settings: Settings, stages: Sequence[Stage] | None = None) -> None:
     """Run a worker until it is told to stop; does not return."""
     app = create_app(settings, stages)
-    _about_to_start(settings)
+    _about_to_start(app.pipeline.settings)
     worker = faust.Worker(app, loglevel="WARNING", redirect_stdouts=False, quiet=True)
     worker.spinner = None  # it would write cursor codes into log files
     worker.execute_from_commandline()
@@ -180,5 +193,5 @@ def __getattr__(name: str) -> Any:
         print(f"driftline: {error}", file=sys.stderr)
         again = isinstance(error, NoAnswerError)
         raise SystemExit(EXIT_UNEXPECTED if again else EXIT_CONFIG) from None
-    _about_to_start(settings)
+    _about_to_start(built.pipeline.settings)
     return built

@@ -94,7 +94,11 @@ def worker(
         str | None, typer.Option(help="Address for Prometheus. Default: 127.0.0.1.")
     ] = None,
     metrics_port: Annotated[
-        str | None, typer.Option(metavar="PORT", help="Port for it; 0 is off. Default: 9464.")
+        str | None,
+        typer.Option(
+            metavar="PORT",
+            help="Port for it; 0 is off. Default: auto, 9464 or the next one that is free.",
+        ),
     ] = None,
     join_commit_interval: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Between commits. Default: 100ms.")
@@ -372,7 +376,7 @@ def status(
         list[str] | None,
         typer.Argument(
             metavar="[HOST:PORT…]",
-            help="Where workers answer Prometheus. Default: 127.0.0.1:9464.",
+            help="Where workers answer Prometheus. Default: 127.0.0.1, ports 9464 to 9473.",
             show_default=False,
         ),
     ] = None,
@@ -382,9 +386,9 @@ def status(
     json_output: Json = False,
 ) -> None:
     """Ask running workers how they are, and what models and monitors cost them."""
-    from agents.status import ask, show  # noqa: PLC0415
+    from agents.status import ask, ask_here, show  # noqa: PLC0415
 
-    found = [ask(address) for address in addresses or ["127.0.0.1:9464"]]
+    found = [ask(address) for address in addresses] if addresses else ask_here()
     show(found, costs=costs, json_output=json_output)
 
 

@@ -8,6 +8,8 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
+from streams.errors import ConfigError, DriftlineError, NoAnswerError, StateError
+
 EXIT_CONFIG = 2
 """The configuration is bad; starting again changes nothing."""
 
@@ -26,21 +28,37 @@ def say(text: str) -> None:
     os.write(2, f"{stamp} driftline[{os.getpid()}] {text}\n".encode(errors="replace"))
 
 
-def end_process(why: str) -> NoReturn:
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of a process that ends on an error: whether starting again may help.
+
+    Examples
+    --------
+    >>> exit_code(ConfigError("no such topic")), exit_code(StateError("of another version"))
+    (2, 2)
+    >>> exit_code(NoAnswerError("the broker is away")), exit_code(ValueError("a mistake of ours"))
+    (70, 70)
+    """
+    hopeless = isinstance(error, ConfigError | StateError) and not isinstance(error, NoAnswerError)
+    return EXIT_CONFIG if hopeless else EXIT_UNEXPECTED
+
+
+def end_process(why: str, *, code: int = EXIT_UNEXPECTED) -> NoReturn:
     """End the process at once, without any clean-up.
 
     State, outputs and offsets are in Kafka, committed together; whatever is in memory may be wrong
     after a failure, and must not be written by a clean-up that means well.
     """
     # A full pipe that nobody reads would keep the process alive while it says why it ends.
-    anyway = threading.Timer(_LAST_WORDS_S, os._exit, (EXIT_UNEXPECTED,))
+    anyway = threading.Timer(_LAST_WORDS_S, os._exit, (code,))
     anyway.daemon = True
     with suppress(RuntimeError):  # no thread is to be had any more
         anyway.start()
     say(f"ended: {why}")
-    os._exit(EXIT_UNEXPECTED)
+    os._exit(code)
 
 
 def describe(error: BaseException) -> str:
-    """Name an error and what it says."""
+    """Say what an error says, and name it, unless it is one that was raised for people to read."""
+    if isinstance(error, DriftlineError):
+        return str(error)
     return f"{type(error).__name__}: {error}"

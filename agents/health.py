@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
@@ -9,6 +10,7 @@ from agents.http_server import Page, Probe
 from agents.idleness import Input
 from agents.partitions import Partition
 from agents.resources import Resources
+from agents.settings import FIRST_PORT, PORTS
 from agents.telemetry import Telemetry
 from streams.steps import Effects
 from streams.topics import Topics
@@ -22,10 +24,13 @@ class Health:
     Parameters
     ----------
     port
-        Where Prometheus asks; 0 means nowhere, and then nothing but counters is kept.
+        Where Prometheus asks; None takes a free one, 0 means nowhere, and then nothing but
+        counters is kept.
 
     Attributes
     ----------
+    port : int
+        Where it listens, once it was started; 0 means nowhere.
     probes : dict
         By path, what is answered there.
     pages : dict
@@ -34,13 +39,16 @@ class Health:
         Of all partitions, at the last sample.
     """
 
-    def __init__(self, telemetry: Telemetry, *, topics: Topics, host: str, port: int) -> None:
+    def __init__(
+        self, telemetry: Telemetry, *, topics: Topics, host: str, port: int | None
+    ) -> None:
         self._telemetry = telemetry
         self._counted = {
             topics.metrics: "driftline_metric_records_total",
             topics.alerts: "driftline_alert_records_total",
         }
-        self._address = (host, port)
+        self._host, self._wanted_port = host, port
+        self.port = 0
         self._debts: Counter[str] = Counter()
         self._resources: Resources | None = None
         self._stop: Callable[[], None] = lambda: None
@@ -56,13 +64,26 @@ class Health:
         OSError
             If the address cannot be used.
         """
-        host, port = self._address
-        if port:
-            _, self._stop = self._telemetry.serve(
-                port=port, host=host, probes=self.probes, pages=self.pages
-            )
-            self._resources = Resources()
-            self._telemetry.add(self._resources)
+        if self._wanted_port == 0:
+            return
+        self._listen()
+        self._resources = Resources()
+        self._telemetry.add(self._resources)
+
+    def _listen(self) -> None:
+        chosen = self._wanted_port
+        ports = [chosen] if chosen is not None else range(FIRST_PORT, FIRST_PORT + PORTS)
+        for port in ports:
+            try:
+                self.port, self._stop = self._telemetry.serve(
+                    port=port, host=self._host, probes=self.probes, pages=self.pages
+                )
+            except OSError as error:
+                # Another worker of this host, mostly; one that was told its port must not move.
+                if error.errno != errno.EADDRINUSE or port == ports[-1]:
+                    raise
+            else:
+                return
 
     def answer(self, *, live: Probe, ready: Probe) -> None:
         """Let ``/livez`` and ``/readyz`` say what is wrong, from now on."""
@@ -93,6 +114,8 @@ class Health:
         for topic, count in Counter(record.topic for record in effects.records).items():
             if name := self._counted.get(topic):
                 self._telemetry.count(name, count)
+        if effects.set_aside_rows:
+            self._telemetry.count("driftline_quarantined_rows_total", effects.set_aside_rows)
         if effects.late_rows:
             self._telemetry.count("driftline_late_rows_total", effects.late_rows)
 
@@ -140,10 +163,12 @@ class Health:
             entries[name] += gauges.get("state_entries", 0)
             sizes_bytes[name] += gauges.get("state_bytes", 0)
             totals["models"] += gauges.get("models", 0)
+            totals["quarantined"] += gauges.get("quarantined_models", 0)
             totals["pending"] += gauges.get("pending_predictions", 0)
         self.pending_predictions = int(totals["pending"])
         self._telemetry.set("driftline_ready", self.probes["/readyz"]() is None)
         self._telemetry.set("driftline_models", totals["models"])
+        self._telemetry.set("driftline_quarantined_models", totals["quarantined"])
         for stage, count in owned.items():
             self._telemetry.set("driftline_assigned_partitions", count, stage=stage)
             self._telemetry.set("driftline_state_entries", entries[stage], stage=stage)

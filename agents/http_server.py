@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -248,7 +249,10 @@ def _listen(host: str, port: int) -> socket.socket:
     family, _, _, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    try:
+        listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:  # says the address, too, which the caller has already
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from None
     listening.setblocking(False)
     return listening
 

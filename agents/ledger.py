@@ -8,6 +8,7 @@ ends the process: the state in memory is ahead of what was committed and cannot 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from agents.dead_letters import DeadRecord, Origin, dead_record
 from agents.exits import end_process
 from agents.idleness import Input
 from agents.settings import Settings
+from streams.errors import ConfigError
 from streams.steps import MARK, Effects, Record, Stage
 
 _INIT_TIMEOUT_S = 60.0
@@ -26,6 +28,9 @@ _ATTEMPTS = 5
 _QUEUE_POLL_S = 0.1
 _ANY = -1  # the partition is the partitioner's choice
 _CONSEQUENCES = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+# A transaction that went on for as long as the coordinator allows may have been fenced by that:
+# the process was stopped for a while, say. One that is younger can only be another's victim.
+_LIFE_OF_ITS_OWN_S = clients.TRANSACTION_TIMEOUT_MS / 2_000
 _DEFAULT_LIMIT_BYTES = 1_000_000  # a little below Kafka's own default for a topic
 # What a broker may refuse for its size is followed one by one. To hear of every small record, too,
 # costs as much as to write it; if one is refused, the transaction fails all the same.
@@ -109,7 +114,23 @@ class Ledger:
         ------
         TransactionError
             If anything fails for good. Nothing of the call is visible then.
+        ConfigError
+            If it fails because another worker has the same id.
         """
+        started_s = time.monotonic()
+        try:
+            return self._commit(entries, offsets, metadata)
+        except TransactionError as error:
+            if _fenced(error) and time.monotonic() - started_s < _LIFE_OF_ITS_OWN_S:
+                raise ConfigError(
+                    f"--worker-id: another worker is {self._settings.worker_id!r}, too, and has"
+                    " taken over; give each an id of its own, or none"
+                ) from error
+            raise
+
+    def _commit(
+        self, entries: Sequence[Entry], offsets: Mapping[Input, int], metadata: Any
+    ) -> Written:
         producer = self._producer
         assert producer is not None
         self._failure = None
@@ -190,6 +211,14 @@ class Ledger:
                 self._marks.setdefault(source, []).append(offset)  # type: ignore[arg-type]
 
 
+def _fenced(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, KafkaException) and error.args[0].code() == KafkaError._FENCED:
+            return True
+        error = error.__cause__
+    return False
+
+
 def _retry(name: str, call: Callable[..., Any], *arguments: Any) -> None:
     """Call until it succeeds, as long as librdkafka says that trying again may help."""
     for attempt in range(1, _ATTEMPTS + 1):
@@ -216,6 +245,6 @@ def _with_cause(text: str, send_offsets: Callable[..., object], *arguments: Any)
 
 
 def _on_error(error: KafkaError) -> None:
-    # Fenced by a newer worker of the same name, for example. Passing errors are librdkafka's own.
-    if error.fatal():
+    # Passing errors are librdkafka's own; of a newer worker of the same name the commit tells.
+    if error.fatal() and error.code() != KafkaError._FENCED:
         end_process(f"producer: {error.str()}")

@@ -67,12 +67,6 @@ class Opener:
         StateError
             If state, group and inputs do not fit together; a person must look.
         """
-        try:
-            self._open(partitions)
-        except StateError as error:
-            raise StateError(f"{error}; {way_out(self._settings)}") from error
-
-    def _open(self, partitions: Sequence[Partition]) -> None:
         inputs = [source for partition in partitions for source in partition.inputs]
         committed = self._stable_offsets(inputs, partitions)
         if committed is None:
@@ -169,11 +163,9 @@ class Opener:
 
 def way_out(settings: Settings) -> str:
     """Say how to start anew, where going on is impossible."""
-    prefix, group = settings.prefix, settings.group
     return (
-        "to start anew from what the inputs still hold, stop all workers, delete the topics"
-        f" {prefix}.join-state, {prefix}.monitor-state, {prefix}.outcomes and the consumer"
-        f" group {group}, and run `driftline topics create`"
+        "to start anew from what the inputs still hold, stop all workers and run: driftline topics"
+        f" reset --bootstrap-servers {settings.bootstrap_servers} --prefix {settings.prefix}"
     )
 
 

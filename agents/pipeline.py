@@ -20,18 +20,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from agents.deliveries import Backlog, size_bytes
-from agents.exits import describe, end_process
+from agents.exits import describe, end_process, exit_code, say
 from agents.health import Health
 from agents.idleness import Input
 from agents.ledger import Entry, Ledger, TransactionError, Written
-from agents.opening import Opener
+from agents.opening import Opener, way_out
 from agents.partitions import Partition
 from agents.reader import Reader
 from agents.settings import Settings
+from agents.state_changes import StateChanges
 from agents.status import COMMIT, Status, Tally, status_of
 from agents.trimming import Trimmer
 from agents.version import installed_version
 from agents.watchdog import Watchdog
+from streams.errors import StateError
 from streams.steps import Batch, Stage
 
 _EARLY_S = 0.002
@@ -108,6 +110,7 @@ class Pipeline:
         self._due_s = dict.fromkeys(self.stages, 0.0)
         self._backlog = False
         self._tally = Tally()
+        self._changes = StateChanges()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._metadata: Any = None
         self._joined = False
@@ -182,8 +185,10 @@ class Pipeline:
                 await work
             except asyncio.CancelledError:
                 raise
+            except StateError as error:
+                end_process(f"{name}: {error}; {way_out(self.settings)}", code=exit_code(error))
             except BaseException as error:  # noqa: BLE001 - a task that dies silently hangs a worker
-                end_process(f"{name}: {describe(error)}")
+                end_process(f"{name}: {describe(error)}", code=exit_code(error))
 
         task = asyncio.get_running_loop().create_task(guarded())
         self._tasks.add(task)
@@ -203,8 +208,11 @@ class Pipeline:
                     fresh.append(partition)
         self._kept.clear()
         self._joined = True
+        self._changes.assigned(self._owned)
         if fresh:
             self._spawn(self._open(fresh), "opening partitions")
+        else:
+            self._say_if_ready()
 
     def _adopt(self, stage: Stage, number: int) -> Partition:
         partition = Partition(
@@ -233,6 +241,11 @@ class Pipeline:
             # What was taken away meanwhile may fail to open: it is somebody else's.
             if any(partition.live for partition in partitions):
                 raise
+        self._say_if_ready()
+
+    def _say_if_ready(self) -> None:
+        if self.unready() is None:
+            self._changes.ready(len(self._owned))
 
     def _progressed(self) -> None:
         self.watchdog.progressed(_OPENING)
@@ -262,6 +275,7 @@ class Pipeline:
                 self.health.forget(partition)
                 if partition.state is not None:
                     self._kept[key] = partition
+        self._changes.released(key for key, _ in gone)
 
     # --- records
 
@@ -435,6 +449,8 @@ class Pipeline:
             partition.marks += written.marks.get(partition.log, ())
         for entry in entries:
             self._trim(entry)
+            for why in entry.effects.set_aside:
+                say(str(why))
         self.health.committed(
             [entry.effects for entry in entries], seconds=time.monotonic() - started_s
         )

@@ -25,6 +25,9 @@ from streams.nearest import nearest
 from streams.servers import parse_servers
 
 ENV_PREFIX = "DRIFTLINE_"
+FIRST_PORT, PORTS = 9464, 100
+"""Where a worker answers Prometheus that was not told where: the first of these that is free."""
+
 KAFKA_ENV_PREFIX = "DRIFTLINE_KAFKA_"
 _OTHER_NAMES = frozenset({"DRIFTLINE_CACHE_DIR"})  # where a local Kafka for tests keeps its jars
 _SECRET = re.compile(r"password|secret|token|credential|private|\.pem|sasl\.oauthbearer\.config")
@@ -47,7 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_id
         Identity of the worker's transactions; no two running workers may share one.
     metrics_port
-        Where Prometheus asks; 0 switches it off.
+        Where Prometheus asks; 0 switches it off, None takes the first that is free of those from
+        `FIRST_PORT` on.
     join_commit_interval_ms, monitor_commit_interval_ms
         Shortest time between two transactions that contain work of the stage, unless there is
         much of it and another is due.
@@ -70,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     monitors: Path | None = None
     worker_id: str = "worker"
     metrics_host: str = "127.0.0.1"
-    metrics_port: int = 9464
+    metrics_port: int | None = None
     join_commit_interval_ms: int = 100
     monitor_commit_interval_ms: int = 200
     session_timeout_ms: int = 10_000
@@ -135,11 +139,11 @@ class Option(NamedTuple):
     def show(self, settings: Settings) -> str:
         """Write the value as a person would set it."""
         value = getattr(settings, self.field)
+        if value is None:
+            return "-" if self.field == "monitors" else "auto"
         if self.field.endswith("_ms"):
             return format_duration(value)
-        if self.field.endswith("_bytes"):
-            return "auto" if value is None else format_bytes(value)
-        return "-" if value is None else str(value)
+        return format_bytes(value) if self.field.endswith("_bytes") else str(value)
 
 
 def _duration(lowest: str, highest: str) -> Callable[[str, str], int]:
@@ -163,6 +167,10 @@ def integer(lowest: int, highest: int) -> Callable[[str, str], int]:
         return int(text)
 
     return parse
+
+
+def _port(text: str, setting: str) -> int | None:
+    return None if text.strip() == "auto" else integer(0, 65_535)(text, setting)
 
 
 def _name(pattern: re.Pattern[str], allowed: str) -> Callable[[str, str], str]:
@@ -203,7 +211,7 @@ OPTIONS = (
     Option("monitors", "monitors", _path),
     Option("worker_id", "worker_id", _name(_WORKER_ID, _LETTERS)),
     Option("metrics_host", "metrics_host", _text),
-    Option("metrics_port", "metrics_port", integer(0, 65_535)),
+    Option("metrics_port", "metrics_port", _port),
     Option("join_commit_interval", "join_commit_interval_ms", _duration("10ms", "5s")),
     Option("monitor_commit_interval", "monitor_commit_interval_ms", _duration("10ms", "5s")),
     Option("session_timeout", "session_timeout_ms", _duration("1s", "30m")),

@@ -24,7 +24,7 @@ from streams.steps import MARK, Stage
 _READ_RECORDS = 1_000
 _READ_S = 0.05
 _PROGRESS_S = 5.0
-_KEY_CHARACTERS = 200
+_OFFSET_TAIL = -2000  # librdkafka's: less n, the last n records
 
 Starts = Callable[[Sequence[Input]], Mapping[Input, int]]
 """Asks where logs begin."""
@@ -62,11 +62,7 @@ class _Log:
             self.partition.stage.fold(self.state, message.key(), message.value())
         except Exception as error:
             where = f"{message.topic()}/{message.partition()}@{message.offset()}"
-            what = str(error) if isinstance(error, StateError) else describe(error)
-            key = repr(message.key())[:_KEY_CHARACTERS]
-            raise StateError(
-                f"state record {where} with key {key} cannot be used: {what}"
-            ) from error
+            raise StateError(f"state record {where} cannot be used: {describe(error)}") from error
         if message.key() == MARK:
             self.partition.marks.append(message.offset())  # type: ignore[arg-type]
         self.records += 1
@@ -126,10 +122,17 @@ def read(
         consumer.close()
 
 
-def check(settings: Settings, stage: Stage, *, partitions: int) -> None:
-    """Look at one record of every log: whether this build, with these settings, can go on from it.
+def check(settings: Settings, stage: Stage, *, partitions: int, latest: int = 0) -> None:
+    """Look at a little of every log: whether this build, with these settings, can go on from it.
 
     A worker that is given partitions without a state must not begin where others could not go on.
+    One that could not go on must find out before it joins the group, or it would take partitions
+    from workers that can.
+
+    Parameters
+    ----------
+    latest
+        So many records at the end of every log are looked at; 0 means the first one.
 
     Raises
     ------
@@ -141,12 +144,11 @@ def check(settings: Settings, stage: Stage, *, partitions: int) -> None:
         If nothing is heard of some for as long as a worker may stall.
     """
     consumer = Consumer(clients.state_reader(settings) | {"auto.offset.reset": "earliest"})
-    left = set(range(partitions))
+    begin = _OFFSET_TAIL - latest if latest else OFFSET_BEGINNING
+    left = {number: Partition(stage, number) for number in range(partitions)}
     deadline_s = time.monotonic() + settings.stall_ms / 1_000
     try:
-        consumer.assign(
-            [TopicPartition(stage.state_topic, n, OFFSET_BEGINNING) for n in sorted(left)]
-        )
+        consumer.assign([TopicPartition(stage.state_topic, number, begin) for number in left])
         while left:
             for message in consumer.consume(_READ_RECORDS, _READ_S):
                 number, error = message.partition(), message.error()
@@ -154,11 +156,11 @@ def check(settings: Settings, stage: Stage, *, partitions: int) -> None:
                 if message.topic() != stage.state_topic or number not in left:
                     continue
                 if error is None:
-                    one = Partition(stage, number)
-                    _Log(one, begin=0, end=0).take(message)
+                    _Log(left[number], begin=0, end=0).take(message)
                 elif error.code() != KafkaError._PARTITION_EOF:
                     raise LogError(f"{stage.state_topic}/{number} cannot be read: {error.str()}")
-                left.discard(number)
+                if error is not None or not latest:
+                    del left[number]
             if left and time.monotonic() > deadline_s:
                 raise NoAnswerError(
                     f"{settings.bootstrap_servers} does not answer: {stage.state_topic}/{min(left)}"

@@ -16,12 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.partitions import Partition
+from agents.settings import FIRST_PORT
 from streams.costs import Costs, Spent
 from streams.errors import ConfigError, NoAnswerError
 
 MOST_MODELS = 100
 COMMIT = "transactions"
 _TIMEOUT_S = 10.0
+_PORTS_HERE = 10
 _START, _REST = "start, until the first record", "reading, and the rest"
 # What a unit costs is not said sooner: a batch costs the same whether it has one record or a
 # thousand, and three records of a worker at rest would cost a second each.
@@ -69,6 +71,8 @@ class Status(msgspec.Struct):
         What of it was before the first record: imports, opening, and waiting for records.
     models
         How many there are; `model_costs` has the dearest.
+    warnings
+        What a person should know: models that are set aside.
     """
 
     worker_id: str
@@ -84,6 +88,7 @@ class Status(msgspec.Struct):
     monitor_costs: list[MonitorCost]
     model_costs: list[ModelCost]
     start_cpu_s: float = 0.0
+    warnings: list[str] = []
 
 
 class Tally:
@@ -143,6 +148,7 @@ def status_of(
         monitor_costs=_monitor_costs([one for one, _ in found]),
         model_costs=_model_costs(found),
         start_cpu_s=start_cpu_s,
+        warnings=[said for one in running for said in one.stage.warnings(one.state)],
         **known,
     )
 
@@ -171,6 +177,25 @@ def _model_costs(found: Iterable[tuple[Costs, list[tuple[str, str]]]]) -> list[M
 
 
 # --- driftline status
+
+
+def ask_here(ports: Iterable[int] = range(FIRST_PORT, FIRST_PORT + _PORTS_HERE)) -> list[Status]:
+    """Ask the workers of this host, at the ports that they take if they are not told one.
+
+    Raises
+    ------
+    ConfigError, NoAnswerError
+        If there is none: what became of asking at the first port.
+    """
+    found, errors = [], []
+    for port in ports:
+        try:
+            found.append(ask(f"127.0.0.1:{port}"))
+        except ConfigError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return found
 
 
 def ask(address: str) -> Status:
@@ -232,6 +257,8 @@ def _show(console: Console, status: Status) -> None:
         f" {status.cpu_s:,.1f} s of CPU" + (f", {per_record} µs a record" if per_record else "")
     )
     console.print(f"  {status.models:,} models, {status.pending_predictions:,} pending predictions")
+    for warning in status.warnings:
+        console.print(f"  {warning}", markup=False, soft_wrap=True)
 
 
 def _tables(status: Status) -> Iterable[Table]:

@@ -99,6 +99,18 @@ WORKER = (
         "Memory that the predictions held for the join take.",
     ),
     Entry("driftline_models", "gauge", (), "Models that the worker evaluates."),
+    Entry(
+        "driftline_quarantined_models",
+        "gauge",
+        (),
+        "Models that are set aside, since their state does not fit into a record.",
+    ),
+    Entry(
+        "driftline_quarantined_rows_total",
+        "counter",
+        (),
+        "Predictions and outcomes of models that are set aside, which are left out.",
+    ),
     Entry("driftline_metric_records_total", "counter", (), "Metric records written."),
     Entry("driftline_alert_records_total", "counter", (), "Alert records written."),
     Entry(

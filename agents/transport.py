@@ -23,6 +23,7 @@ from faust.types.tuples import ConsumerMessage
 from agents import clients
 from agents.deliveries import Delivery, Quiet
 from agents.ends import ask_offsets
+from agents.exits import say
 from agents.idleness import Input
 from agents.pipeline import Pipeline, Work
 from agents.reader import Reader
@@ -90,6 +91,7 @@ class Consumer(FaustConsumer):
         if self._reader is not None:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, self._reader.stop, _LEAVE_TIMEOUT_S)
+        say("stopped")
 
     # --- called on the poll thread
 

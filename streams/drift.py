@@ -1,7 +1,8 @@
 """Drift detectors over an ordered sequence of numbers, with state that can be written down.
 
-river's ADWIN and Page-Hinkley do the detecting. What is added: which way the level moved, a
-reference so that units do not matter, and a state of plain bytes and numbers (no pickle).
+river's ADWIN and Page-Hinkley do the detecting. What is added: which way the level moved, a scale
+so that neither units nor sentinels matter (`streams.scale`), and a state of plain bytes and
+numbers (no pickle).
 An input on its own scale (`raw`) reaches ADWIN unchanged, so that it fires exactly where bare
 river fires on the same sequence.
 """
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.errors import ConfigError, StateError
+from streams.scale import CLIP, Reference
 
 Floats = NDArray[np.float64]
 
@@ -40,11 +42,6 @@ def _import_river() -> Any:
 
 river_drift = _import_river()
 
-_FEW = 24
-
-CLIP = 5.0
-"""Standardised values are clipped here; ADWIN's bound wants bounded values."""
-
 
 class Change(msgspec.Struct, frozen=True):
     """A drift that a detector found.
@@ -65,50 +62,20 @@ class Change(msgspec.Struct, frozen=True):
     after: float
 
 
-class Reference:
-    """Mean and deviation of the first `size` values (Welford 1962)."""
-
-    __slots__ = ("count", "mean", "size", "squares")
-
-    def __init__(self, size: int, count: int = 0, mean: float = 0.0, squares: float = 0.0) -> None:
-        self.size, self.count, self.mean, self.squares = size, count, mean, squares
-
-    def take(self, values: Floats) -> Floats:
-        """Use the first values up to `size`; return the rest."""
-        room = self.size - self.count
-        if room <= 0:
-            return values
-        count, mean, squares = self.count, self.mean, self.squares
-        for value in values[:room].tolist():
-            count += 1
-            step = value - mean
-            mean += step / count
-            squares += step * (value - mean)
-        self.count, self.mean, self.squares = count, mean, squares
-        return values[room:]
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation, at least one observation's worth of an 0/1 input, never 0."""
-        floor = 1.0 / (self.count + 2) if self.mean in (0.0, 1.0) else 0.0
-        variance = max(self.squares / self.count if self.count else 0.0, floor)
-        return math.sqrt(variance) or 1.0
-
-
 class Adwin:
     """ADWIN (Bifet & Gavaldà 2007), two-sided, direction from the part that it drops.
 
     Parameters
     ----------
     raw
-        Feed values as they are; otherwise standardised on the first `reference` values and
-        mapped to [0, 1].
+        Feed values as they are; otherwise scaled by what the first `reference` values are, clipped
+        at five spreads and mapped to [0, 1], since ADWIN's bound wants bounded values.
     """
 
     name = "adwin"
 
     def __init__(self, *, raw: bool, reference: int = 500, delta: float = 0.002) -> None:
-        self.reference = None if raw else Reference(reference)
+        self.reference = None if raw else Reference(reference, wide=False)
         self.detector = river_drift.ADWIN(delta=delta)
         self.index = 0
 
@@ -153,19 +120,16 @@ class Adwin:
         if self.reference is None or not len(values):
             few = values.tolist()
             return few
-        mean, deviation = self.reference.mean, self.reference.deviation
-        if len(values) < _FEW:  # the same, to the bit, without numpy's cost of a call
-            few = [(value - mean) / deviation for value in values.tolist()]
-            return [(min(max(value, -CLIP), CLIP) + CLIP) / (2 * CLIP) for value in few]
-        scaled = (values - mean) / deviation
-        np.minimum(np.maximum(scaled, -CLIP, out=scaled), CLIP, out=scaled)
+        scaled = self.reference.scaled(values)
+        if isinstance(scaled, list):
+            return [(value + CLIP) / (2 * CLIP) for value in scaled]
         few = ((scaled + CLIP) / (2 * CLIP)).tolist()
         return few
 
     def _unscaled(self, value: float) -> float:
         if self.reference is None:
             return value
-        return (value * 2 * CLIP - CLIP) * self.reference.deviation + self.reference.mean
+        return self.reference.unscaled(value * 2 * CLIP - CLIP)
 
     def _change(
         self, known: tuple[int, float], values: list[float], place: tuple[int, int]
@@ -180,7 +144,7 @@ class Adwin:
     def pack(self) -> list[Any]:
         """Return a form that msgpack can write."""
         reference = self.reference
-        known = reference and [reference.count, reference.mean, reference.squares]
+        known = reference and reference.pack()
         helper = self.detector._helper.__getstate__()
         return [self.index, *self._level(), known, self.detector.drift_detected, helper]
 
@@ -197,7 +161,7 @@ class Adwin:
         if (known is None) != (self.reference is None):
             raise StateError("adwin: the state of an input on another scale")
         if known is not None and self.reference is not None:
-            self.reference = Reference(self.reference.size, *known)
+            self.reference.restore(known)
         try:
             self.detector._helper.__setstate__(helper)
         except BaseException as error:
@@ -208,7 +172,7 @@ class Adwin:
 
 
 class PageHinkley:
-    """Page-Hinkley (Page 1954), two-sided, over means of `block` standardised values.
+    """Page-Hinkley (Page 1954), two-sided, over means of `block` scaled values.
 
     Bare Page-Hinkley alarms on pure noise: its sums have the unit of the input, and rare errors
     are large jumps. Block means, in standard errors of a reference, make `threshold` mean the
@@ -220,13 +184,13 @@ class PageHinkley:
     def __init__(
         self,
         *,
-        raw: bool = False,  # noqa: ARG002 - it standardises whatever it is fed
+        raw: bool = False,  # noqa: ARG002 - it scales whatever it is fed
         reference: int = 1000,
         block: int = 32,
         delta: float = 0.5,
         threshold: float = 30.0,
     ) -> None:
-        self.reference = Reference(reference)
+        self.reference = Reference(reference, wide=True)
         self.detector = river_drift.PageHinkley(delta=delta, threshold=threshold, min_instances=10)
         self.block = block
         self.index = 0
@@ -248,7 +212,10 @@ class PageHinkley:
         return changes
 
     def _totals(self, values: Floats) -> list[float]:
-        """Return the sums of the blocks that values complete, added up one value at a time."""
+        """Return the sums of the scaled blocks that values complete, one value added at a time."""
+        if not len(values):
+            return []
+        values = np.asarray(self.reference.scaled(values))
         first = self.block - self.filled
         totals = []
         if len(values) >= first:
@@ -274,14 +241,14 @@ class PageHinkley:
         before = self.detector._x_mean.get() * error + self.reference.mean
         rose = self.detector._sum_increase - self.detector._min_increase > self.detector.threshold
         after = max(self.level, before) if rose else min(self.level, before)
-        return Change(position, index, before, after)
+        return Change(position, index, *map(self.reference.unscaled, (before, after)))
 
     def pack(self) -> list[Any]:
         """Return a form that msgpack can write."""
         reference, inner = self.reference, self.detector
         return [
             *(self.index, self.filled, self.partial, self.level, self.blocks),
-            [reference.count, reference.mean, reference.squares],
+            reference.pack(),
             [inner._drift_detected, inner._x_mean.n, inner._x_mean._mean],
             [getattr(inner, name) for name in _SUMS],
         ]
@@ -296,7 +263,7 @@ class PageHinkley:
         """
         *numbers, known, mean, sums = _typed("page_hinkley", packed, _PageHinkleyState)
         self.index, self.filled, self.partial, self.level, self.blocks = numbers
-        self.reference = Reference(self.reference.size, *known)
+        self.reference.restore(known)
         inner = self.detector
         inner._drift_detected, inner._x_mean.n, inner._x_mean._mean = mean
         for name, value in zip(_SUMS, sums, strict=True):
@@ -304,7 +271,8 @@ class PageHinkley:
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
-_Known = tuple[_Count, float, float]
+_Scale = tuple[float, float, float, float]
+_Known = tuple[_Count, float, float, float, _Scale | None, bytes]
 _AdwinState = tuple[_Count, float, float, _Known | None, bool, bytes]
 _Levels = tuple[bool, float, float]
 _Sums = tuple[float, float, float, float]

@@ -11,12 +11,12 @@ down when rows are taken in order: until then it is written down where the rows 
 can be read and counted again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from streams.alerts import Alert
+from streams.alerts import Alert, resolve
 from streams.clock import joint_clock_ms
 from streams.costs import Costs
 from streams.durations import format_duration, parse_duration_ms
@@ -25,9 +25,10 @@ from streams.metrics import WindowKey
 from streams.monitors import DEFAULTS, Monitors, Window
 from streams.order import RuleCounter, Waiting, Watched, sequences
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
+from streams.quarantine import LARGEST_STATE_BYTES, Quarantined, deletions, is_part_of
 from streams.rules import Rules
 from streams.steps import Batch, Effects, Record
-from streams.tables import OutcomeColumns, Table, since, table_of
+from streams.tables import OutcomeColumns, Table, since, table_of, without
 from streams.topics import Topics
 from streams.watch import Watch, Watcher
 from streams.windows import Pane, Published, Windowing, Windows
@@ -90,6 +91,8 @@ class MonitorState:
         to be more.
     swept_ms
         What the frontier was when windows were last looked through.
+    quarantined
+        Models that are set aside, by their code.
     costs
         Since the partition was opened; not written down.
     """
@@ -112,6 +115,7 @@ class MonitorState:
         self.advanced_at_ms = self.taken_at_ms = -1
         self.held = False
         self.swept_ms = -1
+        self.quarantined: dict[int, Quarantined] = {}
         self.costs = Costs()
 
 
@@ -130,6 +134,8 @@ class Monitor:
         eighth of them.
     in_order
         Whether anybody looks at rows in order.
+    largest_bytes
+        A model with a record of state that is larger is set aside, see `streams.quarantine`.
     """
 
     name = "monitor"
@@ -147,6 +153,7 @@ class Monitor:
         self.metrics, self.alerts = topics.metrics, topics.alerts
         self.hold_metrics = False
         self.least_windows = 200
+        self.largest_bytes = LARGEST_STATE_BYTES
         self.monitors = DEFAULTS if monitors is None else monitors
         self.in_order = bool(self.monitors.thresholds or self.monitors.drifts)
         windows = self.monitors.windows or (Window(window_ms, window_ms),)
@@ -214,6 +221,10 @@ class Monitor:
         """Return what the partition has cost, and the names of its models by code."""
         return state.costs, [model.name for model in state.models]
 
+    def warnings(self, state: MonitorState) -> list[str]:
+        """Name the models that are set aside."""
+        return [str(why) for why in state.quarantined.values()]
+
     def gauges(self, state: MonitorState) -> Mapping[str, float]:
         """Return what the telemetry shows of the state."""
         entries = len(state.waiting) + sum(
@@ -222,6 +233,7 @@ class Monitor:
         )
         return {
             "models": len(state.models),
+            "quarantined_models": len(state.quarantined),
             "clock_ms": state.frontier_ms,
             "state_entries": entries,
         }
@@ -248,6 +260,9 @@ class Monitor:
             state.recalled[int(identity[0])] = int(content)
             return
         code = self.code(state, (identity[0], identity[1]))
+        if kind == "quarantine":
+            self.set_aside(state, code, Quarantined(identity[0], identity[1], *content))
+            return
         self._restore(state.models[code], kind, identity, content)
         if state.models[code].windows.unpublished:
             state.unpublished[code] = None
@@ -297,14 +312,12 @@ class Monitor:
     def _check_layout(self, layout: list[list[int]]) -> None:
         if layout != self.layout():
             before, now = (
-                ", ".join(
-                    f"{format_duration(size)} every {format_duration(hop)}" for size, hop in w
-                )
-                for w in (layout, self.layout())
+                ", ".join(_window_text(size_ms, hop_ms) for size_ms, hop_ms in windows)
+                for windows in (layout, self.layout())
             )
             raise StateError(
                 f"the state was made with windows of {before}, the settings say {now}; windows "
-                "under way cannot be cut anew: keep the old windows, or use another --prefix"
+                f"under way cannot be cut anew: keep those of {before}, or use another --prefix"
             )
 
     def _delete(self, state: MonitorState, kind: str, identity: list[Any]) -> None:
@@ -331,8 +344,17 @@ class Monitor:
             state.models.append(Model(name, self._watcher(name, state.costs)))
         return code
 
-    def _watcher(self, name: Name, costs: Costs) -> Watcher:
-        thresholds, drifts = self.monitors.for_model(*name)
+    def set_aside(self, state: MonitorState, code: int, why: Quarantined) -> Model:
+        """Forget all of a model and count it no more; return what is forgotten."""
+        model, name = state.models[code], state.models[code].name
+        state.models[code] = Model(name, self._watcher(name, state.costs, watched=False))
+        state.quarantined[code] = why
+        state.unpublished.pop(code, None)
+        state.touched.discard(code)
+        return model
+
+    def _watcher(self, name: Name, costs: Costs, *, watched: bool = True) -> Watcher:
+        thresholds, drifts = self.monitors.for_model(*name) if watched else ([], [])
         lengths_ms = {
             t.name: parse_duration_ms(t.window) if t.window else self.window_ms for t in thresholds
         }
@@ -364,7 +386,10 @@ class _Work:
         self.gone: list[int] = []
         self.rows = self.late_rows = 0
         self.unwritten = False
-        self.published: set[int] = set()
+        self.published: dict[int, list[Record]] = {}
+        self.left_out_rows = 0
+        self.set_aside: list[Quarantined] = []
+        self.too_large: dict[int, tuple[str, int]] = {}  # kind and size of the first part
         # Not `self._watched`: that would be a cycle, and keep all that the step has made.
         self.rules = RuleCounter(lambda code: state.models[code].watched)
 
@@ -385,7 +410,7 @@ class _Work:
             if offset >= state.taken:
                 untaken.append((offset, rows))
                 continue
-            table = monitor.table(state, [rows])
+            table, _ = without(monitor.table(state, [rows]), state.quarantined)
             kept, _ = since(table, clock_ms)
             state.waiting.append(Waiting(kept, monitor.columns(state, kept), [offset]))
             if offset >= state.counted:
@@ -420,6 +445,8 @@ class _Work:
         state.taken = records[-1][0] + 1
         clock_ms = state.frontier_ms
         table = monitor.table(state, [rows for _, rows in records])
+        table, left_out = without(table, state.quarantined)
+        self.left_out_rows += left_out
         columns = monitor.columns(state, table)
         codes, too_late = self._count(table, columns)
         self.late_rows += too_late
@@ -506,8 +533,9 @@ class _Work:
         keep = few and len(model.windows.values) < _KEPT_WINDOWS
         for window in windows:
             records = windowing.publish(model.windows, window, task, clock_ms=clock_ms, keep=keep)
-            self.records += (Record(self.monitor.metrics, key, value) for key, value in records)
-        self.published.add(code)
+            written = self.published.setdefault(code, [])
+            written += (Record(self.monitor.metrics, key, value) for key, value in records)
+        self.published.setdefault(code, [])
         self.state.touched.add(code)
         self.state.costs.windows[code] += len(windows)
         return len(windows)
@@ -542,14 +570,42 @@ class _Work:
         state.counted = state.taken
 
     def _upsert(self, key: tuple[Any, ...], content: Any) -> None:
-        self.upserts.append((_encode(key), _encode((SCHEMA, content))))
+        name, value = _encode(key), _encode((SCHEMA, content))
+        self.upserts.append((name, value))
+        size_bytes = len(name) + len(value)
+        if size_bytes > self.monitor.largest_bytes:
+            self.too_large.setdefault(self.state.codes[key[1], key[2]], (key[0], size_bytes))
+
+    def _set_aside(self, code: int, kind: str, size_bytes: int) -> None:
+        """Write down, instead of a model's state, that it does not fit; end its alerts."""
+        state, monitor, at_ms = self.state, self.monitor, self.state.frontier_ms
+        name = state.models[code].name
+        why = Quarantined(*name, kind, size_bytes, monitor.largest_bytes, at_ms)
+        model = monitor.set_aside(state, code, why)
+        self.upserts = [
+            (key, value)
+            for key, value in self.upserts
+            if key is None or value is None or not is_part_of(_decode(key), name)
+        ]
+        self.upserts += deletions(_keys(model))
+        self._upsert(("quarantine", *name), msgspec.structs.astuple(why)[2:])
+        self.published.pop(code, None)
+        self.set_aside.append(why)
+        watch = model.watched.watch
+        for alert in (*watch.rules.firing.values(), *(one for one, _ in watch.firing.values())):
+            ended = resolve(alert, at_ms=max(at_ms, alert.at_ms), message="the model is set aside")
+            self.records.append(_alert_record(monitor.alerts, ended))
 
     def effects(self, *, changed: bool) -> Effects:
         """Write down what the step has changed: positions and clocks, or not even these."""
         state = self.state
         self._write_windows()
-        for code in sorted(self.watched):
+        for code in sorted(self.watched - state.quarantined.keys()):
             self._write_watch(state.models[code])
+        for code, why in self.too_large.items():
+            self._set_aside(code, *why)
+        for records in self.published.values():
+            self.records += records
         gone = set(self.gone)
         for offset, frontier_ms in self.arrived.items():
             if offset not in gone:
@@ -563,7 +619,13 @@ class _Work:
         place = [state.next, state.sources, notices, state.frontier_ms]
         offsets = [state.counted, state.taken]
         self._upsert(("clock",), [self.monitor.layout(), *place, *offsets])
-        return Effects(state=self.upserts, records=self.records, late_rows=self.late_rows)
+        return Effects(
+            state=self.upserts,
+            records=self.records,
+            late_rows=self.late_rows,
+            set_aside=self.set_aside,
+            set_aside_rows=self.left_out_rows,
+        )
 
     def _write_watch(self, model: Model) -> None:
         name, (watcher, watch) = model.name, model.watched
@@ -616,6 +678,21 @@ def _outcomes(value: bytes, where: str) -> Outcomes | ClockNotice:
             f"outcomes record {where} cannot be used: {type(error).__name__}: {error}; only workers"
             " may write to this topic"
         ) from error
+
+
+def _keys(model: Model) -> Iterator[tuple[Any, ...]]:
+    """Yield the keys of everything that may be written down of a model."""
+    name, windows, watch = model.name, model.windows, model.watched.watch
+    yield ("watch", *name)
+    yield from (("pane", *name, *key) for key in windows.panes)
+    yield from (("window", *window) for window in windows.published)
+    yield from (("detector", *name, *source) for source in watch.detectors)
+    yield from (("rule", *name, *key) for key in {*watch.rules.panes, *watch.rules.dirty})
+
+
+def _window_text(size_ms: int, hop_ms: int) -> str:
+    size = format_duration(size_ms)
+    return size if size_ms == hop_ms else f"{size} every {format_duration(hop_ms)}"
 
 
 _encode = msgspec.msgpack.Encoder().encode

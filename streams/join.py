@@ -163,6 +163,10 @@ class Join:
         """Return nothing: the join does not know models, and records cost about the same."""
         return
 
+    def warnings(self, state: JoinState) -> list[str]:  # noqa: ARG002
+        """Return nothing: the join does not know models."""
+        return []
+
     def time_ms(self, batch: Batch, index: int) -> int:
         """Return the event time of a record; see `streams.steps.Stage`."""
         time_ms = peek_time_ms(batch.values[index])

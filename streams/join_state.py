@@ -214,7 +214,7 @@ def write(
             *(_predictions(state, added), _labels(state, labelled), early),
         )
     )
-    if len(record) <= LARGEST_VALUE_BYTES or len(added) + len(labelled) + len(early) <= 2:
+    if len(record) <= LARGEST_VALUE_BYTES or len(added) + len(labelled) + len(early) <= 1:
         state.seq += 1
         return [record]
     first, rest = _halves(added, labelled, early)
@@ -225,12 +225,16 @@ def write(
 
 
 def _halves(added: Slots, labelled: Slots, early: Sequence[EarlyChange]) -> tuple[Any, Any]:
-    """Cut changes in two; predictions come before their labels."""
-    if len(added) > 1:
-        half = len(added) // 2
-        return (added[:half], labelled[:0], early[:0]), (added[half:], labelled, early)
-    half, middle = len(labelled) // 2, len(early) // 2
-    return (added, labelled[:half], early[:middle]), (added[:0], labelled[half:], early[middle:])
+    """Cut changes in two; predictions come before their labels.
+
+    Down to single ones: two early labels may be of a megabyte each, and brokers that create topics
+    themselves take no more than that.
+    """
+    of_added = half = (len(added) + len(labelled) + len(early)) // 2
+    of_labelled = max(0, half - len(added))
+    of_early = max(0, of_labelled - len(labelled))
+    first = added[:of_added], labelled[:of_labelled], early[:of_early]
+    return first, (added[of_added:], labelled[of_labelled:], early[of_early:])
 
 
 def sweep(state: JoinState, *, log_bytes: int) -> Iterator[tuple[bytes | None, bytes]]:

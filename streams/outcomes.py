@@ -228,13 +228,14 @@ class RowCollector:
     def _values(self, predictions: PredictionChunk, outcomes: OutcomeChunk) -> Iterator[bytes]:
         size_bytes = sum(block.values.nbytes for block in predictions.features)
         rows = len(predictions.time_ms), len(outcomes.time_ms)
-        last = sum(rows) <= 2
+        last = sum(rows) <= 1
         if last or size_bytes <= LARGEST_VALUE_BYTES:
             value = self._record(predictions, outcomes)
             if last or len(value) <= LARGEST_VALUE_BYTES:
                 yield value
                 return
-        middles = rows[0] // 2, rows[1] // 2
+        middle = min(sum(rows) // 2, rows[0])
+        middles = middle, sum(rows) // 2 - middle
         for first in (True, False):
             of_predictions, of_outcomes = (
                 np.arange(middle) if first else np.arange(middle, count)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from streams.costs import Costs
+from streams.quarantine import Quarantined
 from streams.texts import Texts
 
 LARGEST_VALUE_BYTES = 1_000_000
@@ -144,6 +145,9 @@ class Effects(msgspec.Struct):
         How many records ended in which fate; a value may be negative when a fate is taken back.
     late_rows
         Rows that came later than the allowed disorder, so that detectors could not use them.
+    set_aside, set_aside_rows
+        Models that were set aside in this step, see `streams.quarantine`; how many rows were left
+        out, of these and of others before.
     marks
         How many of the marks in the state log are still needed, these included: once all this
         is committed, whatever is older than the first of them may be deleted. `None`: everything
@@ -155,6 +159,8 @@ class Effects(msgspec.Struct):
     dead_letters: list[DeadLetter] = []
     fates: dict[str, int] = {}
     late_rows: int = 0
+    set_aside: list[Quarantined] = []
+    set_aside_rows: int = 0
     marks: int | None = None
 
 
@@ -212,6 +218,9 @@ class Stage(Protocol):
 
     def costs(self, state: Any) -> tuple[Costs, list[tuple[str, str]]] | None:
         """Return what a partition has cost and the models in it, where a stage knows."""
+
+    def warnings(self, state: Any) -> list[str]:
+        """Return what a person should know of a partition, a sentence each."""
 
     def gauges(self, state: Any) -> Mapping[str, float]:
         """Return what the worker's telemetry should show of a partition's state."""

@@ -4,7 +4,7 @@ Whatever is done to rows is done to all rows of a step at once: a call into nump
 microseconds, and a model may have only a few rows.
 """
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,14 +88,27 @@ def since(table: Table, time_ms: int) -> tuple[Table, int]:
     predictions = table.predictions.time_ms >= time_ms
     outcomes = table.outcomes.at_ms >= time_ms
     late = int(np.count_nonzero(~predictions) + np.count_nonzero(~outcomes))
-    if not late:
+    return (_chosen(table, predictions, outcomes), late) if late else (table, 0)
+
+
+def without(table: Table, models: Collection[int]) -> tuple[Table, int]:
+    """Return the rows that are not of these models, and how many are."""
+    if not models:
         return table, 0
+    codes = list(models)
+    predictions = ~np.isin(table.predictions.model, codes)
+    outcomes = ~np.isin(table.outcomes.model, codes)
+    gone = int(np.count_nonzero(~predictions) + np.count_nonzero(~outcomes))
+    return (_chosen(table, predictions, outcomes), gone) if gone else (table, 0)
+
+
+def _chosen(table: Table, predictions: NDArray[np.bool_], outcomes: NDArray[np.bool_]) -> Table:
     kept = np.flatnonzero(predictions)
     return table._replace(
         predictions=PredictionRows(*(column[kept] for column in _fields(table.predictions))),
         features=choose(table.features, kept, count=len(predictions)),
         outcomes=OutcomeRows(*(column[outcomes] for column in _fields(table.outcomes))),
-    ), late
+    )
 
 
 class OutcomeColumns:

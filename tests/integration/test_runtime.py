@@ -395,7 +395,7 @@ def test_a_state_that_was_deleted_is_an_error_not_a_fresh_start(
     it.broker.create_topics({stranger.join_state: PARTITIONS})
     lost = it.start(state_prefix=stranger.prefix)
 
-    assert lost.wait(30) == 70
+    assert lost.wait(30) == 2
     assert "has committed offset" in it.said
 
 
@@ -415,7 +415,7 @@ def test_records_that_the_state_refers_to_must_not_be_deleted(
         answer.result(TIMEOUT_S)
     lost = it.start()
 
-    assert lost.wait(30) == 70
+    assert lost.wait(30) == 2
     assert "were deleted before they were done with" in it.said
 
 

@@ -116,6 +116,9 @@ class Toy:
     def costs(self, state: State) -> None:  # noqa: ARG002
         return
 
+    def warnings(self, state: State) -> list[str]:  # noqa: ARG002
+        return []
+
     def gauges(self, state: State) -> Mapping[str, float]:
         return {"pending_predictions": len(state.counts)}
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agents.health import Health
+from agents.settings import FIRST_PORT, PORTS
 from agents.telemetry import Telemetry
 from streams.steps import DeadLetter, Effects, Record
 from streams.topics import Topics
@@ -26,6 +29,24 @@ def test_a_fate_that_is_taken_back_is_held_until_later_ones_make_up_for_it() -> 
         seen.append(joined(telemetry))
 
     assert seen == [5, 5, 5, 5, 5, 7]
+
+
+def test_where_no_port_was_given_the_next_free_one_is_taken_and_a_given_one_never_changes() -> None:
+    def listen(port: int | None) -> Health:
+        health = Health(Telemetry(version="1"), topics=Topics(), host="127.0.0.1", port=port)
+        health.start()
+        return health
+
+    first = listen(None)
+    second = listen(None)
+    with pytest.raises(OSError, match="in use"):
+        listen(first.port)
+    nowhere = listen(0)
+
+    first.stop()
+    second.stop()
+    assert FIRST_PORT <= first.port < second.port < FIRST_PORT + PORTS
+    assert nowhere.port == 0
 
 
 def test_what_a_transaction_wrote_is_counted_by_kind() -> None:

@@ -10,8 +10,19 @@ from threading import Thread
 import msgspec
 import pytest
 
+from agents.http_server import HttpServer, Pages
 from agents.partitions import Partition
-from agents.status import COMMIT, LEAST_UNITS, MOST_MODELS, Status, Tally, ask, show, status_of
+from agents.status import (
+    COMMIT,
+    LEAST_UNITS,
+    MOST_MODELS,
+    Status,
+    Tally,
+    ask,
+    ask_here,
+    show,
+    status_of,
+)
 from streams.costs import Costs, Spent
 from streams.errors import ConfigError, NoAnswerError
 from streams.evaluate import Monitor
@@ -173,6 +184,27 @@ def test_nobody_there_is_worth_another_try() -> None:
 
     with pytest.raises(NoAnswerError, match=f"no worker answers at 127.0.0.1:{port}"):
         ask(f"127.0.0.1:{port}")
+
+
+def test_all_workers_of_the_host_are_asked_and_one_answer_is_enough() -> None:
+    statuses = [msgspec.structs.replace(_status(), worker_id=name) for name in ("a", "b")]
+    free = free_ports(1)
+    servers = [
+        HttpServer(host="127.0.0.1", port=0, probes={}, pages=_only_status(one)) for one in statuses
+    ]
+    ports = [server.port for server in servers]
+
+    found = ask_here([ports[0], *free, ports[1]])
+
+    for server in servers:
+        server.stop()
+    assert [one.worker_id for one in found] == ["a", "b"]
+    with pytest.raises(NoAnswerError, match=f"no worker answers at 127.0.0.1:{free[0]}"):
+        ask_here(free)
+
+
+def _only_status(status: Status) -> Pages:
+    return lambda _path, _accepted: ("application/json", lambda: msgspec.json.encode(status))
 
 
 @pytest.mark.parametrize(
