@@ -28,6 +28,7 @@ from agents import clients, fetching, opening, state_log, topics_admin
 from agents import stages as agents_of
 from agents.exits import EXIT_CONFIG, EXIT_UNEXPECTED, say
 from agents.health import Health
+from agents.key_watch import KeyWatch
 from agents.ledger import Ledger
 from agents.pipeline import Pipeline
 from agents.settings import FIRST_PORT, Settings, read_monitors_file, resolve
@@ -107,7 +108,10 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
     )
     app.transport = Transport([URL(_BROKER)], app)
     watchdog = Watchdog(settings, health=health)
-    app.pipeline = Pipeline(settings, stages, ledger=ledger, health=health, watchdog=watchdog)
+    keys = _key_watch(stages, health)
+    app.pipeline = Pipeline(
+        settings, stages, ledger=ledger, health=health, watchdog=watchdog, keys=keys
+    )
     health.answer(live=watchdog.complaint, ready=app.pipeline.unready)
     health.pages["/status"] = lambda: msgspec.json.encode(app.pipeline.status())
     app.stage_channels = agents_of.declare(app, app.pipeline)
@@ -147,6 +151,16 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
     except StateError as error:
         raise ConfigError(f"{error}; {opening.way_out(settings)}") from None
     return stages
+
+
+def _key_watch(stages: Sequence[Stage], health: Health) -> KeyWatch | None:
+    from streams.join import Join  # noqa: PLC0415
+
+    every: Sequence[Any] = stages  # to mypy no class can be both
+    for stage in every:
+        if isinstance(stage, Join):
+            return KeyWatch(stage.inputs, partitions=stage.partitions, health=health)
+    return None
 
 
 def _start_health(settings: Settings, topics: Topics) -> Health:

@@ -182,12 +182,23 @@ def topics_create(
 
 
 @topics_app.command(
-    "check", epilog=_examples("driftline topics check --bootstrap-servers kafka:9092")
+    "check",
+    epilog=_examples(
+        "driftline topics check --bootstrap-servers kafka:9092",
+        "driftline topics check --sample",
+    ),
 )
 def topics_check(
     *,
     bootstrap_servers: Servers = None,
     prefix: Prefix = None,
+    sample: Annotated[
+        bool,
+        typer.Option(
+            "--sample",
+            help="Read some records: are predictions and labels sent to the same partitions?",
+        ),
+    ] = False,
     kafka: Kafka = None,
     json_output: Json = False,
 ) -> None:
@@ -196,11 +207,19 @@ def topics_check(
     from agents.topics_admin import check  # noqa: PLC0415
 
     counts = check(settings)
+    if not json_output:
+        for name, count in counts.items():
+            typer.echo(f"{name} ({count} partitions)")
+    if sample:
+        from agents.key_sample import check_sample, describe  # noqa: PLC0415
+        from streams.topics import Topics  # noqa: PLC0415
+
+        keys = check_sample(settings, partitions=counts[Topics(settings.prefix).predictions])
+        if not json_output:
+            typer.echo(describe(keys))
     if json_output:
         _print_json(counts)
         return
-    for name, count in counts.items():
-        typer.echo(f"{name} ({count} partitions)")
     typer.echo("all topics are there and fit together")
 
 

@@ -99,6 +99,10 @@ class Health:
         """Count records that were read."""
         self._telemetry.count("driftline_input_records_total", count, topic=topic)
 
+    def mispartitioned(self, topic: str, count: int) -> None:
+        """Count keys that are not where those of the other topic are."""
+        self._telemetry.count("driftline_mispartitioned_keys_total", count, topic=topic)
+
     def committed(self, effects: Iterable[Effects], *, seconds: float) -> None:
         """Count what a transaction wrote, once it is committed."""
         self._telemetry.observe("driftline_commit_duration_seconds", seconds)

@@ -23,6 +23,7 @@ from agents.deliveries import Backlog, size_bytes
 from agents.exits import describe, end_process, exit_code, say
 from agents.health import Health
 from agents.idleness import Input
+from agents.key_watch import KeyWatch
 from agents.ledger import Entry, Ledger, TransactionError, Written
 from agents.opening import Opener, way_out
 from agents.partitions import Partition
@@ -75,6 +76,11 @@ class Work(NamedTuple):
 class Pipeline:
     """Run stages on the partitions that this worker owns.
 
+    Parameters
+    ----------
+    keys
+        Looks at keys of inputs, if anybody does.
+
     Attributes
     ----------
     backlog
@@ -94,6 +100,7 @@ class Pipeline:
         ledger: Ledger,
         health: Health,
         watchdog: Watchdog,
+        keys: KeyWatch | None = None,
     ) -> None:
         self.stages = {stage.name: stage for stage in stages}
         self.settings = settings
@@ -103,6 +110,7 @@ class Pipeline:
         self.watchdog = watchdog
         self.reader: Reader | None = None
         self._ledger = ledger
+        self._keys = keys
         self._opener = Opener(settings, opened=self._opened, progressed=self._progressed)
         self._trimmer = Trimmer(settings)
         self._owned: dict[tuple[str, int], Partition] = {}
@@ -363,6 +371,8 @@ class Pipeline:
                 )
             for batch in batches:
                 processed[batch.topic] += len(batch.offsets)
+                if self._keys is not None:
+                    self._keys.look(batch, partition.number)
             self._processed(batches)
             if batches or effects.state or effects.records:
                 entries.append(Entry(partition.stage, partition.number, effects))

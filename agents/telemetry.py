@@ -68,6 +68,12 @@ WORKER = (
         "Records between the worker's position and the end of the partition.",
     ),
     Entry(
+        "driftline_mispartitioned_keys_total",
+        "counter",
+        ("topic",),
+        "Keys of a sample that murmur2 puts elsewhere, unlike those of the other input.",
+    ),
+    Entry(
         "driftline_dead_letters_total",
         "counter",
         ("reason",),

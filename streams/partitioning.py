@@ -1,4 +1,19 @@
-"""Which partition a key belongs to: as Kafka's own clients decide, by murmur2."""
+"""Which partition a key belongs to: as Kafka's own clients decide, by murmur2.
+
+A prediction and its label must be in partitions of one number, or they never meet. Librdkafka (and
+with it the clients for Python, Go, .NET) puts keys elsewhere by default, by their CRC-32. That is
+fine where the producers of both topics do so; where only one does, a label meets its prediction by
+luck. `Placement` tells that from a sample of keys.
+"""
+
+from collections import deque
+from zlib import crc32
+
+SAMPLE = 512
+ENOUGH = 200
+_FITS = 0.98  # of keys that a client with this partitioner has sent, all fit
+
+MURMUR2, CRC32 = "murmur2", "CRC-32"
 
 
 def partition_of(key: str, partitions: int) -> int:
@@ -34,3 +49,72 @@ def murmur2(data: bytes) -> int:
         h = (h ^ int.from_bytes(rest, "little")) * m & mask
     h = (h ^ h >> 13) * m & mask
     return h ^ h >> 15
+
+
+class Placement:
+    """Where keys of one topic lie, judged by the last `SAMPLE` that were looked at.
+
+    Parameters
+    ----------
+    partitions
+        How many the topic has.
+
+    Examples
+    --------
+    >>> found = Placement(4)
+    >>> for number in range(300):
+    ...     key = b"%d" % number
+    ...     _ = found.add(key, partition_of(key.decode(), 4))
+    >>> found.partitioner, found.strays
+    ('murmur2', 0)
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self._fits: deque[tuple[bool, bool]] = deque(maxlen=SAMPLE)
+
+    def __len__(self) -> int:
+        return len(self._fits)
+
+    def add(self, key: bytes, partition: int) -> bool:
+        """Look at a key; return whether it is where murmur2 puts it."""
+        count = self.partitions
+        by_murmur2 = (murmur2(key) & 0x7FFFFFFF) % count == partition
+        self._fits.append((by_murmur2, crc32(key) % count == partition))
+        return by_murmur2
+
+    @property
+    def strays(self) -> int:
+        """How many keys of the sample are not where murmur2 puts them."""
+        return sum(not by_murmur2 for by_murmur2, _ in self._fits)
+
+    @property
+    def partitioner(self) -> str | None:
+        """Which partitioner all producers have, "" for none of those known; `None`: unclear yet."""
+        if len(self) < ENOUGH or self.partitions == 1:
+            return None
+        for index, name in enumerate((MURMUR2, CRC32)):
+            if sum(fits[index] for fits in self._fits) >= _FITS * len(self):
+                return name
+        return ""
+
+
+def misplaced(one: Placement, other: Placement) -> bool:
+    """Tell whether two topics' keys are placed differently.
+
+    What fits no known partitioner in both is left alone: there are others (sarama's FNV-1a), and
+    records from before partitions were added are elsewhere in both topics. A topic of which a part
+    fits nothing, beside one that all fits, is misplaced: some of its producers are wrong.
+
+    Examples
+    --------
+    >>> by_murmur2, by_crc32 = Placement(4), Placement(4)
+    >>> for number in range(300):
+    ...     key = b"%d" % number
+    ...     _ = by_murmur2.add(key, partition_of(key.decode(), 4))
+    ...     _ = by_crc32.add(key, crc32(key) % 4)
+    >>> misplaced(by_murmur2, by_crc32), misplaced(by_crc32, by_crc32), by_crc32.partitioner
+    (True, False, 'CRC-32')
+    """
+    names = one.partitioner, other.partitioner
+    return None not in names and names[0] != names[1]
