@@ -122,11 +122,11 @@ def test_another_version_of_a_model_that_is_set_aside_is_watched() -> None:
 
 def test_alerts_of_a_model_that_is_set_aside_are_resolved() -> None:
     driver = Watching()
-    for minute in range(15):
+    for minute in range(22):
         driver.feed(as_inputs(harmful(minute, names=1)))
     assert [alert["state"] for alert in driver.alerts] == ["firing"]
 
-    driver.feed(as_inputs(harmful(16)))
+    driver.feed(as_inputs(harmful(23)))
     driver.finish()
 
     assert [alert["state"] for alert in driver.alerts] == ["firing", "resolved"]
