@@ -4,6 +4,7 @@ import math
 
 Z = 1.959963984540054
 Interval = tuple[float | None, float | None]
+_OPEN = 0.01
 UNKNOWN: Interval = (None, None)
 
 
@@ -49,14 +50,30 @@ def f1(true_positive: int, wrong: int) -> Interval:
     return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
-def roc_auc(area: float, positives: int, negatives: int) -> Interval:
-    """Bound an area under the ROC curve. Source: Hanley & McNeil (1982)."""
+def roc_auc(area: float, positives: int, negatives: int, *, tied: float = 0.0) -> Interval:
+    """Bound an area under the ROC curve. Source: Hanley & McNeil (1982).
+
+    Parameters
+    ----------
+    tied
+        How large a part of the pairs is in an unknown order: each might be won, or lost.
+        Up to 1 %, which moves the area by 0.005 at most, is what `roc_auc` leaves open anyway.
+
+    Examples
+    --------
+    >>> [round(bound, 3) for bound in roc_auc(0.8, 50, 50)]
+    [0.713, 0.887]
+    >>> [round(bound, 3) for bound in roc_auc(0.8, 50, 50, tied=0.1)]
+    [0.663, 0.937]
+    """
     q1 = area / (2 - area)
     q2 = 2 * area * area / (1 + area)
     variance = (
         area * (1 - area) + (positives - 1) * (q1 - area**2) + (negatives - 1) * (q2 - area**2)
     ) / (positives * negatives)
     spread = Z * math.sqrt(max(0.0, variance))
+    if tied > _OPEN:
+        spread += tied / 2
     return max(0.0, area - spread), min(1.0, area + spread)
 
 

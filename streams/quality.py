@@ -229,10 +229,11 @@ def _binary(tally: Outcomes, pairs: Confusion, task: Task) -> Iterator[Value]:
     yield from _precision_recall_f1(hit, said, real, suffix="")
     positive = _merged([s for label, s in tally.scores.items() if binary_name(label) == one])
     negative = _merged([s for label, s in tally.scores.items() if binary_name(label) != one])
-    area = bins.roc_auc(positive, negative)
-    if area is not None:
+    found = bins.roc_auc_and_ties(positive, negative)
+    if found is not None:
+        area, tied = found
         ones, zeros = sum(positive.values()), sum(negative.values())
-        yield Value("roc_auc", area, *intervals.roc_auc(area, ones, zeros), ones + zeros)
+        yield Value("roc_auc", area, *intervals.roc_auc(area, ones, zeros, tied=tied), ones + zeros)
     if tally.brier.count:
         yield _mean("log_loss", tally.log_loss)
         yield _mean("brier", tally.brier)

@@ -313,7 +313,9 @@ def _add_scores(
     for label in labels.tolist():
         number, true = divmod(label, len(c.classes))
         histograms.append(tallies[number].scores.setdefault(c.classes[true], {}))
-    _add_bins(histograms, places, bins.score_bins(c.score[chosen]), weight)
+    numbers = bins.score_bins(c.score[chosen])
+    for part in bins.score_ranges(numbers):
+        _add_bins(histograms, places[part], numbers[part], _of(weight, part))
 
 
 def _add_bins(
@@ -338,8 +340,8 @@ def _add_bins(
         bins.add_counts(histogram, every[start:end])
 
 
-def _of(weight: Weights, mask: NDArray[np.bool_]) -> Weights:
-    return None if weight is None else weight[mask]
+def _of(weight: Weights, chosen: Any) -> Weights:
+    return None if weight is None else weight[chosen]
 
 
 def _counts(group: Ints, weight: Weights, size: int) -> list[int]:
