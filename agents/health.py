@@ -164,6 +164,12 @@ class Health:
                     stage=name,
                     partition=number,
                 )
+            if partition.running:
+                for ahead in partition.stage.ahead(partition.state):
+                    where = {"topic": ahead.topic, "partition": number}
+                    self._telemetry.set("driftline_clock_ahead_records", ahead.records, **where)
+                    ahead_s = ahead.ahead_ms / 1_000
+                    self._telemetry.set("driftline_clock_ahead_seconds", ahead_s, **where)
             entries[name] += gauges.get("state_entries", 0)
             sizes_bytes[name] += gauges.get("state_bytes", 0)
             totals["models"] += gauges.get("models", 0)

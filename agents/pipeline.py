@@ -459,8 +459,8 @@ class Pipeline:
             partition.marks += written.marks.get(partition.log, ())
         for entry in entries:
             self._trim(entry)
-            for why in entry.effects.set_aside:
-                say(str(why))
+            for line in (*map(str, entry.effects.set_aside), *entry.effects.remarks):
+                say(line)
         self.health.committed(
             [entry.effects for entry in entries], seconds=time.monotonic() - started_s
         )

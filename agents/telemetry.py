@@ -132,6 +132,18 @@ WORKER = (
         "Event-time clock of the partition, seconds since the epoch, UTC.",
     ),
     Entry(
+        "driftline_clock_ahead_records",
+        "gauge",
+        ("topic", "partition"),
+        "Of the last 5,120 records of an input, those of different ids that are ahead of it.",
+    ),
+    Entry(
+        "driftline_clock_ahead_seconds",
+        "gauge",
+        ("topic", "partition"),
+        "How far the furthest of them is ahead: they are joined, and do not move the clock.",
+    ),
+    Entry(
         "driftline_ready",
         "gauge",
         (),

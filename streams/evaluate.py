@@ -225,6 +225,10 @@ class Monitor:
         """Name the models that are set aside."""
         return [str(why) for why in state.quarantined.values()]
 
+    def ahead(self, state: MonitorState) -> tuple[()]:  # noqa: ARG002
+        """Return nothing: the clock comes from the join."""
+        return ()
+
     def gauges(self, state: MonitorState) -> Mapping[str, float]:
         """Return what the telemetry shows of the state."""
         entries = len(state.waiting) + sum(

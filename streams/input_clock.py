@@ -29,8 +29,8 @@ Why it is not simpler:
 * *The first record as the truth until others come*: it may be the one that is a day ahead.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,22 @@ Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 
 _GONE = 0, -1
+
+
+class Seen(NamedTuple):
+    """What the clock must know of the good records of a batch, whatever became of them.
+
+    Attributes
+    ----------
+    ids
+        Half of the hashes of their ids.
+    model_of
+        Names the model of the record at an index, `None` if nobody knows it.
+    """
+
+    times_ms: Ints
+    ids: Keys
+    model_of: Callable[[int], str | None]
 
 
 class InputClock:
@@ -127,10 +143,14 @@ class InputClock:
         return climb(times_ms[0], times_ms, reach_ms)
 
     def lead(self) -> tuple[int, int]:
-        """Return how many of the last records are ahead, and how far the furthest is."""
+        """Return how many of the last records are ahead, and how far the furthest is.
+
+        Those after which nothing else has come are not counted: it may be that a pause is over.
+        """
         if self.newest_ms < 0:
             return 0, 0
-        times_ms = [time_ms for _, time_ms in self._standing().values()]
+        last = self.count - self.streak
+        times_ms = [time_ms for number, time_ms in self._standing().values() if number <= last]
         return len(times_ms), max(times_ms, default=self.newest_ms) - self.newest_ms
 
     def latest_ms(self) -> int:

@@ -23,6 +23,7 @@ from streams.clock_limits import SHARE, Limits
 from streams.decoding import Decoder
 from streams.errors import StateError
 from streams.events import peek_time_ms
+from streams.fast_clocks import WORTH_SAYING_MS, Ahead
 from streams.held import CLOSED, EFFECTIVE
 from streams.input_clock import InputClock
 from streams.join_state import LOG_BYTES, JoinState
@@ -100,6 +101,7 @@ class Join:
         if state.missing:
             raise StateError("the join's state log ends before it has told the whole state")
         work = Matching(self, state, now_ms=now_ms)
+        remarks: list[str] = []
         for clock in state.inputs.values():
             clock.fresh.clear()
         # Predictions first, since the order of reading is no matter, and labels need not wait then.
@@ -108,7 +110,9 @@ class Join:
             if own:
                 batch = in_one(own)
                 if (seen := take(batch)) is not None:
-                    state.inputs[topic].follow(seen.times_ms, seen.ids, limits=self.limits)
+                    clock = state.inputs[topic]
+                    clock.follow(seen.times_ms, seen.ids, limits=self.limits)
+                    remarks += state.fast_clocks.look(topic, clock, seen)
                 state.next[topic] = batch.next_offset
         for topic, clock in state.inputs.items():
             clock.idle = topic in idle
@@ -126,6 +130,7 @@ class Join:
             records=[Record(self.outcomes, None, rows, p) for p, rows in work.rows.encode()],
             dead_letters=work.dead_letters,
             fates=dict(work.fates),
+            remarks=remarks,
             marks=len(state.marks) if state.log_is_cut else None,
         )
         state.forget_unused()
@@ -163,9 +168,9 @@ class Join:
         """Return nothing: the join does not know models, and records cost about the same."""
         return
 
-    def warnings(self, state: JoinState) -> list[str]:  # noqa: ARG002
-        """Return nothing: the join does not know models."""
-        return []
+    def warnings(self, state: JoinState) -> list[str]:
+        """Return which inputs have records that are far ahead of the clock."""
+        return [str(one) for one in self.ahead(state) if one.ahead_ms >= WORTH_SAYING_MS]
 
     def time_ms(self, batch: Batch, index: int) -> int:
         """Return the event time of a record; see `streams.steps.Stage`."""
@@ -189,6 +194,10 @@ class Join:
             "state_entries": len(state.held) + early_labels,
             "state_bytes": state.held.size_bytes,
         }
+
+    def ahead(self, state: JoinState) -> list[Ahead]:
+        """Return, of every input, what the clock does not follow."""
+        return [state.fast_clocks.ahead(topic, one) for topic, one in state.inputs.items()]
 
     def _close(self, state: JoinState, clock_ms: int) -> Counter[str]:
         """Let the clock pass, which decides fates; what it passed long ago is still there."""

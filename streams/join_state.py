@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 
 from streams.errors import StateError
+from streams.fast_clocks import FastClocks
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, LABEL, PREDICTION, Hashes, HeldTable, hash_ids
 from streams.input_clock import InputClock
@@ -114,6 +115,7 @@ class JoinState:
         self.early_buckets: dict[int, dict[bytes, None]] = {}
         self.early_labels = 0
         self.announced: ClockNotice | None = None
+        self.fast_clocks = FastClocks(partition)
         self.sweep_at = 0
         self.marks: deque[tuple[int, int]] = deque()
         self.swept = 0

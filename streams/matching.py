@@ -7,12 +7,11 @@ result is the same as if all were.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from streams.classes import score_of, scores_by_class
 from streams.decoding import (
@@ -27,6 +26,7 @@ from streams.features import blocks_of, choose
 from streams.grouping import all_different
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, FED, LABELLED, Hashes, hash_ids
+from streams.input_clock import Seen
 from streams.join_state import Early, EarlyChange, JoinState
 from streams.outcomes import (
     Identity,
@@ -52,22 +52,6 @@ FATES = (
     "late_label",
     "dead_letter",
 )
-
-
-class Seen(NamedTuple):
-    """What the clock must know of the good records of a batch, whatever became of them.
-
-    Attributes
-    ----------
-    ids
-        Half of the hashes of their ids.
-    model_of
-        Names the model of the record at an index, `None` if nobody knows it.
-    """
-
-    times_ms: Ints
-    ids: NDArray[np.uint64]
-    model_of: Callable[[int], str | None]
 
 
 class Rules(Protocol):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from streams.costs import Costs
+from streams.fast_clocks import Ahead
 from streams.quarantine import Quarantined
 from streams.texts import Texts
 
@@ -148,6 +149,8 @@ class Effects(msgspec.Struct):
     set_aside, set_aside_rows
         Models that were set aside in this step, see `streams.quarantine`; how many rows were left
         out, of these and of others before.
+    remarks
+        What those who run it should know, a line each.
     marks
         How many of the marks in the state log are still needed, these included: once all this
         is committed, whatever is older than the first of them may be deleted. `None`: everything
@@ -161,6 +164,7 @@ class Effects(msgspec.Struct):
     late_rows: int = 0
     set_aside: list[Quarantined] = []
     set_aside_rows: int = 0
+    remarks: list[str] = []
     marks: int | None = None
 
 
@@ -221,6 +225,9 @@ class Stage(Protocol):
 
     def warnings(self, state: Any) -> list[str]:
         """Return what a person should know of a partition, a sentence each."""
+
+    def ahead(self, state: Any) -> Sequence[Ahead]:
+        """Return, of every input that has a clock of its own, what is ahead of it."""
 
     def gauges(self, state: Any) -> Mapping[str, float]:
         """Return what the worker's telemetry should show of a partition's state."""

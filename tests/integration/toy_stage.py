@@ -119,6 +119,9 @@ class Toy:
     def warnings(self, state: State) -> list[str]:  # noqa: ARG002
         return []
 
+    def ahead(self, state: State) -> tuple[()]:  # noqa: ARG002
+        return ()
+
     def gauges(self, state: State) -> Mapping[str, float]:
         return {"pending_predictions": len(state.counts)}
 

@@ -1,11 +1,13 @@
 """Records from the future harm nobody else: neither one, nor a host's whose clock is hours fast."""
 
 import random
+import re
 from typing import Any
 
 import pytest
 
 from streams.monitors import Drift, Monitors, Threshold
+from streams.steps import Effects
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import BOTH, TOPICS, Driver, as_inputs, cut
 
@@ -127,3 +129,67 @@ def test_a_stream_of_one_record_a_minute_advances(partitions: int) -> None:
     assert max(behind_ms[-500:]) < 30 * MINUTE_MS
     assert {alert["monitor"] for alert in driver.alerts} == {"loss"}
     assert driver.fates == {"joined": 1_400}
+
+
+# --- what is said
+
+
+def steps_of(events: list[Event]) -> tuple[Driver, list[str]]:
+    driver = Driver(disorder_ms=5_000)
+    said: list[str] = []
+    step = driver.join.step
+
+    def listening(*args: Any, **how: Any) -> Effects:
+        effects = step(*args, **how)
+        said.extend(effects.remarks)
+        return effects
+
+    driver.join.step = listening  # type: ignore[method-assign]
+    for batch in cut(as_inputs(events), [60, 7, 120]):
+        driver.feed(batch)
+    return driver, said
+
+
+def test_who_is_ahead_is_said_once_with_topic_partition_and_model() -> None:
+    driver, said = steps_of(traffic(1, count=2_000, fast=0.1))
+    state = driver.joins[0]
+
+    assert len(said) == 2
+    wanted = re.compile(r"/0 does not follow a record of model 'fast' that is (3h|2h59m)")
+    assert all(wanted.search(line) for line in said)
+    assert {line.split()[2] for line in said} == {"driftline.predictions/0", "driftline.labels/0"}
+    assert [one.model for one in driver.join.ahead(state)] == ["fast", "fast"]
+    assert all(one.records > 100 for one in driver.join.ahead(state))
+    assert all(3 * HOUR_MS > one.ahead_ms > 2.9 * HOUR_MS for one in driver.join.ahead(state))
+    assert len(driver.join.warnings(state)) == 2
+
+
+def test_a_label_of_an_unknown_prediction_has_no_model() -> None:
+    events = traffic(1, count=400)
+    events.insert(600, label("nobody", timestamp_ms=START_MS + DAY_MS))
+
+    _, said = steps_of(events)
+
+    assert len(said) == 1
+    assert "driftline.labels/0 does not follow a record that is 23h" in said[0]
+
+
+def test_that_the_clock_follows_fast_records_is_said() -> None:
+    _, said = steps_of(traffic(1, count=2_000, fast=0.6))
+
+    follows = [line for line in said if "follows its fast records" in line]
+    assert len(follows) >= 1
+    assert "of model 'fast': " in follows[0]
+
+
+def test_nothing_is_said_of_a_night_without_records_nor_of_a_regular_stream() -> None:
+    evening, morning = traffic(1, count=500), traffic(2, count=500)
+    for event in morning:
+        event["prediction_id"] += "-2"
+        event["timestamp_ms"] += 8 * HOUR_MS
+
+    driver, said = steps_of([*evening, *morning])
+
+    assert said == []
+    assert driver.join.warnings(driver.joins[0]) == []
+    assert {one.records for one in driver.join.ahead(driver.joins[0])} == {0}
