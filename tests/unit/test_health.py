@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 
 from agents.health import Health
+from agents.partitions import Partition
 from agents.settings import FIRST_PORT, PORTS
 from agents.telemetry import Telemetry
 from streams.steps import DeadLetter, Effects, Record
 from streams.topics import Topics
+from tests.builders import HOUR_MS, START_MS, prediction
+from tests.driver import Driver, as_inputs
 
 
 def build() -> tuple[Health, Telemetry]:
@@ -81,3 +84,22 @@ def test_readiness_and_memory_are_shown_as_gauges() -> None:
     health.memory(budget_bytes=1_000, pressure=False)
     assert (value("driftline_ready"), value("driftline_memory_pressure")) == (1, 0)
     assert value("driftline_memory_budget_bytes") == 1_000
+
+
+def test_records_that_are_ahead_of_the_clock_are_shown_until_the_partition_goes() -> None:
+    health, telemetry = build()
+    driver = Driver()
+    right = [prediction(f"p{n}", timestamp_ms=START_MS + n) for n in range(30)]
+    ahead = prediction("ahead", timestamp_ms=START_MS + 20 + HOUR_MS)
+    driver.feed(as_inputs([*right[:21], ahead, *right[21:]]))
+    partition = Partition(driver.join, 0)
+    partition.state, partition.running = driver.joins[0], True
+    where = {"topic": "driftline.predictions", "partition": "0"}
+    value = telemetry.registry.get_sample_value
+
+    health.sample([partition], stages=["join"])
+
+    assert value("driftline_clock_ahead_records", where) == 1
+    assert value("driftline_clock_ahead_seconds", where) == pytest.approx(3_600, abs=0.1)
+    health.forget(partition)
+    assert value("driftline_clock_ahead_seconds", where) is None
