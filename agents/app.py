@@ -134,6 +134,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
         disorder_ms=settings.disorder_ms,
         partitions=partitions[topics.predictions],
         monitors=monitors,
+        limits=settings.limits,
         seed=secrets.token_bytes(SEED_BYTES),
     )
     limits = topics_admin.message_limits(settings, [topics.monitor_state])

@@ -127,6 +127,32 @@ def worker(
             "Default: auto, nine tenths of the container's limit or the host's memory.",
         ),
     ] = None,
+    max_record_bytes: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Larger records are dead letters. Default: 1000000."),
+    ] = None,
+    max_name_bytes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Longer ids and names of models are dead letters, longer names of features, "
+            "segments and scores are left out. Default: 256.",
+        ),
+    ] = None,
+    max_features: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="More features of a prediction are left out. Default: 1000."
+        ),
+    ] = None,
+    max_segments: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="More segments of a prediction are left out. Default: 16."),
+    ] = None,
+    max_scores: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="More entries of scores are left out. Default: 1000."),
+    ] = None,
     kafka: Kafka = None,
     embedded: Annotated[bool, typer.Option("--embedded", hidden=True)] = False,
 ) -> None:
@@ -377,6 +403,7 @@ def replay(
             partitions=_integer("--partitions", partitions, 1, 10_000),
             disorder_ms=None if disorder is None else read_option("disorder", disorder),
             columns=columns,
+            limits=settings.limits,
             json_output=json_output,
         )
     )

@@ -6,6 +6,7 @@ import errno
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
+from agents.exits import say
 from agents.http_server import Page, Probe
 from agents.idleness import Input
 from agents.partitions import Partition
@@ -14,6 +15,7 @@ from agents.settings import FIRST_PORT, PORTS
 from agents.telemetry import Telemetry
 from streams.steps import Effects
 from streams.topics import Topics
+from streams.values import Dropped
 
 _PARTITION_GAUGES = ("pending_predictions", "early_labels")
 
@@ -50,6 +52,7 @@ class Health:
         self._host, self._wanted_port = host, port
         self.port = 0
         self._debts: Counter[str] = Counter()
+        self._named: set[str] = set()
         self._resources: Resources | None = None
         self._stop: Callable[[], None] = lambda: None
         self.probes: dict[str, Probe] = {"/livez": lambda: None, "/readyz": lambda: "starting"}
@@ -120,8 +123,16 @@ class Health:
                 self._telemetry.count(name, count)
         if effects.set_aside_rows:
             self._telemetry.count("driftline_quarantined_rows_total", effects.set_aside_rows)
+        for one in effects.dropped:
+            self._count_dropped(one)
         if effects.late_rows:
             self._telemetry.count("driftline_late_rows_total", effects.late_rows)
+
+    def _count_dropped(self, one: Dropped) -> None:
+        self._telemetry.count("driftline_values_dropped_total", one.count, field=one.field)
+        if one.field not in self._named:
+            self._named.add(one.field)
+            say(f"left out: {one}; more of {one.field} are only counted")
 
     def _count_fate(self, fate: str, change: int) -> None:
         # A retraction takes a `joined` back, but a counter must never fall: Prometheus would read

@@ -14,10 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from agents import recordings
 from agents.settings import read_monitors_file
@@ -25,8 +25,9 @@ from agents.survey import Survey
 from streams.dryrun import Arrival, DryRun
 from streams.durations import format_duration
 from streams.errors import ConfigError, RecordError
-from streams.events import LATEST_MS, check_time, kind_of
+from streams.events import LATEST_MS, Head, check_time, head_of
 from streams.hash_index import SEED_BYTES
+from streams.limits import LIMITS, RecordLimits
 from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.topics import Topics
@@ -40,13 +41,6 @@ FOREVER_MS = 10 * 365 * 86_400_000
 NOW_MS = LATEST_MS
 
 
-class _Head(msgspec.Struct):
-    """The little that has to be known of a line before it is decoded in full."""
-
-    prediction_id: str = ""
-    timestamp_ms: int | None = None
-
-
 def run_replay(
     files: list[Path],
     *,
@@ -57,6 +51,7 @@ def run_replay(
     partitions: int,
     disorder_ms: int | None,
     columns: str | None,
+    limits: RecordLimits = LIMITS,
     json_output: bool,
 ) -> int:
     """Replay recorded events, write the results and print a summary; return the exit code.
@@ -88,6 +83,7 @@ def run_replay(
             partitions=partitions,
             monitors=watched,
             grace_ms=FOREVER_MS,
+            limits=limits,
             seed=secrets.token_bytes(SEED_BYTES),
         )
         join.log_bytes = sys.maxsize  # nobody reads it
@@ -118,17 +114,16 @@ def _all(files: list[Path], roles: Mapping[str, str]) -> Iterator[bytes]:
 def _look_through(survey: Survey, lines: Iterable[bytes], topics: Topics) -> None:
     for line in lines:
         survey.lines += 1
-        with suppress(RecordError, msgspec.DecodeError, RecursionError):
-            topic = _topic(line, topics)
-            head = _decode_head(line)
+        with suppress(RecordError):
+            head = head_of(line)
             if head.timestamp_ms is not None:
                 time_ms = check_time(head.timestamp_ms, now_ms=NOW_MS)
-                survey.see(topic, head.prediction_id.encode(), time_ms)
+                survey.see(_topic(head, topics), head.prediction_id.encode(), time_ms)
     survey.finish()
 
 
-def _topic(line: bytes, topics: Topics) -> str:
-    return topics.labels if kind_of(line) == "label" else topics.predictions
+def _topic(head: Head, topics: Topics) -> str:
+    return topics.labels if head.kind == "label" else topics.predictions
 
 
 def _feed(run: DryRun, lines: Iterator[bytes], topics: Topics, *, survey: Survey) -> None:
@@ -151,13 +146,11 @@ def _arrival(line: bytes, topics: Topics) -> Arrival:
     A line that is neither a prediction nor a label goes where it is refused with the reason.
     """
     try:
-        topic, key = _topic(line, topics), _decode_head(line).prediction_id.encode()
-    except (RecordError, msgspec.DecodeError, RecursionError):
+        head = head_of(line)
+        topic, key = _topic(head, topics), head.prediction_id.encode()
+    except RecordError:
         topic, key = topics.predictions, b""
     return Arrival(topic, key, line, -1)
-
-
-_decode_head = msgspec.json.Decoder(_Head).decode
 
 
 class Results:
@@ -169,6 +162,7 @@ class Results:
         order = ("at_ms", "model", "version", "segment", "monitor", "alert_id", "revision")
         self.alerts = sorted(alerts, key=lambda alert: [alert[name] for name in order])
         self.fates = run.fates()
+        self.dropped = [run.dropped[field] for field in sorted(run.dropped)]
         self.reasons: dict[str, int] = {}
         for letter in run.dead_letters:
             self.reasons[letter.reason] = self.reasons.get(letter.reason, 0) + 1
@@ -189,6 +183,7 @@ class Results:
             "disorder_ms": survey.disorder_ms,
             "fates": self.fates,
             "dead_letters": self.reasons,
+            "values_dropped": {one.field: one.count for one in self.dropped},
             "metrics": len(self.metrics),
             "alerts": self.alerts,
         }
@@ -199,6 +194,9 @@ class Results:
         disorder = format_duration(survey.disorder_ms)
         console.print(f"{survey.lines} records, out of order by up to {disorder}")
         console.print(self._fates_table())
+        for one in self.dropped:
+            left_out = Text(f"left out {one.count} of {one}, and the like")
+            console.print(left_out, soft_wrap=True)
         console.print(self._metrics_table())
         for alert in self.alerts:
             colour = "red" if alert["state"] == "firing" else "green"

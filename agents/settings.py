@@ -21,6 +21,7 @@ import msgspec
 from agents.memory import format_bytes, parse_budget
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
+from streams.limits import LIMITS, RecordLimits
 from streams.nearest import nearest
 from streams.servers import parse_servers
 
@@ -59,6 +60,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         How long the worker may make no progress before it ends itself.
     memory_budget_bytes
         Resident memory at which the worker ends itself; 0 means never, None by what there is.
+    max_record_bytes, max_name_bytes, max_features, max_segments, max_scores
+        What one record may hold; see `streams.limits`.
     embedded
         The broker is the embedded one, which keeps no transactional offset commits.
     kafka
@@ -80,6 +83,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_timeout_ms: int = 10_000
     stall_ms: int = 60_000
     memory_budget_bytes: int | None = None
+    max_record_bytes: int = LIMITS.record_bytes
+    max_name_bytes: int = LIMITS.name_bytes
+    max_features: int = LIMITS.features
+    max_segments: int = LIMITS.segments
+    max_scores: int = LIMITS.scores
     embedded: bool = False
     kafka: dict[str, str] = {}
 
@@ -87,6 +95,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def group(self) -> str:
         """The consumer group of all workers."""
         return f"{self.prefix}-workers"
+
+    @property
+    def limits(self) -> RecordLimits:
+        """What one record may hold."""
+        return RecordLimits(
+            record_bytes=self.max_record_bytes,
+            name_bytes=self.max_name_bytes,
+            features=self.max_features,
+            segments=self.max_segments,
+            scores=self.max_scores,
+        )
 
     def commit_interval_ms(self, stage: str) -> int:
         """Return the commit interval of a stage by its name."""
@@ -143,7 +162,9 @@ class Option(NamedTuple):
             return "-" if self.field == "monitors" else "auto"
         if self.field.endswith("_ms"):
             return format_duration(value)
-        return format_bytes(value) if self.field.endswith("_bytes") else str(value)
+        if self.field == "memory_budget_bytes":
+            return format_bytes(value)
+        return str(value)
 
 
 def _duration(lowest: str, highest: str) -> Callable[[str, str], int]:
@@ -217,6 +238,11 @@ OPTIONS = (
     Option("session_timeout", "session_timeout_ms", _duration("1s", "30m")),
     Option("stall_timeout", "stall_ms", _duration("4s", "1d")),
     Option("memory_budget", "memory_budget_bytes", parse_budget),
+    Option("max_record_bytes", "max_record_bytes", integer(1_000, 1_000_000)),
+    Option("max_name_bytes", "max_name_bytes", integer(16, 1_024)),
+    Option("max_features", "max_features", integer(1, 10_000)),
+    Option("max_segments", "max_segments", integer(1, 64)),
+    Option("max_scores", "max_scores", integer(1, 10_000)),
 )
 """Every setting that flags, environment and file share."""
 

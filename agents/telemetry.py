@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 
 from agents.http_server import HttpServer, Page, Probe
 from streams import matching
+from streams.values import FIELDS
 
 METRICS_PATH = "/metrics"
 _OPENMETRICS = "application/openmetrics-text"
@@ -78,6 +79,12 @@ WORKER = (
         "counter",
         ("reason",),
         "Records sent to the dead-letter topics.",
+    ),
+    Entry(
+        "driftline_values_dropped_total",
+        "counter",
+        ("field",),
+        "Values that were left out of predictions, which count without them.",
     ),
     Entry(
         "driftline_late_rows_total",
@@ -254,6 +261,8 @@ class Telemetry:
             self._add(entry)
         for fate in FATES:
             self.count("driftline_records_total", 0, fate=fate)
+        for field in FIELDS:
+            self.count("driftline_values_dropped_total", 0, field=field)
         self.set("driftline_build_info", 1, version=version, python=platform.python_version())
 
     def _add(self, entry: Entry) -> None:

@@ -23,7 +23,7 @@
 typedef const uint8_t *cursor;
 
 enum { FINE = 0, ODD = -1, NO_MEMORY = -2 };
-enum { LONGEST_TEXT = 1024, MAX_FEATURES = 1000, MAX_LAYOUTS = 64, MAX_DEPTH = 32 };
+enum { MAX_FEATURES = 1000, MAX_LAYOUTS = 64, MAX_DEPTH = 32 };
 
 static const double LARGEST_NUMBER = 1e150, EXACT = 9007199254740992.0, TWO_63 = 9223372036854775808.0;
 
@@ -294,6 +294,7 @@ typedef struct {
     const int64_t *key_ends;
     int64_t count;
     int64_t earliest_ms, latest_ms; /* a time outside is odd */
+    int64_t name_bytes, features;   /* a longer name is odd, and more features */
     uint64_t factor;                /* see `interned` */
 } batch;
 
@@ -388,8 +389,8 @@ enum { HAS_SEGMENTS = 1, HAS_SCORES = 2, LACKS_TIME = 4 };
 static int key_is_id(const batch *in, int64_t i, cursor id, size_t size, uint64_t *high,
                      uint64_t *low) {
     cursor key = in->keys + in->key_ends[i];
-    if (!size || size > XXH3_LONGEST_128 || (size_t)(in->key_ends[i + 1] - in->key_ends[i]) != size
-        || memcmp(key, id, size))
+    if (!size || size > XXH3_LONGEST_128 || (int64_t)size > in->name_bytes
+        || (size_t)(in->key_ends[i + 1] - in->key_ends[i]) != size || memcmp(key, id, size))
         return 0;
     hash128 hash = xxh3_128(id, size);
     *high = hash.high;
@@ -423,7 +424,7 @@ static cursor read_scalar(cursor at, cursor end, cursor base, scalars *out, inte
     if (at == end)
         return NULL;
     if (*at == '"') {
-        if (!(at = read_text(at, end, &text, &size)) || size > LONGEST_TEXT)
+        if (!(at = read_text(at, end, &text, &size)))
             return NULL;
         out->code[i] = number_of(texts, base, &(span){text - base, (int64_t)size});
         return out->code[i] < 0 ? NULL : at;
@@ -516,8 +517,8 @@ static cursor read_feature(cursor at, cursor end, double *found) {
     }
 }
 
-static cursor read_features(cursor at, cursor end, cursor base, predictions *out, layouts *known,
-                            int64_t i) {
+static cursor read_features(cursor at, cursor end, const batch *in, predictions *out,
+                            layouts *known, int64_t i) {
     if (at < end && *at == 'n')
         return read_word(at, end, "null", 4);
     if (at == end || *at++ != '{')
@@ -525,6 +526,7 @@ static cursor read_features(cursor at, cursor end, cursor base, predictions *out
     at = skip_spaces(at, end);
     if (at < end && *at == '}')
         return at + 1;
+    cursor base = in->values;
     span found[MAX_FEATURES];
     double *values = out->features + out->feature_count;
     int32_t guess = known->last;
@@ -534,7 +536,8 @@ static cursor read_features(cursor at, cursor end, cursor base, predictions *out
     for (;;) {
         cursor text;
         size_t size;
-        if (width == MAX_FEATURES || !(at = read_name(at, end, &text, &size)) || size > LONGEST_TEXT)
+        if (width == MAX_FEATURES || width == in->features
+            || !(at = read_name(at, end, &text, &size)) || (int64_t)size > in->name_bytes)
             return NULL;
         found[width] = (span){text - base, (int64_t)size};
         as_usual = as_usual && width < usual && same_name(base, names[width], text, size);
@@ -653,7 +656,7 @@ static int read_prediction(const batch *in, int64_t i, predictions *out, interne
         case MODEL:
         case VERSION:
             if ((at = read_text(at, end, &text, &size))) {
-                if (size > LONGEST_TEXT || (which == MODEL && !size))
+                if ((int64_t)size > in->name_bytes || (which == MODEL && !size))
                     return 0;
                 who[which == VERSION] = (span){text - base, (int64_t)size};
             }
@@ -683,7 +686,7 @@ static int read_prediction(const batch *in, int64_t i, predictions *out, interne
             break;
         case FEATURES:
             if (with_features) {
-                at = read_features(at, end, base, out, known, i);
+                at = read_features(at, end, in, out, known, i);
                 break;
             } /* fall through */
         default:
@@ -725,7 +728,7 @@ static int read_label(const batch *in, int64_t i, labels *out, interned *texts) 
             at = read_text(at, end, &id, &id_size);
             break;
         case MODEL:
-            if ((at = read_text(at, end, &text, &size)) && size > LONGEST_TEXT)
+            if ((at = read_text(at, end, &text, &size)) && (int64_t)size > in->name_bytes)
                 return 0;
             break;
         case TIME:

@@ -10,12 +10,12 @@ the one before it does not take:
 A batch is plain only if every record would pass there: the result is the same.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 from xxhash import xxh3_64_digest
 
@@ -23,15 +23,9 @@ from streams import native
 from streams.errors import RecordError
 from streams.events import (
     EARLIEST_MS,
-    LARGEST_NUMBER,
-    LONGEST_TEXT,
-    MAX_FEATURES,
-    MAX_SEGMENTS,
-    MAX_VALUE_BYTES,
     Label,
     Number,
-    Segments,
-    Text,
+    Prediction,
     check_time,
     decode_label,
     decode_prediction,
@@ -40,18 +34,23 @@ from streams.events import (
 from streams.features import Block, blocks_of
 from streams.hash_index import odd_of
 from streams.held import Hashes, hash_ids
+from streams.limits import LIMITS, RecordLimits
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch
 from streams.texts import Texts
+from streams.values import LARGEST_NUMBER, Dropped
 
 _NO_FEATURES: list[Block] = []
 
 Refuse = Callable[[int, RecordError], None]
 """Called with the index of a record that cannot be used, and why."""
 
+Drop = Callable[[Sequence[Dropped]], None]
+"""Called with values that were left out of good predictions."""
+
 
 class _Prediction(msgspec.Struct, gc=False):
-    """A prediction that is checked little; `scores` and `segments` cost only where they are."""
+    """A prediction that is checked little; `scores` and `segments` are left as they are."""
 
     prediction_id: str
     model: str
@@ -59,8 +58,8 @@ class _Prediction(msgspec.Struct, gc=False):
     version: str = ""
     timestamp_ms: int | None = None
     score: float | None = None
-    scores: dict[Text, Number] | None = None
-    segments: Segments | None = None
+    scores: msgspec.Raw = msgspec.Raw(b"null")
+    segments: msgspec.Raw = msgspec.Raw(b"null")
     latency_ms: float | None = None
 
 
@@ -145,48 +144,107 @@ class Decoder:
     ----------
     features
         Whether features are looked at; if not, they are not even checked.
+    limits
+        What a record may hold.
     seed
         See `hash_index.HashIndex`.
     """
 
-    def __init__(self, *, features: bool = True, seed: bytes | None = None) -> None:
+    def __init__(
+        self, *, features: bool = True, limits: RecordLimits = LIMITS, seed: bytes | None = None
+    ) -> None:
         self.features = features
+        self.limits = limits
         self._factor = odd_of(seed)
         kind = _WithFeatures if features else _Prediction
         self._plain_prediction = msgspec.json.Decoder(kind).decode
-        self._strict = partial(decode_prediction, features=features)
+        self._nested = _Nested(limits)
 
-    def predictions(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Predictions | None:
+    def predictions(
+        self, batch: Batch, *, now_ms: int, refuse: Refuse, drop: Drop
+    ) -> Predictions | None:
         """Decode predictions; `None` if none of them is good."""
         try:
-            found = _compiled_predictions(
-                batch, now_ms, features=self.features, factor=self._factor
-            )
+            found = self._compiled_predictions(batch, now_ms)
             return found or self._plain_predictions(batch, now_ms)
         except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
-            return self._each_prediction(batch, now_ms, refuse)
+            return self._each_prediction(batch, now_ms=now_ms, refuse=refuse, drop=drop)
+
+    def prediction(self, value: bytes | None, *, drop: Drop) -> Prediction:
+        """Decode one prediction."""
+        dropped: list[Dropped] = []
+        found = decode_prediction(
+            value, features=self.features, limits=self.limits, dropped=dropped
+        )
+        if dropped:
+            drop(dropped)
+        return found
 
     def _plain_predictions(self, batch: Batch, now_ms: int) -> Predictions:
-        values = _plain_values(batch)
+        limits = self.limits
+        values = _plain_values(batch, limits)
         events = list(map(self._plain_prediction, values))
-        ids = _plain_ids([event.prediction_id for event in events], batch.keys)
+        ids = _plain_ids([event.prediction_id for event in events], batch.keys, limits)
         times_ms = _plain_times(_times(events, batch), now_ms)
-        found = _prediction_columns(events, ids, times_ms, values, features=self.features)
+        scores = self._nested.scores(bytes(event.scores) for event in events)
+        segments = self._nested.segments(bytes(event.segments) for event in events)
+        found = _prediction_columns(
+            events, ids, times_ms, values, scores=scores, segments=segments, features=self.features
+        )
         for model, version in found.names:
-            _require(0 < len(model) <= LONGEST_TEXT and len(version) <= LONGEST_TEXT)
-        _require(not found.segments or _most(found.segments) <= MAX_SEGMENTS)
+            _require(model and limits.allow(model) and limits.allow(version))
         _check_scalars(found.values)
         _require(not (np.abs(found.score) > LARGEST_NUMBER).any())
         _require(not ((found.latency_ms < 0) | (found.latency_ms > LARGEST_NUMBER)).any())
         for block in found.features:
-            _check_block(block)
-        return found
+            _check_block(block, limits)
+        return found._replace(values=_short(found.values, limits))
 
-    def _each_prediction(self, batch: Batch, now_ms: int, refuse: Refuse) -> Predictions | None:
+    def _compiled_predictions(self, batch: Batch, now_ms: int) -> Predictions | None:
+        records = _texts(batch, self.limits)
+        if records is None:
+            return None
+        values, keys = records
+        found = native.predictions(
+            *(values, keys),
+            latest_ms=latest_ms(now_ms),
+            limits=self.limits,
+            features=self.features,
+            factor=self._factor,
+        )
+        if found is None:
+            return None
+        times_ms = found.time_ms
+        if not found.timed:
+            times_ms = _plain_times(_filled(times_ms.tolist(), batch, missing=-1), now_ms)
+        segments = scores = None
+        if found.segments is not None:
+            segments = self._nested.segments(_pieces(values, found.segments))
+        if found.scores is not None:
+            scores = self._nested.scores(_pieces(values, found.scores))
+        return Predictions(
+            keys,
+            Hashes(found.high, found.low),
+            times_ms,
+            found.checksum,
+            found.names,
+            found.name,
+            segments,
+            _short(found.value, self.limits),
+            found.score,
+            scores,
+            found.latency_ms,
+            found.features,
+        )
+
+    def _each_prediction(
+        self, batch: Batch, *, now_ms: int, refuse: Refuse, drop: Drop
+    ) -> Predictions | None:
         events, ids, times_ms, values = [], [], [], []
         for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+            dropped: list[Dropped] = []
             try:
-                event = self._strict(value)
+                event = self.prediction(value, drop=dropped.extend)
                 record_id = checked_key(key, event.prediction_id)
                 given_ms = event.timestamp_ms
                 time_ms = check_time(
@@ -195,102 +253,166 @@ class Decoder:
             except RecordError as error:
                 refuse(index, error)
                 continue
+            drop(dropped)
             events.append(event)
             ids.append(record_id)
             times_ms.append(time_ms)
             values.append(value)
         if not events:
             return None
-        times = np.array(times_ms, np.int64)
-        return _prediction_columns(events, ids, times, values, features=self.features)  # type: ignore[arg-type]
+        return _prediction_columns(
+            *(events, ids, np.array(times_ms, np.int64), values),  # type: ignore[arg-type]
+            scores=_any([event.scores for event in events]),
+            segments=_any([event.segments for event in events]),
+            features=self.features,
+        )
 
     def labels(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Labels:
         """Decode labels and retractions."""
         try:
-            return _compiled_labels(batch, now_ms, self._factor) or self._plain_labels(
-                batch, now_ms
-            )
+            found = self._compiled_labels(batch, now_ms)
+            return found or self._plain_labels(batch, now_ms)
         except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
-            return _each_label(batch, now_ms, refuse)
+            return self._each_label(batch, now_ms=now_ms, refuse=refuse)
+
+    def label(self, value: bytes | None, *, key: bytes | None, time_ms: int) -> Label:
+        """Decode one label; a record without a value retracts the label of its key."""
+        if value is not None:
+            return decode_label(value, limits=self.limits)
+        if not key:
+            why = "a record without a value needs the prediction id as key"
+            raise RecordError("key_mismatch", why)
+        try:
+            return Label(prediction_id=key.decode(), timestamp_ms=time_ms, retract=True)
+        except UnicodeDecodeError as error:
+            raise RecordError("invalid_utf8", str(error)) from None
 
     def _plain_labels(self, batch: Batch, now_ms: int) -> Labels:
-        events = list(map(_decode_plain_label, _plain_values(batch)))
-        ids = _plain_ids([event.prediction_id for event in events], batch.keys)
+        limits = self.limits
+        events = list(map(_decode_plain_label, _plain_values(batch, limits)))
+        ids = _plain_ids([event.prediction_id for event in events], batch.keys, limits)
         times_ms = _plain_times([event.timestamp_ms for event in events], now_ms)
         _require([event.prediction for event in events].count(None) == len(events))
-        _require(max(map(len, {event.model for event in events})) <= LONGEST_TEXT)
+        _require(all(map(limits.allow, {event.model for event in events})))
         labels = [event.label for event in events]
         retract = np.array([event.retract for event in events], bool)
         if None in labels:
             _require(all(event.retract for event in events if event.label is None))
         values = scalars(labels)
         _check_scalars(values)
-        every, keys = range(len(ids)), hash_ids(ids)
+        values, every, keys = _short(values, limits), range(len(ids)), hash_ids(ids)
         return Labels(ids, keys, every, times_ms, values, retract, [], times_ms, keys.low)
 
+    def _compiled_labels(self, batch: Batch, now_ms: int) -> Labels | None:
+        records = _texts(batch, self.limits)
+        if records is None:
+            return None
+        found = native.labels(
+            *records, latest_ms=latest_ms(now_ms), limits=self.limits, factor=self._factor
+        )
+        if found is None:
+            return None
+        times_ms = found.time_ms
+        return Labels(
+            records[1],
+            Hashes(found.high, found.low),
+            range(len(times_ms)),
+            times_ms,
+            _short(found.value, self.limits),
+            found.retract,
+            [],
+            times_ms,
+            found.low,
+        )
 
-# --- what the compiled part takes
-
-
-def _compiled_predictions(
-    batch: Batch, now_ms: int, *, features: bool, factor: int
-) -> Predictions | None:
-    records = _texts(batch)
-    if records is None:
-        return None
-    values, keys = records
-    found = native.predictions(
-        values, keys, latest_ms=latest_ms(now_ms), features=features, factor=factor
-    )
-    if found is None:
-        return None
-    times_ms = found.time_ms
-    if not found.timed:
-        times_ms = _plain_times(_filled(times_ms.tolist(), batch, missing=-1), now_ms)
-    segments = scores = None
-    if found.segments is not None:
-        segments = _decoded(values, found.segments, _decode_segments)
-        _require(_most(segments) <= MAX_SEGMENTS)
-    if found.scores is not None:
-        scores = _decoded(values, found.scores, _decode_scores)
-    return Predictions(
-        keys,
-        Hashes(found.high, found.low),
-        times_ms,
-        found.checksum,
-        found.names,
-        found.name,
-        segments,
-        found.value,
-        found.score,
-        scores,
-        found.latency_ms,
-        found.features,
-    )
-
-
-def _compiled_labels(batch: Batch, now_ms: int, factor: int) -> Labels | None:
-    records = _texts(batch)
-    if records is None:
-        return None
-    found = native.labels(*records, latest_ms=latest_ms(now_ms), factor=factor)
-    if found is None:
-        return None
-    times_ms = found.time_ms
-    return Labels(
-        records[1],
-        Hashes(found.high, found.low),
-        range(len(times_ms)),
-        times_ms,
-        found.value,
-        found.retract,
-        [],
-        times_ms,
-        found.low,
-    )
+    def _each_label(self, batch: Batch, *, now_ms: int, refuse: Refuse) -> Labels:
+        ids: list[bytes] = []
+        events: list[Label] = []
+        indexes: list[int] = []
+        joined: list[int] = []
+        # Whatever becomes of them: fates may depend on what was read first, time may not.
+        every_ms: list[int] = []
+        every_id: list[bytes] = []
+        for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
+            try:
+                event = self.label(value, key=key, time_ms=batch.times_ms[index])
+                record_id = checked_key(key, event.prediction_id)
+                label_ms = check_time(event.timestamp_ms, now_ms=now_ms)
+            except RecordError as error:
+                refuse(index, error)
+                continue
+            every_ms.append(label_ms)
+            every_id.append(record_id)
+            if event.prediction is not None and event.label is not None and not event.retract:
+                joined.append(index)
+                continue
+            ids.append(record_id)
+            events.append(event)
+            indexes.append(index)
+        return Labels(
+            ids,
+            hash_ids(ids),
+            indexes,
+            np.array([event.timestamp_ms for event in events], np.int64),
+            scalars([event.label for event in events]),
+            np.array([event.retract for event in events], bool),
+            joined,
+            np.array(every_ms, np.int64),
+            hash_ids(every_id).low,
+        )
 
 
-def _texts(batch: Batch) -> tuple[Texts, Texts] | None:
+_NOTHING = {b"null": None, b"": None}
+
+
+class _Nested:
+    """Decode scores and segments of plain predictions; most of them are the same few."""
+
+    def __init__(self, limits: RecordLimits) -> None:
+        self._limits = limits
+        text = Annotated[str, Meta(max_length=limits.name_bytes)]  # in characters, to begin with
+        name = Annotated[str, Meta(min_length=1, max_length=limits.name_bytes)]
+        scores = Annotated[dict[text, Number], Meta(max_length=limits.scores)]
+        segments = Annotated[dict[name, text], Meta(max_length=limits.segments)]
+        self._scores = msgspec.json.Decoder(scores).decode
+        self._segments = msgspec.json.Decoder(segments).decode
+
+    def scores(self, texts: Iterable[bytes]) -> list[Any] | None:
+        return self._all(texts, self._scores)
+
+    def segments(self, texts: Iterable[bytes]) -> list[Any] | None:
+        return self._all(texts, self._segments)
+
+    def _all(self, texts: Iterable[bytes], decode: Callable[[bytes], Any]) -> list[Any] | None:
+        known: dict[bytes, Any] = dict(_NOTHING)
+        found = []
+        for text in texts:
+            if text not in known:
+                known[text] = self._checked(text, decode(text))
+            found.append(known[text])
+        return found if len(known) > len(_NOTHING) else None
+
+    def _checked(self, text: bytes, found: dict[str, Any]) -> dict[str, Any]:
+        if not text.isascii() or b"\\" in text:  # a character may be several bytes
+            for name, value in found.items():
+                _require(self._limits.allow(name))
+                _require(not isinstance(value, str) or self._limits.allow(value))
+        return found
+
+
+def _pieces(values: Texts, spans: NDArray[np.int64]) -> Iterator[bytes]:
+    data = values.data.data
+    return (bytes(data[at : at + size]) for at, size in spans.tolist())
+
+
+def _short(found: Scalars, limits: RecordLimits) -> Scalars:
+    """Name the classes whose text is too long for a name."""
+    if all(map(limits.allow, found.texts)):
+        return found
+    return found._replace(texts=list(map(limits.class_of, found.texts)))
+
+
+def _texts(batch: Batch, limits: RecordLimits) -> tuple[Texts, Texts] | None:
     """Return values and keys as the compiled part wants them, `None` if it cannot be asked."""
     if not native.available or not batch.values:
         return None
@@ -298,70 +420,8 @@ def _texts(batch: Batch) -> tuple[Texts, Texts] | None:
         values, keys = Texts.of(batch.values), Texts.of(batch.keys)  # type: ignore[arg-type]
     except TypeError:  # a record without a value, or without a key
         return None
-    fits = len(keys) == len(values) and np.diff(values.ends).max() <= MAX_VALUE_BYTES
+    fits = len(keys) == len(values) and np.diff(values.ends).max() <= limits.record_bytes
     return (values, keys) if fits else None
-
-
-def _decoded(values: Texts, spans: NDArray[np.int64], decode: Callable[[bytes], Any]) -> list[Any]:
-    """Decode a part of every record; most of them are the same few."""
-    data = values.data.data
-    known: dict[bytes, Any] = {b"": None}
-    found = []
-    for at, size in spans.tolist():
-        text = bytes(data[at : at + size])
-        if text not in known:
-            known[text] = decode(text)
-        found.append(known[text])
-    return found
-
-
-def _each_label(batch: Batch, now_ms: int, refuse: Refuse) -> Labels:
-    ids: list[bytes] = []
-    events: list[Label] = []
-    indexes: list[int] = []
-    joined: list[int] = []
-    # Whatever becomes of them: fates may depend on what was read first, time may not.
-    every_ms: list[int] = []
-    every_id: list[bytes] = []
-    for index, (key, value) in enumerate(zip(batch.keys, batch.values, strict=True)):
-        try:
-            event = label_or_tombstone(value, key, batch.times_ms[index])
-            record_id = checked_key(key, event.prediction_id)
-            label_ms = check_time(event.timestamp_ms, now_ms=now_ms)
-        except RecordError as error:
-            refuse(index, error)
-            continue
-        every_ms.append(label_ms)
-        every_id.append(record_id)
-        if event.prediction is not None and event.label is not None and not event.retract:
-            joined.append(index)
-            continue
-        ids.append(record_id)
-        events.append(event)
-        indexes.append(index)
-    return Labels(
-        ids,
-        hash_ids(ids),
-        indexes,
-        np.array([event.timestamp_ms for event in events], np.int64),
-        scalars([event.label for event in events]),
-        np.array([event.retract for event in events], bool),
-        joined,
-        np.array(every_ms, np.int64),
-        hash_ids(every_id).low,
-    )
-
-
-def label_or_tombstone(value: bytes | None, key: bytes | None, time_ms: int) -> Label:
-    """Decode a label; a record without a value retracts the label of its key."""
-    if value is not None:
-        return decode_label(value)
-    if not key:
-        raise RecordError("key_mismatch", "a record without a value needs the prediction id as key")
-    try:
-        return Label(prediction_id=key.decode(), timestamp_ms=time_ms, retract=True)
-    except UnicodeDecodeError as error:
-        raise RecordError("invalid_utf8", str(error)) from None
 
 
 def checked_key(key: bytes | None, prediction_id: str) -> bytes:
@@ -377,6 +437,8 @@ def _prediction_columns(
     times_ms: NDArray[np.int64],
     values: Sequence[bytes],
     *,
+    scores: list[Any] | None,
+    segments: list[Any] | None,
     features: bool,
 ) -> Predictions:
     names: dict[tuple[str, str], int] = {}
@@ -388,10 +450,10 @@ def _prediction_columns(
         np.frombuffer(b"".join(map(xxh3_64_digest, values)), ">u8").astype("<u4"),
         list(names),
         np.array(name, np.int32),
-        _any([event.segments for event in events]),
+        segments,
         scalars([event.prediction for event in events]),
         np.array([event.score for event in events], np.float64),  # None becomes NaN
-        _any([event.scores for event in events]),
+        scores,
         np.array([event.latency_ms for event in events], np.float64),
         blocks_of([event.features for event in events]) if features else _NO_FEATURES,
     )
@@ -399,10 +461,6 @@ def _prediction_columns(
 
 def _any(column: list[Any]) -> list[Any] | None:
     return None if column.count(None) == len(column) else column
-
-
-def _most(rows: Sequence[Any]) -> int:
-    return max(len(row) for row in rows if row is not None)
 
 
 # --- checks by column
@@ -413,20 +471,20 @@ def _require(fine: object) -> None:
         raise _NotPlainError
 
 
-def _plain_values(batch: Batch) -> Sequence[bytes]:
+def _plain_values(batch: Batch, limits: RecordLimits) -> Sequence[bytes]:
     values = batch.values
     _require(values and None not in values)
-    _require(max(map(len, values)) <= MAX_VALUE_BYTES)  # type: ignore[arg-type]
+    _require(max(map(len, values)) <= limits.record_bytes)  # type: ignore[arg-type]
     text = b"\n".join(values)  # type: ignore[arg-type]
     if not text.isascii():
         text.decode()  # msgspec does not look at what it skips
     return values  # type: ignore[return-value]
 
 
-def _plain_ids(texts: list[str], keys: Sequence[bytes | None]) -> list[bytes]:
+def _plain_ids(texts: list[str], keys: Sequence[bytes | None], limits: RecordLimits) -> list[bytes]:
     ids = list(map(str.encode, texts))
     _require(ids == keys if isinstance(keys, list) else ids == list(keys))
-    _require(all(ids) and max(map(len, ids)) <= LONGEST_TEXT)
+    _require(all(ids) and max(map(len, ids)) <= limits.name_bytes)
     return ids
 
 
@@ -450,17 +508,14 @@ def _plain_times(times_ms: list[int], now_ms: int) -> NDArray[np.int64]:
 
 def _check_scalars(found: Scalars) -> None:
     if found.texts:
-        _require(max(map(len, found.texts)) <= LONGEST_TEXT)
         _require(np.isnan(found.number[found.code >= 0]).all())  # no number so large as to have one
 
 
-def _check_block(block: Block) -> None:
-    _require(len(block.names) <= MAX_FEATURES and max(map(len, block.names)) <= LONGEST_TEXT)
+def _check_block(block: Block, limits: RecordLimits) -> None:
+    _require(len(block.names) <= limits.features and all(map(limits.allow, block.names)))
     largest = np.abs(block.values, where=np.isfinite(block.values), out=np.zeros_like(block.values))
-    # Above that a whole number is refused if it stands beside text, and not if it does not.
+    # What is larger may be too large, or rounded otherwise.
     _require(largest.max() < 2.0**63)
 
 
 _decode_plain_label = msgspec.json.Decoder(_Label).decode
-_decode_segments = msgspec.json.Decoder(Segments).decode
-_decode_scores = msgspec.json.Decoder(dict[Text, Number]).decode

@@ -13,6 +13,7 @@ from streams.evaluate import Monitor
 from streams.join import Join
 from streams.matching import FATES
 from streams.steps import Batch, DeadLetter, Effects, Record
+from streams.values import Dropped, add_dropped
 
 
 class Arrival(NamedTuple):
@@ -33,6 +34,8 @@ class DryRun:
         Last value of every metric key that exists, as on the compacted topic.
     alerts
         Every alert revision, in the order of publication.
+    dropped
+        Values that were left out of predictions, an example and a count by field.
     """
 
     def __init__(self, join: Join, monitor: Monitor, *, partitions: int) -> None:
@@ -43,6 +46,7 @@ class DryRun:
         self.metrics: dict[bytes, bytes] = {}
         self.alerts: list[bytes] = []
         self.dead_letters: list[DeadLetter] = []
+        self.dropped: dict[str, Dropped] = {}
         self.late_rows = 0
 
     def feed(
@@ -64,6 +68,7 @@ class DryRun:
             ]
             effects = self.join.step(self.join_states[partition], batches, now_ms=now_ms, idle=idle)
             self.dead_letters += effects.dead_letters
+            add_dropped(self.dropped, effects.dropped)
             self._route(effects, outcomes)
         for partition, values in outcomes.items():
             self._evaluate(partition, values, now_ms)

@@ -5,34 +5,24 @@ what does not is a `RecordError` with a reason slug. This module knows nothing o
 """
 
 import math
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 from streams.errors import RecordError
-
-LONGEST_TEXT = 1024
-LARGEST_NUMBER = 1e150
-"""The square of a number up to here is finite."""
+from streams.limits import LIMITS, RecordLimits
+from streams.values import LARGEST_NUMBER, NOT_FINITE, Dropped, Values, read_tolerantly
 
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Annotated[float, Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
-Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
-Scalar: TypeAlias = Text | Whole | Number | bool
-Identifier = Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
+Scalar: TypeAlias = str | Whole | Number | bool
 Time = Annotated[int, Meta(ge=0)]
-Segments = dict[Annotated[str, Meta(min_length=1, max_length=256)], Text]
-
-NOT_NUMERIC = math.inf
-"""Stands in a feature column for a value that is there but is no number (JSON has no infinity)."""
 
 ABSENT = -math.inf
 """Stands in a feature column for a feature that the prediction does not name at all."""
 
-MAX_VALUE_BYTES = 1_000_000
-MAX_FEATURES = 1_000
-MAX_SEGMENTS = 16
 MAX_FUTURE_MS = 86_400_000
 
 EARLIEST_MS = 100_000_000_000
@@ -46,28 +36,16 @@ LATEST_MS = 253_402_300_799_999
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """What a model said about one case."""
 
-    prediction_id: Identifier
-    model: Identifier
-    version: Text = ""
-    timestamp_ms: Time | None = None
+    prediction_id: str
+    model: str
+    version: str = ""
+    timestamp_ms: int | None = None
     prediction: Scalar
-    score: Number | None = None
-    scores: dict[Text, Number] | None = None
-    features: dict[Text, Number | None] | None = None
-    segments: Segments | None = None
-    latency_ms: Annotated[float, Meta(ge=0, le=LARGEST_NUMBER)] | None = None
-
-
-class _NoFeatures(Prediction, frozen=True, kw_only=True):
-    """The same with features that are not looked at."""
-
-    features: msgspec.Raw = msgspec.Raw(b"null")  # type: ignore[assignment]
-
-
-class _AnyFeatures(Prediction, frozen=True, kw_only=True):
-    """The same with features of any JSON type; slower to decode, so tried second."""
-
-    features: dict[Text, str | Whole | Number | bool | None] | None = None  # type: ignore[assignment]
+    score: float | None = None
+    scores: dict[str, float] | None = None
+    features: dict[str, float | None] | None = None
+    segments: dict[str, str] | None = None
+    latency_ms: float | None = None
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,45 +55,87 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     and `decode_prediction` reads that prediction from the same bytes.
     """
 
-    prediction_id: Identifier
+    prediction_id: str
     label: Scalar | None = None
-    timestamp_ms: Time
-    model: Text = ""
+    timestamp_ms: int
+    model: str = ""
     retract: bool = False
     prediction: Scalar | None = None
 
 
-_ABSENT = msgspec.Raw(b"null")
+_ABSENT, _MISSING = msgspec.Raw(b"null"), msgspec.Raw(b"")
 
 
-class _Kind(msgspec.Struct):
+class _Prediction(msgspec.Struct):
+    """The members of a prediction as they are.
+
+    Of a name that comes twice, the last one counts, whatever the others are: a record's fate must
+    not depend on which of the ways of decoding it goes.
+    """
+
+    prediction_id: msgspec.Raw = _MISSING
+    model: msgspec.Raw = _MISSING
+    version: msgspec.Raw = msgspec.Raw(b'""')
+    timestamp_ms: msgspec.Raw = _ABSENT
+    prediction: msgspec.Raw = _MISSING
+    score: msgspec.Raw = _ABSENT
+    scores: msgspec.Raw = _ABSENT
+    features: msgspec.Raw = _ABSENT
+    segments: msgspec.Raw = _ABSENT
+    latency_ms: msgspec.Raw = _ABSENT
+
+
+class _Label(msgspec.Struct):
+    """The members of a label, likewise."""
+
+    prediction_id: msgspec.Raw = _MISSING
+    label: msgspec.Raw = _ABSENT
+    timestamp_ms: msgspec.Raw = _MISSING
+    model: msgspec.Raw = msgspec.Raw(b'""')
+    retract: msgspec.Raw = msgspec.Raw(b"false")
+    prediction: msgspec.Raw = _ABSENT
+
+
+class _Head(msgspec.Struct):
+    """What has to be known of a record before it is decoded in full, likewise."""
+
+    prediction_id: msgspec.Raw = _ABSENT
+    timestamp_ms: msgspec.Raw = _ABSENT
     prediction: msgspec.Raw = _ABSENT
     label: msgspec.Raw = _ABSENT
-    retract: bool = False
+    retract: msgspec.Raw = _ABSENT
 
 
-class _Timed(msgspec.Struct):
-    timestamp_ms: Time | None = None
+_Decode = Callable[[bytes], Any]
+_prediction_members: _Decode = msgspec.json.Decoder(_Prediction).decode
+_label_members: _Decode = msgspec.json.Decoder(_Label).decode
+_head_members: _Decode = msgspec.json.Decoder(_Head).decode
+_text: _Decode = msgspec.json.Decoder(str).decode
+_flag: _Decode = msgspec.json.Decoder(bool).decode
+_time: _Decode = msgspec.json.Decoder(Time).decode
+_time_or_none: _Decode = msgspec.json.Decoder(Time | None).decode
+_scalar: _Decode = msgspec.json.Decoder(Scalar).decode
+_scalar_or_none: _Decode = msgspec.json.Decoder(Scalar | None).decode
 
 
-_decode_prediction = msgspec.json.Decoder(Prediction).decode
-_decode_no_features = msgspec.json.Decoder(_NoFeatures).decode
-_decode_any_features = msgspec.json.Decoder(_AnyFeatures).decode
-_decode_label = msgspec.json.Decoder(Label).decode
-_decode_kind = msgspec.json.Decoder(_Kind).decode
-_decode_timed = msgspec.json.Decoder(_Timed).decode
-
-
-def decode_prediction(value: bytes | None, *, features: bool = True) -> Prediction:
+def decode_prediction(
+    value: bytes | None,
+    *,
+    features: bool = True,
+    limits: RecordLimits = LIMITS,
+    dropped: list[Dropped] | None = None,
+) -> Prediction:
     """Decode and check one prediction.
 
-    Features come out as numbers: booleans as 0 and 1, `None` where missing,
-    `NOT_NUMERIC` for text.
+    What it needs (who, when and what) must be right. A bad value of anything else is left out.
+    Features come out as numbers: booleans as 0 and 1, `None` where missing, `NOT_NUMERIC` for text.
 
     Parameters
     ----------
     features
-        Whether they are looked at; if not, they mean nothing in what is returned.
+        Whether they are looked at; if not, there are none in what is returned.
+    dropped
+        What is left out is appended here.
 
     Raises
     ------
@@ -130,20 +150,31 @@ def decode_prediction(value: bytes | None, *, features: bool = True) -> Predicti
     """
     if value is None:
         raise RecordError("tombstone", "a prediction cannot be deleted; retract its label instead")
-    if not features:
-        return _few_segments(_decoded(_decode_no_features, _checked(value), "prediction"))
+    take = _Members(_prediction_members, value, kind="prediction", limits=limits)
+    own: list[Dropped] = []
     try:
-        found = _decode_prediction(_checked(value))
-    except msgspec.ValidationError:
-        found = _with_numeric_features(_decoded(_decode_any_features, value, "prediction"))
+        values = Values(limits, own)
+        raw = take.raw
+        found = Prediction(
+            prediction_id=take.name("prediction_id", empty=False),
+            model=take.name("model", empty=False),
+            version=take.name("version"),
+            timestamp_ms=take("timestamp_ms", _time_or_none),
+            prediction=take.scalar("prediction", _scalar),
+            score=values.number(raw.score, field="score"),
+            scores=values.scores(raw.scores),
+            features=values.features(raw.features) if features else None,
+            segments=values.segments(raw.segments),
+            latency_ms=values.number(raw.latency_ms, field="latency_ms", smallest=0.0),
+        )
     except (msgspec.DecodeError, RecursionError) as error:
         raise _not_json(error) from None
-    if found.features is not None and len(found.features) > MAX_FEATURES:
-        raise RecordError("invalid_prediction", f"more than {MAX_FEATURES} features")
-    return _few_segments(found)
+    if dropped is not None:
+        dropped += [msgspec.structs.replace(one, model=found.model) for one in own]
+    return found
 
 
-def decode_label(value: bytes) -> Label:
+def decode_label(value: bytes, *, limits: RecordLimits = LIMITS) -> Label:
     """Decode and check one label, which may be a retraction.
 
     Raises
@@ -151,28 +182,65 @@ def decode_label(value: bytes) -> Label:
     RecordError
         With one of the reasons `too_large invalid_utf8 invalid_json invalid_label`.
     """
-    label: Label = _decoded(_decode_label, _checked(value), "label")
-    if label.label is None and not label.retract:
+    take = _Members(_label_members, value, kind="label", limits=limits)
+    try:
+        found = Label(
+            prediction_id=take.name("prediction_id", empty=False),
+            label=take.scalar("label", _scalar_or_none),
+            timestamp_ms=take("timestamp_ms", _time),
+            model=take.name("model"),
+            retract=take("retract", _flag),
+            prediction=take.scalar("prediction", _scalar_or_none),
+        )
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _not_json(error) from None
+    if found.label is None and not found.retract:
         raise RecordError("invalid_label", "neither `label` nor `retract: true`")
-    return label
+    return found
 
 
-def kind_of(value: bytes) -> str:
-    """Tell what a line of a recorded file is: `prediction` or `label`.
+class Head(NamedTuple):
+    """The little that has to be known of a line of a recording before it is decoded in full.
 
-    A line with both is a label that carries its own prediction.
+    Attributes
+    ----------
+    kind
+        `prediction` or `label`. A line with both is a label that carries its own prediction.
+    prediction_id
+        Empty where it is none.
+    timestamp_ms
+        `None` where it says none that can be read.
+    """
+
+    kind: str
+    prediction_id: str
+    timestamp_ms: int | None
+
+
+def head_of(value: bytes) -> Head:
+    """Tell what a line of a recording is.
 
     Raises
     ------
     RecordError
-        If it is neither, or no JSON object.
+        If it is neither prediction nor label, or no JSON object.
     """
-    kind = _decoded(_decode_kind, _checked(value), "record")
-    if _present(kind.label) or kind.retract:
-        return "label"
-    if _present(kind.prediction):
-        return "prediction"
-    raise RecordError("invalid_record", "neither `prediction` nor `label` nor `retract: true`")
+    raw = _Members(_head_members, value, kind="record", limits=LIMITS).raw
+    said = {name: bytes(getattr(raw, name)) for name in ("prediction", "label", "retract")}
+    if said["label"] != b"null" or said["retract"] == b"true":
+        kind = "label"
+    elif said["prediction"] != b"null":
+        kind = "prediction"
+    elif said["retract"] not in (b"null", b"false"):
+        kind = "label"  # where it is refused with the reason
+    else:
+        raise RecordError("invalid_record", "neither `prediction` nor `label` nor `retract: true`")
+    return Head(kind, _or_none(_text, raw.prediction_id) or "", _or_none(_time, raw.timestamp_ms))
+
+
+def kind_of(value: bytes) -> str:
+    """Tell what a line of a recorded file is; see `head_of`."""
+    return head_of(value).kind
 
 
 def peek_time_ms(value: bytes | None) -> int | None:
@@ -184,12 +252,14 @@ def peek_time_ms(value: bytes | None) -> int | None:
     1767225942000
     >>> peek_time_ms(b"no JSON")
     """
-    if value is None or len(value) > MAX_VALUE_BYTES:
+    if value is None or len(value) > LIMITS.record_bytes:
         return None
     try:
-        return _decode_timed(value).timestamp_ms
+        raw = read_tolerantly(_head_members, value).timestamp_ms
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
+    time_ms: int | None = _or_none(_time, raw)
+    return time_ms
 
 
 def check_time(time_ms: int, *, now_ms: int) -> int:
@@ -227,46 +297,61 @@ def latest_ms(now_ms: int) -> int:
     return min(now_ms + MAX_FUTURE_MS, LATEST_MS)
 
 
-def _checked(value: bytes) -> bytes:
-    if len(value) > MAX_VALUE_BYTES:
-        raise RecordError("too_large", f"{len(value)} bytes, at most {MAX_VALUE_BYTES} are allowed")
+class _Members:
+    """The members of one record, and what its fields must be."""
+
+    def __init__(self, decode: _Decode, value: bytes, *, kind: str, limits: RecordLimits) -> None:
+        self._reason, self._limits = f"invalid_{kind}", limits
+        _check_text(value, limits)
+        try:
+            self.raw = read_tolerantly(decode, value)
+        except msgspec.ValidationError as error:
+            raise RecordError(self._reason, str(error)) from None
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise _not_json(error) from None
+
+    def __call__(self, field: str, decode: _Decode) -> Any:
+        raw = getattr(self.raw, field)
+        if raw is _MISSING:
+            raise RecordError(self._reason, f"`{field}` is missing")
+        try:
+            return decode(raw)
+        except msgspec.ValidationError as error:
+            why = "is NaN or infinite" if bytes(raw) == NOT_FINITE else f"is wrong: {error}"
+            raise RecordError(self._reason, f"`{field}` {why}") from None
+
+    def name(self, field: str, *, empty: bool = True) -> str:
+        found: str = self(field, _text)
+        if not found and not empty:
+            raise RecordError(self._reason, f"`{field}` is empty")
+        if not self._limits.allow(found):
+            allowed = f"at most {self._limits.name_bytes} are allowed"
+            long = f"`{field}` has {len(found.encode())} bytes, {allowed}"
+            raise RecordError(self._reason, long)
+        return found
+
+    def scalar(self, field: str, decode: _Decode) -> Any:
+        found = self(field, decode)
+        return self._limits.class_of(found) if isinstance(found, str) else found
+
+
+def _or_none(decode: _Decode, raw: msgspec.Raw) -> Any:
+    try:
+        return decode(raw)
+    except msgspec.DecodeError:
+        return None
+
+
+def _check_text(value: bytes, limits: RecordLimits) -> None:
+    if len(value) > limits.record_bytes:
+        allowed = f"at most {limits.record_bytes} are allowed"
+        raise RecordError("too_large", f"{len(value)} bytes, {allowed}")
     if not value.isascii():
         try:
             value.decode()
         except UnicodeDecodeError as error:
             raise RecordError("invalid_utf8", str(error)) from None
-    return value
-
-
-def _decoded(decode, value: bytes, kind: str):  # type: ignore[no-untyped-def]
-    try:
-        return decode(value)
-    except msgspec.ValidationError as error:
-        raise RecordError(f"invalid_{kind}", str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise _not_json(error) from None
 
 
 def _not_json(error: Exception) -> RecordError:
     return RecordError("invalid_json", str(error))
-
-
-def _present(raw: msgspec.Raw) -> bool:
-    return bytes(raw) != b"null"
-
-
-def _few_segments(prediction: Prediction) -> Prediction:
-    if prediction.segments is not None and len(prediction.segments) > MAX_SEGMENTS:
-        raise RecordError("invalid_prediction", f"more than {MAX_SEGMENTS} segments")
-    return prediction
-
-
-def _with_numeric_features(prediction: Prediction) -> Prediction:
-    features: dict[str, Any] | None = prediction.features
-    if features is None:
-        return prediction
-    numeric = {
-        name: NOT_NUMERIC if isinstance(value, str) else None if value is None else float(value)
-        for name, value in features.items()
-    }
-    return msgspec.structs.replace(prediction, features=numeric)

@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.events import ABSENT, NOT_NUMERIC
+from streams.events import ABSENT
+from streams.values import NOT_NUMERIC
 
 Features: TypeAlias = Mapping[str, float | bool | str | None] | None
 

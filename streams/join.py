@@ -27,6 +27,7 @@ from streams.fast_clocks import WORTH_SAYING_MS, Ahead
 from streams.held import CLOSED, EFFECTIVE
 from streams.input_clock import InputClock
 from streams.join_state import LOG_BYTES, JoinState
+from streams.limits import LIMITS, RecordLimits
 from streams.matching import FATES, Matching
 from streams.outcomes import ClockNotice, encode_clock
 from streams.steps import Batch, Effects, Record, in_one
@@ -44,6 +45,8 @@ class Join:
         How long past the horizon a label is still recognised as late; `None` for the horizon.
     features
         Whether features of predictions are looked at.
+    limits
+        What a record may hold.
     seed
         A secret of the process, see `HashIndex`; no result depends on it.
     share
@@ -64,6 +67,7 @@ class Join:
         grace_ms: int | None = None,
         log_bytes: int = LOG_BYTES,
         features: bool = True,
+        limits: RecordLimits = LIMITS,
         seed: bytes | None = None,
         share: float = SHARE,
     ) -> None:
@@ -77,7 +81,7 @@ class Join:
         self.grace_ms = horizon_ms if grace_ms is None else grace_ms
         self.log_bytes = log_bytes
         self.seed = seed
-        self.decoder = Decoder(features=features, seed=seed)
+        self.decoder = Decoder(features=features, limits=limits, seed=seed)
         self.bucket_ms = max(horizon_ms // 60, 1_000)
 
     def new_state(self, partition: int) -> JoinState:
@@ -131,6 +135,7 @@ class Join:
             dead_letters=work.dead_letters,
             fates=dict(work.fates),
             remarks=remarks,
+            dropped=list(work.dropped.values()),
             marks=len(state.marks) if state.log_is_cut else None,
         )
         state.forget_unused()

@@ -14,14 +14,9 @@ import msgspec
 import numpy as np
 
 from streams.classes import score_of, scores_by_class
-from streams.decoding import (
-    Decoder,
-    Labels,
-    Predictions,
-    label_or_tombstone,
-)
+from streams.decoding import Decoder, Labels, Predictions
 from streams.errors import RecordError
-from streams.events import Label, Prediction, decode_label, decode_prediction
+from streams.events import Label, Prediction
 from streams.features import blocks_of, choose
 from streams.grouping import all_different
 from streams.hash_index import Slots
@@ -38,6 +33,7 @@ from streams.outcomes import (
 from streams.relabelling import Relabelling, outcomes_of
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch, DeadLetter
+from streams.values import Dropped, add_dropped
 
 FATES = (
     "joined",
@@ -72,6 +68,8 @@ class Matching:
     ----------
     fates
         Changes of the fates.
+    dropped
+        Values that were left out, by field.
     rows
         What the next stage must know.
     """
@@ -79,6 +77,7 @@ class Matching:
     def __init__(self, rules: Rules, state: JoinState, *, now_ms: int) -> None:
         self.fates: Counter[str] = Counter()
         self.dead_letters: list[DeadLetter] = []
+        self.dropped: dict[str, Dropped] = {}
         self.rows = RowCollector(state.strings.values, state.identities)
         self._rules = rules
         self._state = state
@@ -112,11 +111,17 @@ class Matching:
         self.fates["late_label" if letter.reason == "late_label" else "dead_letter"] += 1
         self.dead_letters.append(letter)
 
+    def _drop(self, values: Sequence[Dropped]) -> None:
+        add_dropped(self.dropped, values)
+
     # ------------------------------------------------------------------ predictions
     def predictions(self, batch: Batch) -> Seen | None:
         """Take a batch of predictions; return what the clock must know, `None` if none is good."""
         found = self._rules.decoder.predictions(
-            batch, now_ms=self._now_ms, refuse=lambda index, why: self._dead(batch, index, why)
+            batch,
+            now_ms=self._now_ms,
+            refuse=lambda index, why: self._dead(batch, index, why),
+            drop=self._drop,
         )
         if found is None:
             return None
@@ -206,27 +211,35 @@ class Matching:
     def _apply_early(self, ids: Sequence[bytes], slots: Slots) -> None:
         """Let the labels take effect that have waited for new predictions."""
         waited: list[tuple[int, bytes, Early]] = []
+        labels: list[Label] = []
         for index, record_id in enumerate(ids):
-            if record_id in self._state.early:
-                self._touched_early[record_id] = 0
-                items = self._state.take_early(record_id)
-                waited += [(index, record_id, item) for item in items]
+            if record_id not in self._state.early:
+                continue
+            self._touched_early[record_id] = 0
+            for item in self._state.take_early(record_id):
+                if label := self._early_label(record_id, item):
+                    waited.append((index, record_id, item))
+                    labels.append(label)
         if not waited:
             return
-        labels = [label_or_tombstone(item.value, name, item.time_ms) for _, name, item in waited]
-
-        def refuse(position: int, error: RecordError) -> None:
-            _, name, item = waited[position]
-            record = item.offset, name, item.value, None
-            self._bury(DeadLetter(self._rules.labels, *record, error.reason, error.detail))
-
         self._relabel(
             slots[[index for index, *_ in waited]],
             np.array([label.timestamp_ms for label in labels], np.int64),
             scalars([label.label for label in labels]),
             retract=[label.retract for label in labels],
-            refuse=refuse,
+            refuse=lambda position, why: self._bury_early(*waited[position][1:], why),
         )
+
+    def _early_label(self, record_id: bytes, item: Early) -> Label | None:
+        try:
+            return self._rules.decoder.label(item.value, key=record_id, time_ms=item.time_ms)
+        except RecordError as error:  # limits have become narrower since it came
+            self._bury_early(record_id, item, error)
+            return None
+
+    def _bury_early(self, record_id: bytes, item: Early, error: RecordError) -> None:
+        record = item.offset, record_id, item.value, None
+        self._bury(DeadLetter(self._rules.labels, *record, error.reason, error.detail))
 
     # ------------------------------------------------------------------ labels
     def labels(self, batch: Batch) -> Seen | None:
@@ -316,17 +329,17 @@ class Matching:
 
     def _joined(self, batch: Batch, indexes: Sequence[int]) -> None:
         """Count labels that carry their own prediction; nothing needs to be remembered."""
-        features = self._rules.decoder.features
+        decoder = self._rules.decoder
         events: list[tuple[Label, Prediction]] = []
         for index in indexes:
-            value = batch.values[index]
-            assert value is not None
+            value, key = batch.values[index], batch.keys[index]
             try:
-                events.append((decode_label(value), decode_prediction(value, features=features)))
+                label = decoder.label(value, key=key, time_ms=batch.times_ms[index])
+                events.append((label, decoder.prediction(value, drop=self._drop)))
             except RecordError as error:
                 self._dead(batch, index, error)
         if events:
-            self._count_joined(*zip(*events, strict=True), features=features)
+            self._count_joined(*zip(*events, strict=True), features=decoder.features)
 
     def _count_joined(
         self, labels: Sequence[Label], events: Sequence[Prediction], *, features: bool

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from streams.events import EARLIEST_MS
 from streams.features import Block
+from streams.limits import LIMITS, RecordLimits
 from streams.scalars import Scalars
 from streams.texts import Texts
 
@@ -41,6 +42,8 @@ class _Batch(ctypes.Structure):
         ("count", ctypes.c_int64),
         ("earliest_ms", ctypes.c_int64),
         ("latest_ms", ctypes.c_int64),
+        ("name_bytes", ctypes.c_int64),
+        ("features", ctypes.c_int64),
         ("factor", ctypes.c_uint64),
     )
 
@@ -155,7 +158,13 @@ available = _library is not None
 
 
 def predictions(
-    values: Texts, keys: Texts, *, latest_ms: int, features: bool, factor: int = _FACTOR
+    values: Texts,
+    keys: Texts,
+    *,
+    latest_ms: int,
+    features: bool,
+    limits: RecordLimits = LIMITS,
+    factor: int = _FACTOR,
 ) -> Predictions | None:
     """Decode predictions; `None` if any is not plain.
 
@@ -183,7 +192,7 @@ def predictions(
         ),
         *([0] * len(_COUNTS)),
     )
-    given = _batch(values, keys, latest_ms, factor)
+    given = _batch(values, keys, latest_ms, limits, factor)
     fate = _library.driftline_predictions(ctypes.byref(given), ctypes.byref(out), int(features))
     if not _plain(fate, out.ascii, values):
         return None
@@ -209,7 +218,14 @@ def predictions(
     )
 
 
-def labels(values: Texts, keys: Texts, *, latest_ms: int, factor: int = _FACTOR) -> Labels | None:
+def labels(
+    values: Texts,
+    keys: Texts,
+    *,
+    latest_ms: int,
+    limits: RecordLimits = LIMITS,
+    factor: int = _FACTOR,
+) -> Labels | None:
     """Decode labels and retractions; `None` if any is not plain."""
     count = len(values)
     times_ms, hashes = np.empty(count, np.int64), np.empty((2, count), np.uint64)
@@ -219,7 +235,7 @@ def labels(values: Texts, keys: Texts, *, latest_ms: int, factor: int = _FACTOR)
     out = _Labels(
         *map(address_of, (times_ms, hashes[0], hashes[1])), scalars, address_of(retract), 0
     )
-    given = _batch(values, keys, latest_ms, factor)
+    given = _batch(values, keys, latest_ms, limits, factor)
     fate = _library.driftline_labels(ctypes.byref(given), ctypes.byref(out))
     if not _plain(fate, out.ascii, values):
         return None
@@ -227,9 +243,10 @@ def labels(values: Texts, keys: Texts, *, latest_ms: int, factor: int = _FACTOR)
     return Labels(times_ms, hashes[0], hashes[1], found, retract)
 
 
-def _batch(values: Texts, keys: Texts, latest_ms: int, factor: int) -> _Batch:
+def _batch(values: Texts, keys: Texts, latest_ms: int, limits: RecordLimits, factor: int) -> _Batch:
     columns = (values.data, values.ends, keys.data, keys.ends)
-    return _Batch(*map(address_of, columns), len(values), EARLIEST_MS, latest_ms, factor)
+    times_ms, most = (EARLIEST_MS, latest_ms), (limits.name_bytes, limits.features)
+    return _Batch(*map(address_of, columns), len(values), *times_ms, *most, factor)
 
 
 def _plain(fate: int, ascii_only: int, values: Texts) -> bool:

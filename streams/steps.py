@@ -17,6 +17,7 @@ from streams.costs import Costs
 from streams.fast_clocks import Ahead
 from streams.quarantine import Quarantined
 from streams.texts import Texts
+from streams.values import Dropped
 
 LARGEST_VALUE_BYTES = 1_000_000
 """A stage splits what it writes rather than write more in one record: brokers refuse that."""
@@ -144,6 +145,8 @@ class Effects(msgspec.Struct):
         Outputs.
     fates
         How many records ended in which fate; a value may be negative when a fate is taken back.
+    dropped
+        Values that were left out of predictions, an example and a count for each field.
     late_rows
         Rows that came later than the allowed disorder, so that detectors could not use them.
     set_aside, set_aside_rows
@@ -161,6 +164,7 @@ class Effects(msgspec.Struct):
     records: list[Record] = []
     dead_letters: list[DeadLetter] = []
     fates: dict[str, int] = {}
+    dropped: list[Dropped] = []
     late_rows: int = 0
     set_aside: list[Quarantined] = []
     set_aside_rows: int = 0

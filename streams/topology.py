@@ -2,6 +2,7 @@
 
 from streams.evaluate import Monitor
 from streams.join import Join
+from streams.limits import LIMITS, RecordLimits
 from streams.monitors import Monitors
 from streams.topics import Topics
 
@@ -15,6 +16,7 @@ def build(
     partitions: int,
     monitors: Monitors | None = None,
     grace_ms: int | None = None,
+    limits: RecordLimits = LIMITS,
     seed: bytes | None = None,
 ) -> tuple[Join, Monitor]:
     """Build both stages from the settings; the worker, `replay` and the tests all call this.
@@ -29,6 +31,7 @@ def build(
         disorder_ms=disorder_ms,
         grace_ms=grace_ms,
         features=monitors is None or monitors.features,
+        limits=limits,
         seed=seed,
     )
     monitor = Monitor(topics, window_ms=window_ms, horizon_ms=horizon_ms, monitors=monitors)

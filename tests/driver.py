@@ -78,6 +78,7 @@ class Driver:
         self.metrics: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.alerts: list[dict[str, Any]] = []
         self.dead: list[str] = []
+        self.dropped: Counter[str] = Counter()
         self.written: list[tuple[str, bytes | None, bytes | None]] = []
         self.late_rows = 0
 
@@ -148,6 +149,7 @@ class Driver:
 
     def _join_effects(self, effects: Effects, outcomes: dict[int, list[bytes]]) -> None:
         self.dead += [letter.reason for letter in effects.dead_letters]
+        self.dropped.update({one.field: one.count for one in effects.dropped})
         for record in effects.records:
             assert record.value is not None
             partition = record.partition

@@ -148,18 +148,33 @@ def decode(line: bytes) -> Event | None:
     if len(line) > LINE_LIMIT_BYTES:
         return None
     try:
-        event = json.loads(line.decode(), parse_float=_finite, parse_constant=_finite)
+        event = json.loads(line.decode())
         json.dumps(event, ensure_ascii=False).encode()  # refuses lone surrogates
     except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and _is_valid(event) else None
+    return _unblemished(event) if isinstance(event, dict) and _is_valid(event) else None
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
+def _unblemished(event: Event) -> Event:
+    """Leave out the values that a prediction may do without, where they are bad."""
+    kept = dict(event)
+    for name, lowest in (("score", -1e150), ("latency_ms", 0)):
+        value = kept.get(name)
+        if not (_is_number(value) and lowest <= value <= 1e150):
+            kept.pop(name, None)
+    for name, is_good in (("features", _is_feature), ("segments", _is_segment)):
+        values = kept.pop(name, None)
+        if isinstance(values, dict):
+            kept[name] = {key: value for key, value in values.items() if is_good(value)}
+    return kept
+
+
+def _is_feature(value: Any) -> bool:
+    return value is None or isinstance(value, str) or (_is_class(value) and abs(value) <= 1e150)
+
+
+def _is_segment(value: Any) -> bool:
+    return isinstance(value, str) and len(value.encode()) <= 256
 
 
 def _is_number(value: Any) -> bool:
@@ -167,21 +182,17 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_class(value: Any) -> bool:
-    return isinstance(value, str | int | float)
+    return isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _is_valid(event: Event) -> bool:
     name, time_ms = event.get("prediction_id"), event.get("timestamp_ms")
-    features, segments = event.get("features", {}), event.get("segments", {})
     checks = [
         isinstance(name, str) and name != "",
         type(time_ms) is int and 10**11 <= time_ms < END_OF_9999_MS,
         isinstance(event.get("retract", False), bool),
         isinstance(event.get("model", ""), str),
         isinstance(event.get("version", ""), str),
-        isinstance(features, dict) and all(v is None or _is_class(v) for v in features.values()),
-        isinstance(segments, dict) and all(isinstance(v, str) for v in segments.values()),
-        all(_is_number(event[n]) for n in ("score", "latency_ms") if n in event),
         all(_is_class(event[n]) for n in ("prediction", "label") if n in event),
     ]
     if "prediction" in event:

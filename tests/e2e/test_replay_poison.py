@@ -73,12 +73,26 @@ def test_the_rest_is_right_by_the_oracle_too(good_lines: list[bytes], clean: ora
     assert oracle.differences(expected, clean) == []
 
 
+def test_a_bad_value_costs_the_value_and_not_the_prediction(folder: Path) -> None:
+    """Every fate and metric is as if the values were not there, and each field is named once."""
+    arrivals = builders.history(23, count=3_000, span_ms=20 * builders.MINUTE_MS)
+    lines = builders.as_lines(builders.in_order(builders.blemished(arrivals)))
+    file = builders.write_lines(folder / "blemished.jsonl", lines)
+
+    result = oracle.replay(file, out=folder / "blemished")
+
+    assert oracle.differences(oracle.expect(lines, window_ms=WINDOW_MS), result) == []
+    named = [line.split(" of model ")[0].split()[-1] for line in result.stdout.splitlines()]
+    fields = ["features", "latency_ms", "score", "segments"]
+    assert [name for name in named if name in fields] == fields
+
+
 def test_poison_with_the_id_of_a_good_prediction_does_not_shadow_it(folder: Path) -> None:
     """An invalid record is no first record: what comes after it is neither conflict nor label."""
     good = [builders.prediction("a"), builders.label("a")]
     bad = [
         builders.prediction("a", timestamp_ms=-1),
-        builders.prediction("a", prediction=0, score="high"),
+        builders.prediction("a", prediction=[0]),
         builders.label("a", label=[0]),
         builders.label("a", label=0, timestamp_ms=builders.START_MS // 1_000),
     ]

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from streams import decoding, native
+from streams import native
 from streams.decoding import Decoder, Labels, Predictions
 from streams.errors import RecordError
 from streams.events import EARLIEST_MS
 from streams.features import MOST_BLOCKS, Block, blocks_of, choose, merged
+from streams.limits import LIMITS, RecordLimits
 from streams.steps import Batch
+from streams.values import Dropped, add_dropped
 
 NOW_MS = 1_750_000_000_000
 
@@ -44,23 +46,29 @@ def batch(values: Sequence[Any], *, keys: Sequence[bytes | None] | None = None) 
     )
 
 
-def one_by_one(
-    records: Batch, *, features: bool = True
-) -> tuple[Predictions | None, dict[int, str]]:
+Decoded = tuple[Predictions | None, dict[int, str], dict[str, Dropped]]
+"""What is good, reasons why others were refused, what was left out by field."""
+
+
+def one_by_one(records: Batch, *, features: bool = True, limits: RecordLimits = LIMITS) -> Decoded:
     """Decode each record by itself, as if nothing were plain."""
-    refused: dict[int, str] = {}
-    found = Decoder(features=features)._each_prediction(
-        records, NOW_MS, lambda index, error: refused.setdefault(index, error.reason)
-    )
-    return found, refused
+    return _decoded(records, Decoder(features=features, limits=limits)._each_prediction)
 
 
-def at_once(records: Batch, *, features: bool = True) -> tuple[Predictions | None, dict[int, str]]:
+def at_once(records: Batch, *, features: bool = True, limits: RecordLimits = LIMITS) -> Decoded:
+    return _decoded(records, Decoder(features=features, limits=limits).predictions)
+
+
+def _decoded(records: Batch, decode: Any) -> Decoded:
     refused: dict[int, str] = {}
-    found = Decoder(features=features).predictions(
-        records, now_ms=NOW_MS, refuse=lambda index, error: refused.setdefault(index, error.reason)
+    dropped: dict[str, Dropped] = {}
+    found = decode(
+        records,
+        now_ms=NOW_MS,
+        refuse=lambda index, error: refused.setdefault(index, error.reason),
+        drop=lambda values: add_dropped(dropped, values),
     )
-    return found, refused
+    return found, refused, dropped
 
 
 def same(left: Any, right: Any) -> bool:
@@ -79,22 +87,28 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-LONG = "x" * 1025
-TEXTS = ["", "yes", "snow \N{SNOWMAN}", LONG]
+LONG, SNOW = "x" * 257, 86 * "\N{SNOWMAN}"
+TEXTS = ["", "yes", "snow \N{SNOWMAN}", LONG[1:], LONG, SNOW]
 NUMBERS = [0, 1, -0.5, 1e150, 1.1e150, -2e150, 2**53, 2**63 - 1, 2**63, -(2**63) - 1, 1e19, 1e300]
 SCALARS = [*TEXTS, *NUMBERS, True, None, [1], {}]
 PREDICTION = {"prediction_id": "a", "model": "m", "prediction": 1, "timestamp_ms": NOW_MS}
 ODD = {
-    "prediction_id": ["", LONG, "\N{SNOWMAN}", 1],
-    "model": ["", LONG, 1, None],
+    "prediction_id": ["", LONG, SNOW, "\N{SNOWMAN}", 1],
+    "model": ["", LONG, SNOW, 1, None],
     "version": TEXTS,
     "prediction": SCALARS,
     "timestamp_ms": [0, -1, EARLIEST_MS - 1, EARLIEST_MS, NOW_MS * 2, 2**70, None, 0.5, "1"],
     "score": SCALARS,
     "latency_ms": [*SCALARS, -1e-9],
-    "scores": [None, {}, {"1": 0.5}, {"1": 2e150}, {LONG: 0.5}],
-    "segments": [None, {}, {"a": "b"}, {"a": 1}, {"": "b"}, {str(i): "" for i in range(17)}],
-    "features": [None, [], {LONG: 1}, {str(i): 1 for i in range(1001)}]
+    "scores": [
+        *(None, {}, {"1": 0.5}, {"1": 2e150}, {LONG: 0.5}, {SNOW: 0.5, "1": 0.5}, 5),
+        *({str(i): 0.5 for i in range(1001)}, {"": 0.5, "ä": 0.5}, {"a": None, "b": "c"}),
+    ],
+    "segments": [
+        *(None, {}, {"a": "b"}, {"a": 1}, {"": "b"}, {str(i): "" for i in range(17)}, []),
+        *({LONG: "a"}, {"a": LONG}, {SNOW: "a", "a": SNOW, "b": "ä"}, {"a": None}),
+    ],
+    "features": [None, [], {LONG: 1}, {SNOW: 1}, {str(i): 1 for i in range(1001)}]
     + [{"f": value, "g": 1} for value in SCALARS]
     + [{"f": value, "g": "text"} for value in SCALARS],
     "more": SCALARS,
@@ -122,12 +136,12 @@ def test_a_batch_is_decoded_as_its_records_are(
 def test_good_records_are_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slow way is for bad records: nothing in a common record leads there."""
     monkeypatch.setattr(Decoder, "_each_prediction", None)
-    monkeypatch.setattr(decoding, "_each_label", None)
+    monkeypatch.setattr(Decoder, "_each_label", None)
     good = {"prediction_id": "ä", "model": "m", "prediction": 1, "timestamp_ms": NOW_MS}
     more = {"version": "2", "score": 0.5, "latency_ms": 3, "segments": {"city": "Köln"}}
     features = {"a": 1, "b": 0.5, "c": None, "d": "text", "e": True}
 
-    found, _ = at_once(batch([good, good | more | {"features": features, "scores": {"1": 0.9}}]))
+    found, *_ = at_once(batch([good, good | more | {"features": features, "scores": {"1": 0.9}}]))
 
     assert found is not None
     [block] = found.features
@@ -156,7 +170,96 @@ def test_a_batch_of_labels_is_decoded_as_its_records_are(values: list[dict[str, 
         return lambda index, error: refused[number].setdefault(index, error.reason)
 
     at_once = Decoder().labels(records, now_ms=NOW_MS, refuse=note(0))
-    alone: Labels = decoding._each_label(records, NOW_MS, note(1))
+    alone: Labels = Decoder()._each_label(records, now_ms=NOW_MS, refuse=note(1))
+
+    assert refused[0] == refused[1]
+    assert same(at_once._replace(indexes=list(at_once.indexes)), alone)
+
+
+VALUES = [
+    *(
+        b"1",
+        b"0.5",
+        b"true",
+        b"null",
+        b'"a"',
+        b'""',
+        b"-0.2",
+        b"NaN",
+        b"-Infinity",
+        b"[NaN]",
+        b"01",
+    ),
+    *(
+        b"18446744073709551616",
+        b"-9223372036854775809",
+        b"1e151",
+        b"1e999",
+        b"[]",
+        b"{}",
+        b'"\\ud800"',
+    ),
+    *(b'{"a":1,"a":"x"}', b'{"a":"x","a":1}', b'{"b":NaN,"a":"x"}', b'{"a":1e999,"b":2}'),
+    *(b'{"a":[1],"b":0}', b'{"":"x"}', b'{"\\u00e4":"x","c":1}', b"%d" % NOW_MS, b'"m"', b'"'),
+]
+FIELDS = [name.encode() for name in (*ODD, "label", "retract")]
+members = st.lists(st.tuples(st.sampled_from(FIELDS), st.sampled_from(VALUES)), max_size=4)
+
+
+def of_members(members: Sequence[tuple[bytes, bytes]], base: dict[str, Any], front: bool) -> bytes:
+    """Write a record with members that may come twice, before or behind those of `base`."""
+    plain = [(name.encode(), json.dumps(value).encode()) for name, value in base.items()]
+    every = [*members, *plain] if front else [*plain, *members]
+    return b"{%b}" % b",".join(b'"%b":%b' % member for member in every)
+
+
+records_of_members = st.lists(
+    st.builds(of_members, members, st.just(PREDICTION), st.booleans()), min_size=1, max_size=3
+)
+few = st.builds(
+    RecordLimits,
+    record_bytes=st.sampled_from([90, 1_000_000]),
+    name_bytes=st.sampled_from([1, 2, 256]),
+    features=st.sampled_from([1, 1_000]),
+    segments=st.sampled_from([1, 16]),
+    scores=st.sampled_from([1, 1_000]),
+)
+
+
+@settings(max_examples=600)
+@given(records_of_members, st.booleans(), few)
+@example(
+    [b'{"model":"","model":"m","prediction_id":"a","prediction":1,"timestamp_ms":1750000000000}'],
+    True,
+    LIMITS,
+)
+def test_a_record_has_one_fate_alone_and_in_a_batch(
+    values: list[bytes], features: bool, limits: RecordLimits
+) -> None:
+    """Fields that come twice, bare NaN, values that are left out: no way of decoding differs."""
+    records = batch(values, keys=[b"a"] * len(values))
+
+    found = at_once(records, features=features, limits=limits)
+
+    assert same(found, one_by_one(records, features=features, limits=limits))
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(st.builds(of_members, members, st.just(LABEL), st.booleans()), min_size=1, max_size=3),
+    few,
+)
+def test_a_label_has_one_fate_alone_and_in_a_batch(
+    values: list[bytes], limits: RecordLimits
+) -> None:
+    refused: list[dict[int, str]] = [{}, {}]
+    records, decoder = batch(values, keys=[b"a"] * len(values)), Decoder(limits=limits)
+
+    def note(number: int) -> Any:
+        return lambda index, error: refused[number].setdefault(index, error.reason)
+
+    at_once = decoder.labels(records, now_ms=NOW_MS, refuse=note(0))
+    alone = decoder._each_label(records, now_ms=NOW_MS, refuse=note(1))
 
     assert refused[0] == refused[1]
     assert same(at_once._replace(indexes=list(at_once.indexes)), alone)
@@ -175,7 +278,7 @@ def test_a_batch_of_labels_is_decoded_as_its_records_are(values: list[dict[str, 
 def test_a_bad_record_harms_no_other(bad: bytes, reason: str) -> None:
     good = b'{"prediction_id": "a", "model": "m", "prediction": 1}'
 
-    found, refused = at_once(batch([good, bad, good], keys=[b"a", b"b", b"a"]))
+    found, refused, _ = at_once(batch([good, bad, good], keys=[b"a", b"b", b"a"]))
 
     assert refused == {1: reason}
     assert found is not None
@@ -201,7 +304,7 @@ def _raise(_index: int, error: RecordError) -> None:
 def test_features_that_are_not_looked_at_are_not_even_checked() -> None:
     value = {"prediction_id": "a", "model": "m", "prediction": 1, "features": [1, {"x": []}]}
 
-    found, refused = at_once(batch([value]), features=False)
+    found, refused, _ = at_once(batch([value]), features=False)
 
     assert found is not None
     assert (found.features, refused) == ([], {})

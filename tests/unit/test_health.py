@@ -12,6 +12,7 @@ from streams.steps import DeadLetter, Effects, Record
 from streams.topics import Topics
 from tests.builders import HOUR_MS, START_MS, prediction
 from tests.driver import Driver, as_inputs
+from streams.values import Dropped
 
 
 def build() -> tuple[Health, Telemetry]:
@@ -103,3 +104,24 @@ def test_records_that_are_ahead_of_the_clock_are_shown_until_the_partition_goes(
     assert value("driftline_clock_ahead_seconds", where) == pytest.approx(3_600, abs=0.1)
     health.forget(partition)
     assert value("driftline_clock_ahead_seconds", where) is None
+
+
+def test_a_value_that_was_left_out_is_counted_by_field_and_named_once(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    health, telemetry = build()
+    dropped = [
+        Dropped("latency_ms", "-0.2", "is negative", 3, "\x1b[31mfraud\n"),
+        Dropped("features", "{'tags': []}", "is an array, not a number", 1, "m"),
+    ]
+
+    for _ in range(2):
+        health.committed([Effects(dropped=dropped)], seconds=0.1)
+
+    value = telemetry.registry.get_sample_value
+    assert value("driftline_values_dropped_total", {"field": "latency_ms"}) == 6
+    assert value("driftline_values_dropped_total", {"field": "features"}) == 2
+    assert value("driftline_values_dropped_total", {"field": "score"}) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert r"latency_ms of model '\x1b[31mfraud\n': -0.2 is negative" in lines[0]

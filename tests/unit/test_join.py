@@ -195,24 +195,6 @@ def test_nothing_is_written_that_a_broker_would_refuse(events: list[dict]) -> No
     assert contents(twin) == contents(driver.joins[0])
 
 
-def test_a_class_name_or_feature_name_of_absurd_length_is_a_dead_letter() -> None:
-    driver = Driver()
-    long = "x" * 1025
-
-    driver.feed(
-        as_inputs(
-            [
-                prediction("a", prediction=long),
-                prediction("b", features={long: 1.0}),
-                prediction("c", scores={long: 1.0}),
-                label("d", label=long),
-            ]
-        )
-    )
-
-    assert driver.dead == ["invalid_prediction"] * 3 + ["invalid_label"]
-
-
 def test_the_text_of_a_feature_may_be_long() -> None:
     driver = Driver()
 

@@ -99,10 +99,8 @@ def test_fates_are_those_of_the_join() -> None:
 def test_reasons_are_those_that_the_code_gives() -> None:
     code = "".join(path.read_text() for path in (ROOT / "streams").glob("*.py"))
     given = set(re.findall(r'RecordError\(\s*"(\w+)"', code))
-    # `_decoded` makes a slug from what it decodes
-    given |= {
-        f"invalid_{kind}" for kind in re.findall(r'_decoded\([^()]*(?:\(\w+\))?, "(\w+)"\)', code)
-    }
+    # `_Members` makes a slug from what it decodes
+    given |= {f"invalid_{kind}" for kind in re.findall(r'_Members\([^()]*, kind="(\w+)"', code)}
 
     assert set(names("Dead letters")) == given
 
