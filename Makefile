@@ -21,10 +21,10 @@ quick: lint ## The checks for in between: lint and unit tests, no broker, in at 
 test: .venv/.dev ## Run the whole test suite, on a real Kafka where there is one (ARGS=… for pytest, PROCESSES=…)
 	@$(BIN)/pytest -n $(PROCESSES) $(ARGS)
 
-faults-quick: .venv/.dev ## Harm workers and a real Kafka, and compare every number, for about 5 minutes
+faults-quick: .venv/.dev ## Harm workers and real Kafkas, and compare every number, for about 6 minutes
 	@$(BIN)/python -m tests.faults.run --quick $(ARGS)
 
-faults: .venv/.dev ## The same with every scenario, and random ones with 4 seeds; takes an hour
+faults: .venv/.dev ## The same with every scenario, and random ones with 4 seeds; takes an hour and a half
 	@$(BIN)/python -m tests.faults.run --seeds 4 $(ARGS)
 
 soak: .venv/.dev ## 20,000 events/s on a real Kafka for 20 minutes: does anything grow?

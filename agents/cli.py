@@ -65,6 +65,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
     epilog=_examples(
         "driftline worker --bootstrap-servers kafka:9092",
         "driftline worker --bootstrap-servers kafka:9092 --window 1m --monitors m.yaml",
+        "driftline worker --bootstrap-servers kafka-1:9092,kafka-2:9092 --session-timeout 20s",
         "driftline worker --kafka security.protocol=sasl_ssl --kafka sasl.username=me …",
     )
 )
@@ -183,7 +184,12 @@ def topics_create(
     prefix: Prefix = None,
     partitions: Annotated[str, typer.Option(metavar="N", help="Partitions of every topic.")] = "4",
     replication_factor: Annotated[
-        str, typer.Option(metavar="N", help="Copies of every topic; -1 is the broker's default.")
+        str,
+        typer.Option(
+            metavar="N",
+            help="Copies of every topic; -1 is the broker's default. From 3 on, two brokers must "
+            "have a record before it counts as written (min.insync.replicas).",
+        ),
     ] = "-1",
     kafka: Kafka = None,
     json_output: Json = False,

@@ -19,8 +19,7 @@ LARGEST_RECORD_BYTES = 16 << 20
 
 _TURN_BYTES = 384 << 10
 
-TRANSACTION_TIMEOUT_MS = 10_000
-"""How long a dead worker's open transaction holds readers back."""
+_SHORTEST_TRANSACTION_MS, _LONGEST_TRANSACTION_MS = 10_000, 60_000
 
 # What exactness rests on. Everything else may be set by the user.
 RESERVED = frozenset(
@@ -89,7 +88,9 @@ def consumer(settings: Settings) -> dict[str, Any]:
         "queued.min.messages": 5_000,
         "queued.max.messages.kbytes": 32_768,
         "max.poll.interval.ms": 300_000,
-        "heartbeat.interval.ms": max(settings.session_timeout_ms // 5, 100),
+        # Often, so that little of the session has passed when the coordinator goes: until there is
+        # another, none is answered.
+        "heartbeat.interval.ms": max(settings.session_timeout_ms // 10, 100),
         **settings.kafka,
         "bootstrap.servers": settings.bootstrap_servers,
         "group.id": settings.group,
@@ -125,13 +126,28 @@ def producer(settings: Settings) -> dict[str, Any]:
         "batch.size": _TURN_BYTES,  # else outcomes would come later and later on a backlog
         "message.max.bytes": LARGEST_RECORD_BYTES,
         "queue.buffering.max.messages": 500_000,
+        # A broker that hangs answers nothing, and is the leader no more after a while: what it was
+        # sent must be given up, and sent to the next, in the time that the transaction has.
+        "socket.timeout.ms": transaction_timeout_ms(settings) // 2,
         **settings.kafka,
         "bootstrap.servers": settings.bootstrap_servers,
         "transactional.id": f"{settings.prefix}-worker-{settings.worker_id}",
-        "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+        "transaction.timeout.ms": transaction_timeout_ms(settings),
         # Where the Java client would put a key, so that any producer's records meet.
         "partitioner": "murmur2_random",
     }
+
+
+def transaction_timeout_ms(settings: Settings) -> int:
+    """Return how long a transaction may take, and a dead worker's holds readers back.
+
+    As long as a worker may be silent: whoever lets it live through the loss of a coordinator wants
+    its transaction to live through the loss of a leader, too, which takes the brokers as long
+    (their `broker.session.timeout.ms`, 9 s by default). Records that are not delivered by then
+    fail the transaction, and that ends the worker.
+    """
+    longest = min(settings.session_timeout_ms, _LONGEST_TRANSACTION_MS)
+    return max(longest, _SHORTEST_TRANSACTION_MS)
 
 
 def _exact_reading(settings: Settings) -> dict[str, Any]:
@@ -146,7 +162,15 @@ def _exact_reading(settings: Settings) -> dict[str, Any]:
 
 
 def _common() -> dict[str, Any]:
-    return {"client.id": "driftline", "log_level": 3, "topic.metadata.refresh.interval.ms": 60_000}
+    return {
+        "client.id": "driftline",
+        "log_level": 3,
+        # That a broker which hangs has lost its partitions to others, a client learns from these
+        # others only, and only when it asks.
+        "topic.metadata.refresh.interval.ms": 5_000,
+        # The default goes up to 10 s: so late could a broker be found that is back.
+        "reconnect.backoff.max.ms": 1_000,
+    }
 
 
 def _large_records() -> dict[str, Any]:

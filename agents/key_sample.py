@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from agents import clients
 from agents.key_watch import check
+from agents.passing import passes
 from agents.settings import Settings
 from streams.errors import ConfigError, NoAnswerError
 from streams.partitioning import ENOUGH, SAMPLE
@@ -68,7 +69,7 @@ def read(settings: Settings, topics: tuple[str, ...], *, partitions: int) -> Key
                         keys[topic].append((key, number))  # type: ignore[index,arg-type]
                 elif error.code() == KafkaError._PARTITION_EOF:
                     left.discard((topic, number))
-                else:
+                elif not passes(error):
                     raise NoAnswerError(f"{topic}/{number} cannot be read: {error.str()}")
     except KafkaException as error:
         raise NoAnswerError(f"{', '.join(topics)} cannot be read: {error.args[0].str()}") from None

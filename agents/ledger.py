@@ -30,7 +30,7 @@ _ANY = -1  # the partition is the partitioner's choice
 _CONSEQUENCES = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
 # A transaction that went on for as long as the coordinator allows may have been fenced by that:
 # the process was stopped for a while, say. One that is younger can only be another's victim.
-_LIFE_OF_ITS_OWN_S = clients.TRANSACTION_TIMEOUT_MS / 2_000
+_LIFE_OF_ITS_OWN = 0.5
 _DEFAULT_LIMIT_BYTES = 1_000_000  # a little below Kafka's own default for a topic
 # What a broker may refuse for its size is followed one by one. To hear of every small record, too,
 # costs as much as to write it; if one is refused, the transaction fails all the same.
@@ -121,7 +121,8 @@ class Ledger:
         try:
             return self._commit(entries, offsets, metadata)
         except TransactionError as error:
-            if _fenced(error) and time.monotonic() - started_s < _LIFE_OF_ITS_OWN_S:
+            allowed_s = clients.transaction_timeout_ms(self._settings) / 1_000
+            if _fenced(error) and time.monotonic() - started_s < _LIFE_OF_ITS_OWN * allowed_s:
                 raise ConfigError(
                     f"--worker-id: another worker is {self._settings.worker_id!r}, too, and has"
                     " taken over; give each an id of its own, or none"

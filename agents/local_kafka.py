@@ -27,7 +27,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -86,6 +86,10 @@ class LocalKafka:
         Where to listen on 127.0.0.1; 0 takes a free port.
     properties
         Server properties that add to or replace ``PROPERTIES``.
+    java_options
+        Of the broker; they come after ours, so that a heap size here wins.
+    cluster_id
+        What several nodes of one cluster have in common; None makes one up.
 
     Attributes
     ----------
@@ -100,13 +104,21 @@ class LocalKafka:
         On entry, if Java or Maven is missing, the jars cannot be had, or Kafka does not start.
     """
 
-    def __init__(self, port: int = 0, *, properties: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        properties: Mapping[str, str] | None = None,
+        java_options: Sequence[str] = (),
+        cluster_id: str | None = None,
+    ) -> None:
         self._wanted_port = port
         self._properties = dict(properties or {})
+        self._java_options = java_options
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
-        self._cluster_id = ""
+        self._cluster_id = cluster_id or new_cluster_id()
         self.bootstrap_servers = ""
 
     @property
@@ -115,6 +127,11 @@ class LocalKafka:
         if self._server is None:
             raise LocalKafkaError("the local Kafka does not run")
         return self._server.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a broker that has not ended."""
+        return self._server is not None and self._server.poll() is None
 
     @property
     def folder(self) -> Path:
@@ -205,7 +222,6 @@ class LocalKafka:
         self._folder = Path(tempfile.mkdtemp(prefix="driftline-kafka-"))
         config = self._folder / "server.properties"
         config.write_text(_server_properties(self._folder, port=port, extra=self._properties))
-        self._cluster_id = _new_cluster_id()
         _format_storage(libs, config, cluster_id=self._cluster_id)
         self._launch(libs, f"{HOST}:{port}")
 
@@ -214,7 +230,7 @@ class LocalKafka:
         config, log = self._folder / "server.properties", self._folder / "server.log"
         with log.open("ab") as output:
             self._server = subprocess.Popen(
-                [*_java(libs), "kafka.Kafka", str(config)],
+                [*_java(libs), *self._java_options, "kafka.Kafka", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -324,7 +340,7 @@ def _server_properties(folder: Path, *, port: int, extra: Mapping[str, str]) -> 
     return "".join(f"{key}={value}\n" for key, value in merged.items())
 
 
-def _new_cluster_id() -> str:
+def new_cluster_id() -> str:
     """Make a Kafka UUID, 22 characters, of which the first is never an option's dash."""
     return "k" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
 

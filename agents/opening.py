@@ -21,16 +21,17 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from agents import clients, state_log
-from agents.ends import ask_offsets
+from agents.ends import find_offsets
 from agents.exits import say
 from agents.idleness import Input
 from agents.partitions import Partition
+from agents.passing import passes
 from agents.recall import Recall
 from agents.settings import Settings
 from streams.errors import StateError
 
-_REQUEST_S = 10.0
 _STABLE_S = 1.0
+_PAUSE_S = 0.1
 _PROGRESS_S = 5.0
 _NO_OFFSET = -1
 _UNSTABLE = frozenset({KafkaError._TIMED_OUT, KafkaError.UNSTABLE_OFFSET_COMMIT})
@@ -72,7 +73,8 @@ class Opener:
         if committed is None:
             return
         with closing(Recall(self._settings, progressed=self._progressed)) as recall:
-            self._read(partitions, committed, self._offsets(inputs, latest=False), recall)
+            lows = self._offsets(partitions, inputs, latest=False)
+            self._read(partitions, committed, lows, recall)
 
     def _read(
         self,
@@ -82,7 +84,7 @@ class Opener:
         recall: Recall,
     ) -> None:
         logs = {partition.log: partition for partition in partitions if partition.live}
-        ends = self._offsets(logs, latest=True)
+        ends = self._offsets(partitions, logs, latest=True)
         for log, partition in list(logs.items()):
             # A state that was kept is used again only if nobody has written since.
             if partition.state is not None and partition.log_end == ends[log]:
@@ -90,7 +92,7 @@ class Opener:
                 del logs[log]
             else:
                 partition.state = None
-        starts = partial(self._offsets, latest=False)
+        starts = partial(self._offsets, partitions, latest=False)
         left = list(logs.values())
         for partition, records in state_log.read(
             self._settings, left, ends=ends, starts=starts, progressed=self._progressed
@@ -111,20 +113,29 @@ class Opener:
                     return _committed(asker, inputs)
                 except KafkaException as error:
                     cause = error.args[0]
-                    if not (cause.retriable() or cause.code() in _UNSTABLE):
+                    if not passes(cause):
                         raise
-                    self._progressed()  # this ends by itself, with the other's transaction
+                    if cause.code() in _UNSTABLE:
+                        self._progressed()  # this ends by itself, with the other's transaction
+                    time.sleep(_PAUSE_S)
                 if time.monotonic() - said_s > _PROGRESS_S:
                     said_s = time.monotonic()
-                    waited = said_s - started_s
-                    say(f"waiting for another worker's transaction to end, {waited:.0f} s so far")
+                    waited = f"{said_s - started_s:.0f} s so far: {cause.str()}"
+                    say(f"waiting for the group's offsets, or another's transaction, {waited}")
         finally:
             asker.close()
         return None
 
-    def _offsets(self, sources: Iterable[Input], *, latest: bool) -> dict[Input, int]:
-        answers = ask_offsets(self._admin, sources, latest=latest, timeout_s=_REQUEST_S)
-        return {source: answer.result(_REQUEST_S + 1).offset for source, answer in answers.items()}
+    def _offsets(
+        self, partitions: Sequence[Partition], sources: Iterable[Input], *, latest: bool
+    ) -> dict[Input, int]:
+        # What is not answered at all is the watchdog's business.
+        return find_offsets(
+            self._admin,
+            sources,
+            latest=latest,
+            wanted=lambda: any(partition.live for partition in partitions),
+        )
 
     def _finish(
         self,

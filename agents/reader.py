@@ -28,6 +28,7 @@ from agents.deliveries import AskEnds, Backlog, Delivery, Listener, Quiet, batch
 from agents.exits import describe, end_process, say
 from agents.fetching import Failure, Found, consumer_and_fetcher
 from agents.idleness import Idleness, Input
+from agents.passing import UNKNOWN, passes
 from streams.steps import Batch
 
 _BATCH_RECORDS = 20_000
@@ -38,26 +39,6 @@ _LAG_S = 1.0
 _WATERMARK_TIMEOUT_S = 1.0
 _SEEK_ATTEMPTS = 400
 _SEEK_PAUSE_S = 0.005
-_UNKNOWN = frozenset(
-    {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-    }
-)
-# What librdkafka retries by itself. A broker that has just started may not know a topic yet.
-_PASSING = _UNKNOWN | frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._RESOLVE,
-        KafkaError._TIMED_OUT,
-        KafkaError._WAIT_COORD,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-    }
-)
 
 
 class Reader:
@@ -217,10 +198,10 @@ class Reader:
             if source[0] in self._watched and self._idleness.at_end(source):
                 self._ended.add(source)
             return
-        if failure.fatal or failure.code not in _PASSING:
+        if failure.fatal or not passes(failure.code):
             where = f"{failure.topic}/{failure.partition}" if failure.topic else self._group
             end_process(f"consumer: {where}: {error.str()}")
-        if failure.code in _UNKNOWN and failure.topic not in self._missing:
+        if failure.code in UNKNOWN and failure.topic not in self._missing:
             self._missing.add(failure.topic)
             say(f"consumer: {failure.topic}: {error.str()}; waiting until it is there")
 

@@ -11,6 +11,7 @@ from agents import clients
 from agents.deliveries import batch_of
 from agents.idleness import Input
 from agents.partitions import Partition
+from agents.passing import passes
 from agents.settings import Settings
 from streams.errors import StateError
 
@@ -80,7 +81,7 @@ class Recall:
                 error = message.error()
                 if error is None:
                     found.append(message)
-                elif error.code() != KafkaError._PARTITION_EOF:
+                elif error.code() != KafkaError._PARTITION_EOF and not passes(error):
                     raise StateError(f"{topic}/{partition.number} cannot be read: {error.str()}")
             wanted = [message for message in found if message.offset() in left]
             if wanted:

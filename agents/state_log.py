@@ -16,6 +16,7 @@ from agents import clients
 from agents.exits import describe, say
 from agents.idleness import Input
 from agents.partitions import Partition
+from agents.passing import passes
 from agents.settings import Settings
 from streams.durations import format_duration
 from streams.errors import NoAnswerError, StateError
@@ -157,6 +158,8 @@ def check(settings: Settings, stage: Stage, *, partitions: int, latest: int = 0)
                     continue
                 if error is None:
                     _Log(left[number], begin=0, end=0).take(message)
+                elif passes(error):
+                    continue  # librdkafka goes on by itself
                 elif error.code() != KafkaError._PARTITION_EOF:
                     raise LogError(f"{stage.state_topic}/{number} cannot be read: {error.str()}")
                 if error is not None or not latest:
@@ -187,6 +190,8 @@ def _take(one: _Log, message: Message, lost: set[Input]) -> bool:
     if error.code() == KafkaError._AUTO_OFFSET_RESET:
         lost.add((topic, number))
         return False
+    if passes(error):
+        return False  # librdkafka goes on by itself
     if error.code() != KafkaError._PARTITION_EOF:
         raise LogError(f"{topic}/{number} cannot be read: {error.str()}")
     return message.offset() >= one.end  # type: ignore[operator]

@@ -20,6 +20,7 @@ from confluent_kafka import (
 )
 
 from agents import clients, topics_admin
+from agents.passing import passes
 from agents.settings import Settings
 from streams.errors import ConfigError
 
@@ -103,7 +104,7 @@ def _values(
         while follow or (open_partitions and time.monotonic() - heard_s < _QUIET_S):
             for message in consumer.consume(500, _POLL_S):
                 heard_s = time.monotonic()
-                if _about_the_group(message):
+                if _about_the_group(message) or _passes(message):
                     continue
                 if _at_end(message):
                     open_partitions.discard(message.partition())
@@ -117,6 +118,12 @@ def _about_the_group(message: Message) -> bool:
     # librdkafka looks the group up though nobody joins it; a user needs no right to it.
     error = message.error()
     return error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
+def _passes(message: Message) -> bool:
+    # A broker has gone, for example: librdkafka goes on by itself.
+    error = message.error()
+    return error is not None and passes(error)
 
 
 def _at_end(message: Message) -> bool:

@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from agents import clients
+from agents.passing import UNKNOWN, passes
 from agents.settings import Settings
 from streams.errors import ConfigError, NoAnswerError
 from streams.topics import Topics
@@ -33,6 +34,11 @@ _COMPACTED = {**_INTERNAL, **_SEGMENT, "cleanup.policy": "compact"}
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 _JOIN_STATE = {**_INTERNAL, **_SEGMENT, "cleanup.policy": "delete", **_FOR_EVER}
 _DEAD_LETTERS = {**_CREATE_TIME, "max.message.bytes": str(_DEAD_LETTER_BYTES)}
+# With three copies, one broker may be lost and nothing that was committed is: the two others have
+# it. Kafka's default is one, which may be the very broker that is lost.
+_COPIES = 3
+_REPLICATED = {"min.insync.replicas": "2"}
+_PAUSE_S = 0.5
 
 
 class Created(NamedTuple):
@@ -80,7 +86,7 @@ def create(
     partitions
         Of every topic alike: a stage's clock must reach every partition of the next.
     replication_factor
-        -1 means the broker's default.
+        -1 means the broker's default. From three on, a record counts as written once two have it.
     progress
         Called after each topic.
 
@@ -92,11 +98,15 @@ def create(
     found = existing(settings)
     admin = _admin(settings)
     results = []
+    replicated = _REPLICATED if replication_factor >= _COPIES else {}
     for name, config in wanted(Topics(settings.prefix)).items():
         if name in found:
             created = Created(name, found[name], new=False)
         else:
-            _create_one(admin, NewTopic(name, partitions, replication_factor, config=config))
+            _create_one(
+                admin,
+                NewTopic(name, partitions, replication_factor, config={**config, **replicated}),
+            )
             created = Created(name, partitions, new=True)
         results.append(created)
         progress(created)
@@ -106,13 +116,19 @@ def create(
 
 
 def _create_one(admin: AdminClient, topic: NewTopic) -> None:
-    future = admin.create_topics([topic], operation_timeout=_TIMEOUT_S)[topic.topic]
-    try:
-        future.result(_TIMEOUT_S * 2)
-    except KafkaException as error:
-        cause = error.args[0]
-        if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # by somebody else, meanwhile
-            raise ConfigError(f"topic {topic.topic} was refused: {cause.str()}") from None
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    while True:
+        future = admin.create_topics([topic], operation_timeout=_TIMEOUT_S)[topic.topic]
+        try:
+            future.result(_TIMEOUT_S * 2)
+        except KafkaException as error:
+            cause = error.args[0]
+            if passes(cause) and time.monotonic() < deadline_s:
+                time.sleep(_PAUSE_S)  # the controller has gone, for example
+                continue
+            if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:  # by somebody else, meanwhile
+                raise ConfigError(f"topic {topic.topic} was refused: {cause.str()}") from None
+        return
 
 
 def check(settings: Settings) -> dict[str, int]:
@@ -155,15 +171,26 @@ def message_limits(settings: Settings, topics: Iterable[str]) -> dict[str, int]:
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in sorted(topics)]
     if settings.embedded or not resources:
         return {}
-    limits = {}
     admin = _admin(settings)  # kept until all answers are there: a dropped client cancels them
-    answers = admin.describe_configs(resources, request_timeout=_TIMEOUT_S)
-    for resource, answer in answers.items():
-        try:
-            limits[resource.name] = int(answer.result(_TIMEOUT_S)["max.message.bytes"].value)
-        except KafkaException:
-            continue  # not allowed to ask, or no such topic: the caller has a cautious default
+    limits: dict[str, int] = {}
+    deadline_s = time.monotonic() + _TIMEOUT_S
+    while resources:
+        answers = admin.describe_configs(resources, request_timeout=_TIMEOUT_S)
+        again = []
+        for resource, answer in answers.items():
+            try:
+                limits[resource.name] = int(answer.result(_TIMEOUT_S)["max.message.bytes"].value)
+            except (KafkaException, TimeoutError) as error:
+                # Not allowed to ask, or no such topic: the caller has a cautious default.
+                if passes(error) and not _is_missing(error):
+                    again.append(resource)
+        resources = again if time.monotonic() < deadline_s else []
+        time.sleep(_PAUSE_S if resources else 0.0)
     return limits
+
+
+def _is_missing(error: BaseException) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in UNKNOWN
 
 
 def _admin(settings: Settings) -> AdminClient:
@@ -198,4 +225,8 @@ def existing(settings: Settings) -> dict[str, int]:
                     f" {cause}{hint}"
                 ) from None
         else:
-            return {name: len(one.partitions) for name, one in topics.items() if one.error is None}
+            ours = [one for name, one in topics.items() if name.startswith(settings.prefix)]
+            waiting = any(one.error is not None and passes(one.error) for one in ours)
+            if not waiting or time.monotonic() > deadline_s:
+                return {n: len(one.partitions) for n, one in topics.items() if one.error is None}
+            time.sleep(_PAUSE_S)

@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from agents import clients
 from agents.exits import say
 from agents.idleness import Input
+from agents.passing import passes
 from agents.settings import Settings
 
 _REQUEST_S = 30.0
@@ -69,6 +70,8 @@ class Trimmer:
         if error is None:
             return
         self._asked.pop(log, None)
+        if passes(error):
+            return  # it is asked for again, and nobody can do anything about it
         cause, hint = str(error), ""
         if isinstance(error, KafkaException):
             cause = error.args[0].str()

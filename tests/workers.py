@@ -14,10 +14,11 @@ from tests import oracle
 from tests.brokers import Broker
 
 
-def create_topics(broker: Broker, prefix: str, *, partitions: int) -> None:
-    """Create the topics as a user would."""
+def create_topics(broker: Broker, prefix: str, *, partitions: int, copies: int = -1) -> None:
+    """Create the topics as a user would; `copies` is the replication factor."""
     create = ["topics", "create", "--bootstrap-servers", broker.bootstrap_servers]
-    done = oracle.run(*create, "--prefix", prefix, "--partitions", partitions)
+    sizes = ["--partitions", partitions, "--replication-factor", copies]
+    done = oracle.run(*create, "--prefix", prefix, *sizes)
     assert done.returncode == 0, done.stderr
 
 

@@ -125,6 +125,10 @@ class FaultyBroker:
         self.proxy.__exit__(kind, error, traceback)
         self.kafka.stop()
 
+    def heal(self) -> None:
+        """Let the network be a good one again."""
+        self.proxy.heal()
+
     def bounce(self, number: signal.Signals, *, away_s: float) -> None:
         """End the broker, and start it again after a while, on its data."""
         self.kafka.end(number)

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from types import TracebackType
+from typing import Annotated, Self
 
 import typer
 from confluent_kafka import KafkaException
@@ -23,8 +24,9 @@ from rich.table import Table
 
 from agents.local_kafka import LocalKafkaError
 from streams.errors import StateError
-from tests.faults import refusals
+from tests.faults import cluster_scenarios, refusals
 from tests.faults.broker import FaultyBroker, SmallDisk
+from tests.faults.cluster import Cluster
 from tests.faults.mutants import MUTANTS
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.trial import Trial, Verdict
@@ -56,7 +58,7 @@ BROKEN_DEADLINE_S = 60.0
 
 
 class Suite:
-    """Run scenarios on one broker.
+    """Run scenarios, each on the brokers that it needs; only those of the last one are kept.
 
     Attributes
     ----------
@@ -64,9 +66,10 @@ class Suite:
         What became of every run, by scenario.
     """
 
-    def __init__(self, broker: FaultyBroker, folder: Path, *, plan: Plan) -> None:
+    def __init__(self, folder: Path, *, plan: Plan) -> None:
         self.verdicts: dict[str, list[Verdict]] = {}
-        self._broker, self._folder, self._plan = broker, folder, plan
+        self._folder, self._plan = folder, plan
+        self._brokers: FaultyBroker | Cluster | None = None
         self._truths: dict[tuple[Traffic, int], Truth] = {}
 
     def run(self, scenario: Scenario, seed: int, *, broken: str | None = None) -> Verdict:
@@ -94,22 +97,47 @@ class Suite:
         self, scenario: Scenario, seed: int, folder: Path, broken: str | None
     ) -> Iterator[Trial]:
         with ExitStack() as stack:
-            broker = self._broker
+            brokers = self._running(Cluster if scenario.cluster else FaultyBroker)
             if scenario.small_disk:
                 disk = stack.enter_context(SmallDisk(_DISK_MB))
-                broker = stack.enter_context(FaultyBroker(disk=disk))
+                brokers = stack.enter_context(FaultyBroker(disk=disk))
             trial = Trial(
-                servers=broker.servers,
-                broker=broker,
+                servers=brokers.servers,
+                broker=brokers if isinstance(brokers, FaultyBroker) else None,
+                cluster=brokers if isinstance(brokers, Cluster) else None,
                 truth=self._truth(scenario, seed),
                 seed=seed,
                 folder=folder,
                 broken=broken,
                 **vars(self._plan),
             )
-            stack.callback(broker.proxy.heal)
+            stack.callback(brokers.heal)
             stack.callback(trial.close)
             yield trial
+
+    def _running(self, kind: type[FaultyBroker] | type[Cluster]) -> FaultyBroker | Cluster:
+        """Return brokers that run; those of another kind would only take memory."""
+        if not isinstance(self._brokers, kind):
+            self._stop()
+            self._brokers = kind()
+            self._brokers.__enter__()
+        return self._brokers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._brokers is not None:
+            self._brokers.__exit__(None, None, None)
+            self._brokers = None
 
     def _truth(self, scenario: Scenario, seed: int) -> Truth:
         key = (scenario.traffic, seed)
@@ -230,11 +258,10 @@ def main(
         return
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="driftline-faults-"))
-    with FaultyBroker() as broker:
-        plan = QUICK if quick else FULL
-        if broken is not None:
-            plan = replace(plan, deadline_s=BROKEN_DEADLINE_S)
-        suite = Suite(broker, folder, plan=plan)
+    plan = QUICK if quick else FULL
+    if broken is not None:
+        plan = replace(plan, deadline_s=BROKEN_DEADLINE_S)
+    with Suite(folder, plan=plan) as suite:
         for one, seed in _runs(chosen, first_seed=first_seed, seeds=seeds, minutes=minutes):
             with console.status(f"{one.name}, seed {seed}: {one.about}"):
                 verdict = suite.run(one, seed, broken=broken)
@@ -246,7 +273,7 @@ def main(
     raise typer.Exit(int(suite.exact < suite.runs))
 
 
-assert refusals  # registers its scenarios
+assert cluster_scenarios, refusals  # register their scenarios
 
 if __name__ == "__main__":
     typer.run(main)

@@ -1,7 +1,8 @@
 """What is done to an installation while events come; every scenario is a function of its trial.
 
 A scenario starts workers and the writing, does harm, and returns; the trial then waits for the
-numbers and judges them. What must not be counted but refused is in `refusals`.
+numbers and judges them. What must not be counted but refused is in `refusals`, what is done to
+three brokers in `cluster_scenarios`.
 """
 
 import signal
@@ -24,6 +25,8 @@ class Scenario:
         Whether it needs a broker of its own.
     small_disk
         Whether that broker's disk must be one that can be filled.
+    cluster
+        Whether it needs three brokers.
     quick
         Whether it is part of the quick selection.
     random
@@ -34,6 +37,7 @@ class Scenario:
     act: Callable[[Trial], None]
     harms_broker: bool = False
     small_disk: bool = False
+    cluster: bool = False
     quick: bool = False
     random: bool = False
     traffic: Traffic = mishaps

@@ -1,6 +1,7 @@
 """One trial: a truth, topics of its own, workers under a supervisor, faults, and the verdict."""
 
 import random
+import re
 import signal
 import sys
 import time
@@ -16,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from tests import brokers, workers
 from tests.faults import verify
 from tests.faults.broker import FaultyBroker
+from tests.faults.cluster import NODES, Cluster
 from tests.faults.ledger import Entry, Ledger, entries
 from tests.faults.onlooker import Onlooker
 from tests.faults.supervisor import EXIT_UNEXPECTED, Slot, Supervisor
@@ -27,6 +29,8 @@ LOG_BYTES = 4_000
 _LOOK_S = 0.25
 _SETTLE_S = 1.5
 _ANSWER_S = 5.0
+#: Why a worker ended itself.
+_ENDED = re.compile(r"\] ended: ([^\n]{1,160})")
 
 
 @dataclass
@@ -65,8 +69,8 @@ class Trial:
 
     Attributes
     ----------
-    broker
-        One that may be harmed; None if the broker belongs to others.
+    broker, cluster
+        What may be harmed; None if it belongs to others, or is not what the scenario needs.
     servers, worker_servers
         The broker's address for those who watch, and the one for workers.
     options, injections
@@ -85,7 +89,8 @@ class Trial:
         self,
         *,
         servers: str,
-        broker: FaultyBroker | None,
+        broker: FaultyBroker | None = None,
+        cluster: Cluster | None = None,
         truth: Truth,
         seed: int,
         folder: Path,
@@ -94,7 +99,8 @@ class Trial:
         deadline_s: float = 150.0,
         broken: str | None = None,
     ) -> None:
-        self.broker, self.truth, self.folder = broker, truth, folder
+        self.broker, self.cluster = broker, cluster
+        self.truth, self.folder = truth, folder
         self.random = random.Random(seed)
         self.write_s, self.away_s, self.deadline_s = write_s, away_s, deadline_s
         self.verdict = Verdict()
@@ -108,7 +114,8 @@ class Trial:
         self._face = brokers.connect(servers)
         self._written_s = float("inf")
         self._faults_s: list[float] = []
-        workers.create_topics(self._face, self.prefix, partitions=PARTITIONS)
+        copies = -1 if cluster is None else len(NODES)
+        workers.create_topics(self._face, self.prefix, partitions=PARTITIONS, copies=copies)
         self.records = entries(self.prefix, truth.lines)
         self.ledger = Ledger(servers)
         outputs = [f"{self.prefix}.{name}" for name in ("metrics", "alerts", "outcomes")]
@@ -273,6 +280,8 @@ class Trial:
         self.ledger.stop()
         self.onlooker.stop()
         verdict.restarts, verdict.exits = supervisor.restarts, supervisor.exits
+        reasons = Counter(_ENDED.findall(supervisor.said))
+        verdict.notes += [f"{count}× ended: {reason}" for reason, count in reasons.items()]
         silences = (self.onlooker.silence_s(t, until_s=self._written_s) for t in self._faults_s)
         verdict.blackouts_s = [silence for silence in silences if silence is not None]
         return verdict
