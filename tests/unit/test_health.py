@@ -10,9 +10,9 @@ from agents.settings import FIRST_PORT, PORTS
 from agents.telemetry import Telemetry
 from streams.steps import DeadLetter, Effects, Record
 from streams.topics import Topics
+from streams.values import Dropped
 from tests.builders import HOUR_MS, START_MS, prediction
 from tests.driver import Driver, as_inputs
-from streams.values import Dropped
 
 
 def build() -> tuple[Health, Telemetry]:
