@@ -21,8 +21,8 @@ class Grant(NamedTuple):
     Attributes
     ----------
     part
-        Who: ``worker``, ``publisher``, ``alerts`` (a consumer with `driftline.Alerts`), ``tail``
-        or ``topics`` (``driftline topics create`` and ``check``).
+        Who: ``worker``, ``publisher``, ``alerts`` (a consumer with `driftline.Alerts`), ``tail``,
+        ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.
     """
@@ -53,6 +53,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         Grant("tail", "topic", topics.metrics, ("Read",)),
         Grant("tail", "topic", topics.alerts, ("Read",)),
         Grant("topics", "topic", f"{prefix}.", ("Create", "Describe"), prefixed=True),
+        *_reset(topics),
     ]
 
 
@@ -77,6 +78,19 @@ def _worker(topics: Topics) -> Iterator[Grant]:
         yield Grant("worker", "topic", name, ("Describe",))
     yield Grant("worker", "group", f"{topics.prefix}-workers", ("Read",))
     yield Grant("worker", "transactional-id", f"{topics.prefix}-worker-", ("Write",), prefixed=True)
+
+
+def _reset(topics: Topics) -> Iterator[Grant]:
+    # Not by prefix: who may Delete the inputs could lose what nobody can compute again.
+    for name in (
+        *(topics.outcomes, topics.join_state, topics.monitor_state),
+        *(topics.metrics, topics.alerts),
+        *(topics.dead_letters(topics.predictions), topics.dead_letters(topics.labels)),
+    ):
+        yield Grant("reset", "topic", name, ("Create", "Delete", "DescribeConfigs"))
+    for name in (topics.predictions, topics.labels):
+        yield Grant("reset", "topic", name, ("Describe",))
+    yield Grant("reset", "group", f"{topics.prefix}-workers", ("Delete",))
 
 
 def shell_script(wanted: Sequence[Grant], settings: Settings) -> Iterator[str]:

@@ -24,7 +24,7 @@ import msgspec
 from faust.app.base import BootStrategy
 from yarl import URL
 
-from agents import clients, fetching, opening, state_log, topics_admin
+from agents import clients, fetching, state_log, topics_admin
 from agents import stages as agents_of
 from agents.exits import EXIT_CONFIG, EXIT_UNEXPECTED, say
 from agents.health import Health
@@ -150,7 +150,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
     except state_log.LogError as error:
         raise ConfigError(str(error)) from None
     except StateError as error:
-        raise ConfigError(f"{error}; {opening.way_out(settings)}") from None
+        raise ConfigError(f"{error}; {topics_admin.way_out(settings)}") from None
     return stages
 
 

@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 topics_app = typer.Typer(
-    help="Create the topics of an installation, or check them.", no_args_is_help=True
+    help="Create the topics of an installation, check them, or start anew.", no_args_is_help=True
 )
 tail_app = typer.Typer(help="Print metrics or alerts as they come.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
@@ -253,6 +253,50 @@ def topics_check(
         _print_json(counts)
         return
     typer.echo("all topics are there and fit together")
+
+
+@topics_app.command(
+    "reset",
+    epilog=_examples(
+        "driftline topics reset --bootstrap-servers kafka:9092",
+        "driftline topics reset --keep-results --yes --json",
+    ),
+)
+def topics_reset(
+    *,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    keep_results: Annotated[
+        bool,
+        typer.Option("--keep-results", help="Leave metrics, alerts and dead letters as they are."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Start anew: forget what workers have read and remember, and read the inputs again.
+
+    Says first what will be lost, and asks. Topics are deleted and made again with the same number
+    of partitions, replicas and configuration. Nothing is done while workers are alive.
+    """
+    settings = _settings({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents.topics_reset import plan, reset  # noqa: PLC0415
+
+    planned = plan(settings, keep_results=keep_results)
+    for line in planned.lines():
+        typer.echo(line, err=json_output)
+    if not yes and not typer.confirm("Start anew?", err=json_output):
+        typer.echo("nothing was changed", err=json_output)
+        raise typer.Abort
+    reset(planned, progress=lambda line: typer.echo(line, err=json_output))
+    if json_output:
+        _print_json(
+            {
+                "group": settings.group,
+                "emptied": [topic._asdict() for topic in planned.emptied],
+                "inputs": [topic._asdict() for topic in planned.inputs],
+            }
+        )
 
 
 @topics_app.command(

@@ -172,14 +172,6 @@ class Opener:
             self._opened(partition)
 
 
-def way_out(settings: Settings) -> str:
-    """Say how to start anew, where going on is impossible."""
-    return (
-        "to start anew from what the inputs still hold, stop all workers and run: driftline topics"
-        f" reset --bootstrap-servers {settings.bootstrap_servers} --prefix {settings.prefix}"
-    )
-
-
 def _committed(asker: Consumer, inputs: Sequence[Input]) -> dict[Input, int]:
     """Return the offsets that the group has committed, of the inputs of which it has."""
     # Not the admin client's question: librdkafka's crashes when the coordinator has moved.

@@ -25,12 +25,13 @@ from agents.health import Health
 from agents.idleness import Input
 from agents.key_watch import KeyWatch
 from agents.ledger import Entry, Ledger, TransactionError, Written
-from agents.opening import Opener, way_out
+from agents.opening import Opener
 from agents.partitions import Partition
 from agents.reader import Reader
 from agents.settings import Settings
 from agents.state_changes import StateChanges
 from agents.status import COMMIT, Status, Tally, status_of
+from agents.topics_admin import way_out
 from agents.trimming import Trimmer
 from agents.version import installed_version
 from agents.watchdog import Watchdog

@@ -111,7 +111,7 @@ def create(
         results.append(created)
         progress(created)
     counts = {one.name: one.partitions for one in results}
-    _check_counts(counts, Topics(settings.prefix))
+    _check_counts(counts, settings)
     return results
 
 
@@ -151,18 +151,29 @@ def check(settings: Settings) -> dict[str, int]:
             f" --prefix {settings.prefix} --partitions {count}"
         )
     counts = {name: found[name] for name in wanted(topics)}
-    _check_counts(counts, topics)
+    _check_counts(counts, settings)
     return counts
 
 
-def _check_counts(counts: Mapping[str, int], topics: Topics) -> None:
+def way_out(settings: Settings) -> str:
+    """Say how to start anew, where going on is impossible."""
+    return (
+        "to start anew from what the inputs still hold, stop all workers and run: driftline topics"
+        f" reset --bootstrap-servers {settings.bootstrap_servers} --prefix {settings.prefix}"
+    )
+
+
+def _check_counts(counts: Mapping[str, int], settings: Settings) -> None:
+    topics = Topics(settings.prefix)
     inputs, states = [topics.predictions, topics.labels], [topics.join_state, topics.monitor_state]
     names = [*inputs, topics.outcomes, *states]
     if len({counts[name] for name in names}) > 1:
         found = ", ".join(f"{name} has {counts[name]}" for name in names)
+        differing = len({counts[name] for name in inputs}) > 1
+        first = "give both inputs as many; then, " if differing else ""
         raise ConfigError(
-            f"these topics must have equal numbers of partitions: {found}; delete those that"
-            " are wrong, or add partitions to them while no worker runs and they are empty"
+            f"these topics must have equal numbers of partitions: {found};"
+            f" {first}{way_out(settings)}"
         )
 
 

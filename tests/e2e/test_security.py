@@ -74,7 +74,10 @@ def test_every_part_works_with_exactly_the_rights_that_are_listed(
     with Alerts(broker.sasl_servers, **where) as alerts:
         ungrouped = alerts.poll(30)
     dead = [installation.records(f"{topic}.dlq") for topic in ("predictions", "labels")]
+    emptied = installation.run("reset", "topics", "reset", "--yes")
     assert (created.code, checked.code) == (0, 0), created.said + checked.said
+    assert emptied.code == 0, emptied.said
+    assert installation.records("metrics") == installation.records("outcomes") == 0
     assert grouped is not None
     assert grouped.monitor == "accuracy-floor"
     assert ungrouped == grouped

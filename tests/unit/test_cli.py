@@ -14,6 +14,7 @@ COMMANDS = (
     ("worker",),
     ("topics", "create"),
     ("topics", "check"),
+    ("topics", "reset"),
     ("replay",),
     ("tail", "metrics"),
     ("tail", "alerts"),
