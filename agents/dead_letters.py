@@ -1,7 +1,8 @@
 """Dead letters as Kafka records: what came, byte for byte, and why it could not be used.
 
 The headers are those that Kafka Connect writes, so that its tools understand them, and
-``driftline.reason``, a slug that is also a metric label.
+``driftline.reason``, a slug that is also a metric label. A producer's own headers of these names
+are kept under ``original.<name>``: whoever reads dead letters may trust the others.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ KEPT_VALUE_BYTES = 512 << 10
 KEPT_KEY_BYTES = 64 << 10
 _OVERHEAD_BYTES = 4_096
 _DETAIL_CHARS = 1_000
+_OURS = ("driftline.", "__connect.errors.")
+_ORIGINAL = "original."
 
 
 class Origin(NamedTuple):
@@ -48,7 +51,7 @@ def dead_record(letter: DeadLetter, origin: Origin, *, limit_bytes: int) -> Dead
         so in the header ``driftline.truncated``: with the reason and the offset it is still better
         than nothing, and than a worker that cannot go on.
     """
-    kept: Headers = list(letter.headers or ())
+    kept: Headers = [(_renamed(name), text) for name, text in letter.headers or ()]
     added = _headers(letter, origin)
     key, value = letter.key, letter.value
     if _size_bytes(key, value, kept) + _size_bytes(None, None, added) > limit_bytes:
@@ -57,6 +60,11 @@ def dead_record(letter: DeadLetter, origin: Origin, *, limit_bytes: int) -> Dead
         key = None if key is None else key[:KEPT_KEY_BYTES]
         kept = kept if _size_bytes(None, None, kept) <= KEPT_KEY_BYTES else []
     return DeadRecord(Topics().dead_letters(letter.topic), key, value, kept + added)
+
+
+def _renamed(name: str) -> str:
+    # Whatever the case: some tools do not tell them apart.
+    return _ORIGINAL + name if name.lower().startswith(_OURS) else name
 
 
 def _headers(letter: DeadLetter, origin: Origin) -> Headers:

@@ -11,6 +11,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import deque
@@ -192,7 +193,6 @@ class Reader:
 
     def _take_failure(self, failure: Failure) -> None:
         source = (failure.topic, failure.partition)
-        error = KafkaError(failure.code, failure.reason)
         if failure.code == KafkaError._PARTITION_EOF:
             self._idleness.end_seen(source, failure.offset)
             if source[0] in self._watched and self._idleness.at_end(source):
@@ -200,10 +200,10 @@ class Reader:
             return
         if failure.fatal or not passes(failure.code):
             where = f"{failure.topic}/{failure.partition}" if failure.topic else self._group
-            end_process(f"consumer: {where}: {error.str()}")
+            end_process(f"consumer: {where}: {why_of(failure)}")
         if failure.code in UNKNOWN and failure.topic not in self._missing:
             self._missing.add(failure.topic)
-            say(f"consumer: {failure.topic}: {error.str()}; waiting until it is there")
+            say(f"consumer: {failure.topic}: {why_of(failure)}; waiting until it is there")
 
     def _check_idle(self, now_s: float) -> None:
         if self._question is None:
@@ -327,6 +327,24 @@ def _sorted(messages: Sequence[Message]) -> tuple[list[Failure], list[Found]]:
     return failures, [Found(batch_of(topic, run), n) for (topic, n), run in runs.items()]
 
 
+def why_of(failure: Failure) -> str:
+    """Return what librdkafka says of a failure, or what its code means where it says nothing.
+
+    It puts the text of an error after what it was doing, even where there was none: "…: Success".
+
+    Examples
+    --------
+    >>> reason = "unable to validate offset: Success (broker 1)"
+    >>> why_of(Failure("t", 0, 7, KafkaError._AUTO_OFFSET_RESET, reason, False))
+    'unable to validate offset (broker 1): Local: No offset to automatically reset to'
+    """
+    meaning: str = KafkaError(failure.code).str() if failure.code else "an error without a code"
+    said = re.sub(r"(^|:\s*)Success\b", "", failure.reason).strip()
+    if said == failure.reason:
+        return said or meaning
+    return f"{said}: {meaning}" if said else meaning
+
+
 def _failure(message: Message) -> Failure:
     error, number, offset = message.error(), message.partition(), message.offset()
     assert error is not None
@@ -348,4 +366,5 @@ def _on_error(error: KafkaError) -> None:
     # What is not fatal, librdkafka retries by itself, and logs. A right that was taken away is told
     # here, without the compiled fetcher: nobody would notice that an input is not read any more.
     if error.fatal() or error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-        end_process(f"consumer: {error.str()}")
+        failure = Failure("", -1, -1, error.code(), error.str(), error.fatal())
+        end_process(f"consumer: {why_of(failure)}")

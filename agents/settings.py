@@ -31,7 +31,17 @@ FIRST_PORT, PORTS = 9464, 100
 
 KAFKA_ENV_PREFIX = "DRIFTLINE_KAFKA_"
 _OTHER_NAMES = frozenset({"DRIFTLINE_CACHE_DIR"})  # where a local Kafka for tests keeps its jars
-_SECRET = re.compile(r"password|secret|token|credential|private|\.pem|sasl\.oauthbearer\.config")
+# Only what is known to be no secret: a command, a URL or a property of a librdkafka to come may
+# hold one.
+_SHOWN = re.compile(
+    r"security\.protocol|sasl\.mechanisms?|sasl\.username|sasl\.kerberos\.(service\.name|principal)"
+    r"|sasl\.oauthbearer\.(method|client\.id|scope)|enable\.[a-z.]+|check\.crcs|debug"
+    r"|ssl\.(ca|certificate|key|keystore|crl)\.location|ssl\.(cipher\.suites|curves\.list|sigalgs\.list)"
+    r"|ssl\.endpoint\.identification\.algorithm|client\.(id|rack|dns\.lookup)|group\.[a-z.]+"
+    r"|broker\.(address\.family|version\.fallback)|compression\.[a-z]+|acks|partitioner"
+    r"|partition\.assignment\.strategy|isolation\.level|auto\.offset\.reset"
+    r"|[a-z.]+\.(ms|bytes|kbytes|messages|max|min|sec|retries|num)"
+)
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _WORKER_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
@@ -128,14 +138,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mask(key: str, value: str) -> str:
-    """Return the value of a librdkafka setting as it may be shown.
+    """Return the value of a librdkafka setting as it may be shown: only if it can be no secret.
 
     Examples
     --------
-    >>> mask("ssl.key.password", "x"), mask("security.protocol", "ssl")
+    >>> mask("sasl.kerberos.kinit.cmd", "kinit -p x"), mask("security.protocol", "ssl")
     ('***', 'ssl')
     """
-    return "***" if _SECRET.search(key.lower()) else value
+    return value if _SHOWN.fullmatch(key) else "***"
 
 
 class Option(NamedTuple):

@@ -57,3 +57,31 @@ def test_headers_and_keys_that_do_not_fit_are_cut_too() -> None:
     size = len(found.key or b"") + sum(len(text or b"") for _, text in found.headers)
     assert size < LIMIT_BYTES
     assert dict(found.headers)["driftline.reason"] == b"too_large"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("driftline.reason", "driftline.truncated", "Driftline.Reason", "driftline.anything"),
+        *("__connect.errors.topic", "__connect.errors.exception.message", "__CONNECT.errors.x"),
+    ],
+)
+def test_a_producer_cannot_write_our_headers(name: str) -> None:
+    """A tool that reads `driftline.reason` would believe it, the first as well as the last one."""
+    found = record(b"value", headers=[("a", b"b"), (name, b"forged"), ("a", None)])
+
+    assert found.headers[:3] == [("a", b"b"), (f"original.{name}", b"forged"), ("a", None)]
+    ours = [(n, text) for n, text in found.headers if n.lower() == name.lower()]
+    assert all(text != b"forged" for _, text in ours)
+    assert dict(found.headers)["driftline.reason"] == b"too_large"
+
+
+def test_a_header_that_is_kept_may_be_kept_again() -> None:
+    """Dead letters that are sent again and die again must not lose what they had."""
+    once = record(b"value", headers=[("driftline.reason", b"forged")])
+
+    twice = record(b"value", headers=once.headers)
+
+    assert [name for name, _ in twice.headers].count("driftline.reason") == 1
+    assert ("original.driftline.reason", b"forged") in twice.headers
+    assert ("original.driftline.reason", b"too_large") in twice.headers

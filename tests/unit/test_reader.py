@@ -8,7 +8,8 @@ import pytest
 from confluent_kafka import KafkaError, Message
 
 from agents.deliveries import Backlog, batch_of
-from agents.reader import Reader, _sorted
+from agents.fetching import Failure
+from agents.reader import Reader, _sorted, why_of
 
 LABELS = ("labels", 0)
 
@@ -81,3 +82,21 @@ def test_headers_that_confluent_cannot_decode_are_left_out() -> None:
 
     assert batch.headers is not None
     assert batch.headers[0] is None
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "said"),
+    [
+        (KafkaError._AUTO_OFFSET_RESET, "Success", "Local: No offset to automatically reset to"),
+        (KafkaError._AUTO_OFFSET_RESET, "", "Local: No offset to automatically reset to"),
+        (
+            KafkaError._AUTO_OFFSET_RESET,
+            "cannot reset: Success (broker 1)",
+            "cannot reset (broker 1): Local: No offset to automatically reset to",
+        ),
+        (KafkaError._ALL_BROKERS_DOWN, "3/3 brokers are down", "3/3 brokers are down"),
+        (0, "Success", "an error without a code"),
+    ],
+)
+def test_success_is_no_reason(code: int, reason: str, said: str) -> None:
+    assert why_of(Failure("t", 0, 7, code, reason, True)) == said

@@ -169,3 +169,34 @@ def test_what_a_worker_writes_at_once_can_be_read_at_once() -> None:
     written, read = clients.producer(settings), clients.consumer(settings)
 
     assert written["batch.size"] <= read["fetch.message.max.bytes"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("sasl.kerberos.kinit.cmd", "ssl.key.pem", "ssl.key.password", "ssl.keystore.password"),
+        *(
+            "sasl.oauthbearer.config",
+            "sasl.oauthbearer.client.secret",
+            "sasl.oauthbearer.extensions",
+        ),
+        *("sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.assertion.private.key.pem"),
+        *("plugin.library.paths", "ssl.engine.id", "http.proxy", "SASL.PASSWORD", "no.such.thing"),
+    ],
+)
+def test_what_may_hold_a_secret_is_masked(key: str) -> None:
+    """A command has a password in it, a URL may: what is not known to be harmless is not shown."""
+    assert mask(key, "hush") == "***"
+    assert "hush" not in Settings(kafka={key: "hush"}).describe()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("security.protocol", "sasl.mechanism", "sasl.mechanisms", "sasl.username"),
+        *("ssl.ca.location", "ssl.key.location", "client.id", "socket.timeout.ms", "debug"),
+        *("compression.type", "queue.buffering.max.messages", "fetch.max.bytes"),
+    ],
+)
+def test_what_helps_to_find_a_mistake_is_shown(key: str) -> None:
+    assert mask(key, "value") == "value"
