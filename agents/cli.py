@@ -411,6 +411,7 @@ def _tail(
     epilog=_examples(
         "driftline replay events.jsonl.gz --out results --window 5m --horizon 1h",
         "driftline replay answers.csv --columns prediction=pred,label=truth,timestamp=at",
+        "driftline replay old.jsonl --dead-letters refused.jsonl",
     )
 )
 def replay(
@@ -435,12 +436,30 @@ def replay(
             metavar="NAME=COLUMN,…", help="Columns of a table: prediction=…,label=…,timestamp=…"
         ),
     ] = None,
+    missing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT,…",
+            help="Cells of a table that are read as empty. Default: NA, NULL, None, NaN and the "
+            "like; '' for empty ones alone.",
+        ),
+    ] = None,
+    dead_letters: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to write each record that cannot be used, and why."
+        ),
+    ] = None,
     json_output: Json = False,
 ) -> None:
-    """Compute metrics and alerts of recorded events, without a broker."""
+    """Compute metrics and alerts of recorded events, without a broker.
+
+    Exit code 3 if there are records and none of them can be used.
+    """
     from agents.settings import read_option  # noqa: PLC0415
 
     settings = _settings({"monitors": monitors, "window": window, "horizon": horizon})
+    from agents.cells import MISSING  # noqa: PLC0415
     from agents.replay import run_replay  # noqa: PLC0415
 
     raise typer.Exit(
@@ -455,6 +474,8 @@ def replay(
             columns=columns,
             limits=settings.limits,
             json_output=json_output,
+            missing=MISSING if missing is None else missing.split(","),
+            dead_letters=dead_letters,
         )
     )
 
@@ -540,6 +561,8 @@ def main() -> NoReturn:
     from agents.exits import EXIT_UNEXPECTED  # noqa: PLC0415
     from streams.errors import ConfigError, NoAnswerError  # noqa: PLC0415
 
+    for stream in (sys.stdout, sys.stderr):  # a terminal that has no é is no reason to end
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = app(prog_name="driftline", standalone_mode=False)
     except NoAnswerError as error:
@@ -567,7 +590,9 @@ def _fail_usage(error: Exception) -> None:
 
 
 def _fail(message: str, *, code: int = 2) -> NoReturn:
-    sys.stderr.write(f"driftline: {message}\n")
+    from agents.printing import printable  # noqa: PLC0415
+
+    sys.stderr.write(f"driftline: {printable(message)}\n")
     sys.exit(code)
 
 

@@ -13,6 +13,9 @@ from streams.errors import ConfigError, DriftlineError, NoAnswerError, StateErro
 EXIT_CONFIG = 2
 """The configuration is bad; starting again changes nothing."""
 
+EXIT_NOTHING_USABLE = 3
+"""A recording was replayed, but every record of it is a dead letter."""
+
 EXIT_UNEXPECTED = 70
 """Something failed that must not be repaired in place; a supervisor starts the worker again."""
 

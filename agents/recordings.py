@@ -1,158 +1,165 @@
-"""Recorded events in files: JSON lines, also gzipped, and tables of joined rows."""
+"""Recorded events in files: JSON lines, tables of joined rows, either of them gzipped.
 
-import csv
-import gzip
-import math
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+What cannot be read at all is a `ConfigError` that names the file; a record that cannot be used
+comes with its reason, and every record knows where it was.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import msgspec
+from agents import cells, csv_tables, parquet_tables
+from agents.files import BOM, opened, refuse_other_encodings
+from agents.tables import Chunk, Plan, parse_columns
+from streams.errors import ConfigError, RecordError
+from streams.limits import LIMITS
 
-from streams.errors import ConfigError
-
-ROLES = ("prediction", "label", "score", "timestamp", "prediction_id", "model", "version")
 LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz")
-TABLES = (".csv", ".parquet")
-DEFAULT_MODEL = "default"
+CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+PARQUET = (".parquet",)
+
+_PIECE_BYTES = 1 << 20
+_LINE_BITS = 44
+_ARRAY = re.compile(rb"\[\s*(?:\{|$)")
 
 
-def check_files(files: list[Path], columns: str | None) -> dict[str, str]:
-    """Return the roles of table columns, after refusing what cannot be read.
+class Line(NamedTuple):
+    """A record, and where it was.
+
+    Attributes
+    ----------
+    place
+        A number that rises from record to record; `Recordings.where` makes it readable.
+    error
+        Why it is none; then `value` is what there was, or the beginning of it.
+    """
+
+    place: int
+    value: bytes
+    error: RecordError | None = None
+
+
+class Recordings:
+    """Files of recorded events, one after the other.
+
+    Parameters
+    ----------
+    columns
+        Which columns of tables are what: ``role=column,…``.
+    missing
+        Cells of tables that are read as empty ones.
+    line_bytes
+        Longer lines are not read to their end.
 
     Raises
     ------
     ConfigError
-        For a file that does not exist, or `--columns` that do not fit.
+        For a file that does not exist, or `columns` that do not fit.
     """
-    for file in files:
-        if not file.is_file():
-            raise ConfigError(f"{file}: no such file")
-        if not file.name.endswith((*LINES, *TABLES)):
-            known = ", ".join((*LINES, *TABLES))
-            raise ConfigError(f"{file}: unknown kind of file; the name must end in {known}")
-        if file.suffix in TABLES and columns is None:
-            raise ConfigError(f"{file}: a table needs --columns prediction=...,label=...")
-    return {} if columns is None else parse_columns(columns)
 
+    def __init__(
+        self,
+        files: Sequence[Path],
+        columns: str | None = None,
+        *,
+        missing: Sequence[str] = cells.MISSING,
+        line_bytes: int = LIMITS.record_bytes,
+    ) -> None:
+        self.files = files
+        self._line_bytes = line_bytes
+        for file in files:
+            _check(file, columns)
+        self._plan = Plan({} if columns is None else parse_columns(columns), missing=missing)
 
-def parse_columns(text: str) -> dict[str, str]:
-    """Read `role=column,...`.
+    def look(self) -> Iterator[Chunk]:
+        """Find out what the columns of tables are; to be run to its end before `lines`."""
+        for file in self.files:
+            if _is_table(file):
+                for chunk in self._chunks(file):
+                    self._plan.see(chunk, file)
+                    yield chunk
+        self._plan.settle()
 
-    Examples
-    --------
-    >>> parse_columns("prediction=y_hat,label=y,timestamp=at")
-    {'prediction': 'y_hat', 'label': 'y', 'timestamp': 'at'}
-    """
-    roles = {}
-    for part in text.split(","):
-        role, equals, column = part.strip().partition("=")
-        known = role in ROLES or role.startswith(("feature:", "segment:"))
-        if not equals or not column or not known:
-            allowed = ", ".join(ROLES)
-            raise ConfigError(
-                f"--columns: {part!r} is no role=column; "
-                f"roles are {allowed}, feature:<name> and segment:<name>"
-            )
-        roles[role] = column
-    missing = [role for role in ("prediction", "label", "timestamp") if role not in roles]
-    if missing:
-        raise ConfigError(f"--columns: {missing[0]}=... is missing")
-    return roles
-
-
-def lines(file: Path, roles: Mapping[str, str]) -> Iterator[bytes]:
-    """Yield the records of a file in their order; empty lines are left out."""
-    if file.suffix in TABLES:
-        texts = {column for role, column in roles.items() if _is_text(role)}
-        rows = _csv_rows(file, texts) if file.suffix == ".csv" else _parquet_rows(file)
-        yield from _table_lines(file, rows, roles)
-        return
-    opener = gzip.open if file.suffix == ".gz" else open
-    with opener(file, "rb") as source:
-        yield from filter(None, map(bytes.strip, source))
-
-
-def _is_text(role: str) -> bool:
-    return role in ("prediction_id", "model", "version") or role.startswith("segment:")
-
-
-def _csv_rows(file: Path, texts: set[str]) -> Iterator[dict[str, Any]]:
-    """Yield rows with numbers read as such, but for the `texts`: version 1.10 is not 1.1."""
-    with file.open(newline="", encoding="utf-8-sig") as source:
-        for row in csv.DictReader(source):
-            yield {
-                name: (text or None) if name in texts else _cell(text)
-                for name, text in row.items()
-                if name is not None
-            }
-
-
-def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
-    try:
-        from pyarrow import parquet  # noqa: PLC0415 - an extra, only for Parquet
-    except ImportError:
-        raise ConfigError(
-            f"{file}: Parquet needs pyarrow; install it with pip install 'driftline[parquet]'"
-        ) from None
-    for batch in parquet.ParquetFile(file).iter_batches():
-        yield from batch.to_pylist()
-
-
-def _cell(text: str | None) -> str | int | float | None:
-    if not text:
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _table_lines(
-    file: Path, rows: Iterator[dict[str, Any]], roles: Mapping[str, str]
-) -> Iterator[bytes]:
-    for number, row in enumerate(rows):
-        if number == 0:
-            for role, column in roles.items():
-                if column not in row:
-                    have = ", ".join(row)
-                    raise ConfigError(
-                        f"--columns: {role}={column}: {file} has no column {column!r}, only {have}"
-                    )
-        yield msgspec.json.encode(_joined(row, roles, number))
-
-
-def _joined(row: Mapping[str, Any], roles: Mapping[str, str], number: int) -> dict[str, Any]:
-    event: dict[str, Any] = {"prediction_id": f"row-{number}", "model": DEFAULT_MODEL}
-    for role, column in roles.items():
-        value = row[column]
-        if isinstance(value, float) and math.isnan(value):
-            value = None
-        if _is_text(role):
-            if value is None:
+    def lines(self) -> Iterator[Line]:
+        """Yield all records in their order; empty lines are left out."""
+        numbers = count()  # of rows of all tables: ids are made of them
+        for index, file in enumerate(self.files):
+            first = index << _LINE_BITS
+            if not _is_table(file):
+                for number, line, error in _json_lines(file, longest=self._line_bytes):
+                    yield Line(first + number, line, error)
                 continue
-            value = str(value)
-        group, _, name = role.partition(":")
-        if name:
-            event.setdefault(f"{group}s", {})[name] = value
-        elif role == "timestamp":
-            event["timestamp_ms"] = _time_ms(value)
-        else:
-            event[role] = value
-    return event
+            for chunk in self._chunks(file):
+                for row in self._plan.events(chunk, numbers):
+                    yield Line(first + row.line, row.value, row.error)
+
+    def where(self, place: int) -> tuple[Path, int]:
+        """Return the file of a place, and the line in it, from 1; of Parquet the row."""
+        return self.files[place >> _LINE_BITS], place & ((1 << _LINE_BITS) - 1)
+
+    def _chunks(self, file: Path) -> Iterator[Chunk]:
+        read = parquet_tables.chunks if file.name.endswith(PARQUET) else csv_tables.chunks
+        return read(file, self._plan.roles)
 
 
-def _time_ms(value: Any) -> Any:
-    """Read whole milliseconds, a date and time in ISO 8601 (UTC unless it says so), or pass."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return value
-    if isinstance(value, datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return round(aware.timestamp() * 1000)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+def _is_table(file: Path) -> bool:
+    return file.name.endswith((*CSV, *PARQUET))
+
+
+def _check(file: Path, columns: str | None) -> None:
+    if not file.is_file():
+        raise ConfigError(f"{file}: no such file")
+    if not file.name.endswith((*LINES, *CSV, *PARQUET)):
+        known = ", ".join((*LINES, *CSV, *PARQUET))
+        raise ConfigError(f"{file}: unknown kind of file; the name must end in {known}")
+    if _is_table(file) and columns is None:
+        raise ConfigError(f"{file}: a table needs --columns prediction=...,label=...")
+
+
+def _json_lines(file: Path, *, longest: int) -> Iterator[tuple[int, bytes, RecordError | None]]:
+    piece = longest + len(b"\r\n")
+    with opened(file) as source:
+        refuse_other_encodings(file, source.peek(4))
+        first: bytes | None = None
+        second = False
+        number = 0
+        for raw in iter(partial(source.readline, piece), b""):
+            number += 1
+            error = None
+            if len(raw) == piece and not raw.endswith(b"\n"):
+                error = RecordError("too_large", f"over {longest} bytes")
+                _skip_line(source)
+            line = raw.strip().removeprefix(BOM)
+            if not line:
+                continue
+            if first is None:
+                first = line
+            elif not second:
+                second = True
+                _refuse_documents(file, first, line)
+            yield number, line, error
+        if first is not None and not second:
+            _refuse_documents(file, first, b"")
+
+
+def _skip_line(source: io.BufferedReader) -> None:
+    while (more := source.readline(_PIECE_BYTES)) and not more.endswith(b"\n"):
+        pass
+
+
+def _refuse_documents(file: Path, first: bytes, second: bytes) -> None:
+    """Refuse one JSON document by its first two lines; a bad line alone is a dead letter."""
+    if _ARRAY.match(first) and not (second and first.endswith(b"]")):
+        raise ConfigError(
+            f"{file}: is one JSON array; one record a line is wanted: jq -c '.[]' {file.name}"
+        )
+    if first == b"{" and second.startswith(b'"'):
+        raise ConfigError(
+            f"{file}: has records over several lines; one a line is wanted: jq -c . {file.name}"
+        )

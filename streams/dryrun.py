@@ -17,12 +17,19 @@ from streams.values import Dropped, add_dropped
 
 
 class Arrival(NamedTuple):
-    """One record that arrives on an input topic."""
+    """One record that arrives on an input topic.
+
+    Attributes
+    ----------
+    offset
+        A number that its dead letter will have, too.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     time_ms: int
+    offset: int
 
 
 class DryRun:
@@ -85,6 +92,11 @@ class DryRun:
             self._evaluate(partition, [], now_ms)
         self.monitor.hold_metrics = True
 
+    def take_dead_letters(self) -> list[DeadLetter]:
+        """Return what was refused since the last time."""
+        found, self.dead_letters = self.dead_letters, []
+        return found
+
     def fates(self) -> dict[str, int]:
         """Return in which fate how many records end, if nothing more comes."""
         total: Counter[str] = Counter(dict.fromkeys(FATES, 0))
@@ -134,7 +146,7 @@ class DryRun:
 def _batch(topic: str, arrivals: Sequence[Arrival]) -> Batch:
     return Batch(
         topic=topic,
-        offsets=range(len(arrivals)),
+        offsets=[arrival.offset for arrival in arrivals],
         keys=[arrival.key for arrival in arrivals],
         values=[arrival.value for arrival in arrivals],
         times_ms=[arrival.time_ms for arrival in arrivals],

@@ -130,13 +130,15 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def replay(*arguments: object, out: Path, window: str = "5m", partitions: int = 4) -> Result:
+def replay(
+    *arguments: object, out: Path, window: str = "5m", partitions: int = 4, code: int = 0
+) -> Result:
     """Replay with a horizon of one hour; fail with the product's own words if it does."""
     done = run(
         *("replay", *arguments, "--out", out, "--window", window),
         *("--horizon", "1h", "--partitions", partitions),
     )
-    assert done.returncode == 0, f"replay ended with {done.returncode}:\n{done.stderr[-4000:]}"
+    assert done.returncode == code, f"replay ended with {done.returncode}:\n{done.stderr[-4000:]}"
     return Result(out, done.stdout, done.stderr)
 
 

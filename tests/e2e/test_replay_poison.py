@@ -46,7 +46,7 @@ def _missed(folder: Path) -> list[str]:
         file = builders.write_lines(folder / "one.jsonl", [line])
         done = oracle.run("replay", file, "--out", folder / "one")
         result = oracle.Result(folder / "one", done.stdout, done.stderr)
-        if done.returncode != 0 or result.fates["dead_letter"] != 1:
+        if done.returncode != 3 or result.fates["dead_letter"] != 1:
             missed.append(name)
     return missed
 
@@ -124,9 +124,13 @@ def test_what_a_replay_finds_does_not_depend_on_the_day_on_which_it_runs(folder:
 
 
 @pytest.mark.parametrize(
-    ("earlier_ms", "fate"), [(0, "joined"), (1, "dead_letter")], ids=["earliest", "too early"]
+    ("earlier_ms", "fate", "code"),
+    [(0, "joined", 0), (1, "dead_letter", 3)],
+    ids=["earliest", "too early"],
 )
-def test_times_in_seconds_are_dead_letters(folder: Path, earlier_ms: int, fate: str) -> None:
+def test_times_in_seconds_are_dead_letters(
+    folder: Path, earlier_ms: int, fate: str, code: int
+) -> None:
     """They would lie in January 1970, 1000 times too close together."""
     time_ms = 100_000_000_000 - earlier_ms
     events = [
@@ -135,17 +139,17 @@ def test_times_in_seconds_are_dead_letters(folder: Path, earlier_ms: int, fate: 
     ]
     file = builders.write_lines(folder / "seconds.jsonl", builders.as_lines(events))
 
-    fates = oracle.replay(file, out=folder / "seconds").fates
+    fates = oracle.replay(file, out=folder / "seconds", code=code).fates
 
     assert fates == dict.fromkeys(oracle.FATES, 0) | {fate: 2}
 
 
 def test_a_file_of_nothing_but_poison_gives_empty_results(folder: Path) -> None:
-    """There is nothing to report, and that is no failure."""
+    """There is nothing to report; the exit code says so."""
     lines = [b"\xff", b"{", b"nope"]
     file = builders.write_lines(folder / "only.jsonl", lines)
 
-    result = oracle.replay(file, out=folder / "only")
+    result = oracle.replay(file, out=folder / "only", code=3)
 
     assert result.fates == dict.fromkeys(oracle.FATES, 0) | {"dead_letter": 3}
     assert result.metrics == []

@@ -16,9 +16,9 @@ import yaml
 
 from agents.acls import Grant, grants
 from agents.cli import app
-from agents.recordings import parse_columns
 from agents.replay import run_replay
 from agents.settings import OPTIONS, Settings, resolve
+from agents.tables import parse_columns
 from agents.telemetry import WORKER
 from driftline import Alert, Alerts, Publisher
 from streams import monitors as specification
@@ -97,7 +97,8 @@ def test_fates_are_those_of_the_join() -> None:
 
 
 def test_reasons_are_those_that_the_code_gives() -> None:
-    code = "".join(path.read_text() for path in (ROOT / "streams").glob("*.py"))
+    folders = (ROOT / "streams", ROOT / "agents")
+    code = "".join(path.read_text() for folder in folders for path in folder.glob("*.py"))
     given = set(re.findall(r'RecordError\(\s*"(\w+)"', code))
     # `_Members` makes a slug from what it decodes
     given |= {f"invalid_{kind}" for kind in re.findall(r'_Members\([^()]*, kind="(\w+)"', code)}

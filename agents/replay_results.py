@@ -1,0 +1,138 @@
+"""What a replay found, for people, for machines and in files."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from agents.printing import add_names, add_numbers, plain_console, print_table, printable
+from agents.replay_letters import Letters
+from streams.dryrun import DryRun
+from streams.durations import format_duration
+
+_SHOWN = ("predictions", "labels", "accuracy", "f1", "roc_auc", "mae", "rmse")
+
+
+class Results:
+    """What a replay found, in an order that depends on nothing but the content.
+
+    Attributes
+    ----------
+    lines
+        How many records there were.
+    disorder_ms
+        How far they were out of order.
+    """
+
+    def __init__(self, run: DryRun, letters: Letters, *, lines: int, disorder_ms: int) -> None:
+        self.metrics = [run.metrics[key] for key in sorted(run.metrics, key=json.loads)]
+        alerts = [json.loads(alert) for alert in run.alerts]
+        order = ("at_ms", "model", "version", "segment", "monitor", "alert_id", "revision")
+        self.alerts = sorted(alerts, key=lambda alert: [alert[name] for name in order])
+        self.fates = run.fates()
+        self.fates["dead_letter"] += letters.refused
+        self.dropped = [run.dropped[field] for field in sorted(run.dropped)]
+        self.letters, self.lines, self.disorder_ms = letters, lines, disorder_ms
+
+    @property
+    def nothing_was_usable(self) -> bool:
+        """Whether there were records, and all of them are dead letters."""
+        return 0 < self.lines == self.fates["dead_letter"]
+
+    def write(self, folder: Path) -> None:
+        """Write `metrics.jsonl`, `alerts.jsonl`, `fates.json` and `dead_letters.json`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "metrics.jsonl").open("wb") as file:
+            file.writelines(line + b"\n" for line in self.metrics)
+        with (folder / "alerts.jsonl").open("w", encoding="utf-8") as text:
+            text.writelines(json.dumps(alert) + "\n" for alert in self.alerts)
+        (folder / "fates.json").write_text(json.dumps(self.fates, indent=1) + "\n")
+        reasons = json.dumps(self.letters.summary(), indent=1)
+        (folder / "dead_letters.json").write_text(reasons + "\n")
+
+    def summary(self) -> dict[str, Any]:
+        """Return the summary as plain values."""
+        return {
+            "lines": self.lines,
+            "disorder_ms": self.disorder_ms,
+            "fates": self.fates,
+            "dead_letters": self.letters.counts(),
+            "dead_letter_reasons": self.letters.summary(),
+            "values_dropped": {one.field: one.count for one in self.dropped},
+            "metrics": len(self.metrics),
+            "alerts": self.alerts,
+        }
+
+    def show(self, out: Path | None) -> None:
+        """Print the summary for people."""
+        console = plain_console()
+        disorder = format_duration(self.disorder_ms)
+        console.print(f"{self.lines} records, out of order by up to {disorder}")
+        print_table(console, self._fates_table())
+        for sentence in self.letters.sentences():
+            console.print(sentence, soft_wrap=True)
+        for one in self.dropped:
+            left_out = printable(f"left out {one.count} of {one}, and the like")
+            console.print(left_out, soft_wrap=True)
+        table = Table(title="first and last window", title_justify="left")
+        add_names(console, table, "model", "version")
+        add_numbers(table, "windows", *_SHOWN)
+        for row in self._metrics_rows():
+            table.add_row(*row)
+        print_table(console, table)
+        for alert in self.alerts:
+            console.print(_alert_line(alert), soft_wrap=True)
+        kept = f" in {out}" if out else "; keep them with --out DIR"
+        counts = f"{len(self.metrics)} metrics, {len(self.alerts)} alert records"
+        console.print(printable(counts + kept), soft_wrap=True)
+
+    def _fates_table(self) -> Table:
+        table = Table()
+        table.add_column("fate")
+        add_numbers(table, "records")
+        for fate, count in self.fates.items():
+            if count:
+                table.add_row(fate, str(count))
+        return table
+
+    def _metrics_rows(self) -> list[list[str]]:
+        models: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
+        for line in self.metrics:
+            metric = json.loads(line)
+            if not metric["segment"] and metric["metric"] in _SHOWN:
+                by_name = models.setdefault((metric["model"], metric["version"]), {})
+                by_name.setdefault(metric["metric"], []).append(metric)
+        return [
+            [
+                printable(model),
+                printable(version),
+                str(len(by_name.get("predictions", ()))),
+                *(_span(by_name.get(name, [])) for name in _SHOWN),
+            ]
+            for (model, version), by_name in sorted(models.items())
+        ]
+
+
+def _alert_line(alert: Mapping[str, Any]) -> Text:
+    colour = "red" if alert["state"] == "firing" else "green"
+    name = f"{alert['model']} {alert['version']}".strip()
+    what = f"{alert['monitor']} ({alert['direction']}): {alert['message']}"
+    rest = printable(f" {_clock(alert['at_ms'])} {name} {what}")
+    return Text.assemble((f"{alert['state']:8}", colour), rest)
+
+
+def _span(records: list[dict[str, Any]]) -> str:
+    if not records:
+        return ""
+    first, last = records[0]["value"], records[-1]["value"]
+    return f"{first:.4g} → {last:.4g}"
+
+
+def _clock(time_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time_ms / 1000))

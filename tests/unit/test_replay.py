@@ -1,0 +1,170 @@
+"""What `driftline replay` says: dead letters with their reasons, names as they are, exit codes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.replay import run_replay
+from streams.errors import ConfigError
+
+MS = 1_767_225_600_000
+
+
+def event(**fields: object) -> dict[str, Any]:
+    return {"prediction_id": "a", "timestamp_ms": MS, **fields}
+
+
+def write(tmp_path: Path, *lines: object, name: str = "events.jsonl") -> Path:
+    file = tmp_path / name
+    file.write_bytes(
+        b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    )
+    return file
+
+
+def replay(*files: Path, **options: Any) -> int:
+    usual: dict[str, Any] = {
+        "monitors": None,
+        "out": None,
+        "disorder_ms": None,
+        "columns": None,
+        "window_ms": 3_600_000,
+        "horizon_ms": 3_600_000,
+        "partitions": 3,
+        "json_output": False,
+    }
+    return run_replay(list(files), **(usual | options))
+
+
+GOOD = event(model="m", prediction=1)
+LABEL_WITH_A_BAD_TIME = event(label=1, timestamp_ms=MS + 0.5)
+SECONDS = event(model="m", prediction=1, timestamp_ms=MS // 1_000)
+
+
+def test_every_reason_is_said_with_its_first_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, GOOD, LABEL_WITH_A_BAD_TIME, SECONDS, b"{", SECONDS)
+
+    code = replay(file)
+
+    said = capsys.readouterr().out
+    assert code == 0
+    assert f"1 invalid_label, first {file}:2: `timestamp_ms` is wrong: Expected `int`, got" in said
+    assert f"2 implausible_time, first {file}:3: timestamp_ms 1767225600 is before" in said
+    assert f"1 invalid_json, first {file}:4: Input data was truncated" in said
+    assert json.dumps(LABEL_WITH_A_BAD_TIME)[:80] in said
+
+
+def test_machines_are_told_the_same_in_files_and_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write(tmp_path, b"y,t,at", b"1,1,%d" % MS, b"1,1,soon", name="rows.csv")
+    lines = write(tmp_path, GOOD, LABEL_WITH_A_BAD_TIME)
+    columns = "prediction=y,label=t,timestamp=at"
+
+    replay(table, lines, columns=columns, json_output=True, out=tmp_path / "out")
+
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["dead_letters"] == {"invalid_label": 1, "invalid_row": 1}
+    label, row = summary["dead_letter_reasons"]
+    assert (label["reason"], label["file"], label["line"]) == ("invalid_label", str(lines), 2)
+    assert (row["reason"], row["file"], row["line"]) == ("invalid_row", str(table), 3)
+    assert row["detail"].startswith("at: 'soon' is no time")
+    assert json.loads(row["value"])["timestamp_ms"] == "soon"
+    assert json.loads((tmp_path / "out" / "dead_letters.json").read_text()) == [label, row]
+    assert json.loads((tmp_path / "out" / "fates.json").read_text())["dead_letter"] == 2
+
+
+def test_all_dead_letters_can_be_written_down(tmp_path: Path) -> None:
+    file = write(tmp_path, b"\xff", GOOD, SECONDS, SECONDS)
+
+    replay(file, dead_letters=tmp_path / "dead.jsonl")
+
+    first, *rest = map(json.loads, (tmp_path / "dead.jsonl").read_text().splitlines())
+    assert (first["reason"], first["line"]) == ("invalid_utf8", 1)
+    assert base64.b64decode(first["value_base64"]) == b"\xff"
+    assert [(one["reason"], one["line"]) for one in rest] == [
+        ("implausible_time", 3),
+        ("implausible_time", 4),
+    ]
+    assert [json.loads(one["value"]) for one in rest] == [SECONDS, SECONDS]
+
+
+def test_a_recording_is_not_overwritten_by_its_dead_letters(tmp_path: Path) -> None:
+    file = write(tmp_path, GOOD)
+
+    with pytest.raises(ConfigError, match=r"--dead-letters: .* is one of the recordings"):
+        replay(file, dead_letters=file)
+
+    assert json.loads(file.read_text()) == GOOD
+
+
+@pytest.mark.parametrize("where", ["", "no/such/folder/dead.jsonl"], ids=["folder", "nowhere"])
+def test_dead_letters_need_a_file_that_can_be_written(tmp_path: Path, where: str) -> None:
+    with pytest.raises(ConfigError, match=r"--dead-letters: .* cannot be written"):
+        replay(write(tmp_path, GOOD), dead_letters=tmp_path / where)
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [([], 0), ([GOOD], 0), ([GOOD, SECONDS], 0), ([SECONDS, b"{"], 3)],
+    ids=["nothing", "good", "some_bad", "all_bad"],
+)
+def test_the_exit_code_is_3_if_nothing_was_usable(
+    tmp_path: Path, lines: list[object], code: int
+) -> None:
+    assert replay(write(tmp_path, *lines)) == code
+
+
+def test_a_late_label_is_told_with_its_line_though_its_prediction_comes_later(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = event(label=1, timestamp_ms=MS + 3_600_001)
+
+    replay(write(tmp_path, late, GOOD), json_output=True)
+
+    [reason] = json.loads(capsys.readouterr().out)["dead_letter_reasons"]
+    assert (reason["reason"], reason["line"]) == ("late_label", 1)
+
+
+@pytest.mark.parametrize("retract", [True, "yes", 1, [True]], ids=repr)
+def test_a_retraction_that_is_none_is_a_bad_label(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], retract: object
+) -> None:
+    replay(write(tmp_path, event(retract=retract, timestamp_ms="now")), json_output=True)
+
+    assert json.loads(capsys.readouterr().out)["dead_letters"] == {"invalid_label": 1}
+
+
+def test_one_table_in_two_files_gives_what_it_gives_in_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [b"%d,%s,%d" % (n % 3, b"NA" if n % 5 == 0 else b"1", MS + n) for n in range(20)]
+    head = b"y,t,at"
+    whole = write(tmp_path, head, *rows, name="whole.csv")
+    parts = [
+        write(tmp_path, head, *rows[:7], name="1.csv"),
+        write(tmp_path, head, *rows[7:], name="2.csv"),
+    ]
+    columns = "prediction=y,label=t,timestamp=at"
+
+    replay(whole, columns=columns, out=tmp_path / "whole")
+    replay(*parts, columns=columns, out=tmp_path / "parts")
+
+    for name in ("metrics.jsonl", "fates.json"):
+        assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_table_and_the_same_rows_as_lines_have_the_same_times(tmp_path: Path) -> None:
+    """20260101 is a date in a table; as a JSON number it is a moment of 1970."""
+    table = write(tmp_path, b"y,t,at", b"1,1,20260101", name="rows.csv")
+    lines = write(tmp_path, event(model="m", prediction=1, label=1, timestamp_ms=20260101))
+
+    assert replay(table, columns="prediction=y,label=t,timestamp=at") == 0
+    assert replay(lines) == 3
