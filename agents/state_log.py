@@ -13,7 +13,7 @@ from typing import NamedTuple
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from agents import clients
-from agents.exits import describe, say
+from agents.exits import say
 from agents.idleness import Input
 from agents.partitions import Partition
 from agents.passing import passes
@@ -63,7 +63,10 @@ class _Log:
             self.partition.stage.fold(self.state, message.key(), message.value())
         except Exception as error:
             where = f"{message.topic()}/{message.partition()}@{message.offset()}"
-            raise StateError(f"state record {where} cannot be used: {describe(error)}") from error
+            # Not what else an error says: that may be a part of the record.
+            damaged = f"it is damaged, or driftline did not write it ({type(error).__name__})"
+            what = str(error) if isinstance(error, StateError) else damaged
+            raise StateError(f"state record {where} cannot be used: {what}") from error
         if message.key() == MARK:
             self.partition.marks.append(message.offset())  # type: ignore[arg-type]
         self.records += 1

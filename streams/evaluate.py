@@ -21,6 +21,7 @@ from streams.clock import joint_clock_ms
 from streams.costs import Costs
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import StateError
+from streams.formats import Format
 from streams.metrics import WindowKey
 from streams.monitors import DEFAULTS, Monitors, Window
 from streams.order import RuleCounter, Waiting, Watched, sequences
@@ -33,7 +34,7 @@ from streams.topics import Topics
 from streams.watch import Watch, Watcher
 from streams.windows import Pane, Published, Windowing, Windows
 
-SCHEMA = 5
+FORMAT = Format("a state of the monitor", 5)
 
 # To publish a window costs about as much as to count 100 rows and take them in order. So that with
 # many models or short windows publishing takes a tenth of that, steps of many rows, of which more
@@ -251,9 +252,7 @@ class Monitor:
         if value is None:
             self._delete(state, kind, identity)
             return
-        schema, content = _decode(value)
-        if schema != SCHEMA:
-            raise StateError(f"monitor state of schema {schema}, this build reads {SCHEMA}")
+        (content,) = FORMAT.read(value)
         if kind == "clock":
             layout, state.next, state.sources, notices, state.frontier_ms, *offsets = content
             state.counted, state.taken = offsets
@@ -574,7 +573,7 @@ class _Work:
         state.counted = state.taken
 
     def _upsert(self, key: tuple[Any, ...], content: Any) -> None:
-        name, value = _encode(key), _encode((SCHEMA, content))
+        name, value = _encode(key), _encode((*FORMAT.head, content))
         self.upserts.append((name, value))
         size_bytes = len(name) + len(value)
         if size_bytes > self.monitor.largest_bytes:
@@ -677,10 +676,13 @@ def _outcomes(value: bytes, where: str) -> Outcomes | ClockNotice:
     """Decode what only a join writes: to skip a damaged record would be to miscount."""
     try:
         return decode_outcomes(value)
+    except StateError as error:
+        raise StateError(f"outcomes record {where} cannot be used: {error}") from error
     except Exception as error:
+        # Not what else an error says: that may be a part of the record.
         raise StateError(
-            f"outcomes record {where} cannot be used: {type(error).__name__}: {error}; only workers"
-            " may write to this topic"
+            f"outcomes record {where} cannot be used: it is damaged ({type(error).__name__}), or"
+            " something else than a worker wrote it"
         ) from error
 
 

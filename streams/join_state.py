@@ -6,10 +6,10 @@ around again. Such a record is a *mark*: from any mark on, the log alone gives t
 marks that follow have gone around the ring. So all that is older than the mark under which the
 sweep has come full circle can be deleted.
 
-A record of the log is ``[schema, partitions, seq, next, inputs, clock_ms, fates, pending, range,
-predictions, labels, early]``. Counts, positions and clock are absolute, so the last record alone
-has them right. Classes and identities are numbered anew in each record: none needs another to be
-read.
+A record of the log is ``[schema, version, partitions, seq, next, inputs, clock_ms, fates, pending,
+range, predictions, labels, early]``, see `formats`. Counts, positions and clock are absolute, so
+the last record alone has them right. Classes and identities are numbered anew in each record: none
+needs another to be read.
 """
 
 from collections import Counter, deque
@@ -22,6 +22,7 @@ import numpy as np
 
 from streams.errors import StateError
 from streams.fast_clocks import FastClocks
+from streams.formats import Format
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, LABEL, PREDICTION, Hashes, HeldTable, hash_ids
 from streams.input_clock import InputClock
@@ -31,7 +32,7 @@ from streams.packing import pack, unpack
 from streams.partitioning import partition_of
 from streams.steps import LARGEST_VALUE_BYTES, MARK
 
-SCHEMA = 4
+FORMAT = Format("a state of the join", 4)
 RING = 2**64
 LOG_BYTES = 16 << 20
 """The sweep goes around once while so much, and as much as the state itself takes, is appended."""
@@ -211,7 +212,7 @@ def write(
     inputs = {topic: clock.pack(whole=whole) for topic, clock in state.inputs.items()}
     record = _encode(
         (
-            *(SCHEMA, state.partitions, state.seq + 1, state.next, inputs, clock_ms),
+            *(*FORMAT.head, state.partitions, state.seq + 1, state.next, inputs, clock_ms),
             *(state.fates, state.pending, swept),
             *(_predictions(state, added), _labels(state, labelled), early),
         )
@@ -342,18 +343,13 @@ def read(state: JoinState, value: bytes | None) -> int | None:
     """
     if value is None:
         raise StateError("the join's state log has a record without a value")
-    record = _decode(value)
-    if record[0] != SCHEMA:
+    partitions, *record = FORMAT.read(value)
+    if partitions != state.partitions:
         raise StateError(
-            f"join state of schema {record[0]}, this build reads {SCHEMA}: run the version that"
-            " wrote it, or start anew"
-        )
-    if record[1] != state.partitions:
-        raise StateError(
-            f"the number of partitions of the inputs was {record[1]} when the state was made, now"
+            f"the number of partitions of the inputs was {partitions} when the state was made, now"
             f" it is {state.partitions}: predictions and their labels may be in different ones"
         )
-    seq, state.next, inputs, clock_ms, fates, pending, swept, added, labelled, early = record[2:]
+    seq, state.next, inputs, clock_ms, fates, pending, swept, added, labelled, early = record
     _check_sequence(state, seq, swept)
     _read_inputs(state, inputs, whole=swept is not None)
     if swept:
@@ -439,4 +435,3 @@ def _recode(codes: Any, own: list[int]) -> Any:
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder().decode

@@ -13,13 +13,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.errors import StateError
 from streams.features import Block, choose, merged
+from streams.formats import Format
 from streams.grouping import distinct
 from streams.interning import Interner
 from streams.steps import LARGEST_VALUE_BYTES
 
-SCHEMA = 3
+FORMAT = Format("an outcomes record", 3)
 
 # Calls of numpy cost microseconds, however few rows there are.
 _FEW = 48
@@ -258,7 +258,7 @@ class RowCollector:
         o = outcomes._replace(identity=model_of[o_who], code=o_code, label_code=o_label)
         return _encode(
             (
-                *(SCHEMA, models, [self.strings[code] for code in strings], sets),
+                *(*FORMAT.head, models, [self.strings[code] for code in strings], sets),
                 [*(column.tobytes() for column in p[:-1]), set_of[p_who].tobytes()],
                 [
                     (block.names, block.rows.astype("<i4").tobytes(), block.values.tobytes())
@@ -311,7 +311,7 @@ def _renumber_few(columns: Sequence[Codes]) -> tuple[list[Codes], list[int]]:
 
 def encode_clock(notice: ClockNotice) -> bytes:
     """Turn a clock notice into the value of a record on the outcomes topic."""
-    return _encode((SCHEMA, msgspec.structs.astuple(notice)))
+    return _encode((*FORMAT.head, msgspec.structs.astuple(notice)))
 
 
 def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
@@ -322,9 +322,8 @@ def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
     StateError
         If another version of driftline wrote it in a form that this one cannot read.
     """
-    schema, *fields = _decode_parts(value)
-    if _decode(schema) != SCHEMA:
-        raise StateError(f"outcomes record of schema {_decode(schema)}, this build reads {SCHEMA}")
+    schema, version, *fields = _decode_parts(value)
+    FORMAT.check(_decode(schema), _decode(version))
     if len(fields) == 1:
         return ClockNotice(*_decode(fields[0]))
     models, strings, sets = map(_decode, fields[:3])
