@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+DATA ?=
 # Tests mostly wait, for brokers and workers: more processes than cores pay. 0: all in this one.
 PROCESSES ?= 3
 
@@ -52,8 +53,8 @@ format: .venv/.dev ## Rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-kafka: .venv/.base ## Run a real Kafka on 127.0.0.1:9092 in the foreground (needs Java and Maven)
-	@$(BIN)/python -m agents.local_kafka --port 9092
+kafka: .venv/.base ## Run a real Kafka on 127.0.0.1:9092 in the foreground, which forgets everything when it stops; DATA=DIR keeps it (needs Java and Maven)
+	@$(BIN)/python -m agents.local_kafka --port 9092 $(if $(DATA),--data '$(DATA)')
 
 clean: ## Delete .venv, caches and build outputs
 	rm -rf .venv dist build .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,7 +1,8 @@
 """A real Kafka on this machine, without containers: Java, and server jars from Maven.
 
 For development and tests only. The broker listens on the loopback interface, is its own KRaft
-controller, keeps its data in a temporary folder and loses it when it stops.
+controller, keeps its data in a temporary folder and loses it when it stops, unless it was given a
+folder for them.
 
 ``python -m agents.local_kafka --port 9092`` runs one in the foreground.
 """
@@ -90,6 +91,9 @@ class LocalKafka:
         Of the broker; they come after ours, so that a heap size here wins.
     cluster_id
         What several nodes of one cluster have in common; None makes one up.
+    data
+        A folder that keeps the data when the broker stops, for the next to go on with; None takes
+        a temporary one, which is deleted.
 
     Attributes
     ----------
@@ -111,10 +115,12 @@ class LocalKafka:
         properties: Mapping[str, str] | None = None,
         java_options: Sequence[str] = (),
         cluster_id: str | None = None,
+        data: Path | None = None,
     ) -> None:
         self._wanted_port = port
         self._properties = dict(properties or {})
         self._java_options = java_options
+        self._kept = data
         self._folder: Path | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
@@ -171,12 +177,16 @@ class LocalKafka:
                 return
 
     def stop(self) -> None:
-        """Kill the broker and delete its data; stopping twice does nothing."""
+        """End the broker and delete its data, unless they are kept; stopping twice does nothing."""
         if self._server is not None:
+            if self._kept is not None:
+                self._server.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    self._server.wait(START_SECONDS)
             self._server.kill()
             self._server.wait()
         self._end_watchdog()
-        if self._folder is not None:
+        if self._folder is not None and self._kept is None:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._server = self._folder = None
         self.bootstrap_servers = ""
@@ -219,10 +229,14 @@ class LocalKafka:
 
     def _start_once(self, libs: Path) -> None:
         port = self._wanted_port or _free_port()
-        self._folder = Path(tempfile.mkdtemp(prefix="driftline-kafka-"))
+        self._folder = self._kept or Path(tempfile.mkdtemp(prefix="driftline-kafka-"))
+        self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "server.properties"
         config.write_text(_server_properties(self._folder, port=port, extra=self._properties))
-        _format_storage(libs, config, cluster_id=self._cluster_id)
+        if (known := _known_cluster_id(self._folder)) is not None:
+            self._cluster_id = known
+        else:
+            _format_storage(libs, config, cluster_id=self._cluster_id)
         self._launch(libs, f"{HOST}:{port}")
 
     def _launch(self, libs: Path, address: str) -> None:
@@ -236,7 +250,8 @@ class LocalKafka:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for us; we then stop the broker
             )
-        self._watchdog = _watch(self._server.pid, folder=self._folder)
+        deleted = self._folder if self._kept is None else None
+        self._watchdog = _watch(self._server.pid, deleted=deleted)
         self._await_answer(address, cluster_id=self._cluster_id, log=log)
         self.bootstrap_servers = address
 
@@ -354,15 +369,24 @@ def _format_storage(libs: Path, config: Path, *, cluster_id: str) -> None:
         raise LocalKafkaError(f"Kafka's storage tool failed:\n{done.stdout}{done.stderr}")
 
 
-def _watch(pid: int, *, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a process that kills the broker and deletes its data once this process is gone.
+def _known_cluster_id(folder: Path) -> str | None:
+    """Read which cluster the data in a folder are of; None if there are none yet."""
+    file = folder / "data" / "meta.properties"
+    if not file.exists():
+        return None
+    lines = dict(line.partition("=")[::2] for line in file.read_text().splitlines())
+    return lines.get("cluster.id")
+
+
+def _watch(pid: int, *, deleted: Path | None) -> subprocess.Popen[bytes]:
+    """Start a process that ends the broker and deletes its data once this process is gone.
 
     It blocks on a pipe whose other end only this process holds. That end closes even after a
     kill -9, which no exit handler would see.
     """
-    script = 'read -r _; kill -9 "$0"; rm -rf "$1"'
+    script = 'read -r _; if [ -n "$1" ]; then kill -9 "$0"; rm -rf "$1"; else kill "$0"; fi'
     return subprocess.Popen(
-        ["/bin/sh", "-c", script, str(pid), str(folder)],
+        ["/bin/sh", "-c", script, str(pid), str(deleted or "")],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -409,18 +433,22 @@ def _tail(log: Path, *, lines: int = 30) -> str:
 
 def run(
     port: Annotated[int, typer.Option(help="Where to listen on 127.0.0.1; 0: a free port.")] = 9092,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder that keeps the data. Default: none is kept.")
+    ] = None,
 ) -> None:
-    """Run a real Kafka in the foreground until Ctrl-C; its data is deleted at the end."""
+    """Run a real Kafka in the foreground until Ctrl-C; it forgets everything without --data."""
     # SIGINT too: a shell lets its background jobs ignore it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
         typer.echo(f"Starting Kafka {kafka_version()} (the first time downloads 54 MB of jars) …")
-        with LocalKafka(port) as kafka:
-            typer.echo(f"Kafka answers at {kafka.bootstrap_servers}. Ctrl-C stops it.")
+        with LocalKafka(port, data=data and data.expanduser().absolute()) as kafka:
+            fate = f"keeps its data in {data}" if data else "forgets everything when it stops"
+            typer.echo(f"Kafka answers at {kafka.bootstrap_servers} and {fate}. Ctrl-C stops it.")
             status = kafka.wait()
     except KeyboardInterrupt:
-        typer.echo("Kafka stopped; its data is deleted.")
+        typer.echo(f"Kafka stopped; its data is {f'in {data}' if data else 'deleted'}.")
     except LocalKafkaError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

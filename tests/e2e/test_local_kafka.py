@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from agents.local_kafka import LocalKafka, LocalKafkaError, missing_tools
 
@@ -69,3 +71,23 @@ def test_the_foreground_broker_stops_on_a_signal(number: signal.Signals) -> None
 
         assert process.wait(WAIT_S) == 0
         assert all(wait_until_gone(child.pid) for child in children)
+
+
+def test_data_in_a_folder_of_its_own_outlive_the_broker(tmp_path: Path) -> None:
+    data = tmp_path / "kept"
+    with LocalKafka(data=data) as kafka:
+        admin = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+        admin.create_topics([NewTopic("t", 1, 1)])["t"].result(WAIT_S)
+        producer = Producer({"bootstrap.servers": kafka.bootstrap_servers})
+        producer.produce("t", b"kept", partition=0)
+        assert producer.flush(WAIT_S) == 0
+
+    with LocalKafka(data=data) as kafka:
+        consumer = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": "g"})
+        consumer.assign([TopicPartition("t", 0, 0)])
+        message = consumer.poll(WAIT_S)
+        consumer.close()
+
+    assert message is not None
+    assert message.value() == b"kept"
+    assert data.exists()
