@@ -77,7 +77,11 @@ def worker(
     horizon: Horizon = None,
     disorder: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="How far events may be out of order. Default: 5s."),
+        typer.Option(
+            metavar="DURATION",
+            help="How long detectors and rules wait for events that come out of order; later "
+            "ones only revise metrics. Default: 5s.",
+        ),
     ] = None,
     idle_timeout: Annotated[
         str | None,
@@ -428,7 +432,11 @@ def replay(
     ] = "1",
     disorder: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="Allowed disorder. Default: as much as there is."),
+        typer.Option(
+            metavar="DURATION",
+            help="How long detectors and rules wait for events that come out of order, as a worker "
+            "would. Default: for all that there are.",
+        ),
     ] = None,
     columns: Annotated[
         str | None,
