@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from driftline.alerts import Alerts
 from driftline.publisher import Publisher
+from driftline.values import Limits
 from streams.alerts import Alert
 
 try:
@@ -15,4 +16,4 @@ try:
 except PackageNotFoundError:  # a source tree that was never installed has no metadata
     __version__ = "0+unknown"
 
-__all__ = ["Alert", "Alerts", "Publisher", "__version__"]
+__all__ = ["Alert", "Alerts", "Limits", "Publisher", "__version__"]

@@ -20,30 +20,21 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
-from decimal import Decimal
-from enum import Enum
-from numbers import Real
 from types import MappingProxyType, TracebackType
-from typing import Self, SupportsFloat, SupportsInt, TypeGuard
+from typing import Self, SupportsFloat, SupportsInt
 
 import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from driftline import values
+from driftline.values import Limits, Scalar
 from streams.servers import parse_servers
 
 logger = logging.getLogger("driftline.publisher")
 
-type_ = type
-Scalar = str | int | float | bool
-_PLAIN = frozenset({str, int, float, bool, type(None)})
-_TEXT = frozenset({str})
 _LOG_INTERVAL_S = 10.0
 _POLL_S = 0.1
 _REPLACE_PAUSE_S = 1.0
-
-# Less are seconds or a date such as 20260101, more are microseconds or nanoseconds: workers
-# refuse both, when nobody looks.
-_EARLIEST_MS, _LATEST_MS = 100_000_000_000, 253_402_300_799_999
 
 # What a user may override through `kafka=`. Equal keys must meet in equal partitions whoever wrote
 # them, hence the Java client's partitioner: librdkafka's own default (crc32) would break the join.
@@ -82,6 +73,7 @@ class _Label(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 _encode = msgspec.json.Encoder().encode
+_LIMITS = Limits()
 
 
 class Publisher:
@@ -114,6 +106,8 @@ class Publisher:
     flush_timeout_s
         How long `close` and interpreter exit wait for delivery, in seconds; what is left then is
         dropped with reason ``delivery_failed``.
+    limits
+        What one record may hold; those of the workers, if they have others than by default.
     kafka
         More librdkafka settings, such as TLS or SASL; they override the defaults of this class.
 
@@ -133,6 +127,11 @@ class Publisher:
 
     Scalars of numpy, pandas, torch and the like are converted (anything with ``ndim == 0`` and
     ``item()``), as are `decimal.Decimal` and `enum.Enum` values.
+
+    A bad value costs the value, not the prediction: a negative latency, a score that is NaN or
+    text, a list, a date or pandas' ``NA`` and ``NaT`` among the features, too many of them. It is
+    left out, counted by field in `values_dropped`, and the first of each field is logged. What
+    identifies a record, its time, a prediction and a label must be right.
 
     Examples
     --------
@@ -168,6 +167,7 @@ class Publisher:
         prefix: str = "driftline",
         queue_size: int = 100_000,
         flush_timeout_s: float = 5.0,
+        limits: Limits = _LIMITS,
         kafka: Mapping[str, object] | None = None,
     ) -> None:
         if queue_size < 1:
@@ -177,6 +177,7 @@ class Publisher:
         self._predictions_topic = f"{prefix}.predictions"
         self._labels_topic = f"{prefix}.labels"
         self._flush_timeout_s = flush_timeout_s
+        self._limits = limits
         self._settings = {
             **_DEFAULTS,
             "queue.buffering.max.messages": queue_size,
@@ -211,45 +212,53 @@ class Publisher:
         model, version
             Which model answered. The model's name is not empty.
         prediction
-            The answer: a string, number or boolean; not None, NaN or infinite.
+            The answer: a string, number or boolean; not None, NaN or infinite. A string of over 256
+            bytes counts under its hash.
         timestamp_ms
             Time of the prediction, milliseconds UTC. None means now. Seconds, as ``time.time()``
             gives them, are ``invalid``, as are microseconds and nanoseconds.
         score
-            Score or probability of the positive class. NaN or infinite is ``invalid``.
+            Score or probability of the positive class, a finite number.
         scores
             Score per class, under the same rule. Class names that are not strings become strings
-            as JSON writes them (1 is ``"1"``, True is ``"true"``).
+            as JSON writes them (1 is ``"1"``), True and False ``"1"`` and ``"0"``.
         features
             Strings, numbers, booleans or None by name. **NaN and infinite values are sent as null,
-            which means missing.** Any other type of value makes the record ``invalid``.
+            which means missing.** Anything else is left out.
         segments
             Names of the groups that this prediction is also counted in, strings by string.
         latency_ms
-            How long the model took. NaN or infinite means not known.
+            How long the model took, not negative.
 
         Returns
         -------
         bool
             True if queued, False if dropped. Never raises.
         """
+        dropped: list[tuple[str, str, int]] = []
+        limits, drop = self._limits, lambda *one: dropped.append(one)
         try:
             record = _Prediction(
-                _name(prediction_id, "prediction_id"),
-                _name(model, "model"),
-                time.time_ns() // 1_000_000 if timestamp_ms is None else _time_ms(timestamp_ms),
-                prediction if type(prediction) is str else _answer(prediction, "prediction"),
-                version if type(version) is str else _text(version, "version"),
-                None if score is None else _number(score, "score"),
-                None if scores is None else _scores(scores),
-                None if features is None else _features(features),
-                None if segments is None else _segments(segments),
-                None if latency_ms is None else _finite_or_none(latency_ms),
+                values.name(prediction_id, "prediction_id", limits),
+                values.name(model, "model", limits),
+                _now_ms() if timestamp_ms is None else values.time_ms(timestamp_ms),
+                prediction if type(prediction) is str else values.answer(prediction, "prediction"),
+                values.text(version, "version", limits),
+                None if score is None else values.number(score, "score", drop),
+                None if scores is None else values.scores(scores, drop, limits),
+                None if features is None else values.features(features, drop, limits),
+                None if segments is None else values.segments(segments, drop, limits),
+                None
+                if latency_ms is None
+                else values.number(latency_ms, "latency_ms", drop, smallest=0.0),
             )
-            value = _encode(record)
+            value = _encoded(record, drop, limits)
         except Exception as error:  # noqa: BLE001 - a value's own code may raise anything; the server must live
             return self._drop("invalid", error)
-        return self._send(self._predictions_topic, record.prediction_id, value)
+        sent = self._send(self._predictions_topic, record.prediction_id, value)
+        if dropped and sent:
+            self._count_values(record.model, dropped)
+        return sent
 
     def label(
         self,
@@ -281,10 +290,10 @@ class Publisher:
         """
         try:
             record = _Label(
-                _name(prediction_id, "prediction_id"),
-                time.time_ns() // 1_000_000 if timestamp_ms is None else _time_ms(timestamp_ms),
-                _answer(label, "label"),
-                None if model is None else _name(model, "model"),
+                values.name(prediction_id, "prediction_id", self._limits),
+                _now_ms() if timestamp_ms is None else values.time_ms(timestamp_ms),
+                values.answer(label, "label"),
+                None if model is None else values.name(model, "model", self._limits),
             )
             value = _encode(record)
         except Exception as error:  # noqa: BLE001 - as in prediction()
@@ -308,8 +317,8 @@ class Publisher:
         """
         try:
             record = _Label(
-                _name(prediction_id, "prediction_id"),
-                time.time_ns() // 1_000_000 if timestamp_ms is None else _time_ms(timestamp_ms),
+                values.name(prediction_id, "prediction_id", self._limits),
+                _now_ms() if timestamp_ms is None else values.time_ms(timestamp_ms),
                 retract=True,
             )
             value = _encode(record)
@@ -335,6 +344,12 @@ class Publisher:
         """
         with self._lock:
             return MappingProxyType(dict(self._dropped))
+
+    @property
+    def values_dropped(self) -> Mapping[str, int]:
+        """Count the values that were left out of predictions that were queued, by field; a copy."""
+        with self._lock:
+            return MappingProxyType(dict(self._values_dropped))
 
     def close(self, timeout_s: float | None = None) -> None:
         """Send what is queued, then stop; later calls drop with reason ``closed``.
@@ -375,6 +390,7 @@ class Publisher:
         self._sent = 0
         self._delivered = 0
         self._dropped: Counter[str] = Counter()
+        self._values_dropped: Counter[str] = Counter()
         self._logged_s = -math.inf
 
     def _check_settings(self) -> None:
@@ -422,6 +438,9 @@ class Publisher:
         return fresh
 
     def _send(self, topic: str, key: str, value: bytes) -> bool:
+        if len(value) > self._limits.record_bytes:
+            allowed = self._limits.record_bytes
+            return self._drop("too_large", f"{len(value)} bytes, at most {allowed} are allowed")
         try:
             producer = self._producer or self._open()
             if producer is None:
@@ -450,6 +469,15 @@ class Publisher:
         logger.warning("record dropped: %s (%s); dropped so far: %s", reason, detail, counts)
         return False
 
+    def _count_values(self, model: str, dropped: list[tuple[str, str, int]]) -> None:
+        for field, why, count in dropped:
+            with self._lock:
+                first = field not in self._values_dropped
+                self._values_dropped[field] += count
+            if first:
+                text = "left out: %s of model %.80r: %s; more of %s are only counted"
+                logger.warning(text, field, model, why, field)
+
     def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
         if error is None:
             with self._lock:  # close() runs callbacks beside the background thread
@@ -477,108 +505,19 @@ def _drain(producer: Producer, timeout_s: float) -> None:
             producer.flush(1.0)
 
 
-def _name(value: str, field: str) -> str:
-    text = value if type(value) is str else _text(value, field)
-    if not text:
-        raise ValueError(f"{field} must not be empty")
-    return text
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
-def _text(value: object, field: str) -> str:
-    plain = _plain(value, field)
-    if not isinstance(plain, str):
-        raise TypeError(f"{field} must be a string, got {type(value).__name__}")
-    return plain
-
-
-def _time_ms(value: SupportsInt) -> int:
-    if isinstance(value, (bool, str)):
-        raise TypeError(f"timestamp_ms must be an integer, got {type(value).__name__}")
-    found = int(value)
-    if not _EARLIEST_MS <= found <= _LATEST_MS:
-        raise ValueError(
-            f"timestamp_ms must be milliseconds since 1970, from 1973 to 9999, got {value!r:.40}; "
-            "time.time() gives seconds: int(1000 * time.time())"
-        )
-    return found
-
-
-def _answer(value: object, field: str) -> Scalar:
-    plain = _plain(value, field)
-    if plain is None or (type(plain) is float and not math.isfinite(plain)):
-        raise ValueError(f"{field} must not be {plain}")
-    return plain
-
-
-def _number(value: SupportsFloat, field: str) -> float:
-    plain = value if type(value) is float else _plain(value, field)
-    if not _is_number(plain) or not math.isfinite(plain):
-        raise ValueError(f"{field} must be a finite number, got {value!r:.40}")
-    return plain
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return type(value) is float or type(value) is int
-
-
-def _finite_or_none(value: SupportsFloat) -> float | None:
-    plain = _plain(value, "latency_ms")
-    if not _is_number(plain):
-        raise TypeError(f"latency_ms must be a number, got {type(value).__name__}")
-    return plain if math.isfinite(plain) else None
-
-
-def _scores(values: Mapping[str, SupportsFloat]) -> dict[str, float]:
-    return {_class_name(key): _number(value, "scores") for key, value in values.items()}
-
-
-def _class_name(value: object) -> str:
-    if type(value) is str:
-        return value
-    plain = _plain(value, "scores")
-    if isinstance(plain, bool):
-        plain = int(plain)  # True is the class 1, and the text "true" need not be
-    return plain if isinstance(plain, str) else _encode(plain).decode()
-
-
-def _features(values: Mapping[str, object]) -> dict[str, Scalar | None]:
-    # Two C loops decide for the common case, a dictionary of plain values, which needs no copy; the
-    # encoder writes NaN and the infinities as null.
-    if (
-        type(values) is dict
-        and _PLAIN.issuperset(map(type, values.values()))
-        and _TEXT.issuperset(map(type, values))
-    ):
-        return values
-    return {
-        _text(key, "a feature's name"): _plain(value, "features")
-        for key, value in dict(values).items()
-    }
-
-
-def _segments(values: Mapping[str, str]) -> dict[str, str]:
-    return {
-        _text(key, "a segment's name"): _text(value, "segments") for key, value in values.items()
-    }
-
-
-def _plain(value: object, field: str) -> Scalar | None:
-    """Convert to the exact JSON scalar types: the encoder refuses other types and subclasses."""
-    if type(value) in _PLAIN:
-        return value  # type: ignore[return-value]  # a set of types does not narrow
-    if getattr(value, "ndim", None) == 0:
-        value = value.item()  # type: ignore[attr-defined]  # numpy, torch: duck-typed
-        if type(value) in _PLAIN:
-            return value  # type: ignore[return-value]  # as above
-    if isinstance(value, Enum):
-        return _plain(value.value, field)
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, (Real, Decimal)):
-        return float(value)
-    raise TypeError(f"{field} must be strings, numbers or booleans, got {type(value).__name__}")
+def _encoded(record: _Prediction, drop: values.Drop, limits: Limits) -> bytes:
+    try:
+        return _encode(record)
+    except Exception:  # noqa: BLE001 - a number of too many digits, half of a character
+        if record.features is not None:
+            record.features = values.features(record.features, drop, limits, careful=True)
+        if record.segments is not None:
+            record.segments = values.segments(record.segments, drop, limits, careful=True)
+        return _encode(record)
 
 
 _live: set[Publisher] = set()

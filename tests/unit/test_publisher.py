@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import enum
 import gc
+import json
 import logging
 import math
 import os
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -17,10 +19,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from confluent_kafka import KafkaException
 
-from driftline import Publisher
+from driftline import Limits, Publisher, values
+from streams.events import EARLIEST_MS, LATEST_MS, decode_prediction
+from streams.limits import RecordLimits
+from streams.values import LARGEST_NUMBER, Dropped
 
 NOBODY = "127.0.0.1:1"  # a port that refuses connections
 GOOD: dict[str, Any] = {"prediction_id": "r-1", "model": "m", "prediction": 1}
@@ -162,20 +168,10 @@ class Hostile:
         pytest.param({"prediction": np.float32("inf")}, id="infinite prediction"),
         pytest.param({"prediction": np.array([1.0])}, id="array as prediction"),
         pytest.param({"prediction": b"yes"}, id="bytes as prediction"),
-        pytest.param({"score": math.nan}, id="NaN score"),
-        pytest.param({"score": -math.inf}, id="infinite score"),
-        pytest.param({"score": "0.5"}, id="string as score"),
-        pytest.param({"score": True}, id="boolean as score"),
-        pytest.param({"scores": {"a": math.nan}}, id="NaN among scores"),
-        pytest.param({"scores": [0.1, 0.9]}, id="list of scores"),
-        pytest.param({"features": {"x": [1, 2]}}, id="list as feature"),
-        pytest.param({"features": {"x": object()}}, id="object as feature"),
-        pytest.param({"features": {"x": np.datetime64("2026-01-01")}}, id="date as feature"),
-        pytest.param({"features": {1: 2.0}}, id="number as feature name"),
-        pytest.param({"features": {"x": Hostile()}}, id="hostile value"),
-        pytest.param({"features": 3}, id="number as features"),
-        pytest.param({"segments": {"country": 3}}, id="number as segment"),
-        pytest.param({"latency_ms": "fast"}, id="string as latency"),
+        pytest.param({"prediction": 2**63}, id="more than 64 bits"),
+        pytest.param({"prediction": 1e200}, id="too large a prediction"),
+        pytest.param({"prediction_id": "x" * 257}, id="long id"),
+        pytest.param({"model": "ä" * 129}, id="long model"),
         pytest.param({"timestamp_ms": "2026-01-01"}, id="string as time"),
         pytest.param({"timestamp_ms": math.nan}, id="NaN as time"),
         pytest.param({"timestamp_ms": True}, id="boolean as time"),
@@ -286,6 +282,112 @@ def test_a_feature_is_converted_to_plain_json(
     features = wire.records[0][1]["features"]
     assert features == {"x": sent, "y": 1}
     assert type(features["x"]) is type(sent)
+
+
+@pytest.mark.parametrize(
+    ("change", "sent"),
+    [
+        pytest.param({"latency_ms": -0.2}, {}, id="negative latency"),
+        pytest.param({"latency_ms": "fast"}, {}, id="string as latency"),
+        pytest.param({"latency_ms": math.nan}, {}, id="NaN latency"),
+        pytest.param({"latency_ms": pd.NaT}, {}, id="NaT as latency"),
+        pytest.param({"score": math.nan}, {}, id="NaN score"),
+        pytest.param({"score": -math.inf}, {}, id="infinite score"),
+        pytest.param({"score": "85%"}, {}, id="string as score"),
+        pytest.param({"score": True}, {}, id="boolean as score"),
+        pytest.param({"score": pd.NA}, {}, id="NA as score"),
+        pytest.param({"score": Decimal("NaN")}, {}, id="decimal NaN as score"),
+        pytest.param({"score": np.array([0.1, 0.9])}, {}, id="array as score"),
+        pytest.param({"scores": {"a": math.nan, "b": 0.5}}, {"b": 0.5}, id="NaN among scores"),
+        pytest.param({"scores": [0.1, 0.9]}, {}, id="list of scores"),
+        pytest.param({"scores": {"x" * 257: 1, "b": 1}}, {"b": 1}, id="long class"),
+        pytest.param({"features": {"x": [1, 2], "y": 1}}, {"y": 1}, id="list as feature"),
+        pytest.param({"features": {"x": object(), "y": 1}}, {"y": 1}, id="object as feature"),
+        pytest.param({"features": {"x": pd.NA, "y": 1}}, {"y": 1}, id="NA as feature"),
+        pytest.param({"features": {"x": pd.NaT, "y": 1}}, {"y": 1}, id="NaT as feature"),
+        pytest.param(
+            {"features": {"x": datetime(2026, 1, 1, tzinfo=UTC)}}, {}, id="time as feature"
+        ),
+        pytest.param({"features": {"x": np.datetime64("2026-01-01")}}, {}, id="date as feature"),
+        pytest.param({"features": {"x": "\ud800", "y": 1}}, {"y": 1}, id="half a character"),
+        pytest.param({"features": {1: 2.0, "y": 1}}, {"y": 1}, id="number as feature name"),
+        pytest.param({"features": {"x" * 257: 2.0, "y": 1}}, {"y": 1}, id="long feature name"),
+        pytest.param({"features": {"x": Hostile(), "y": 1}}, {"y": 1}, id="hostile value"),
+        pytest.param({"features": 3}, {}, id="number as features"),
+        pytest.param({"segments": {"age": 3, "c": "FR"}}, {"c": "FR"}, id="number as segment"),
+        pytest.param({"segments": {"": "a", "c": "FR"}}, {"c": "FR"}, id="segment without name"),
+        pytest.param({"segments": {"x": "y" * 257}}, {}, id="long segment"),
+    ],
+)
+def test_a_bad_value_costs_the_value_and_not_the_prediction(
+    publisher: Publisher,
+    wire: Wire,
+    caplog: pytest.LogCaptureFixture,
+    change: dict[str, Any],
+    sent: object,
+) -> None:
+    [field] = change
+
+    for _ in range(2):
+        assert publisher.prediction(**{**GOOD, **change})
+
+    assert wire.records[0][1].get(field, {}) == sent
+    assert dict(publisher.values_dropped) == {field: 2}
+    assert dict(publisher.dropped) == {}
+    named = [record.message for record in caplog.records if "left out" in record.message]
+    assert len(named) == 1
+    assert field in named[0]
+
+
+def test_a_feature_beyond_64_bits_is_a_number(publisher: Publisher, wire: Wire) -> None:
+    assert publisher.prediction(**GOOD, features={"a": 2**70, "b": np.uint64(2**64 - 1)})
+
+    assert wire.records[0][1]["features"] == {"a": 2.0**70, "b": 2.0**64}
+    assert dict(publisher.values_dropped) == {}
+
+
+@pytest.mark.parametrize("field", ["features", "segments", "scores"])
+def test_of_too_many_values_the_last_by_name_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    publisher = Publisher(
+        NOBODY, limits=Limits(features=2, segments=2, scores=2), flush_timeout_s=0
+    )
+    wire = Wire()
+    monkeypatch.setattr(publisher, "_producer", wire)
+    given = dict.fromkeys("dbac", "x" if field == "segments" else 1.0)
+
+    assert publisher.prediction(**GOOD, **{field: given})
+
+    assert sorted(wire.records[0][1][field]) == ["a", "b"]
+    assert dict(publisher.values_dropped) == {field: 2}
+
+
+def test_limits_and_times_are_those_of_workers() -> None:
+    """They are written down twice, since a model server does not install the worker."""
+    assert msgspec.structs.asdict(Limits()) == msgspec.structs.asdict(RecordLimits())
+    assert (values._EARLIEST_MS, values._LATEST_MS) == (EARLIEST_MS, LATEST_MS)
+    assert values._LARGEST_NUMBER == LARGEST_NUMBER
+
+
+def test_what_is_sent_a_worker_takes_as_it_is(publisher: Publisher, wire: Wire) -> None:
+    """Nothing that passes here is left out there, or refused, but numbers beyond 10^150."""
+    odd = [2**64, 1e150, -0.0, "x" * 300, True, None, 10**100, pd.NA, [1], math.nan, "\ud800"]
+    for value in odd:
+        publisher.prediction(
+            **{**GOOD, "prediction": value if isinstance(value, str) else 1},
+            score=value,
+            latency_ms=value,
+            scores={"a": value},
+            segments={"a": value},
+            features={"a": value},
+        )
+
+    for _, record, _ in wire.records:
+        dropped: list[Dropped] = []
+        decode_prediction(json.dumps(record).encode(), dropped=dropped)
+        assert dropped == []
+    assert len(wire.records) == len(odd) - 1  # half a character is no prediction
 
 
 def test_numpy_scalars_are_welcome_in_every_field(publisher: Publisher, wire: Wire) -> None:
