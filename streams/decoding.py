@@ -117,7 +117,7 @@ class Labels(NamedTuple):
     indexes
         Of the records in their batch.
     joined
-        Indexes of labels that carry their own prediction; these are in no other column.
+        Labels that carry their own prediction, and their indexes; these are in no other column.
     every_ms, every_key
         Times and half of the hashes of all good records in their order, the joined among them.
     """
@@ -128,7 +128,7 @@ class Labels(NamedTuple):
     times_ms: NDArray[np.int64]
     values: Scalars
     retract: NDArray[np.bool_]
-    joined: list[int]
+    joined: list[tuple[int, Label]]
     every_ms: NDArray[np.int64]
     every_key: NDArray[np.uint64]
 
@@ -329,7 +329,7 @@ class Decoder:
         ids: list[bytes] = []
         events: list[Label] = []
         indexes: list[int] = []
-        joined: list[int] = []
+        joined: list[tuple[int, Label]] = []
         # Whatever becomes of them: fates may depend on what was read first, time may not.
         every_ms: list[int] = []
         every_id: list[bytes] = []
@@ -344,7 +344,7 @@ class Decoder:
             every_ms.append(label_ms)
             every_id.append(record_id)
             if event.prediction is not None and event.label is not None and not event.retract:
-                joined.append(index)
+                joined.append((index, event))
                 continue
             ids.append(record_id)
             events.append(event)

@@ -327,15 +327,13 @@ class Matching:
         if chunk is not None:
             self.rows.outcomes.append(chunk)
 
-    def _joined(self, batch: Batch, indexes: Sequence[int]) -> None:
+    def _joined(self, batch: Batch, labels: Sequence[tuple[int, Label]]) -> None:
         """Count labels that carry their own prediction; nothing needs to be remembered."""
         decoder = self._rules.decoder
         events: list[tuple[Label, Prediction]] = []
-        for index in indexes:
-            value, key = batch.values[index], batch.keys[index]
+        for index, label in labels:
             try:
-                label = decoder.label(value, key=key, time_ms=batch.times_ms[index])
-                events.append((label, decoder.prediction(value, drop=self._drop)))
+                events.append((label, decoder.prediction(batch.values[index], drop=self._drop)))
             except RecordError as error:
                 self._dead(batch, index, error)
         if events:
