@@ -125,6 +125,8 @@ class Health:
             self._telemetry.count("driftline_quarantined_rows_total", effects.set_aside_rows)
         for one in effects.dropped:
             self._count_dropped(one)
+        if effects.improper_scores:
+            self._telemetry.count("driftline_improper_scores_total", effects.improper_scores)
         if effects.late_rows:
             self._telemetry.count("driftline_late_rows_total", effects.late_rows)
 

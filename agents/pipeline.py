@@ -113,6 +113,7 @@ class Pipeline:
         self._ledger = ledger
         self._keys = keys
         self._opener = Opener(settings, opened=self._opened, progressed=self._progressed)
+        self._odd: set[tuple[str, str, str]] = set()
         self._trimmer = Trimmer(settings)
         self._owned: dict[tuple[str, int], Partition] = {}
         self._kept: dict[tuple[str, int], Partition] = {}
@@ -462,6 +463,10 @@ class Pipeline:
             self._trim(entry)
             for line in (*map(str, entry.effects.set_aside), *entry.effects.remarks):
                 say(line)
+            for oddity in entry.effects.oddities:  # other partitions may have said it
+                if oddity.about not in self._odd:
+                    self._odd.add(oddity.about)
+                    say(oddity.text)
         self.health.committed(
             [entry.effects for entry in entries], seconds=time.monotonic() - started_s
         )

@@ -38,6 +38,8 @@ class Results:
         self.fates = run.fates()
         self.fates["dead_letter"] += letters.refused
         self.dropped = [run.dropped[field] for field in sorted(run.dropped)]
+        self.oddities = [run.oddities[about] for about in sorted(run.oddities)]
+        self.improper_scores = run.improper_scores
         self.letters, self.lines, self.disorder_ms = letters, lines, disorder_ms
 
     @property
@@ -65,6 +67,8 @@ class Results:
             "dead_letters": self.letters.counts(),
             "dead_letter_reasons": self.letters.summary(),
             "values_dropped": {one.field: one.count for one in self.dropped},
+            "improper_scores": self.improper_scores,
+            "oddities": self.oddities,
             "metrics": len(self.metrics),
             "alerts": self.alerts,
         }
@@ -80,6 +84,8 @@ class Results:
         for one in self.dropped:
             left_out = printable(f"left out {one.count} of {one}, and the like")
             console.print(left_out, soft_wrap=True)
+        for oddity in self.oddities:
+            console.print(printable(oddity), soft_wrap=True)
         table = Table(title="first and last window", title_justify="left")
         add_names(console, table, "model", "version")
         add_numbers(table, "windows", *_SHOWN)

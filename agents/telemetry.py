@@ -124,6 +124,12 @@ WORKER = (
         (),
         "Predictions and outcomes of models that are set aside, which are left out.",
     ),
+    Entry(
+        "driftline_improper_scores_total",
+        "counter",
+        (),
+        "Outcomes with a score that is no probability, which log_loss and brier leave out.",
+    ),
     Entry("driftline_metric_records_total", "counter", (), "Metric records written."),
     Entry("driftline_alert_records_total", "counter", (), "Alert records written."),
     Entry(

@@ -39,6 +39,8 @@ class DryRun:
     ----------
     metrics
         Last value of every metric key that exists, as on the compacted topic.
+    oddities
+        What is odd about models, by what it is about.
     alerts
         Every alert revision, in the order of publication.
     dropped
@@ -54,7 +56,8 @@ class DryRun:
         self.alerts: list[bytes] = []
         self.dead_letters: list[DeadLetter] = []
         self.dropped: dict[str, Dropped] = {}
-        self.late_rows = 0
+        self.late_rows = self.improper_scores = 0
+        self.oddities: dict[tuple[str, str, str], str] = {}
 
     def feed(
         self,
@@ -76,6 +79,7 @@ class DryRun:
             effects = self.join.step(self.join_states[partition], batches, now_ms=now_ms, idle=idle)
             self.dead_letters += effects.dead_letters
             add_dropped(self.dropped, effects.dropped)
+            self._remember(effects)
             self._route(effects, outcomes)
         for partition, values in outcomes.items():
             self._evaluate(partition, values, now_ms)
@@ -128,8 +132,14 @@ class DryRun:
         while not self.monitor.hold_metrics and self.monitor.unfinished(state):
             self._take(self.monitor.step(state, [], now_ms=now_ms, idle=idle))
 
+    def _remember(self, effects: Effects) -> None:
+        for oddity in effects.oddities:
+            self.oddities.setdefault(oddity.about, oddity.text)
+
     def _take(self, effects: Effects) -> None:
         self.late_rows += effects.late_rows
+        self.improper_scores += effects.improper_scores
+        self._remember(effects)
         for record in effects.records:
             self._collect(record)
 

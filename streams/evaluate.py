@@ -26,6 +26,7 @@ from streams.metrics import WindowKey
 from streams.monitors import DEFAULTS, Monitors, Window
 from streams.order import RuleCounter, Waiting, Watched, sequences
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
+from streams.probabilities import Oddity, no_probabilities
 from streams.quarantine import LARGEST_STATE_BYTES, Quarantined, deletions, is_part_of
 from streams.rules import Rules
 from streams.steps import Batch, Effects, Record
@@ -94,8 +95,10 @@ class MonitorState:
         What the frontier was when windows were last looked through.
     quarantined
         Models that are set aside, by their code.
+    oddities
+        What was said about models since the partition was opened; not written down.
     costs
-        Since the partition was opened; not written down.
+        Likewise.
     """
 
     def __init__(self, partition: int) -> None:
@@ -117,6 +120,7 @@ class MonitorState:
         self.held = False
         self.swept_ms = -1
         self.quarantined: dict[int, Quarantined] = {}
+        self.oddities: dict[tuple[str, str, str], Oddity] = {}
         self.costs = Costs()
 
 
@@ -223,8 +227,9 @@ class Monitor:
         return state.costs, [model.name for model in state.models]
 
     def warnings(self, state: MonitorState) -> list[str]:
-        """Name the models that are set aside."""
-        return [str(why) for why in state.quarantined.values()]
+        """Name the models that are set aside, and what is odd about others."""
+        oddities = [oddity.text for oddity in state.oddities.values()]
+        return [*(str(why) for why in state.quarantined.values()), *oddities]
 
     def ahead(self, state: MonitorState) -> tuple[()]:  # noqa: ARG002
         """Return nothing: the clock comes from the join."""
@@ -392,6 +397,8 @@ class _Work:
         self.published: dict[int, list[Record]] = {}
         self.left_out_rows = 0
         self.set_aside: list[Quarantined] = []
+        self.oddities: list[Oddity] = []
+        self.improper_scores = 0
         self.too_large: dict[int, tuple[str, int]] = {}  # kind and size of the first part
         # Not `self._watched`: that would be a cycle, and keep all that the step has made.
         self.rules = RuleCounter(lambda code: state.models[code].watched)
@@ -451,6 +458,7 @@ class _Work:
         table, left_out = without(table, state.quarantined)
         self.left_out_rows += left_out
         columns = monitor.columns(state, table)
+        self.improper_scores += columns.improper_scores
         codes, too_late = self._count(table, columns)
         self.late_rows += too_late
         self.unwritten = True
@@ -539,9 +547,17 @@ class _Work:
             written = self.published.setdefault(code, [])
             written += (Record(self.monitor.metrics, key, value) for key, value in records)
         self.published.setdefault(code, [])
+        if model.windows.improper is not None:
+            outside, inside = model.windows.improper
+            self._oddity(no_probabilities(*model.name, outside=outside, inside=inside))
         self.state.touched.add(code)
         self.state.costs.windows[code] += len(windows)
         return len(windows)
+
+    def _oddity(self, oddity: Oddity) -> None:
+        if oddity.about not in self.state.oddities:
+            self.state.oddities[oddity.about] = oddity
+            self.oddities.append(oddity)
 
     def _forget(self) -> None:
         """Drop what is no longer needed of models of which everything is published."""
@@ -628,6 +644,8 @@ class _Work:
             late_rows=self.late_rows,
             set_aside=self.set_aside,
             set_aside_rows=self.left_out_rows,
+            oddities=self.oddities,
+            improper_scores=self.improper_scores,
         )
 
     def _write_watch(self, model: Model) -> None:

@@ -136,6 +136,7 @@ class Join:
             fates=dict(work.fates),
             remarks=remarks,
             dropped=list(work.dropped.values()),
+            oddities=work.oddities,
             marks=len(state.marks) if state.log_is_cut else None,
         )
         state.forget_unused()
@@ -174,8 +175,9 @@ class Join:
         return
 
     def warnings(self, state: JoinState) -> list[str]:
-        """Return which inputs have records that are far ahead of the clock."""
-        return [str(one) for one in self.ahead(state) if one.ahead_ms >= WORTH_SAYING_MS]
+        """Say which inputs have records far ahead of the clock, and which models odd events."""
+        ahead = [str(one) for one in self.ahead(state) if one.ahead_ms >= WORTH_SAYING_MS]
+        return ahead + [oddity.text for oddity in state.oddities.values()]
 
     def time_ms(self, batch: Batch, index: int) -> int:
         """Return the event time of a record; see `streams.steps.Stage`."""

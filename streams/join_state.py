@@ -30,6 +30,7 @@ from streams.interning import Interner
 from streams.outcomes import ClockNotice, Identity, renumber
 from streams.packing import pack, unpack
 from streams.partitioning import partition_of
+from streams.probabilities import Oddity
 from streams.steps import LARGEST_VALUE_BYTES, MARK
 
 FORMAT = Format("a state of the join", 4)
@@ -93,6 +94,8 @@ class JoinState:
         How much of the ring is not known yet, while a log is folded that begins with a mark.
     unswept_bytes
         What was appended and no mark was written for; after a restart, since the last mark.
+    oddities
+        What was said about models since the partition was opened; not written down.
     """
 
     def __init__(
@@ -121,6 +124,7 @@ class JoinState:
         self.marks: deque[tuple[int, int]] = deque()
         self.swept = 0
         self.missing = 0
+        self.oddities: dict[tuple[str, str, str], Oddity] = {}
         self.unswept_bytes = 0
 
     @property

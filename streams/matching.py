@@ -7,7 +7,7 @@ result is the same as if all were.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -30,6 +30,7 @@ from streams.outcomes import (
     PredictionChunk,
     RowCollector,
 )
+from streams.probabilities import Oddity, adds_up, odd_sum
 from streams.relabelling import Relabelling, outcomes_of
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch, DeadLetter
@@ -78,6 +79,7 @@ class Matching:
         self.fates: Counter[str] = Counter()
         self.dead_letters: list[DeadLetter] = []
         self.dropped: dict[str, Dropped] = {}
+        self.oddities: list[Oddity] = []
         self.rows = RowCollector(state.strings.values, state.identities)
         self._rules = rules
         self._state = state
@@ -197,6 +199,7 @@ class Matching:
     def _take_scores(self, new: Predictions, slots: Slots) -> Any:
         """Keep scores by class; return the score of the predicted class where there is no other."""
         assert new.scores is not None
+        self._check_sums(new.scores, lambda index: new.names[new.name[index]])
         chosen = new.score.copy()
         for index, scores in enumerate(new.scores):
             if scores:
@@ -207,6 +210,20 @@ class Matching:
                     assert value is not None
                     chosen[index] = score_of(known, value)
         return chosen
+
+    def _check_sums(
+        self,
+        rows: Sequence[Mapping[str, float] | None],
+        name_of: Callable[[int], tuple[str, str]],
+    ) -> None:
+        """Note, once a model, that scores by class do not add up to 1."""
+        known = self._state.oddities
+        for index, scores in enumerate(rows):
+            if scores and not adds_up(scores):
+                oddity = odd_sum(*name_of(index), scores)
+                if oddity.about not in known:
+                    known[oddity.about] = oddity
+                    self.oddities.append(oddity)
 
     def _apply_early(self, ids: Sequence[bytes], slots: Slots) -> None:
         """Let the labels take effect that have waited for new predictions."""
@@ -343,6 +360,9 @@ class Matching:
         self, labels: Sequence[Label], events: Sequence[Prediction], *, features: bool
     ) -> None:
         state, count = self._state, len(events)
+        self._check_sums(
+            [event.scores for event in events], lambda i: (events[i].model, events[i].version)
+        )
         number, code = scalars([event.prediction for event in events]).coded(state.strings)
         values = scalars([label.label for label in labels])
         label_number, label_code = values.coded(state.strings)

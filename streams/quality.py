@@ -10,6 +10,7 @@ import numpy as np
 
 from streams import bins, intervals
 from streams.classes import binary_name, class_name, merged
+from streams.probabilities import too_many
 from streams.tallies import Feature, Inputs, Mean, Outcomes
 from streams.task import Task
 
@@ -116,6 +117,20 @@ def as_published(metric: str, exact: float) -> float:
     if not metric.startswith(_QUANTILES):
         return exact
     return bins.bin_value(int(bins.value_bins(np.array([exact], float))[0]))
+
+
+def improper_scores(tally: Outcomes, task: Task) -> tuple[int, int] | None:
+    """Return how many scores are no probabilities, and how many are, where the first are too many.
+
+    Of what `compute` would judge them by: the score of a binary model, else those of classes.
+    """
+    kind = task.of(tally.confusion, real=tally.real)
+    outside, inside = tally.outside, tally.brier.count
+    if kind == "multiclass":
+        outside, inside = tally.class_outside, tally.class_log_loss.count
+    if kind == "regression" or not too_many(outside, inside=inside):
+        return None
+    return outside, inside
 
 
 def most_observations(metric: str, panes: Iterable[tuple[Inputs, Outcomes]]) -> float:
@@ -234,7 +249,7 @@ def _binary(tally: Outcomes, pairs: Confusion, task: Task) -> Iterator[Value]:
         area, tied = found
         ones, zeros = sum(positive.values()), sum(negative.values())
         yield Value("roc_auc", area, *intervals.roc_auc(area, ones, zeros, tied=tied), ones + zeros)
-    if tally.brier.count:
+    if tally.brier.count and not too_many(tally.outside, inside=tally.brier.count):
         yield _mean("log_loss", tally.log_loss)
         yield _mean("brier", tally.brier)
 
@@ -266,7 +281,8 @@ def _multiclass(tally: Outcomes, pairs: Confusion) -> Iterator[Value]:
                 yield value
     for metric, total in sums.items():
         yield Value(metric, total / len(classes), None, None, tally.count)
-    if tally.class_log_loss.count:
+    inside = tally.class_log_loss.count
+    if inside and not too_many(tally.class_outside, inside=inside):
         yield _mean("log_loss", tally.class_log_loss)
 
 

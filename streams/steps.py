@@ -15,6 +15,7 @@ import msgspec
 
 from streams.costs import Costs
 from streams.fast_clocks import Ahead
+from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
 from streams.texts import Texts
 from streams.values import Dropped
@@ -154,6 +155,10 @@ class Effects(msgspec.Struct):
         out, of these and of others before.
     remarks
         What those who run it should know, a line each.
+    oddities
+        What is odd about models, said for the first time since the state was opened.
+    improper_scores
+        Outcomes with a score that is no probability.
     marks
         How many of the marks in the state log are still needed, these included: once all this
         is committed, whatever is older than the first of them may be deleted. `None`: everything
@@ -169,6 +174,8 @@ class Effects(msgspec.Struct):
     set_aside: list[Quarantined] = []
     set_aside_rows: int = 0
     remarks: list[str] = []
+    oddities: list[Oddity] = []
+    improper_scores: int = 0
     marks: int | None = None
 
 

@@ -14,6 +14,7 @@ from streams.classes import binary_name, class_name
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
 from streams.outcomes import Floats, Ints, OutcomeRows, Outcomes, PredictionRows, aligned
+from streams.probabilities import probabilities
 from streams.task import Task
 
 TINY = 1e-15
@@ -134,6 +135,10 @@ class OutcomeColumns:
         1.0 where the prediction is not the label.
     error
         Prediction minus label; NaN where either is text.
+    share, class_share
+        Score and the score of the label's class as probabilities; NaN where they are none.
+    outside, class_outside
+        Where there are scores that are no probabilities; `None` if nowhere.
     means
         Name and values of what is averaged; NaN where there is nothing.
     """
@@ -158,7 +163,18 @@ class OutcomeColumns:
         positive = self._positive(tasks, models)
         chance = np.where(positive, rows.label_score, 1.0 - rows.label_score)
         self.score = np.where(np.isnan(rows.score), chance, rows.score)
+        self.share, self.outside = probabilities(self.score)
+        self.class_share, self.class_outside = probabilities(rows.label_score)
         self.means = self._means(positive)
+
+    @property
+    def improper_scores(self) -> int:
+        """How many rows that count have a score that is no probability."""
+        found = [outside for outside in (self.outside, self.class_outside) if outside is not None]
+        if not found:
+            return 0
+        counts = np.logical_or.reduce(found) & ~self.by_error & (self.rows.weight > 0)
+        return int(np.count_nonzero(counts))
 
     def _name_classes(
         self, rows: OutcomeRows, strings: Sequence[str], nameless: NDArray[np.bool_]
@@ -212,14 +228,13 @@ class OutcomeColumns:
         if not np.isnan(error).all():
             means += [("error", error), ("absolute", np.abs(error))]
         if known.any():
-            inside = (self.score >= 0) & (self.score <= 1)
-            share = np.where(inside, self.score, np.nan)
+            share = self.share
             likely = np.where(positive, share, 1.0 - share)
             means += [
                 ("brier", (share - positive.astype(np.float64)) ** 2),
                 ("log_loss", -np.log(np.clip(likely, TINY, 1.0))),
             ]
-        told = self.rows.label_score
+        told = self.class_share
         if not np.isnan(told).all():
             means.append(("class_log_loss", -np.log(np.clip(told, TINY, 1.0))))
         return means

@@ -123,6 +123,8 @@ class Outcomes:
         Signed and absolute error where both sides are numbers and there is no score.
     scores
         ``{true class: histogram of scores}``.
+    outside, class_outside
+        Scores, and scores of the true class, that are no probabilities: they are in no mean.
     brier, log_loss
         Means over outcomes with a probability of the positive class.
     class_log_loss
@@ -133,18 +135,20 @@ class Outcomes:
         "absolute",
         "brier",
         "class_log_loss",
+        "class_outside",
         "confusion",
         "count",
         "delays",
         "error",
         "log_loss",
+        "outside",
         "real",
         "scores",
     )
 
     def __init__(self) -> None:
         self.count = 0
-        self.real = 0
+        self.real = self.outside = self.class_outside = 0
         self.confusion: dict[tuple[str, str], int] = {}
         self.error, self.absolute = Mean(), Mean()
         self.scores: dict[str, bins.Histogram] = {}
@@ -161,6 +165,8 @@ class Outcomes:
         """
         self.count += other.count
         self.real += other.real
+        self.outside += other.outside
+        self.class_outside += other.class_outside
         for pair, count in other.confusion.items():
             _count(self.confusion, pair, count)
         for name in _MEANS:
@@ -176,13 +182,15 @@ class Outcomes:
         """Return a form that msgpack can write."""
         confusion = [(p, t, n) for (p, t), n in self.confusion.items()]
         means = [getattr(self, name).pack() for name in _MEANS]
-        return [self.count, self.real, confusion, means, self.scores, self.delays]
+        counts = [self.count, self.real, self.outside, self.class_outside]
+        return [counts, confusion, means, self.scores, self.delays]
 
     @classmethod
     def unpack(cls, packed: Sequence[Any]) -> "Outcomes":
         """Read what `pack` returned."""
         tally = cls()
-        tally.count, tally.real, confusion, means, tally.scores, tally.delays = packed
+        counts, confusion, means, tally.scores, tally.delays = packed
+        tally.count, tally.real, tally.outside, tally.class_outside = counts
         tally.confusion = {(p, t): n for p, t, n in confusion}
         for name, mean in zip(_MEANS, means, strict=True):
             setattr(tally, name, Mean.unpack(mean))
@@ -262,6 +270,12 @@ def add_outcomes(
     for tally, count, of_real in zip(tallies, counts, reals, strict=True):
         tally.count += count
         tally.real += of_real
+    for outside, name in ((c.outside, "outside"), (c.class_outside, "class_outside")):
+        if outside is not None:
+            here = outside[chosen]
+            found = _counts(group[here], _of(weight, here), size)
+            for tally, count in zip(tallies, found, strict=True):
+                setattr(tally, name, getattr(tally, name) + count)
     classed = ~c.by_error[chosen]
     _add_confusion(tallies, c, chosen[classed], group[classed], _of(weight, classed))
     _add_delays(tallies, c, chosen, group, weight)

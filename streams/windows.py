@@ -71,6 +71,9 @@ class Windows:
         Panes and windows that are not written down as they are.
     unpublished
         Panes whose windows are to be published, in that order.
+    improper
+        How many scores of a window are no probabilities, and how many are, of the first window
+        where these are too many; not written down.
     values
         What was published last of windows that are not final; only of some, and not written down.
     """
@@ -83,6 +86,7 @@ class Windows:
         self.dirty: set[PaneKey] = set()
         self.changed: set[WindowKey] = set()
         self.unpublished: dict[PaneKey, None] = {}
+        self.improper: tuple[int, int] | None = None
         self.values: dict[WindowKey, list[quality.Value]] = {}
 
     def remember(self, window: WindowKey, published: Published) -> None:
@@ -200,6 +204,7 @@ class Windowing:
         if values is None:
             pane = self._merged(state, window)
             values = quality.compute(pane.inputs, pane.outcomes, task)
+            state.improper = state.improper or quality.improper_scores(pane.outcomes, task)
         if keep and not final:
             state.values[window] = values
         coverage = next((value.value for value in values if value.metric == "coverage"), None)

@@ -80,7 +80,8 @@ class Driver:
         self.dead: list[str] = []
         self.dropped: Counter[str] = Counter()
         self.written: list[tuple[str, bytes | None, bytes | None]] = []
-        self.late_rows = 0
+        self.late_rows = self.improper_scores = 0
+        self.oddities: list[str] = []
 
     # ------------------------------------------------------------------ driving
     def feed(
@@ -97,6 +98,7 @@ class Driver:
             batches = [self._batch(t, partition, rows, time_ms) for t, rows in topics.items()]
             effects = self.join.step(self.joins[partition], batches, now_ms=self.now_ms, idle=idle)
             self._append(self.join_logs[partition], effects)
+            self.oddities += [oddity.text for oddity in effects.oddities]
             self._join_effects(effects, outcomes)
         self.check_conservation()
         for partition, values in outcomes.items():
@@ -168,6 +170,8 @@ class Driver:
             self.monitors[partition], [batch], now_ms=self.now_ms, idle=idle
         )
         self.late_rows += effects.late_rows
+        self.improper_scores += effects.improper_scores
+        self.oddities += [oddity.text for oddity in effects.oddities]
         for key, value in effects.state:
             assert key is not None
             self.monitor_logs[partition].pop(key, None)

@@ -413,12 +413,17 @@ def _binary(outcomes: pd.DataFrame) -> Iterator[tuple[str, Want]]:
     if scored.any():
         scores = outcomes["score"].to_numpy(float)[scored]
         for metric, want in _scores(truth[scored], scores):
-            yield metric, Want(**(vars(want) | {"count": len(scores)}))
+            count = len(scores) if want.count is None else want.count
+            yield metric, Want(**(vars(want) | {"count": count}))
 
 
 def _scores(truth: np.ndarray, scores: np.ndarray) -> Iterator[tuple[str, Want]]:
-    yield "log_loss", Want((reference.log_loss(truth, scores, labels=[0, 1]),))
-    yield "brier", Want((float(np.mean((scores - truth) ** 2)),))
+    inside = (scores >= -1e-6) & (scores <= 1 + 1e-6)
+    if (~inside).mean() <= 0.01:
+        likely, true = np.clip(scores[inside], 0, 1), truth[inside]
+        loss = float(reference.log_loss(true, likely, labels=[0, 1]))
+        yield "log_loss", Want((loss,), count=len(true))
+        yield "brier", Want((float(np.mean((likely - true) ** 2)),), count=len(true))
     if 0 < truth.sum() < len(truth):
         auc = float(reference.roc_auc_score(truth, scores))
         yield "roc_auc", Want((auc,), relative=0.0, absolute=0.005)
