@@ -52,6 +52,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         *groups,
         Grant("tail", "topic", topics.metrics, ("Read",)),
         Grant("tail", "topic", topics.alerts, ("Read",)),
+        *(Grant("tail", "topic", name, ("Read",)) for name in topics.all_dead_letters),
         Grant("topics", "topic", f"{prefix}.", ("Create", "Describe"), prefixed=True),
         *_reset(topics),
     ]

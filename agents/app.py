@@ -31,6 +31,7 @@ from agents.health import Health
 from agents.key_watch import KeyWatch
 from agents.ledger import Ledger
 from agents.pipeline import Pipeline
+from agents.printable import printable
 from agents.settings import FIRST_PORT, Settings, read_monitors_file, resolve
 from agents.telemetry import Telemetry
 from agents.transport import Transport
@@ -205,7 +206,7 @@ def __getattr__(name: str) -> Any:
         settings = resolve({}, environ=os.environ)
         built = globals()["app"] = create_app(settings)
     except ConfigError as error:
-        print(f"driftline: {error}", file=sys.stderr)
+        print(f"driftline: {printable(error)}", file=sys.stderr)
         again = isinstance(error, NoAnswerError)
         raise SystemExit(EXIT_UNEXPECTED if again else EXIT_CONFIG) from None
     _about_to_start(built.pipeline.settings)

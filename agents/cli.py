@@ -33,7 +33,9 @@ app = typer.Typer(
 topics_app = typer.Typer(
     help="Create the topics of an installation, check them, or start anew.", no_args_is_help=True
 )
-tail_app = typer.Typer(help="Print metrics or alerts as they come.", no_args_is_help=True)
+tail_app = typer.Typer(
+    help="Print metrics, alerts or dead letters as they come.", no_args_is_help=True
+)
 app.add_typer(topics_app, name="topics")
 app.add_typer(tail_app, name="tail")
 
@@ -385,6 +387,27 @@ def tail_alerts(
     _tail("alerts", **locals())
 
 
+@tail_app.command(
+    "dlq",
+    epilog=_examples(
+        "driftline tail dlq --bootstrap-servers kafka:9092",
+        "driftline tail dlq --from-beginning --no-follow --json | jq -r .reason | sort | uniq -c",
+    ),
+)
+def tail_dlq(
+    *,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    model: Model = None,
+    from_beginning: FromBeginning = False,
+    follow: Follow = True,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Print records that could not be used, where they were, and why."""
+    _tail("dlq", **locals())
+
+
 def _tail(
     kind: str,
     *,
@@ -598,7 +621,7 @@ def _fail_usage(error: Exception) -> None:
 
 
 def _fail(message: str, *, code: int = 2) -> NoReturn:
-    from agents.printing import printable  # noqa: PLC0415
+    from agents.printable import printable  # noqa: PLC0415
 
     sys.stderr.write(f"driftline: {printable(message)}\n")
     sys.exit(code)

@@ -51,6 +51,8 @@ from agents.demo_oracle import (
     judge,
 )
 from agents.embedded import EmbeddedBroker, EmbeddedBrokerError
+from agents.printable import printable
+from agents.printing import plain_console
 
 PARTITIONS = 4
 STREAM_S = 24
@@ -220,7 +222,7 @@ def run_demo(
     """
     if seconds is not None and seconds < 1:
         raise ValueError(f"seconds must be at least 1, got {seconds}")
-    console = console or Console()
+    console = console or plain_console()
     view = _choose_view(console, json_output=json_output)
     try:
         with _termination_as_interrupt(), view:
@@ -240,7 +242,7 @@ def run_demo(
 
 def _complain(console: Console, message: str, *, json_output: bool) -> None:
     target = Console(stderr=True) if json_output else console
-    target.print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    target.print(Text(message, style="red"), soft_wrap=True)
 
 
 @contextmanager
@@ -398,7 +400,7 @@ class LineView(View):
                 self._line(f"{_clock(start_ms)}  " + " ".join(cells))
 
     def _line(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(Text(text), soft_wrap=True)
 
 
 class LiveView(View):
@@ -458,7 +460,7 @@ def _introduction(scenario: Scenario) -> str:
 def _describe(alert: AlertRecord) -> str:
     parts = (alert.severity, alert.kind, alert.direction, alert.detector)
     what = " ".join(part for part in parts if part)
-    return f"{_clock(alert.at_ms)} {alert.state.upper()} {what}: {alert.message}"
+    return printable(f"{_clock(alert.at_ms)} {alert.state.upper()} {what}: {alert.message}")
 
 
 def _clock(at_ms: int) -> str:
@@ -481,13 +483,14 @@ def _number(value: float | None) -> str:
 def _print_summary(console: Console, summary: Summary) -> None:
     table = Table(title="driftline against an independent count", show_header=False)
     for name, value in _facts(summary):
-        table.add_row(name, value)
+        table.add_row(name, Text(printable(value)))
     console.print(table)
     for one in summary.differing[:_SHOWN_DIFFERENCES]:
         console.print(
-            f"differs: {one.metric} of {_clock(one.window_start_ms)}:"
+            f"differs: {printable(one.metric)} of {_clock(one.window_start_ms)}:"
             f" {one.published} instead of {one.expected}",
             style="red",
+            markup=False,
             highlight=False,
         )
     verdict = "all as it must be" if summary.ok else "NOT as it must be"

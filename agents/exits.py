@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
+from agents.printable import printable
 from streams.errors import ConfigError, DriftlineError, NoAnswerError, StateError
 
 EXIT_CONFIG = 2
@@ -23,12 +24,12 @@ _LAST_WORDS_S = 2.0
 
 
 def say(text: str) -> None:
-    """Write one line to standard error, from any thread.
+    """Write one line to standard error, from any thread, whatever is in it.
 
     Faust redirects ``sys.stderr`` into its log, hence the file descriptor.
     """
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    os.write(2, f"{stamp} driftline[{os.getpid()}] {text}\n".encode(errors="replace"))
+    os.write(2, f"{stamp} driftline[{os.getpid()}] {printable(text)}\n".encode())
 
 
 def exit_code(error: BaseException) -> int:

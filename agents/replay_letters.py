@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import msgspec
 
-from agents.printing import printable
+from agents.printable import printable
 from agents.recordings import Line, Recordings
 from streams.errors import ConfigError
 from streams.steps import DeadLetter

@@ -11,7 +11,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from agents.printing import add_names, add_numbers, plain_console, print_table, printable
+from agents.printable import printable
+from agents.printing import add_names, add_numbers, plain_console, print_table
 from agents.replay_letters import Letters
 from streams.dryrun import DryRun
 from streams.durations import format_duration

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agents.partitions import Partition
+from agents.printable import printable
+from agents.printing import add_names, add_numbers, plain_console, print_table
 from agents.settings import FIRST_PORT
 from streams.costs import Costs, Spent
 from streams.errors import ConfigError, NoAnswerError
@@ -239,59 +241,60 @@ def show(statuses: list[Status], *, costs: bool, json_output: bool) -> None:
     if json_output:
         print(json.dumps([msgspec.to_builtins(status) for status in statuses], indent=2))
         return
-    console = Console(highlight=False)
+    console = plain_console()
     for status in statuses:
-        _show(console, status)
-        for table in _tables(status) if costs else ():
-            console.print(table)
+        for line in _lines(status):
+            console.print(printable(line), soft_wrap=True)
+        for table in _tables(console, status) if costs else ():
+            print_table(console, table)
 
 
-def _show(console: Console, status: Status) -> None:
+def _lines(status: Status) -> Iterable[str]:
     ready = "ready" if status.unready is None else f"not ready: {status.unready}"
-    console.print(f"worker {status.worker_id}, driftline {status.version}: {ready}", markup=False)
+    yield f"worker {status.worker_id}, driftline {status.version}: {ready}"
     for stage, numbers in status.partitions.items():
-        console.print(f"  {stage}: partitions {', '.join(map(str, numbers))}")
+        yield f"  {stage}: partitions {', '.join(map(str, numbers))}"
     per_record = _per_unit(status.cpu_s - status.start_cpu_s, status.records)
-    console.print(
+    yield (
         f"  {status.records:,} records in {status.uptime_s:,.0f} s,"
         f" {status.cpu_s:,.1f} s of CPU" + (f", {per_record} µs a record" if per_record else "")
     )
-    console.print(f"  {status.models:,} models, {status.pending_predictions:,} pending predictions")
+    yield f"  {status.models:,} models, {status.pending_predictions:,} pending predictions"
     for warning in status.warnings:
-        console.print(f"  {warning}", markup=False, soft_wrap=True)
+        yield f"  {warning}"
 
 
-def _tables(status: Status) -> Iterable[Table]:
+def _tables(console: Console, status: Status) -> Iterable[Table]:
     total_s = status.cpu_s or 1.0
     records = status.records
-    work = _table("CPU by kind of work", ["work"], ["seconds", "share", "µs a record"])
+    work = _table(console, "CPU by kind of work", ["work"], ["seconds", "share", "µs a record"])
     for one in status.work:
-        work.add_row(one.work, *_spent(one.seconds, total_s, 0 if one.work == _START else records))
+        work.add_row(
+            printable(one.work), *_spent(one.seconds, total_s, 0 if one.work == _START else records)
+        )
     yield work
     if status.monitor_costs:
         columns = ["seconds", "share", "µs a value", "values"]
-        monitors = _table("Drift monitors", ["monitor"], columns)
+        monitors = _table(console, "Drift monitors", ["monitor"], columns)
         for cost in status.monitor_costs:
             spent = _spent(cost.seconds, total_s, cost.values)
-            monitors.add_row(cost.monitor, *spent, f"{cost.values:,}")
+            monitors.add_row(printable(cost.monitor), *spent, f"{cost.values:,}")
         yield monitors
     if status.model_costs:
         columns = ["seconds", "share", "µs a row", "rows", "values", "windows"]
         title = f"Models: the dearest {len(status.model_costs)} of {status.models:,}"
-        models = _table(title, ["model", "version"], columns)
+        models = _table(console, title, ["model", "version"], columns)
         for each in status.model_costs:
             spent = _spent(each.seconds, total_s, each.rows)
             counts = (f"{count:,}" for count in (each.rows, each.values, each.windows))
-            models.add_row(each.model, each.version, *spent, *counts)
+            models.add_row(printable(each.model), printable(each.version), *spent, *counts)
         yield models
 
 
-def _table(title: str, names: list[str], numbers: list[str]) -> Table:
+def _table(console: Console, title: str, names: list[str], numbers: list[str]) -> Table:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in names:
-        table.add_column(name)
-    for number in numbers:
-        table.add_column(number, justify="right")
+    add_names(console, table, *names)
+    add_numbers(table, *numbers)
     return table
 
 

@@ -1,15 +1,12 @@
-"""Follow metrics or alerts on a terminal, or as JSON lines; committed records only."""
+"""Follow metrics, alerts or dead letters, as lines or as JSON lines; committed records only."""
 
 from __future__ import annotations
 
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterator, Mapping
 
-import msgspec
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
@@ -22,7 +19,9 @@ from confluent_kafka import (
 from agents import clients, topics_admin
 from agents.passing import passes
 from agents.settings import Settings
+from agents.tail_lines import KINDS
 from streams.errors import ConfigError
+from streams.topics import Topics
 
 _POLL_S = 0.2
 _QUIET_S = 30.0
@@ -37,12 +36,12 @@ def tail(
     follow: bool,
     json_output: bool,
 ) -> int:
-    """Print records of a topic as they come.
+    """Print records of a kind as they come.
 
     Parameters
     ----------
     kind
-        ``metrics`` or ``alerts``.
+        ``metrics``, ``alerts`` or ``dlq``, the dead letters of all inputs.
     model
         Only records of this model; None means all.
     follow
@@ -53,38 +52,34 @@ def tail(
     int
         The exit code.
     """
-    topic = f"{settings.prefix}.{kind}"
-    write = sys.stdout.write
-    for value in _values(settings, topic, from_beginning=from_beginning, follow=follow):
-        record = _decoded(value)
-        if model is not None and record.get("model") != model:
-            continue
-        if json_output:
-            write(value.decode(errors="replace") + "\n")
-        else:
-            line = _metric_line(record) if kind == "metrics" else _alert_line(record)
-            write(_printable(line) + "\n")
-        sys.stdout.flush()
+    show, write = KINDS[kind], sys.stdout.write
+    partitions = _partitions(settings, kind)
+    for message in _messages(settings, partitions, from_beginning=from_beginning, follow=follow):
+        if message.value() is None and kind != "dlq":
+            continue  # what is gone from a compacted topic
+        shown = show(message)
+        if model is None or shown.model == model:
+            write((shown.json if json_output else shown.line) + "\n")
+            sys.stdout.flush()
     return 0
 
 
-def _decoded(value: bytes) -> dict[str, Any]:
-    try:
-        record = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        record = None
-    return record if isinstance(record, dict) else {}
-
-
-def _values(
-    settings: Settings, topic: str, *, from_beginning: bool, follow: bool
-) -> Iterator[bytes]:
-    partitions = topics_admin.existing(settings).get(topic)
-    if partitions is None:
+def _partitions(settings: Settings, kind: str) -> dict[str, int]:
+    there = topics_admin.existing(settings)
+    topics = Topics(settings.prefix)
+    wanted = topics.all_dead_letters if kind == "dlq" else (f"{topics.prefix}.{kind}",)
+    found = {name: there[name] for name in wanted if name in there}
+    if not found:
         raise ConfigError(
-            f"topic {topic} does not exist, or this user may not Describe it; see: driftline topics"
-            " check"
+            f"topic {wanted[0]} does not exist, or this user may not Describe it; see: driftline"
+            " topics check"
         )
+    return found
+
+
+def _messages(
+    settings: Settings, partitions: Mapping[str, int], *, from_beginning: bool, follow: bool
+) -> Iterator[Message]:
     consumer = Consumer(
         {
             **clients.admin(settings),
@@ -97,19 +92,19 @@ def _values(
         }
     )
     try:
-        open_partitions = set(range(partitions))
+        unread = {(name, number) for name, count in partitions.items() for number in range(count)}
         start = OFFSET_BEGINNING if from_beginning else OFFSET_END
-        consumer.assign([TopicPartition(topic, number, start) for number in open_partitions])
+        consumer.assign([TopicPartition(*place, start) for place in unread])
         heard_s = time.monotonic()
-        while follow or (open_partitions and time.monotonic() - heard_s < _QUIET_S):
+        while follow or (unread and time.monotonic() - heard_s < _QUIET_S):
             for message in consumer.consume(500, _POLL_S):
                 heard_s = time.monotonic()
                 if _about_the_group(message) or _passes(message):
                     continue
                 if _at_end(message):
-                    open_partitions.discard(message.partition())
-                elif (value := message.value()) is not None:
-                    yield value
+                    unread.discard((message.topic(), message.partition()))
+                else:
+                    yield message
     finally:
         consumer.close()
 
@@ -133,36 +128,3 @@ def _at_end(message: Message) -> bool:
     if error.code() == KafkaError._PARTITION_EOF:
         return True
     raise ConfigError(f"topic {message.topic()}: {error.str()}")
-
-
-def _clock(time_ms: Any) -> str:
-    if not isinstance(time_ms, int):
-        return "-"
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _metric_line(record: dict[str, Any]) -> str:
-    value = record.get("value")
-    shown = f"{value:.6g}" if isinstance(value, int | float) else "-"
-    who = "/".join(str(record.get(name, "")) for name in ("model", "version", "segment"))
-    final = " final" if record.get("final") else ""
-    return (
-        f"{_clock(record.get('window_start_ms'))}  {who.rstrip('/'):<24} "
-        f"{record.get('metric', '-')!s:<24} {shown:>12}  n={record.get('count', '-')}"
-        f" rev={record.get('revision', '-')}{final}"
-    )
-
-
-def _alert_line(record: dict[str, Any]) -> str:
-    who = "/".join(str(record.get(name, "")) for name in ("model", "version", "segment"))
-    return (
-        f"{_clock(record.get('at_ms'))}  {record.get('state', '-')!s:<9} "
-        f"{record.get('severity', '-')!s:<8} {record.get('kind', '-')!s:<9} "
-        f"{who.rstrip('/')} {record.get('monitor', '-')} "
-        f"({record.get('direction', '-')}): {record.get('message', '')}"
-    )
-
-
-def _printable(line: str) -> str:
-    """Replace control characters: names come from producers and must not steer a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in line)

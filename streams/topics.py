@@ -59,3 +59,9 @@ class Topics(msgspec.Struct, frozen=True):
     def dead_letters(self, topic: str) -> str:
         """Name the dead-letter topic of an input."""
         return f"{topic}.dlq"
+
+    @property
+    def all_dead_letters(self) -> tuple[str, ...]:
+        """What could not be used of any input."""
+        inputs = (self.predictions, self.labels, self.monitors, self.outcomes)
+        return tuple(map(self.dead_letters, inputs))

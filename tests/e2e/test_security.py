@@ -1,5 +1,6 @@
 """Every part on a Kafka with TLS, passwords and ACLs, each with the rights listed for it."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -74,6 +75,8 @@ def test_every_part_works_with_exactly_the_rights_that_are_listed(
     with Alerts(broker.sasl_servers, **where) as alerts:
         ungrouped = alerts.poll(30)
     dead = [installation.records(f"{topic}.dlq") for topic in ("predictions", "labels")]
+    words = ("tail", "dlq", "--from-beginning", "--no-follow", "--json")
+    told = installation.run("tail", *words)
     emptied = installation.run("reset", "topics", "reset", "--yes")
     assert (created.code, checked.code) == (0, 0), created.said + checked.said
     assert emptied.code == 0, emptied.said
@@ -82,6 +85,8 @@ def test_every_part_works_with_exactly_the_rights_that_are_listed(
     assert grouped.monitor == "accuracy-floor"
     assert ungrouped == grouped
     assert all(count > 0 for count in dead)
+    reasons = [json.loads(line)["reason"] for line in told.said.splitlines()]
+    assert reasons == ["invalid_json", "invalid_json"]
     said = log.read_text() + second_log.read_text() + created.said + checked.said + processes
     assert "worker starts" in said
     assert SECRET not in said
@@ -101,6 +106,7 @@ COMMANDS = (
     ("topics", "check"),
     ("tail", "metrics"),
     ("tail", "alerts"),
+    ("tail", "dlq"),
 )
 
 

@@ -18,6 +18,7 @@ COMMANDS = (
     ("replay",),
     ("tail", "metrics"),
     ("tail", "alerts"),
+    ("tail", "dlq"),
     ("demo",),
     ("status",),
     ("version",),
