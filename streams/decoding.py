@@ -10,7 +10,7 @@ the one before it does not take:
 A batch is plain only if every record would pass there: the result is the same.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -388,16 +388,20 @@ class _Nested:
         found = []
         for text in texts:
             if text not in known:
-                known[text] = self._checked(text, decode(text))
+                known[text] = decode(text)
             found.append(known[text])
-        return found if len(known) > len(_NOTHING) else None
-
-    def _checked(self, text: bytes, found: dict[str, Any]) -> dict[str, Any]:
-        if not text.isascii() or b"\\" in text:  # a character may be several bytes
-            for name, value in found.items():
-                _require(self._limits.allow(name))
-                _require(not isinstance(value, str) or self._limits.allow(value))
+        if len(known) == len(_NOTHING):
+            return None
+        whole = b"".join(known)
+        if not whole.isascii() or b"\\" in whole:  # a character may be several bytes
+            for members in filter(None, known.values()):
+                self._check(members)
         return found
+
+    def _check(self, members: Mapping[str, Any]) -> None:
+        allow = self._limits.allow
+        for name, value in members.items():
+            _require(allow(name) and (not isinstance(value, str) or allow(value)))
 
 
 def _pieces(values: Texts, spans: NDArray[np.int64]) -> Iterator[bytes]:

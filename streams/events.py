@@ -5,7 +5,7 @@ what does not is a `RecordError` with a reason slug. This module knows nothing o
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -13,12 +13,13 @@ from msgspec import Meta
 
 from streams.errors import RecordError
 from streams.limits import LIMITS, RecordLimits
-from streams.values import LARGEST_NUMBER, NOT_FINITE, Dropped, Values, read_tolerantly
+from streams.values import LARGEST_NUMBER, NOT_FINITE, NOT_NUMERIC, Dropped, Values, read_tolerantly
 
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Annotated[float, Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 Scalar: TypeAlias = str | Whole | Number | bool
 Time = Annotated[int, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1)]
 
 ABSENT = -math.inf
 """Stands in a feature column for a feature that the prediction does not name at all."""
@@ -106,7 +107,28 @@ class _Head(msgspec.Struct):
     retract: msgspec.Raw = _ABSENT
 
 
+class _Good(msgspec.Struct):
+    """A prediction in which nothing is odd, but for the length of names and how many they are."""
+
+    prediction_id: Name
+    model: Name
+    prediction: Scalar
+    version: str = ""
+    timestamp_ms: Time | None = None
+    score: Number | None = None
+    scores: dict[str, Number] | None = None
+    features: dict[str, Number | str | bool | None] | None = None
+    segments: dict[Name, str] | None = None
+    latency_ms: Annotated[float, Meta(ge=0, le=LARGEST_NUMBER)] | None = None
+
+
+class _GoodWithoutFeatures(_Good):
+    features: msgspec.Raw = _ABSENT  # type: ignore[assignment]
+
+
 _Decode = Callable[[bytes], Any]
+_good: _Decode = msgspec.json.Decoder(_Good).decode
+_good_without_features: _Decode = msgspec.json.Decoder(_GoodWithoutFeatures).decode
 _prediction_members: _Decode = msgspec.json.Decoder(_Prediction).decode
 _label_members: _Decode = msgspec.json.Decoder(_Label).decode
 _head_members: _Decode = msgspec.json.Decoder(_Head).decode
@@ -150,11 +172,54 @@ def decode_prediction(
     """
     if value is None:
         raise RecordError("tombstone", "a prediction cannot be deleted; retract its label instead")
-    take = _Members(_prediction_members, value, kind="prediction", limits=limits)
-    own: list[Dropped] = []
+    _check_text(value, limits)
+    found = good_prediction(value, features=features, limits=limits)
+    if found is not None:
+        return found
+    found, own = prediction_of_members(value, features=features, limits=limits)
+    if dropped is not None:
+        dropped += [msgspec.structs.replace(one, model=found.model) for one in own]
+    return found
+
+
+def good_prediction(value: bytes, *, features: bool, limits: RecordLimits) -> Prediction | None:
+    """Decode a prediction in which nothing is odd, `None` if something may be.
+
+    What it returns is what `prediction_of_members` does, for a third of the time.
+    """
     try:
-        values = Values(limits, own)
-        raw = take.raw
+        found = (_good if features else _good_without_features)(value)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    allow, names = limits.allow, [found.prediction_id, found.model, found.version]
+    scores, segments = found.scores or {}, found.segments or {}
+    own = (found.features or {}) if features else {}
+    few = len(own) <= limits.features and len(segments) <= limits.segments
+    names += [*own, *scores, *segments, *segments.values()]
+    if not few or len(scores) > limits.scores or not all(map(allow, names)):
+        return None
+    return Prediction(
+        prediction_id=found.prediction_id,
+        model=found.model,
+        version=found.version,
+        timestamp_ms=found.timestamp_ms,
+        prediction=_class_of(found.prediction, limits),
+        score=found.score,
+        scores=found.scores,
+        features=_numeric(found.features) if features else None,
+        segments=found.segments,
+        latency_ms=found.latency_ms,
+    )
+
+
+def prediction_of_members(
+    value: bytes, *, features: bool, limits: RecordLimits
+) -> tuple[Prediction, list[Dropped]]:
+    """Decode a prediction member by member; return it and what is left out of it."""
+    take = _Members(_prediction_members, value, kind="prediction", limits=limits)
+    dropped: list[Dropped] = []
+    try:
+        values, raw = Values(limits, dropped), take.raw
         found = Prediction(
             prediction_id=take.name("prediction_id", empty=False),
             model=take.name("model", empty=False),
@@ -169,9 +234,7 @@ def decode_prediction(
         )
     except (msgspec.DecodeError, RecursionError) as error:
         raise _not_json(error) from None
-    if dropped is not None:
-        dropped += [msgspec.structs.replace(one, model=found.model) for one in own]
-    return found
+    return found, dropped
 
 
 def decode_label(value: bytes, *, limits: RecordLimits = LIMITS) -> Label:
@@ -331,8 +394,20 @@ class _Members:
         return found
 
     def scalar(self, field: str, decode: _Decode) -> Any:
-        found = self(field, decode)
-        return self._limits.class_of(found) if isinstance(found, str) else found
+        return _class_of(self(field, decode), self._limits)
+
+
+def _class_of(value: Any, limits: RecordLimits) -> Any:
+    return limits.class_of(value) if isinstance(value, str) else value
+
+
+def _numeric(features: Mapping[str, Any] | None) -> dict[str, float | None] | None:
+    if features is None:
+        return None
+    return {
+        name: NOT_NUMERIC if isinstance(value, str) else None if value is None else float(value)
+        for name, value in features.items()
+    }
 
 
 def _or_none(decode: _Decode, raw: msgspec.Raw) -> Any:

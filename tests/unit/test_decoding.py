@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from streams import native
 from streams.decoding import Decoder, Labels, Predictions
 from streams.errors import RecordError
-from streams.events import EARLIEST_MS
+from streams.events import EARLIEST_MS, good_prediction, prediction_of_members
 from streams.features import MOST_BLOCKS, Block, blocks_of, choose, merged
 from streams.limits import LIMITS, RecordLimits
 from streams.steps import Batch
@@ -242,6 +242,19 @@ def test_a_record_has_one_fate_alone_and_in_a_batch(
     found = at_once(records, features=features, limits=limits)
 
     assert same(found, one_by_one(records, features=features, limits=limits))
+
+
+@settings(max_examples=600)
+@given(st.builds(of_members, members, st.just(PREDICTION), st.booleans()), st.booleans(), few)
+def test_what_is_decoded_at_a_stroke_is_what_it_is_member_by_member(
+    value: bytes, features: bool, limits: RecordLimits
+) -> None:
+    how = {"features": features, "limits": limits}
+
+    found = good_prediction(value, **how)
+
+    if found is not None and len(value) <= limits.record_bytes:
+        assert prediction_of_members(value, **how) == (found, [])
 
 
 @settings(max_examples=400)
