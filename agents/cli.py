@@ -38,6 +38,8 @@ tail_app = typer.Typer(
 )
 app.add_typer(topics_app, name="topics")
 app.add_typer(tail_app, name="tail")
+monitors_app = typer.Typer(help="Check what is to be watched.", no_args_is_help=True)
+app.add_typer(monitors_app, name="monitors")
 
 Servers = Annotated[
     str | None,
@@ -429,6 +431,51 @@ def _tail(
             model=model,
             from_beginning=from_beginning,
             follow=follow,
+            json_output=json_output,
+        )
+    )
+
+
+@monitors_app.command(
+    "check",
+    epilog=_examples(
+        "driftline monitors check monitors.yaml",
+        "driftline monitors check monitors.yaml --against events.jsonl.gz",
+        "driftline monitors check m.yaml --against answers.csv --columns prediction=pred,…",
+    ),
+)
+def monitors_check(
+    *,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The monitors file.")],
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="EVENTS", help="Recorded events to hold it against; repeatable."),
+    ] = None,
+    window: Window = None,
+    horizon: Horizon = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=COLUMN,…", help="Columns of a table: prediction=…,label=…,timestamp=…"
+        ),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Check a monitors file; exit code 2 if something is wrong with it.
+
+    Against recorded events, name the rules that nothing in them could have made fire: models,
+    versions, segments, features and classes that never came, metrics that were never there.
+    """
+    settings = _settings({"monitors": file, "window": window, "horizon": horizon})
+    from agents.monitors_check import check_monitors  # noqa: PLC0415
+
+    assert settings.monitors is not None
+    raise typer.Exit(
+        check_monitors(
+            settings.monitors,
+            against=against or [],
+            columns=columns,
+            settings=settings,
             json_output=json_output,
         )
     )

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import Progress
@@ -35,6 +36,8 @@ CHUNK = 5_000
 CHUNK_BYTES = 64 << 20
 PUBLISH_EVERY = 40
 FOREVER_MS = 10 * 365 * 86_400_000
+
+Run = TypeVar("Run", bound=DryRun)
 
 # What a replay finds does not depend on the day on which it runs: no time is in its future.
 NOW_MS = LATEST_MS
@@ -74,7 +77,46 @@ def run_replay(
     recordings = Recordings(files, columns, missing=missing, line_bytes=limits.record_bytes)
     if out is not None and out.exists() and not out.is_dir():
         raise ConfigError(f"--out: {out} is a file, not a folder")
-    watched = load_monitors(monitors)
+    run, letters, survey = play(
+        recordings,
+        DryRun,
+        monitors=load_monitors(monitors),
+        window_ms=window_ms,
+        horizon_ms=horizon_ms,
+        partitions=partitions,
+        disorder_ms=disorder_ms,
+        limits=limits,
+        dead_letters=dead_letters,
+    )
+    results = Results(run, letters, lines=survey.lines, disorder_ms=survey.disorder_ms)
+    if out is not None:
+        results.write(out)
+    if json_output:
+        print(json.dumps(results.summary()))
+    else:
+        results.show(out)
+    return EXIT_NOTHING_USABLE if results.nothing_was_usable else 0
+
+
+def play(
+    recordings: Recordings,
+    kind: type[Run],
+    *,
+    monitors: Monitors | None,
+    window_ms: int,
+    horizon_ms: int,
+    partitions: int,
+    disorder_ms: int | None,
+    limits: RecordLimits = LIMITS,
+    dead_letters: Path | None = None,
+) -> tuple[Run, Letters, Survey]:
+    """Run over recorded events; on a terminal, show how far it is.
+
+    Parameters
+    ----------
+    kind
+        What runs.
+    """
     topics, console = Topics(), Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("looking at columns", total=None)
@@ -89,25 +131,18 @@ def run_replay(
             horizon_ms=horizon_ms,
             disorder_ms=survey.disorder_ms if disorder_ms is None else disorder_ms,
             partitions=partitions,
-            monitors=watched,
+            monitors=monitors,
             grace_ms=FOREVER_MS,
             limits=limits,
             seed=secrets.token_bytes(SEED_BYTES),
         )
         join.log_bytes = sys.maxsize  # nobody reads it
-        run = DryRun(join, monitor, partitions=partitions)
+        run = kind(join, monitor, partitions=partitions)
         task = progress.add_task("replaying", total=survey.lines)
         counted = progress.track(recordings.lines(), task_id=task, total=survey.lines)
         with Letters(recordings, dead_letters) as letters:
             _feed(run, counted, letters, topics=topics, survey=survey)
-    results = Results(run, letters, lines=survey.lines, disorder_ms=survey.disorder_ms)
-    if out is not None:
-        results.write(out)
-    if json_output:
-        print(json.dumps(results.summary()))
-    else:
-        results.show(out)
-    return EXIT_NOTHING_USABLE if results.nothing_was_usable else 0
+    return run, letters, survey
 
 
 def load_monitors(file: Path | None) -> Monitors | None:

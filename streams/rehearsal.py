@@ -1,0 +1,175 @@
+"""Hold rules against recorded traffic: name those that nothing in it could ever have made fire.
+
+What can be told without any traffic, `monitors_file` has refused. Here it is asked whether models,
+versions, segments, features and classes that rules name have come, and whether the metric of a
+rule was there at all. The default monitors are for every model, so they are not looked at.
+"""
+
+import fnmatch
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from streams.classes import class_name, same_class
+from streams.dryrun import DryRun
+from streams.evaluate import Monitor
+from streams.join import Join
+from streams.metrics import Metric
+from streams.monitors import DEFAULT_DRIFTS, DEFAULT_THRESHOLDS, Drift, Monitors, Threshold
+from streams.nearest import nearest
+from streams.outcomes import OutcomeRows, Outcomes, decode_outcomes
+from streams.quality import OF_CLASSES, value_of
+
+MOST_CLASSES = 1_000
+"""So many classes of a model are told apart; the numbers of a regression would be more."""
+
+_DEFAULTS = frozenset(one.name for one in (*DEFAULT_THRESHOLDS, *DEFAULT_DRIFTS))
+_FEATURE_METRICS = ("mean:", "missing_rate:")
+_decode = msgspec.json.Decoder(Metric).decode
+
+
+class Shown(msgspec.Struct):
+    """What the traffic has shown of some models."""
+
+    versions: set[str] = msgspec.field(default_factory=set)
+    segments: set[str] = msgspec.field(default_factory=set)
+    features: set[str] = msgspec.field(default_factory=set)
+    classes: set[str] = msgspec.field(default_factory=set)
+    metrics: set[str] = msgspec.field(default_factory=set)
+
+
+class Rehearsal(DryRun):
+    """A run in memory that notes the classes that every model has had.
+
+    Attributes
+    ----------
+    classes
+        By model; at most `MOST_CLASSES` of each.
+    """
+
+    def __init__(self, join: Join, monitor: Monitor, *, partitions: int) -> None:
+        super().__init__(join, monitor, partitions=partitions)
+        self.classes: dict[str, set[str]] = {}
+        self._names: dict[tuple[str, str, str], set[str]] = {}
+
+    def _evaluate(self, partition: int, values: Sequence[bytes], now_ms: int) -> None:
+        for value in values:
+            rows = decode_outcomes(value)
+            if isinstance(rows, Outcomes):
+                self._note(rows)
+        super()._evaluate(partition, values, now_ms)
+
+    def _note(self, rows: Outcomes) -> None:
+        for number, (model, _) in enumerate(rows.models):
+            known = self.classes.setdefault(model, set())
+            for name in _classes(rows.outcomes, rows.strings, number):
+                if len(known) < MOST_CLASSES:
+                    known.add(name)
+
+    def shown(self, model: str, version: str = "*", segment: str | None = None) -> Shown | None:
+        """Tell what came of the models and versions of a pattern; `None` if nothing did.
+
+        Parameters
+        ----------
+        segment
+            Metrics of which segment; `None` for all.
+        """
+        fits = fnmatch.fnmatchcase
+        found = Shown(classes=set().union(*self._classes_of(model)))
+        for (name, number, pairs), metrics in self._metrics_of().items():
+            if not (fits(name, model) and fits(number, version)):
+                continue
+            found.versions.add(number)
+            found.segments.add(pairs)
+            for metric in metrics:
+                if metric.startswith(_FEATURE_METRICS):
+                    found.features.add(metric.partition(":")[2])
+            if segment in (None, pairs):
+                found.metrics |= metrics
+        return found if found.versions else None
+
+    def _metrics_of(self) -> dict[tuple[str, str, str], set[str]]:
+        """Return the names of the metrics of every model, version and segment."""
+        if not self._names:
+            for metric in map(_decode, self.metrics.values()):
+                owner = metric.model, metric.version, metric.segment
+                self._names.setdefault(owner, set()).add(metric.metric)
+        return self._names
+
+    def _classes_of(self, pattern: str) -> Iterator[set[str]]:
+        for model, classes in self.classes.items():
+            if fnmatch.fnmatchcase(model, pattern):
+                yield classes
+
+
+def _classes(rows: OutcomeRows, strings: Sequence[str], model: int) -> set[str]:
+    mine = rows.model == model
+    names = set()
+    for numbers, codes in ((rows.number, rows.code), (rows.label_number, rows.label_code)):
+        number, code = numbers[mine], codes[mine]
+        names |= {strings[one] for one in np.unique(code[code >= 0]).tolist()}
+        names |= {class_name(one) for one in np.unique(number[code < 0]).tolist()}
+    return names
+
+
+def unmet(monitors: Monitors, run: Rehearsal) -> Iterator[str]:
+    """Say of every rule, detector and model of a file what of it never came.
+
+    Parameters
+    ----------
+    run
+        After all events.
+    """
+    every = run.shown("*")
+    models = sorted(run.classes)
+    for name, task in monitors.models.items():
+        if name not in run.classes:
+            yield f"model {name!r} never came{nearest(name, models)}"
+        elif task.positive is not None and not _is_among(task.positive, run.classes[name]):
+            known = nearest(task.positive, run.classes[name])
+            yield f"model {name!r}: positive: {task.positive!r} never occurred{known}"
+    rules: list[Threshold | Drift] = [*monitors.thresholds, *monitors.drifts]
+    for rule in rules:
+        if rule.name in _DEFAULTS or every is None:
+            continue
+        kind = "threshold" if isinstance(rule, Threshold) else "drift"
+        said = _never(rule, run, models)
+        if said is not None:
+            yield f"{kind} {rule.name!r}: {said}"
+
+
+def _never(rule: Threshold | Drift, run: Rehearsal, models: Iterable[str]) -> str | None:
+    of_model = run.shown(rule.model)
+    if of_model is None:
+        return f"model: {rule.model!r} never came{nearest(rule.model, models)}"
+    shown = run.shown(rule.model, rule.version)
+    if shown is None:
+        return f"version: {rule.version!r} never came{nearest(rule.version, of_model.versions)}"
+    if isinstance(rule, Drift):
+        name = rule.input.removeprefix("feature:")
+        if name != rule.input and name not in shown.features:
+            return f"input: feature {name!r} never came{nearest(name, shown.features)}"
+        return None
+    if rule.segment not in shown.segments:
+        known = nearest(rule.segment, shown.segments - {""})
+        return f"segment: {rule.segment!r} never came{known}"
+    return _never_measured(rule, run, shown)
+
+
+def _never_measured(rule: Threshold, run: Rehearsal, shown: Shown) -> str | None:
+    base, _, part = rule.metric.partition(":")
+    if f"{base}:" in _FEATURE_METRICS and part not in shown.features:
+        return f"metric: feature {part!r} never came{nearest(part, shown.features)}"
+    if part and base in OF_CLASSES and not _is_among(part, shown.classes):
+        return f"metric: class {part!r} never occurred{nearest(part, shown.classes)}"
+    own = run.shown(rule.model, rule.version, rule.segment)
+    metrics = set() if own is None else own.metrics
+    if value_of(dict.fromkeys(metrics, True), rule.metric) is None:
+        there = ", ".join(sorted({metric.partition(":")[0] for metric in metrics}))
+        return f"metric: {rule.metric!r} was never there; what there was: {there}"
+    return None
+
+
+def _is_among(name: str, classes: Iterable[str]) -> bool:
+    return any(same_class(name, one) for one in classes)
