@@ -132,9 +132,11 @@ class InputClock:
         >>> after(1, 2, 3, 1200, 4), after(1200, 7)
         (4.0, 7.0)
         """
-        if self.newest_ms >= 0:
-            return self.newest_ms
         times_ms = sorted(time_ms for _, time_ms in self.ahead.values())
+        if self.newest_ms >= 0:
+            # Traffic that falls to a tenth looks like records from the future, until there are 20.
+            reach_ms = limits.reach_ms(median_step_ms(times_ms)) if len(times_ms) > 2 else 0
+            return climb(self.newest_ms, times_ms, reach_ms)
         if len(times_ms) < 2:
             return -1
         reach_ms = limits.least_ms

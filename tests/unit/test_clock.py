@@ -277,3 +277,19 @@ def test_partitions_that_have_not_begun_hold_nothing_back_once_they_are_idle() -
     unused = [ClockNotice(n, 4, -1, -1, idle=True) for n in range(3)]
 
     assert joint_clock_ms([*unused, notice(3, START_MS, idle=True)], sources=4) == START_MS + 1
+
+
+@pytest.mark.parametrize(("last_ms", "counts"), [(0, True), (26 * HOUR_MS, False)])
+def test_a_recording_ends_where_its_traffic_has_fallen_to_a_tenth(
+    last_ms: int, counts: bool
+) -> None:
+    """Sixteen records are too few for the clock to follow; one a day ahead of them is no end."""
+    usual_ms = [START_MS + i * 1_500 for i in range(320)]
+    few_ms = [usual_ms[-1] + (i + 1) * 15_000 for i in range(16)]
+    times_ms = usual_ms + few_ms + ([] if counts else [START_MS + last_ms])
+    clock = InputClock()
+
+    clock.follow(np.array(times_ms), np.arange(len(times_ms), dtype=np.uint64), limits=LIMITS)
+
+    assert clock.newest_ms == usual_ms[-1]
+    assert clock.settled_ms(LIMITS) == few_ms[-1]
