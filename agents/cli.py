@@ -94,6 +94,14 @@ def worker(
             help="A quiet input stops holding back the clock after this. Default: 5s.",
         ),
     ] = None,
+    tick_after: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Where nothing at all comes, windows become final by the time that passes, from"
+            " then on. Default: 1m.",
+        ),
+    ] = None,
     monitors: MonitorsFile = None,
     worker_id: Annotated[
         str | None,

@@ -5,12 +5,14 @@ All of it lives on the main loop, but for `state` while the partition is being o
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 from agents.alignment import Inbox
 from agents.idleness import Input
+from agents.ticks import Ticks
 from streams.steps import Batch, Effects, Stage
 
 LARGEST_TRANSACTION_RECORDS = 20_000
@@ -43,7 +45,13 @@ class Partition:
     """
 
     def __init__(
-        self, stage: Stage, number: int, *, announce_s: float = 0.0, allowance_ms: int = 0
+        self,
+        stage: Stage,
+        number: int,
+        *,
+        announce_s: float = 0.0,
+        allowance_ms: int = 0,
+        tick_s: float = math.inf,
     ) -> None:
         self.stage = stage
         self.number = number
@@ -60,6 +68,7 @@ class Partition:
         self._idle: frozenset[str] = frozenset()
         self._stepped_idle: frozenset[str] = frozenset()
         self._stepped_s = 0.0
+        self._ticks = Ticks(tick_s)
 
     @property
     def log(self) -> Input:
@@ -141,9 +150,11 @@ class Partition:
         """Tell whether a step would achieve something, and on a backlog, what cannot wait."""
         if not self.running:
             return False
+        quiet = self._idle.issuperset(self.stage.inputs) and not self._inbox.queued
+        tick = self._ticks.due(now_s, quiet=quiet)
         announce = self._owes_announcement and now_s >= self._announce_due_s
         news = not self._idle - self._inbox.queued <= self._stepped_idle
-        if announce or news or self.waiting:
+        if tick or announce or news or self.waiting:
             return True
         gives_way = backlog and now_s < self._stepped_s + _GIVES_WAY_S
         return not gives_way and self.stage.unfinished(self.state)
@@ -155,6 +166,8 @@ class Partition:
         times_s = [self._announce_due_s] if self._owes_announcement else []
         if self.stage.unfinished(self.state):
             times_s.append(self._stepped_s + _GIVES_WAY_S)
+        if (tick_s := self._ticks.next_s) is not None:
+            times_s.append(tick_s)
         return min(times_s, default=None)
 
     def take(self) -> list[Batch]:
@@ -171,7 +184,10 @@ class Partition:
         # after them, and the next step says so.
         idle = self._idle - self._inbox.queued - {batch.topic for batch in batches}
         announce = now_s >= self._announce_due_s
-        effects = self.stage.step(self.state, batches, now_ms=now_ms, idle=idle, announce=announce)
+        tick_ms = 0 if batches else self._ticks.take(now_s)
+        effects = self.stage.step(
+            self.state, batches, now_ms=now_ms, idle=idle, announce=announce, tick_ms=tick_ms
+        )
         self._stepped_idle, self._stepped_s = idle, now_s
         self._owes_announcement = not announce
         if announce:

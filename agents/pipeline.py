@@ -13,6 +13,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -230,6 +231,8 @@ class Pipeline:
             number,
             announce_s=self._announce_s(stage),
             allowance_ms=self.settings.disorder_ms,
+            # What has several inputs has a clock of its own; others are told.
+            tick_s=self.settings.tick_ms / 1_000 if len(stage.inputs) > 1 else math.inf,
         )
         if (kept := self._kept.get((stage.name, number))) is not None:
             partition.state, partition.log_end = kept.state, kept.log_end

@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_ms
         How long an input that is read to its end must be quiet before it stops holding back
         the clock.
+    tick_ms
+        How long nothing at all must have come before the time that passes is written down.
     monitors
         The monitors file. None means default monitors for every model.
     worker_id
@@ -84,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     horizon_ms: int = 3_600_000
     disorder_ms: int = 5_000
     idle_ms: int = 5_000
+    tick_ms: int = 60_000
     monitors: Path | None = None
     worker_id: str = "worker"
     metrics_host: str = "127.0.0.1"
@@ -239,6 +242,7 @@ OPTIONS = (
     Option("horizon", "horizon_ms", _duration("1s", "366d")),
     Option("disorder", "disorder_ms", _duration("1ms", "1d")),
     Option("idle_timeout", "idle_ms", _duration("100ms", "1d")),
+    Option("tick_after", "tick_ms", _duration("1s", "366d")),
     Option("monitors", "monitors", _path),
     Option("worker_id", "worker_id", _name(_WORKER_ID, _LETTERS)),
     Option("metrics_host", "metrics_host", _text),

@@ -9,6 +9,11 @@ the others, or of all, is made of what was accepted.
 The clock of all partitions likewise. But it is never further than a share of the partitions has
 come, and from there by what is near: when little comes, all but one of them are idle, and that
 one may be the one that has begun with a host that is hours fast.
+
+Where nothing comes at all, ticks say how long, and the *soft* clock is so much further: what it
+passes is unlabelled, or final, unless something comes after all. It never says what the time is,
+and nothing is forgotten by it, nor taken in order: a backfill that pauses, for longer than a
+horizon, may go on where it was. What comes again ends it.
 """
 
 import math
@@ -76,6 +81,24 @@ def joint_clock_ms(notices: Iterable[ClockNotice], *, sources: int) -> int:
     if active:
         return min(*active, supported + 1)
     return supported + 1 if supported >= 0 else -1
+
+
+def joint_passed_ms(notices: Iterable[ClockNotice], *, sources: int) -> int:
+    """Return how long nothing has come in any partition, by their ticks.
+
+    Examples
+    --------
+    >>> def quiet(source, passed_ms):
+    ...     return ClockNotice(source, 2, 31, 30, idle=True, passed_ms=passed_ms)
+    >>> joint_passed_ms([quiet(0, 90_000), quiet(1, 60_000)], sources=2)
+    60000
+    >>> joint_passed_ms([quiet(0, 90_000), quiet(1, 0)], sources=2)
+    0
+    """
+    notices = list(notices)
+    if len(notices) < sources or not all(notice.idle for notice in notices):
+        return 0
+    return min((notice.passed_ms for notice in notices), default=0)
 
 
 def _supported_ms(notices: Iterable[ClockNotice]) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from streams.alerts import Alert, resolve
-from streams.clock import joint_clock_ms
+from streams.clock import joint_clock_ms, joint_passed_ms
 from streams.costs import Costs
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import StateError
@@ -92,7 +92,7 @@ class MonitorState:
         When rows were last taken in order and counted, by the wall clock, and whether some wait
         to be more.
     swept_ms
-        What the frontier was when windows were last looked through.
+        What `settled_ms` was when windows were last looked through.
     quarantined
         Models that are set aside, by their code.
     oddities
@@ -122,6 +122,13 @@ class MonitorState:
         self.quarantined: dict[int, Quarantined] = {}
         self.oddities: dict[tuple[str, str, str], Oddity] = {}
         self.costs = Costs()
+
+    @property
+    def settled_ms(self) -> int:
+        """How far windows are final: the frontier, and so long as nothing has come since."""
+        if self.frontier_ms < 0:
+            return -1
+        return self.frontier_ms + joint_passed_ms(self.notices.values(), sources=self.sources)
 
 
 class Monitor:
@@ -177,6 +184,7 @@ class Monitor:
         now_ms: int,
         idle: frozenset[str] = frozenset(),
         announce: bool = True,  # noqa: ARG002 - every stage has this signature
+        tick_ms: int = 0,  # noqa: ARG002
     ) -> Effects:
         """Evaluate the batches; see `streams.steps.Stage`.
 
@@ -220,7 +228,7 @@ class Monitor:
 
     def unfinished(self, state: MonitorState) -> bool:
         """Whether windows wait to be published, or rows that could be taken in order."""
-        return state.held or bool(state.unpublished) or state.swept_ms != state.frontier_ms
+        return state.held or bool(state.unpublished) or state.swept_ms != state.settled_ms
 
     def costs(self, state: MonitorState) -> tuple[Costs, list[Name]]:
         """Return what the partition has cost, and the names of its models by code."""
@@ -517,10 +525,11 @@ class _Work:
     def publish(self) -> None:
         """Publish the metrics of windows that have changed or became final."""
         state, windowing = self.state, self.monitor.windowing
-        swept_ms, state.swept_ms = state.swept_ms, state.frontier_ms
+        settled_ms = state.settled_ms
+        swept_ms, state.swept_ms = state.swept_ms, settled_ms
         if swept_ms != state.swept_ms:
             for code, model in enumerate(state.models):
-                if windowing.wants_publishing(model.windows, clock_ms=state.frontier_ms):
+                if windowing.wants_publishing(model.windows, clock_ms=settled_ms):
                     state.unpublished.setdefault(code)
         waiting = len(state.unpublished)
         least = self.monitor.least_windows // (1 if self.rows < _MANY_ROWS else 8)
@@ -528,15 +537,15 @@ class _Work:
         while state.unpublished and left > 0:
             code = next(iter(state.unpublished))
             del state.unpublished[code]
-            left -= self._publish(code, limit=left)
-            if windowing.wants_publishing(state.models[code].windows, clock_ms=state.frontier_ms):
+            left -= self._publish(code, limit=left, clock_ms=settled_ms)
+            if windowing.wants_publishing(state.models[code].windows, clock_ms=settled_ms):
                 state.unpublished[code] = None
         if swept_ms // windowing.pane_ms != state.swept_ms // windowing.pane_ms:
             self._forget()
 
-    def _publish(self, code: int, *, limit: int) -> int:
+    def _publish(self, code: int, *, limit: int, clock_ms: int) -> int:
         """Publish windows of a model; return how many."""
-        windowing, clock_ms = self.monitor.windowing, self.state.frontier_ms
+        windowing = self.monitor.windowing
         model = self.state.models[code]
         task = self.monitor.monitors.task(model.name[0])
         windows = windowing.take_windows(model.windows, clock_ms=clock_ms, limit=limit)

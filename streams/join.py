@@ -100,6 +100,7 @@ class Join:
         now_ms: int,
         idle: frozenset[str] = frozenset(),
         announce: bool = True,
+        tick_ms: int = 0,
     ) -> Effects:
         """Match the records of the batches; see `streams.steps.Stage`."""
         if state.missing:
@@ -120,6 +121,10 @@ class Join:
                 state.next[topic] = batch.next_offset
         for topic, clock in state.inputs.items():
             clock.idle = topic in idle
+        if batches:
+            state.passed_ms = 0
+        elif all(clock.idle for clock in state.inputs.values()):
+            state.passed_ms += tick_ms
         clock_ms = partition_clock_ms(state.inputs.values(), self.limits)
         clock_ms = max(clock_ms, state.clock_ms)
         changes = work.changes()
@@ -207,12 +212,19 @@ class Join:
         return [state.fast_clocks.ahead(topic, one) for topic, one in state.inputs.items()]
 
     def _close(self, state: JoinState, clock_ms: int) -> Counter[str]:
-        """Let the clock pass, which decides fates; what it passed long ago is still there."""
+        """Let the clock pass, which decides fates; what it passed long ago is still there.
+
+        Predictions are closed as far as the soft clock says, and opened again when it is dropped.
+        """
         state.clock_ms = clock_ms
         limit_ms = state.bucket(clock_ms - self.horizon_ms) * self.bucket_ms
+        soft_ms = state.bucket(clock_ms + state.passed_ms - self.horizon_ms) * self.bucket_ms
         fates: Counter[str] = Counter()
-        if state.oldest_open_ms < limit_ms:
-            fates["unlabelled"] = self._close_predictions(state, limit_ms)
+        if soft_ms < state.closed_ms:
+            fates["unlabelled"] -= self._open_predictions(state, soft_ms)
+        if state.oldest_open_ms < soft_ms:
+            fates["unlabelled"] += self._close_predictions(state, soft_ms)
+        state.closed_ms = soft_ms
         closing = state.bucket(limit_ms) - 1
         for bucket in [b for b in state.early_buckets if b <= closing]:
             for record_id in state.early_buckets.pop(bucket):
@@ -228,6 +240,16 @@ class Join:
         state.pending -= unlabelled
         state.oldest_open_ms = limit_ms
         return unlabelled
+
+    def _open_predictions(self, state: JoinState, limit_ms: int) -> int:
+        held = state.held
+        slots = held.older_than(state.closed_ms, since_ms=limit_ms)
+        slots = slots[(held.flags[slots] & CLOSED) != 0]
+        held.flags[slots] &= ~np.uint8(CLOSED)
+        reopened = int(np.count_nonzero((held.flags[slots] & EFFECTIVE) == 0))
+        state.pending += reopened
+        state.oldest_open_ms = min(state.oldest_open_ms, limit_ms)
+        return reopened
 
     def _forget(self, state: JoinState) -> None:
         """Forget predictions that no label can be late for any more."""
@@ -247,6 +269,7 @@ class Join:
             newest_ms=settled_ms(clocks, self.limits) if idle else max(c.newest_ms for c in clocks),
             idle=idle,
             near_ms=max(self.limits.reach_ms(clock.step_ms) for clock in clocks),
+            passed_ms=state.passed_ms,
         )
         if notice == state.announced:
             return []

@@ -6,10 +6,10 @@ around again. Such a record is a *mark*: from any mark on, the log alone gives t
 marks that follow have gone around the ring. So all that is older than the mark under which the
 sweep has come full circle can be deleted.
 
-A record of the log is ``[schema, version, partitions, seq, next, inputs, clock_ms, fates, pending,
-range, predictions, labels, early]``, see `formats`. Counts, positions and clock are absolute, so
-the last record alone has them right. Classes and identities are numbered anew in each record: none
-needs another to be read.
+A record of the log is ``[schema, version, partitions, seq, next, inputs, clock_ms, passed_ms, fates,
+pending, range, predictions, labels, early]``, see `formats`. Counts, positions and clock are
+absolute, so the last record alone has them right. Classes and identities are numbered anew in each
+record: none needs another to be read.
 """
 
 from collections import Counter, deque
@@ -82,6 +82,10 @@ class JoinState:
         the time of such a label.
     early_labels
         How many labels wait.
+    passed_ms
+        How long nothing has come, by ticks.
+    closed_ms
+        Predictions that are older are closed, and no others.
     oldest_ms, oldest_open_ms
         No prediction is older, no prediction whose horizon is not known to have passed.
     sweep_at
@@ -108,6 +112,8 @@ class JoinState:
         self.next: dict[str, int] = {}
         self.inputs: dict[str, InputClock] = {}
         self.clock_ms = -1
+        self.passed_ms = 0
+        self.closed_ms = -1
         self.pending = 0
         self.fates: Counter[str] = Counter()
         self.held = HeldTable(seed)
@@ -217,7 +223,7 @@ def write(
     record = _encode(
         (
             *(*FORMAT.head, state.partitions, state.seq + 1, state.next, inputs, clock_ms),
-            *(state.fates, state.pending, swept),
+            *(state.passed_ms, state.fates, state.pending, swept),
             *(_predictions(state, added), _labels(state, labelled), early),
         )
     )
@@ -353,7 +359,8 @@ def read(state: JoinState, value: bytes | None) -> int | None:
             f"the number of partitions of the inputs was {partitions} when the state was made, now"
             f" it is {state.partitions}: predictions and their labels may be in different ones"
         )
-    seq, state.next, inputs, clock_ms, fates, pending, swept, added, labelled, early = record
+    seq, state.next, inputs, clock_ms, state.passed_ms, fates, pending = record[:7]
+    swept, added, labelled, early = record[7:]
     _check_sequence(state, seq, swept)
     _read_inputs(state, inputs, whole=swept is not None)
     if swept:

@@ -131,6 +131,8 @@ class ClockNotice(msgspec.Struct, frozen=True):
         The partition has nothing to read, so it must not hold back the others.
     near_ms
         How far ahead of that a record is near; see `input_clock`.
+    passed_ms
+        How long nothing has come, by the ticks of the partition; 0 while something comes.
     """
 
     source: int
@@ -139,6 +141,7 @@ class ClockNotice(msgspec.Struct, frozen=True):
     newest_ms: int
     idle: bool
     near_ms: int = 0
+    passed_ms: int = 0
 
 
 class PredictionChunk(NamedTuple):

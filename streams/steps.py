@@ -209,6 +209,7 @@ class Stage(Protocol):
         now_ms: int,
         idle: frozenset[str] = frozenset(),
         announce: bool = True,
+        tick_ms: int = 0,
     ) -> Effects:
         """Advance the state, `state.next` (`{topic: next offset}`) included.
 
@@ -220,6 +221,8 @@ class Stage(Protocol):
             Inputs that are read to their end and have been quiet for the idle timeout.
         announce
             Whether this step should tell the next stage how far the event-time clock is.
+        tick_ms
+            If nothing has come for long: the wall time since the last such step, or since then.
         """
 
     def unfinished(self, state: Any) -> bool:

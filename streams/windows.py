@@ -213,6 +213,8 @@ class Windowing:
         names = tuple(value.metric for value in values)
         for name in sorted(set(known.metrics) - set(names)):
             yield metric_key(window, name), None
+        if known.final and not final:  # a soft clock had said so
+            heapq.heappush(state.due, (window.end_ms, window))
         state.published[window] = Published(revision, final, names)
         state.changed.add(window)
 

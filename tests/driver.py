@@ -85,7 +85,12 @@ class Driver:
 
     # ------------------------------------------------------------------ driving
     def feed(
-        self, records: Iterable[Input], *, idle: frozenset[str] = frozenset(), time_ms: int = 0
+        self,
+        records: Iterable[Input],
+        *,
+        idle: frozenset[str] = frozenset(),
+        time_ms: int = 0,
+        tick_ms: int = 0,
     ) -> None:
         """Run one step of every partition of the join, then of the monitor."""
         inputs: dict[int, dict[str, list[Input]]] = {p: {} for p in self.partitions}
@@ -96,7 +101,9 @@ class Driver:
         outcomes: dict[int, list[bytes]] = {p: [] for p in self.partitions}
         for partition, topics in inputs.items():
             batches = [self._batch(t, partition, rows, time_ms) for t, rows in topics.items()]
-            effects = self.join.step(self.joins[partition], batches, now_ms=self.now_ms, idle=idle)
+            effects = self.join.step(
+                self.joins[partition], batches, now_ms=self.now_ms, idle=idle, tick_ms=tick_ms
+            )
             self._append(self.join_logs[partition], effects)
             self.oddities += [oddity.text for oddity in effects.oddities]
             self._join_effects(effects, outcomes)
@@ -253,7 +260,18 @@ def contents(state: JoinState) -> dict[str, Any]:
         rows[row.pop("high"), row.pop("low")] = repr(row)
     assert len(rows) == len(held)
     assert rows.keys() == {key for key in rows if held.find(_hashes(key))[0] >= 0}
-    names = ("seq", "next", "inputs", "clock_ms", "pending", "sweep_at", "marks", "missing")
+    names = (
+        "seq",
+        "next",
+        "inputs",
+        "clock_ms",
+        "passed_ms",
+        "closed_ms",
+        "pending",
+        "sweep_at",
+        "marks",
+        "missing",
+    )
     early = {record_id: waiting for record_id, waiting in state.early.items() if waiting}
     fates = {fate: count for fate, count in state.fates.items() if count}
     return {name: getattr(state, name) for name in names} | {

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from tests.faults.broker import FaultyBroker
 from tests.faults.trial import PARTITIONS, SESSION_S, Trial
-from tests.faults.truth import Traffic, mishaps, skewed, without_labels_for_a_while
+from tests.faults.truth import (
+    Traffic,
+    mishaps,
+    one_a_day_ahead,
+    one_host_fast,
+    skewed,
+    without_labels_for_a_while,
+)
 
 
 @dataclass(frozen=True)
@@ -329,6 +336,25 @@ def idle_labels(trial: Trial) -> None:
     trial.begin()
     for _ in trial.moments(2.0, 6.0):
         trial.supervisor.signal(trial.any_slot(), signal.SIGKILL)
+
+
+@scenario("one-record-a-day-ahead", traffic=one_a_day_ahead, quick=True)
+def one_record_a_day_ahead(trial: Trial) -> None:
+    """One prediction is a day ahead, and labels are quiet past the idle timeout; a kill besides."""
+    trial.options += ["--idle-timeout", "1s"]
+    trial.begin()
+    trial.pause(1.0, trial.write_s / 2)
+    trial.fault()
+    trial.supervisor.signal(trial.any_slot(), signal.SIGKILL)
+
+
+@scenario("one-host-hours-fast", traffic=one_host_fast, quick=True)
+def one_host_hours_fast(trial: Trial) -> None:
+    """The clock of a host that sends a fifth of the records is three hours fast; a kill besides."""
+    trial.begin()
+    trial.pause(1.0, trial.write_s / 2)
+    trial.fault()
+    trial.supervisor.signal(trial.any_slot(), signal.SIGKILL)
 
 
 @scenario("skewed-clocks", traffic=skewed)

@@ -1,6 +1,7 @@
 """What the numbers of a run must be, worked out beside it: by the oracle, and by a replay."""
 
 import json
+import zlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ WINDOW_MS = 300_000
 MARGIN_MS = 60_000
 #: `roc_auc` is made of histograms; in a window of a dozen rows two scores in one bin show.
 AUC_TOLERANCE = 0.06
+#: Ids of records whose times are wrong begin like this.
+FAST = "fast-"
 
 _beside = ThreadPoolExecutor(1, "truth")
 
@@ -77,9 +80,12 @@ def is_label(event: builders.Event) -> bool:
 
 
 def _disorder_ms(events: list[builders.Event]) -> int:
+    """Return the disorder of the records whose times are right."""
     newest_ms = {True: -1, False: -1}
     disorder_ms = 0
     for event in events:
+        if event["prediction_id"].startswith(FAST):
+            continue
         topic, time_ms = is_label(event), event["timestamp_ms"]
         newest_ms[topic] = max(newest_ms[topic], time_ms)
         disorder_ms = max(disorder_ms, newest_ms[topic] - time_ms)
@@ -119,6 +125,31 @@ def without_labels_for_a_while(seed: int, *, count: int) -> list[builders.Event]
         if not (is_label(arrival.event) and int(arrival.at_ms) in gap)
     ]
     return builders.delayed(arrivals, seed=seed, bound_ms=1_000)
+
+
+def one_a_day_ahead(seed: int, *, count: int) -> list[builders.Event]:
+    """Make that traffic, and one prediction a day ahead just as the labels cease."""
+    events = without_labels_for_a_while(seed, count=count)
+    ceased_ms = builders.START_MS + builders.HOUR_MS
+    at = next(n for n, event in enumerate(events) if event["timestamp_ms"] > ceased_ms)
+    day_ms = 24 * builders.HOUR_MS
+    ahead = builders.prediction(f"{FAST}1", model="other", timestamp_ms=ceased_ms + day_ms)
+    return [*events[:at], ahead, *events[at:]]
+
+
+def one_host_fast(seed: int, *, count: int) -> list[builders.Event]:
+    """Make the traffic with every mishap; a host with a fifth of it is three hours fast."""
+    ahead_ms = 3 * builders.HOUR_MS
+    return [
+        event
+        | {
+            "prediction_id": FAST + event["prediction_id"],
+            "timestamp_ms": event["timestamp_ms"] + ahead_ms,
+        }
+        if zlib.crc32(event["prediction_id"].encode()) % 5 == 0
+        else event
+        for event in mishaps(seed, count=count)
+    ]
 
 
 Traffic = Callable[..., list[builders.Event]]

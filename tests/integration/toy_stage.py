@@ -76,6 +76,7 @@ class Toy:
         now_ms: int,  # noqa: ARG002 - the interface has it
         idle: frozenset[str] = frozenset(),
         announce: bool = True,  # noqa: ARG002 - the interface has it
+        tick_ms: int = 0,  # noqa: ARG002 - the interface has it
     ) -> Effects:
         effects = Effects()
         delta: Counter[bytes] = Counter()
