@@ -184,7 +184,9 @@ class Partition:
         # after them, and the next step says so.
         idle = self._idle - self._inbox.queued - {batch.topic for batch in batches}
         announce = now_s >= self._announce_due_s
-        tick_ms = 0 if batches else self._ticks.take(now_s)
+        if batches:
+            self._ticks.stop()
+        tick_ms = self._ticks.take(now_s)
         effects = self.stage.step(
             self.state, batches, now_ms=now_ms, idle=idle, announce=announce, tick_ms=tick_ms
         )

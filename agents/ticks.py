@@ -48,12 +48,16 @@ class Ticks:
     def due(self, now_s: float, *, quiet: bool) -> bool:
         """Note whether it is known that there is nothing; tell whether a tick is due."""
         if not quiet:
-            self._since_s = None
+            self.stop()
             return False
         if self._since_s is None:
             self._since_s = self._last_s = now_s
         next_s = self.next_s
         return next_s is not None and now_s >= next_s
+
+    def stop(self) -> None:
+        """Note that something has come, or may have."""
+        self._since_s = None
 
     def take(self, now_s: float) -> int:
         """Return the milliseconds since the tick before, 0 if none is due."""

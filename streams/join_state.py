@@ -6,8 +6,8 @@ around again. Such a record is a *mark*: from any mark on, the log alone gives t
 marks that follow have gone around the ring. So all that is older than the mark under which the
 sweep has come full circle can be deleted.
 
-A record of the log is ``[schema, version, partitions, seq, next, inputs, clock_ms, passed_ms, fates,
-pending, range, predictions, labels, early]``, see `formats`. Counts, positions and clock are
+A record of the log is ``[schema, version, partitions, seq, next, inputs, clock_ms, passed_ms,
+fates, pending, range, predictions, labels, early]``, see `formats`. Counts, positions and clock are
 absolute, so the last record alone has them right. Classes and identities are numbered anew in each
 record: none needs another to be read.
 """

@@ -21,9 +21,11 @@ class Spy(Tally):
     def __init__(self) -> None:
         super().__init__(TOPICS)
         self.told: list[tuple[frozenset[str], bool]] = []
+        self.ticks_ms: list[int] = []
 
     def step(self, state: Any, batches: Any, **told: Any) -> Effects:
         self.told.append((told["idle"], told["announce"]))
+        self.ticks_ms.append(told["tick_ms"])
         return super().step(state, batches, **told)
 
 
@@ -162,3 +164,30 @@ def test_news_of_idleness_waits_with_the_records_before_it(partition: Partition)
 
     assert partition.due(100.0)
     assert [step(partition)[0], step(partition)[0]] == [frozenset(), labels]
+
+
+def test_time_that_passes_without_records_is_told_ever_less_often() -> None:
+    stage = Spy()
+    it = Partition(stage, 0, tick_s=60.0)
+    it.state = stage.new_state(0)
+    it.state.next = {TOPICS.predictions: 0, TOPICS.labels: 10}
+    it.run()
+    it.set_quiet(ended=BOTH, idle=BOTH)
+    step(it)
+
+    for now_s in range(100, 4_000):
+        if it.due(now_s):
+            step(it, now_s=now_s)
+    ticks_ms, stage.ticks_ms = stage.ticks_ms[1:], []
+    it.feed(batch(10))
+    step(it, now_s=4_000.0)
+    it.set_quiet(ended=BOTH, idle=BOTH)
+
+    assert ticks_ms[:8] == [60_000] * 8
+    assert ticks_ms[-1] > 300_000
+    assert 3_400_000 < sum(ticks_ms) <= 3_900_000
+    assert stage.ticks_ms == [0]
+    assert it.due(4_001.0)  # that it is idle
+    step(it, now_s=4_001.0)
+    assert not it.due(4_060.0)
+    assert it.due(4_061.0)
