@@ -18,7 +18,7 @@ from agents import cells, csv_tables, parquet_tables
 from agents.files import BOM, opened, refuse_other_encodings
 from agents.tables import Chunk, Plan, parse_columns
 from streams.errors import ConfigError, RecordError
-from streams.limits import LIMITS
+from streams.limits import EARLIEST_MS, LIMITS
 
 LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz", ".json", ".json.gz")
 CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
@@ -38,11 +38,14 @@ class Line(NamedTuple):
         A number that rises from record to record; `Recordings.where` makes it readable.
     error
         Why it is none; then `value` is what there was, or the beginning of it.
+    earliest_ms
+        What is before it is no time, but seconds; 0 where that is for others to say.
     """
 
     place: int
     value: bytes
     error: RecordError | None = None
+    earliest_ms: int = 0
 
 
 class Recordings:
@@ -88,16 +91,22 @@ class Recordings:
 
     def lines(self) -> Iterator[Line]:
         """Yield all records in their order; empty lines are left out."""
+        earliest_ms = EARLIEST_MS if self.have_dates else 0
         numbers = count()  # of rows of all tables: ids are made of them
         for index, file in enumerate(self.files):
             first = index << _LINE_BITS
             if not _is_table(file):
                 for number, line, error in _json_lines(file, longest=self._line_bytes):
-                    yield Line(first + number, line, error)
+                    yield Line(first + number, line, error, earliest_ms)
                 continue
             for chunk in self._chunks(file):
                 for row in self._plan.events(chunk, numbers):
                     yield Line(first + row.line, row.value, row.error)
+
+    @property
+    def have_dates(self) -> bool:
+        """Whether there are tables: a date in one may be any, while a small number is none."""
+        return any(map(_is_table, self.files))
 
     def where(self, place: int) -> tuple[Path, int]:
         """Return the file of a place, and the line in it, from 1; of Parquet the row."""

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
@@ -118,13 +119,16 @@ def play(
         What runs.
     """
     topics, console = Topics(), Console(stderr=True)
+    if recordings.have_dates:
+        limits = msgspec.structs.replace(limits, earliest_ms=0)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("looking at columns", total=None)
         for _ in progress.track(recordings.look(), task_id=task):
             pass
         task = progress.add_task("looking through", total=None)
         survey = Survey(topics, partitions=partitions, horizon_ms=horizon_ms)
-        _look_through(survey, progress.track(recordings.lines(), task_id=task), topics)
+        lines = progress.track(recordings.lines(), task_id=task)
+        _look_through(survey, lines, topics=topics, limits=limits)
         join, monitor = build(
             topics,
             window_ms=window_ms,
@@ -150,15 +154,18 @@ def load_monitors(file: Path | None) -> Monitors | None:
     return None if file is None else parse_monitors(read_monitors_file(file)[1], file=str(file))
 
 
-def _look_through(survey: Survey, lines: Iterable[Line], topics: Topics) -> None:
+def _look_through(
+    survey: Survey, lines: Iterable[Line], *, topics: Topics, limits: RecordLimits
+) -> None:
     for line in lines:
         survey.lines += 1
         if line.error is not None:
             continue
+        earliest_ms = max(line.earliest_ms, limits.earliest_ms)
         with suppress(RecordError):
             head = head_of(line.value)
             if head.timestamp_ms is not None:
-                time_ms = check_time(head.timestamp_ms, now_ms=NOW_MS)
+                time_ms = check_time(head.timestamp_ms, now_ms=NOW_MS, earliest_ms=earliest_ms)
                 survey.see(_topic(head, topics), head.prediction_id.encode(), time_ms)
     survey.finish()
 
@@ -173,9 +180,16 @@ def _feed(
     run.monitor.hold_metrics = True
     absent = survey.absent
     for number, chunk in enumerate(_chunks(lines), 1):
-        arrivals = [_arrival(line, topics) for line in chunk if line.error is None]
+        refused = [line for line in chunk if line.error is not None]
+        arrivals = []
+        for line in chunk:
+            if line.error is None:
+                try:
+                    arrivals.append(_arrival(line, topics))
+                except RecordError as error:
+                    refused.append(line._replace(error=error))
         run.feed(arrivals, now_ms=NOW_MS, idle=absent)
-        letters.take(chunk, run.take_dead_letters())
+        letters.take(refused, run.take_dead_letters())
         if number % PUBLISH_EVERY == 0:
             run.publish(now_ms=NOW_MS)
     run.end(newest_ms=survey.end_ms)
@@ -201,10 +215,17 @@ def _arrival(line: Line, topics: Topics) -> Arrival:
     """Give a line the topic and the key that a producer would have given it.
 
     A line that is neither a prediction nor a label goes where it is refused with the reason.
+
+    Raises
+    ------
+    RecordError
+        If its time is a number that is none; the stages do not know whether it was a date.
     """
     try:
         head = head_of(line.value)
-        topic, key = _topic(head, topics), head.prediction_id.encode()
     except RecordError:
-        topic, key = topics.predictions, b""
-    return Arrival(topic, key, line.value, -1, line.place)
+        return Arrival(topics.predictions, b"", line.value, -1, line.place)
+    if line.earliest_ms and head.timestamp_ms is not None:
+        check_time(head.timestamp_ms, now_ms=NOW_MS, earliest_ms=line.earliest_ms)
+    key = head.prediction_id.encode()
+    return Arrival(_topic(head, topics), key, line.value, -1, line.place)

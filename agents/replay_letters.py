@@ -76,9 +76,9 @@ class Letters:
     def take(self, lines: Iterable[Line], letters: Iterable[DeadLetter]) -> None:
         """Take what was refused before the stages, and what they refused."""
         found = [
-            First(error.reason, 1, place, error.detail, value)
-            for place, value, error in lines
-            if error is not None
+            First(line.error.reason, 1, line.place, line.error.detail, line.value)
+            for line in lines
+            if line.error is not None
         ]
         self.refused += len(found)
         found += [

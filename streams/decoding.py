@@ -22,7 +22,6 @@ from xxhash import xxh3_64_digest
 from streams import native
 from streams.errors import RecordError
 from streams.events import (
-    EARLIEST_MS,
     Label,
     Number,
     Prediction,
@@ -185,7 +184,7 @@ class Decoder:
         values = _plain_values(batch, limits)
         events = list(map(self._plain_prediction, values))
         ids = _plain_ids([event.prediction_id for event in events], batch.keys, limits)
-        times_ms = _plain_times(_times(events, batch), now_ms)
+        times_ms = _plain_times(_times(events, batch), now_ms, limits)
         scores = self._nested.scores(bytes(event.scores) for event in events)
         segments = self._nested.segments(bytes(event.segments) for event in events)
         found = _prediction_columns(
@@ -216,7 +215,9 @@ class Decoder:
             return None
         times_ms = found.time_ms
         if not found.timed:
-            times_ms = _plain_times(_filled(times_ms.tolist(), batch, missing=-1), now_ms)
+            times_ms = _plain_times(
+                _filled(times_ms.tolist(), batch, missing=-1), now_ms, self.limits
+            )
         segments = scores = None
         if found.segments is not None:
             segments = self._nested.segments(_pieces(values, found.segments))
@@ -248,7 +249,9 @@ class Decoder:
                 record_id = checked_key(key, event.prediction_id)
                 given_ms = event.timestamp_ms
                 time_ms = check_time(
-                    batch.times_ms[index] if given_ms is None else given_ms, now_ms=now_ms
+                    batch.times_ms[index] if given_ms is None else given_ms,
+                    now_ms=now_ms,
+                    earliest_ms=self.limits.earliest_ms,
                 )
             except RecordError as error:
                 refuse(index, error)
@@ -291,7 +294,7 @@ class Decoder:
         limits = self.limits
         events = list(map(_decode_plain_label, _plain_values(batch, limits)))
         ids = _plain_ids([event.prediction_id for event in events], batch.keys, limits)
-        times_ms = _plain_times([event.timestamp_ms for event in events], now_ms)
+        times_ms = _plain_times([event.timestamp_ms for event in events], now_ms, limits)
         _require([event.prediction for event in events].count(None) == len(events))
         _require(all(map(limits.allow, {event.model for event in events})))
         labels = [event.label for event in events]
@@ -337,7 +340,9 @@ class Decoder:
             try:
                 event = self.label(value, key=key, time_ms=batch.times_ms[index])
                 record_id = checked_key(key, event.prediction_id)
-                label_ms = check_time(event.timestamp_ms, now_ms=now_ms)
+                label_ms = check_time(
+                    event.timestamp_ms, now_ms=now_ms, earliest_ms=self.limits.earliest_ms
+                )
             except RecordError as error:
                 refuse(index, error)
                 continue
@@ -504,9 +509,9 @@ def _filled(times_ms: list[Any], batch: Batch, *, missing: int | None) -> list[i
     return [batch.times_ms[i] if t == missing else t for i, t in enumerate(times_ms)]
 
 
-def _plain_times(times_ms: list[int], now_ms: int) -> NDArray[np.int64]:
+def _plain_times(times_ms: list[int], now_ms: int, limits: RecordLimits) -> NDArray[np.int64]:
     found = np.array(times_ms, np.int64)
-    _require(found.min() >= EARLIEST_MS and found.max() <= latest_ms(now_ms))
+    _require(found.min() >= limits.earliest_ms and found.max() <= latest_ms(now_ms))
     return found
 
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from streams.errors import RecordError
-from streams.limits import LIMITS, RecordLimits
+from streams.limits import EARLIEST_MS, LIMITS, RecordLimits
 from streams.values import LARGEST_NUMBER, NOT_FINITE, NOT_NUMERIC, Dropped, Values, read_tolerantly
 
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -25,10 +25,6 @@ ABSENT = -math.inf
 """Stands in a feature column for a feature that the prediction does not name at all."""
 
 MAX_FUTURE_MS = 86_400_000
-
-EARLIEST_MS = 100_000_000_000
-"""March 1973. Less is no time in milliseconds that anybody means: in seconds it lasts until the
-year 5138, and a date such as 20260101 is less, too."""
 
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999; more are microseconds or nanoseconds."""
@@ -325,13 +321,15 @@ def peek_time_ms(value: bytes | None) -> int | None:
     return time_ms
 
 
-def check_time(time_ms: int, *, now_ms: int) -> int:
+def check_time(time_ms: int, *, now_ms: int, earliest_ms: int = EARLIEST_MS) -> int:
     """Return an event time if it is plausible, in milliseconds and at most a day in the future.
 
     Parameters
     ----------
     now_ms
         The wall clock; whoever does not go by it gives `LATEST_MS`.
+    earliest_ms
+        What is before it is taken for seconds or a date in digits.
 
     Examples
     --------
@@ -344,7 +342,7 @@ milliseconds since 1970 are wanted, neither seconds nor a date
     if time_ms < 0:
         raise RecordError("implausible_time", "neither the event nor its record has a time")
     said = f"timestamp_ms {time_ms} is"
-    if time_ms < EARLIEST_MS:
+    if time_ms < earliest_ms:
         wanted = "milliseconds since 1970 are wanted, neither seconds nor a date"
         raise RecordError("implausible_time", f"{said} before 1973-03-03; {wanted}")
     if time_ms > LATEST_MS:

@@ -6,6 +6,10 @@ import hashlib
 
 import msgspec
 
+EARLIEST_MS = 100_000_000_000
+"""March 1973. Less is no time in milliseconds that anybody means: in seconds it lasts until the
+year 5138, and a date such as 20260101 is less, too."""
+
 
 class RecordLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a record may hold at most; the same for all workers, since fates depend on it.
@@ -21,6 +25,8 @@ class RecordLimits(msgspec.Struct, frozen=True, kw_only=True):
         label counts under the hash of its text.
     features, segments, scores
         Most of them in one prediction; of more, the last by name are left out.
+    earliest_ms
+        Earliest event time; whoever knows that times are no seconds may allow earlier ones.
     """
 
     record_bytes: int = 1_000_000
@@ -28,6 +34,7 @@ class RecordLimits(msgspec.Struct, frozen=True, kw_only=True):
     features: int = 1_000
     segments: int = 16
     scores: int = 1_000
+    earliest_ms: int = EARLIEST_MS
 
     def allow(self, name: str) -> bool:
         """Tell whether a name is short enough.

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.events import EARLIEST_MS
 from streams.features import Block
 from streams.limits import LIMITS, RecordLimits
 from streams.scalars import Scalars
@@ -245,7 +244,7 @@ def labels(
 
 def _batch(values: Texts, keys: Texts, latest_ms: int, limits: RecordLimits, factor: int) -> _Batch:
     columns = (values.data, values.ends, keys.data, keys.ends)
-    times_ms, most = (EARLIEST_MS, latest_ms), (limits.name_bytes, limits.features)
+    times_ms, most = (limits.earliest_ms, latest_ms), (limits.name_bytes, limits.features)
     return _Batch(*map(address_of, columns), len(values), *times_ms, *most, factor)
 
 

@@ -168,3 +168,24 @@ def test_a_table_and_the_same_rows_as_lines_have_the_same_times(tmp_path: Path) 
 
     assert replay(table, columns="prediction=y,label=t,timestamp=at") == 0
     assert replay(lines) == 3
+
+
+def test_a_date_of_1970_is_fine_in_a_table_and_a_number_of_seconds_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [b"1,1,1970-01-01", b"1,NA,1972-12-31", b"1,1,1767225600"]
+    table = write(tmp_path, b"y,t,at", *rows, name="rows.csv")
+    lines = write(tmp_path, SECONDS, GOOD)
+    columns = "prediction=y,label=t,timestamp=at"
+
+    replay(table, lines, columns=columns, json_output=True, out=tmp_path / "out")
+
+    summary = json.loads(capsys.readouterr().out)
+    starts = {
+        json.loads(line)["window_start_ms"]
+        for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()
+    }
+    assert starts == {0, 94_608_000_000, MS}
+    assert summary["dead_letters"] == {"implausible_time": 2}
+    assert summary["dead_letter_reasons"][0]["line"] == 4
+    assert (summary["fates"]["joined"], summary["fates"]["unlabelled"]) == (1, 2)
