@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.table import Table
 from rich.text import Text
 
@@ -38,6 +39,7 @@ class Results:
         self.alerts = sorted(alerts, key=lambda alert: [alert[name] for name in order])
         self.fates = run.fates()
         self.fates["dead_letter"] += letters.refused
+        self.kinds = run.kinds()
         self.dropped = [run.dropped[field] for field in sorted(run.dropped)]
         self.oddities = [run.oddities[about] for about in sorted(run.oddities)]
         self.improper_scores = run.improper_scores
@@ -67,6 +69,7 @@ class Results:
             "fates": self.fates,
             "dead_letters": self.letters.counts(),
             "dead_letter_reasons": self.letters.summary(),
+            "models": [msgspec.to_builtins(kind) for kind in self.kinds],
             "values_dropped": {one.field: one.count for one in self.dropped},
             "improper_scores": self.improper_scores,
             "oddities": self.oddities,
@@ -93,6 +96,8 @@ class Results:
         for row in self._metrics_rows():
             table.add_row(*row)
         print_table(console, table)
+        for kind in self.kinds:
+            console.print(printable(kind), soft_wrap=True)
         for alert in self.alerts:
             console.print(_alert_line(alert), soft_wrap=True)
         kept = f" in {out}" if out else "; keep them with --out DIR"

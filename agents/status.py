@@ -21,8 +21,10 @@ from agents.printing import add_names, add_numbers, plain_console, print_table
 from agents.settings import FIRST_PORT
 from streams.costs import Costs, Spent
 from streams.errors import ConfigError, NoAnswerError
+from streams.steps import ModelKind
 
 MOST_MODELS = 100
+_KINDS = 20
 COMMIT = "transactions"
 _TIMEOUT_S = 10.0
 _PORTS_HERE = 10
@@ -73,6 +75,8 @@ class Status(msgspec.Struct):
         What of it was before the first record: imports, opening, and waiting for records.
     models
         How many there are; `model_costs` has the dearest.
+    kinds
+        What kind of model each is, and why: the first by name.
     warnings
         What a person should know: models that are set aside.
     """
@@ -91,6 +95,7 @@ class Status(msgspec.Struct):
     model_costs: list[ModelCost]
     start_cpu_s: float = 0.0
     warnings: list[str] = []
+    kinds: list[ModelKind] = []
 
 
 class Tally:
@@ -134,6 +139,8 @@ def status_of(
     inside = sum(sum(one.seconds.values()) for one, _ in found)
     if "monitor" in seconds:
         seconds["monitor: clock"] = max(0.0, seconds.pop("monitor") - inside)
+    kinds = [kind for one in running for kind in one.stage.kinds(one.state)]
+    kinds.sort(key=lambda kind: (kind.model, kind.version))
     start_cpu_s = seconds[_START] = tally.start_cpu_s()
     cpu_s = time.process_time()
     seconds[_REST] = max(0.0, cpu_s - sum(seconds.values()))
@@ -150,6 +157,7 @@ def status_of(
         monitor_costs=_monitor_costs([one for one, _ in found]),
         model_costs=_model_costs(found),
         start_cpu_s=start_cpu_s,
+        kinds=kinds[:MOST_MODELS],
         warnings=[said for one in running for said in one.stage.warnings(one.state)],
         **known,
     )
@@ -260,6 +268,10 @@ def _lines(status: Status) -> Iterable[str]:
         f" {status.cpu_s:,.1f} s of CPU" + (f", {per_record} µs a record" if per_record else "")
     )
     yield f"  {status.models:,} models, {status.pending_predictions:,} pending predictions"
+    for kind in status.kinds[:_KINDS]:
+        yield f"  {kind}"
+    if status.models > _KINDS < len(status.kinds):
+        yield f"  and {status.models - _KINDS:,} more models; --json says of what kind"
     for warning in status.warnings:
         yield f"  {warning}"
 

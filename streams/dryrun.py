@@ -12,7 +12,7 @@ from typing import NamedTuple
 from streams.evaluate import Monitor
 from streams.join import Join
 from streams.matching import FATES
-from streams.steps import Batch, DeadLetter, Effects, Record
+from streams.steps import Batch, DeadLetter, Effects, ModelKind, Record
 from streams.values import Dropped, add_dropped
 
 
@@ -100,6 +100,11 @@ class DryRun:
         """Return what was refused since the last time."""
         found, self.dead_letters = self.dead_letters, []
         return found
+
+    def kinds(self) -> list[ModelKind]:
+        """Return what kind of model each is."""
+        found = [one for state in self.monitor_states for one in self.monitor.kinds(state)]
+        return sorted(found, key=lambda one: (one.model, one.version))
 
     def fates(self) -> dict[str, int]:
         """Return in which fate how many records end, if nothing more comes."""

@@ -29,7 +29,8 @@ from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
 from streams.probabilities import Oddity, no_probabilities
 from streams.quarantine import LARGEST_STATE_BYTES, Quarantined, deletions, is_part_of
 from streams.rules import Rules
-from streams.steps import Batch, Effects, Record
+from streams.shown import Noticed, Shown
+from streams.steps import Batch, Effects, ModelKind, Record
 from streams.tables import OutcomeColumns, Table, since, table_of, without
 from streams.topics import Topics
 from streams.watch import Watch, Watcher
@@ -60,10 +61,10 @@ Name = tuple[str, str]
 class Model:
     """State of one model version."""
 
-    def __init__(self, name: Name, watcher: Watcher) -> None:
+    def __init__(self, name: Name, watcher: Watcher, shown: Shown) -> None:
         self.name = name
         self.windows = Windows(*name)
-        self.watched = Watched(watcher, Watch())
+        self.watched = Watched(watcher, Watch(), shown)
 
 
 class MonitorState:
@@ -84,6 +85,8 @@ class MonitorState:
         Likewise, with their rows, which were read again.
     untaken
         Offset and rows of the records that are not counted yet.
+    noticed
+        What the models have shown of themselves.
     touched
         Models with panes that are not written down as they are.
     unpublished
@@ -113,6 +116,7 @@ class MonitorState:
         self.recalled: dict[int, int] = {}
         self.restored: dict[int, tuple[int, Outcomes]] = {}
         self.untaken: list[tuple[int, Outcomes]] = []
+        self.noticed = Noticed()
         self.touched: set[int] = set()
         self.waiting: list[Waiting] = []
         self.unpublished: dict[int, None] = {}
@@ -243,6 +247,11 @@ class Monitor:
         """Return nothing: the clock comes from the join."""
         return ()
 
+    def kinds(self, state: MonitorState) -> list[ModelKind]:
+        """Return what kind of model each is, by the records so far."""
+        shown = zip(state.models, state.noticed.shown, strict=True)
+        return [ModelKind(*model.name, str(one.newest)) for model, one in shown]
+
     def gauges(self, state: MonitorState) -> Mapping[str, float]:
         """Return what the telemetry shows of the state."""
         entries = len(state.waiting) + sum(
@@ -279,6 +288,11 @@ class Monitor:
         if kind == "quarantine":
             self.set_aside(state, code, Quarantined(identity[0], identity[1], *content))
             return
+        if kind == "shown":
+            state.noticed.shown[code].restore(content)
+            state.noticed.settle(code)
+            state.noticed.untold.add(code)
+            return
         self._restore(state.models[code], kind, identity, content)
         if state.models[code].windows.unpublished:
             state.unpublished[code] = None
@@ -300,7 +314,7 @@ class Monitor:
 
     def _restore(self, model: Model, kind: str, identity: list[Any], content: Any) -> None:
         """Put one part of a model's state back."""
-        watcher, watch = model.watched
+        watcher, watch, _ = model.watched
         if kind == "pane":
             pane, unpublished = content
             key = identity[2], identity[3]
@@ -357,16 +371,20 @@ class Monitor:
         code = state.codes.get(name)
         if code is None:
             code = state.codes[name] = len(state.models)
-            state.models.append(Model(name, self._watcher(name, state.costs)))
+            shown = Shown(self.monitors.task(name[0]), every_ms=self.monitors.evaluate_ms)
+            state.models.append(Model(name, self._watcher(name, state.costs), shown))
+            state.noticed.add(shown)
         return code
 
     def set_aside(self, state: MonitorState, code: int, why: Quarantined) -> Model:
         """Forget all of a model and count it no more; return what is forgotten."""
         model, name = state.models[code], state.models[code].name
-        state.models[code] = Model(name, self._watcher(name, state.costs, watched=False))
+        watcher = self._watcher(name, state.costs, watched=False)
+        state.models[code] = Model(name, watcher, model.watched.shown)
         state.quarantined[code] = why
         state.unpublished.pop(code, None)
         state.touched.discard(code)
+        state.noticed.untold.discard(code)
         return model
 
     def _watcher(self, name: Name, costs: Costs, *, watched: bool = True) -> Watcher:
@@ -374,8 +392,7 @@ class Monitor:
         lengths_ms = {
             t.name: parse_duration_ms(t.window) if t.window else self.window_ms for t in thresholds
         }
-        task = self.monitors.task(name[0])
-        rules = Rules(thresholds, self.monitors, lengths_ms=lengths_ms, task=task)
+        rules = Rules(thresholds, self.monitors, lengths_ms=lengths_ms)
         return Watcher(*name, self.monitors, drifts=drifts, rules=rules, costs=costs)
 
     def table(self, state: MonitorState, records: Sequence[Outcomes]) -> Table:
@@ -386,7 +403,10 @@ class Monitor:
         """Prepare outcome rows for counting."""
         models, task = state.models, self.monitors.task
         return OutcomeColumns(
-            table.outcomes, table.strings, task_of=lambda code: task(models[code].name[0])
+            table.outcomes,
+            table.strings,
+            task_of=lambda code: task(models[code].name[0]),
+            settled_ms=state.noticed.settled_ms,
         )
 
 
@@ -396,6 +416,7 @@ class _Work:
     def __init__(self, monitor: Monitor, state: MonitorState) -> None:
         self.monitor, self.state = monitor, state
         self.records: list[Record] = []
+        self.remarks: list[str] = []
         self.upserts: list[tuple[bytes | None, bytes | None]] = []
         self.watched: set[int] = set()
         self.arrived: dict[int, int] = {}  # by offset: frontier
@@ -447,6 +468,8 @@ class _Work:
             for rows in (table.predictions, table.outcomes)
             for code in state.costs.count_rows(rows.model)
         }
+        for code in state.noticed.take(columns):
+            self.monitor.windowing.revise(state.models[code].windows, clock_ms=state.frontier_ms)
         for code in sorted(codes):
             windows = state.models[code].windows
             windows.unpublished.update(dict.fromkeys(sorted(windows.dirty)))
@@ -494,7 +517,7 @@ class _Work:
         span = {"from_ms": state.frontier_ms, "until_ms": clock_ms}
         due = [one for one in state.waiting if one.first_ms < clock_ms]
         for model, source, times_ms, values in sequences(due, self._watched, **span):
-            watcher, watch = self._watched(model)
+            watcher, watch, _ = self._watched(model)
             self.watched.add(model)
             state.costs.values[model] += len(values)
             alerts.setdefault(model, []).extend(watcher.detect(watch, source, times_ms, values))
@@ -506,13 +529,31 @@ class _Work:
         self.gone += [n for one in state.waiting if one.last_ms < clock_ms for n in one.offsets]
         state.waiting = [one for one in state.waiting if one.last_ms >= clock_ms]
         state.frontier_ms = clock_ms
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what models are judged to be, once a boundary has passed."""
+        state = self.state
+        for code in sorted(state.noticed.untold):
+            shown = state.noticed.shown[code]
+            judged = shown.decided(state.frontier_ms)
+            if judged is None:
+                continue
+            if judged.name != shown.told:
+                shown.told, shown.dirty = judged.name, True
+                state.touched.add(code)
+                self.remarks.append(str(ModelKind(*state.models[code].name, str(judged))))
+            if judged is shown.newest:
+                state.noticed.untold.discard(code)
 
     def _close(self, code: int, alerts: list[Alert], clock_ms: int) -> None:
         """Judge what the clock alone decides, and publish a model's alerts."""
-        watcher, watch = self._watched(code)
+        watcher, watch, shown = self._watched(code)
         if watch.rules.panes:
             before = watch.rules.boundary_ms
-            alerts += watcher.rules.evaluate(watch.rules, until_ms=clock_ms, **watcher.identity)
+            alerts += watcher.rules.evaluate(
+                watch.rules, shown, until_ms=clock_ms, **watcher.identity
+            )
             if before != watch.rules.boundary_ms:
                 self.watched.add(code)
         if watch.firing:
@@ -547,12 +588,12 @@ class _Work:
         """Publish windows of a model; return how many."""
         windowing = self.monitor.windowing
         model = self.state.models[code]
-        task = self.monitor.monitors.task(model.name[0])
+        shown = model.watched.shown
         windows = windowing.take_windows(model.windows, clock_ms=clock_ms, limit=limit)
         few = len(self.state.models) <= _FEW_MODELS
         keep = few and len(model.windows.values) < _KEPT_WINDOWS
         for window in windows:
-            records = windowing.publish(model.windows, window, task, clock_ms=clock_ms, keep=keep)
+            records = windowing.publish(model.windows, window, shown, clock_ms=clock_ms, keep=keep)
             written = self.published.setdefault(code, [])
             written += (Record(self.monitor.metrics, key, value) for key, value in records)
         self.published.setdefault(code, [])
@@ -594,6 +635,10 @@ class _Work:
                 content = [windows.panes[key].pack(), key in windows.unpublished]
                 self._upsert(("pane", *name, *key), content)
             windows.dirty.clear()
+            shown = state.noticed.shown[code]
+            if shown.dirty:
+                shown.dirty = False
+                self._upsert(("shown", *name), shown.pack())
         state.touched.clear()
         state.counted = state.taken
 
@@ -655,10 +700,11 @@ class _Work:
             set_aside_rows=self.left_out_rows,
             oddities=self.oddities,
             improper_scores=self.improper_scores,
+            remarks=self.remarks,
         )
 
     def _write_watch(self, model: Model) -> None:
-        name, (watcher, watch) = model.name, model.watched
+        name, (watcher, watch, _) = model.name, model.watched
         self._upsert(("watch", *name), watch.pack())
         for source in sorted(watch.fed):
             self._upsert(("detector", *name, *source), watch.detectors[source].pack())
@@ -717,6 +763,7 @@ def _keys(model: Model) -> Iterator[tuple[Any, ...]]:
     """Yield the keys of everything that may be written down of a model."""
     name, windows, watch = model.name, model.windows, model.watched.watch
     yield ("watch", *name)
+    yield ("shown", *name)
     yield from (("pane", *name, *key) for key in windows.panes)
     yield from (("window", *window) for window in windows.published)
     yield from (("detector", *name, *source) for source in watch.detectors)

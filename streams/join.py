@@ -184,6 +184,10 @@ class Join:
         ahead = [str(one) for one in self.ahead(state) if one.ahead_ms >= WORTH_SAYING_MS]
         return ahead + [oddity.text for oddity in state.oddities.values()]
 
+    def kinds(self, state: JoinState) -> tuple[()]:  # noqa: ARG002
+        """Return nothing, as above."""
+        return ()
+
     def time_ms(self, batch: Batch, index: int) -> int:
         """Return the event time of a record; see `streams.steps.Stage`."""
         time_ms = peek_time_ms(batch.values[index])

@@ -19,8 +19,10 @@ from streams.alerts import Alert
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
 from streams.outcomes import Floats, Ints, OutcomeRows, PredictionRows
+from streams.shown import Shown
 from streams.tables import OutcomeColumns, Table, segment_layers
 from streams.tallies import add_outcomes, add_predictions
+from streams.task import Judged
 from streams.watch import Watch, Watcher
 from streams.windows import changing_panes
 
@@ -32,6 +34,7 @@ class Watched(NamedTuple):
 
     watcher: Watcher
     watch: Watch
+    shown: Shown
 
 
 WatchedOf: TypeAlias = Callable[[int], Watched]
@@ -94,23 +97,36 @@ def _losses(
                     column[mask]
                     for column in (
                         *(rows.model, rows.at_ms, rows.time_ms, rows.tie),
-                        *(c.loss, c.error, c.real),
+                        *(c.loss, c.word_loss, c.chance_loss, c.error),
                     )
                 )
             )
     if not parts:
         return
-    models, times, made, ties, wrong, error, real = map(np.concatenate, zip(*parts, strict=True))
-    distance = np.abs(error)
+    models, times, made, ties, *losses = map(np.concatenate, zip(*parts, strict=True))
+    losses[-1] = np.abs(losses[-1])
     order, unclear = _ordered(models, times, made, ties)
     if unclear:
-        order = np.lexsort((wrong, distance, real, ties, made, times, models))
+        order = np.lexsort((*losses, ties, made, times, models))
     models, times = models[order], times[order]
-    wrong, distance, real = wrong[order], distance[order], real[order]
+    losses = [column[order] for column in losses]
     for model, span in _runs(models):
-        watcher, watch = watched_of(model)
-        values = watcher.losses(watch, wrong[span], distance[span], real[span])
-        yield Course(model, "loss", times[span], values)
+        watcher, watch, shown = watched_of(model)
+        own = [column[span] for column in losses]
+        for part, judged in shown.spans(times[span]):
+            kind, values = _loss([column[part] for column in own], judged)
+            watcher.measure_loss(watch, kind)
+            yield Course(model, "loss", times[span][part], values)
+
+
+def _loss(losses: Sequence[Floats], judged: Judged) -> tuple[str, Floats]:
+    """Return what the loss is for a kind of model, and how it is measured."""
+    two, words, chance, distance = losses
+    if judged.kind == "probability":
+        return "chance", chance
+    if judged.kind == "regression":
+        return "distance", np.where(np.isnan(distance), two, distance)
+    return "class", words if judged.words else two
 
 
 def _inputs(
@@ -254,8 +270,10 @@ class RuleCounter:
                     panes.setdefault(start_ms, []).append((one, inputs, here))
         for start_ms in sorted(panes):
             for model in self._models(panes[start_ms]):
-                watcher, watch = self._watched_of(model)
-                alerts = watcher.rules.evaluate(watch.rules, until_ms=start_ms, **watcher.identity)
+                watcher, watch, shown = self._watched_of(model)
+                alerts = watcher.rules.evaluate(
+                    watch.rules, shown, until_ms=start_ms, **watcher.identity
+                )
                 watcher.rules.add_boundary(watch.rules, start_ms)
                 yield model, alerts
             for one, inputs, chosen in panes[start_ms]:
@@ -270,7 +288,7 @@ class RuleCounter:
         pane_ms = self._pane_ms(rows.model, inputs=False)
         chosen = np.flatnonzero((rows.at_ms < clock_ms) & (pane_ms > 0))
         for model in distinct(rows.model[chosen])[0].tolist():
-            watcher, watch = self._watched_of(model)
+            watcher, watch, _ = self._watched_of(model)
             step_ms = watcher.rules.pane_ms
             watcher.rules.add_boundary(watch.rules, clock_ms // step_ms * step_ms)
         self._count(one, chosen, inputs=False)

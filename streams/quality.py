@@ -9,10 +9,11 @@ import msgspec
 import numpy as np
 
 from streams import bins, intervals
-from streams.classes import binary_name, class_name, merged
+from streams.chances import with_sure
+from streams.classes import binary_name, class_name
 from streams.probabilities import too_many
 from streams.tallies import Feature, Inputs, Mean, Outcomes
-from streams.task import Task
+from streams.task import Judged
 
 T = TypeVar("T")
 
@@ -83,15 +84,15 @@ class Value(msgspec.Struct, frozen=True):
     count: int
 
 
-def compute(inputs: Inputs, outcomes: Outcomes, task: Task) -> list[Value]:
+def compute(inputs: Inputs, outcomes: Outcomes, judged: Judged) -> list[Value]:
     """Return every metric that is defined for a window.
 
-    Which metrics there are depends on the content of the window alone, never on its history.
+    Which metrics there are depends on its content, and on what kind of model it is judged to be.
     """
     return [
         *_traffic(inputs, outcomes),
         *_features(inputs),
-        *(_quality(outcomes, task) if outcomes.count > 0 else ()),
+        *(_quality(outcomes, judged) if outcomes.count > 0 else ()),
     ]
 
 
@@ -119,16 +120,17 @@ def as_published(metric: str, exact: float) -> float:
     return bins.bin_value(int(bins.value_bins(np.array([exact], float))[0]))
 
 
-def improper_scores(tally: Outcomes, task: Task) -> tuple[int, int] | None:
+def improper_scores(tally: Outcomes, judged: Judged) -> tuple[int, int] | None:
     """Return how many scores are no probabilities, and how many are, where the first are too many.
 
     Of what `compute` would judge them by: the score of a binary model, else those of classes.
     """
-    kind = task.of(tally.confusion, real=tally.real)
     outside, inside = tally.outside, tally.brier.count
-    if kind == "multiclass":
+    if judged.kind == "probability":
+        inside = with_sure(tally, judged).brier.count
+    if judged.kind == "multiclass":
         outside, inside = tally.class_outside, tally.class_log_loss.count
-    if kind == "regression" or not too_many(outside, inside=inside):
+    if judged.kind == "regression" or not too_many(outside, inside=inside):
         return None
     return outside, inside
 
@@ -203,27 +205,31 @@ def _mean(metric: str, mean: Mean, count: int | None = None) -> Value:
     return Value(metric, value, low, high, mean.count if count is None else count)
 
 
-def _quality(tally: Outcomes, task: Task) -> Iterator[Value]:
-    kind = task.of(tally.confusion, real=tally.real)
-    if kind == "regression":
+def _quality(tally: Outcomes, judged: Judged) -> Iterator[Value]:
+    if judged.kind == "regression":
         yield from _regression(tally)
         return
-    pairs = _pairs(tally.confusion, binary=kind == "binary")
+    if judged.kind == "probability":
+        yield from _scores(with_sure(tally, judged), judged)
+        return
+    pairs = _pairs(tally.confusion, words=judged.words)
     correct = sum(n for (predicted, true), n in pairs.items() if predicted == true)
     low, high = intervals.wilson(correct, tally.count)
     yield Value("accuracy", correct / tally.count, low, high, tally.count)
-    yield from _binary(tally, pairs, task) if kind == "binary" else _multiclass(tally, pairs)
+    if judged.kind == "binary":
+        yield from _binary(pairs, judged)
+        yield from _scores(tally, judged)
+    else:
+        yield from _multiclass(tally, pairs)
 
 
-def _pairs(confusion: Confusion, *, binary: bool) -> Confusion:
+def _pairs(confusion: Confusion, *, words: bool) -> Confusion:
     """Return the confusion with one name for what is one class, see `streams.classes`."""
-    names = {name for pair in confusion for name in pair}
-    classes = {name: binary_name(name) for name in names} if binary else merged(names)
-    if all(name == one for name, one in classes.items()):
+    if words or all(binary_name(name) == name for pair in confusion for name in pair):
         return confusion
     pairs: Confusion = {}
     for (predicted, true), count in confusion.items():
-        pair = classes[predicted], classes[true]
+        pair = binary_name(predicted), binary_name(true)
         pairs[pair] = pairs.get(pair, 0) + count
     return pairs
 
@@ -236,12 +242,16 @@ def _regression(tally: Outcomes) -> Iterator[Value]:
         yield _mean("bias", tally.error)
 
 
-def _binary(tally: Outcomes, pairs: Confusion, task: Task) -> Iterator[Value]:
-    one = task.positive_class
+def _binary(pairs: Confusion, judged: Judged) -> Iterator[Value]:
+    one = judged.positive
     hit = pairs.get((one, one), 0)
     said = sum(n for (predicted, _), n in pairs.items() if predicted == one)
     real = sum(n for (_, true), n in pairs.items() if true == one)
     yield from _precision_recall_f1(hit, said, real, suffix="")
+
+
+def _scores(tally: Outcomes, judged: Judged) -> Iterator[Value]:
+    one = judged.positive
     positive = _merged([s for label, s in tally.scores.items() if binary_name(label) == one])
     negative = _merged([s for label, s in tally.scores.items() if binary_name(label) != one])
     found = bins.roc_auc_and_ties(positive, negative)

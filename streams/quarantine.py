@@ -51,6 +51,7 @@ _KINDS = {
     "rule": "counts of one pane of its rules",
     "watch": "references and alerts",
     "detector": "drift detector",
+    "shown": "classes and numbers",
 }
 
 

@@ -14,8 +14,9 @@ from streams import quality
 from streams.alerts import Alert, alert_id, resolve
 from streams.monitors import Monitors, Threshold
 from streams.quality import Value
+from streams.shown import Shown
 from streams.tallies import Inputs, Outcomes
-from streams.task import Task
+from streams.task import Evidence, Judged, Task
 from streams.traffic import COUNTS, Traffic
 from streams.windows import Pane, PaneKey
 
@@ -36,6 +37,8 @@ class RuleState:
         Per segment and metric, how much of it there was; only where a rule asks.
     reference_values
         Per segment, the metrics of its reference, until that grows; not written down.
+    judged
+        What kind of model it was at the last boundary; not written down.
     """
 
     def __init__(self) -> None:
@@ -46,6 +49,13 @@ class RuleState:
         self.reference_values: dict[str, dict[str, float]] = {}
         self.firing: dict[str, Alert] = {}
         self.dirty: set[PaneKey] = set()
+        self.judged = Task().judge(Evidence())
+
+    def judge(self, judged: Judged) -> None:
+        """Go by what kind of model it is now."""
+        if judged.differs(self.judged):
+            self.judged = judged
+            self.reference_values.clear()
 
     def pack(self) -> list[Any]:
         """Return everything but the panes in a form that msgpack can write."""
@@ -78,7 +88,6 @@ class Rules:
         monitors: Monitors,
         *,
         lengths_ms: dict[str, int],
-        task: Task,
     ) -> None:
         self.thresholds = thresholds
         self._of_windows: dict[tuple[str, int], list[Threshold]] = {}
@@ -94,9 +103,10 @@ class Rules:
         self.segments = sorted({threshold.segment for threshold in thresholds})
         self.needs_inputs = any(t.metric.startswith(quality.ON_INPUTS) for t in thresholds)
         self._parts = frozenset(p for t in thresholds for p in quality.parts_of(t.metric))
-        self.task = task
 
-    def evaluate(self, state: RuleState, *, until_ms: int, model: str, version: str) -> list[Alert]:
+    def evaluate(
+        self, state: RuleState, shown: Shown, *, until_ms: int, model: str, version: str
+    ) -> list[Alert]:
         """Evaluate every boundary up to and including `until_ms`; return new alert revisions."""
         alerts: list[Alert] = []
         while state.panes and state.boundary_ms + self.pane_ms <= until_ms:
@@ -106,6 +116,7 @@ class Rules:
             for key in self._traffic:
                 self._grow_traffic(state, key)
             if state.boundary_ms % self.evaluate_ms == 0:
+                state.judge(shown.at(state.boundary_ms))
                 alerts += self._boundary(state, model, version)
                 self._forget(state)
         return alerts
@@ -135,7 +146,7 @@ class Rules:
                 for one in judged
                 if _on_traffic(one) or quality.most_observations(one.metric, panes) >= one.minimum
             ]
-            values = self._values(panes) if judged else {}
+            values = self._values(panes, state.judged) if judged else {}
             for threshold in judged:
                 value = quality.value_of(values, threshold.metric)
                 alert = self._judge(state, threshold, value, (model, version))
@@ -181,12 +192,12 @@ class Rules:
         found = state.traffic[threshold.segment, threshold.metric]
         return found.covers(threshold, start_ms=start_ms)
 
-    def _values(self, panes: Iterable[tuple[Inputs, Outcomes]]) -> dict[str, Value]:
+    def _values(self, panes: Iterable[tuple[Inputs, Outcomes]], judged: Judged) -> dict[str, Value]:
         merged = Pane()
         for inputs, outcomes in panes:
             merged.inputs.merge(inputs)
             merged.outcomes.merge(outcomes, self._parts)
-        values = quality.compute(merged.inputs, merged.outcomes, self.task)
+        values = quality.compute(merged.inputs, merged.outcomes, judged)
         return {value.metric: value for value in values}
 
     def _reference(self, state: RuleState, threshold: Threshold) -> Pane | None:
@@ -207,7 +218,7 @@ class Rules:
             return None
         values = state.reference_values.get(threshold.segment)
         if values is None:
-            computed = quality.compute(reference.inputs, reference.outcomes, self.task)
+            computed = quality.compute(reference.inputs, reference.outcomes, state.judged)
             values = {value.metric: value.value for value in computed}
             state.reference_values[threshold.segment] = values
         return quality.value_of(values, threshold.metric)

@@ -134,6 +134,18 @@ class DeadLetter(NamedTuple):
     detail: str
 
 
+class ModelKind(msgspec.Struct, frozen=True):
+    """What kind of model a model version is judged to be, and why."""
+
+    model: str
+    version: str
+    kind: str
+
+    def __str__(self) -> str:
+        version = f", version {self.version!r}," if self.version else ""
+        return f"model {self.model!r}{version} is {self.kind}"
+
+
 class Effects(msgspec.Struct):
     """What one step wants written, all in one transaction.
 
@@ -242,6 +254,9 @@ class Stage(Protocol):
 
     def ahead(self, state: Any) -> Sequence[Ahead]:
         """Return, of every input that has a clock of its own, what is ahead of it."""
+
+    def kinds(self, state: Any) -> Sequence[ModelKind]:
+        """Return what kind of model each of a partition is, where a stage knows models."""
 
     def gauges(self, state: Any) -> Mapping[str, float]:
         """Return what the worker's telemetry should show of a partition's state."""

@@ -5,6 +5,7 @@ microseconds, and a model may have only a few rows.
 """
 
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,21 +119,32 @@ class OutcomeColumns:
     Parameters
     ----------
     task_of
-        Tells what kind of model a code stands for.
+        Tells what a model, by its code, is told to be.
+    settled_ms
+        By code, from when on a model is known to be a regression, see `streams.shown`.
 
     Attributes
     ----------
     classes
         Names of the numbers in `predicted` and `true`.
+    scored, text, text_label
+        Whether there is a score, and whether prediction and label are texts.
     score
         Of the positive class, or of the class that the label names.
-    real
-        Rows that only make sense as a regression: a fraction somewhere, and no score.
+    chance
+        Rows whose prediction is between 0 and 1.
+    real, no_chance
+        Rows that only make sense as a regression (a fraction somewhere, and no score), and those
+        that would not even if it were the prediction of a probability.
+    sure
+        Rows without a score whose prediction is the number 0 or 1.
     by_error
         Rows whose classes mean nothing: each number is one of its own, and a confusion of them
         would grow with the traffic.
-    loss
-        1.0 where the prediction is not the label.
+    classed
+        Rows whose classes are counted.
+    loss, word_loss
+        1.0 where the prediction is not the label, among two classes and beside a third.
     error
         Prediction minus label; NaN where either is text.
     share, class_share
@@ -144,28 +156,38 @@ class OutcomeColumns:
     """
 
     def __init__(
-        self, rows: OutcomeRows, strings: Sequence[str], *, task_of: Callable[[int], Task]
+        self,
+        rows: OutcomeRows,
+        strings: Sequence[str],
+        *,
+        task_of: Callable[[int], Task],
+        settled_ms: Ints,
     ) -> None:
         self.rows = rows
         codes, models = distinct(rows.model)
         tasks = [task_of(code) for code in codes.tolist()]
         self.error = rows.number - rows.label_number
-        numeric = ~np.isnan(self.error)
+        self.text, self.text_label = np.isnan(rows.number), np.isnan(rows.label_number)
         fraction = (rows.number % 1 != 0) | (rows.label_number % 1 != 0)
-        scored = ~(np.isnan(rows.score) & np.isnan(rows.label_score))
-        self.real = fraction & numeric & ~scored
+        self.scored = ~(np.isnan(rows.score) & np.isnan(rows.label_score))
+        self.real = fraction & ~self.text & ~self.text_label & ~self.scored
+        self.chance = (rows.number > 0) & (rows.number < 1)
+        possible = self.chance & (rows.label_number % 1 == 0)
+        self.no_chance = self.real & ~possible
+        self.sure = ~self.scored & ((rows.number == 0) | (rows.number == 1))
         self.by_error = _by_error(self.real, tasks, models)
-        plain = (rows.code < 0) & (rows.label_code < 0)
-        nameless = self.by_error & plain & ~scored
-        self._name_classes(rows, strings, nameless)
-        differs = np.where(nameless, self.error != 0, self._differ())
-        self.loss = differs.astype(np.float64)
-        positive = self._positive(tasks, models)
-        chance = np.where(positive, rows.label_score, 1.0 - rows.label_score)
-        self.score = np.where(np.isnan(rows.score), chance, rows.score)
+        settled = rows.at_ms >= settled_ms[rows.model]
+        self.classed = ~(self.by_error | settled)
+        nameless = ~self.classed & (rows.code < 0) & (rows.label_code < 0) & ~self.scored
+        self._name_classes(rows, strings, np.concatenate([nameless, nameless & ~possible]))
+        self._positive = self._positives(tasks, models)
+        self._lose(nameless)
+        score = np.where(self._positive, rows.label_score, 1.0 - rows.label_score)
+        score = np.where(np.isnan(rows.score), score, rows.score)
+        self.score = np.where(np.isnan(score) & self.chance, rows.number, score)
         self.share, self.outside = probabilities(self.score)
         self.class_share, self.class_outside = probabilities(rows.label_score)
-        self.means = self._means(positive)
+        self.means = self._means(self._positive)
 
     @property
     def improper_scores(self) -> int:
@@ -181,7 +203,10 @@ class OutcomeColumns:
     ) -> None:
         """Give the classes of this batch numbers; the same name has the same number.
 
-        The classes of nameless rows are never asked for: each number would be one.
+        Parameters
+        ----------
+        nameless
+            Predictions, then labels, whose classes are never asked for: each number would be one.
         """
         number = np.concatenate([rows.number, rows.label_number])
         code = np.concatenate([rows.code, rows.label_code])
@@ -189,7 +214,7 @@ class OutcomeColumns:
         names = [*map(class_name, strings), ""]
         words = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
         coded = words[code]
-        numeric = (code < 0) & ~np.concatenate([nameless, nameless])
+        numeric = (code < 0) & ~nameless
         values, places = _different(number[numeric])
         names = [class_name(value) for value in values.tolist()]
         own = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
@@ -199,25 +224,32 @@ class OutcomeColumns:
         half = len(coded) // 2
         self.predicted, self.true = coded[:half], coded[half:]
 
-    def _differ(self) -> NDArray[np.bool_]:
-        """Tell for every row whether it has two classes, words being 1 and 0."""
+    def _lose(self, nameless: NDArray[np.bool_]) -> None:
+        """Tell for every row whether it has two classes, words being 1 and 0, or words."""
         index: dict[str, int] = {}
         names = map(binary_name, self.classes)
         one = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
-        predicted, true = self.predicted, self.true
+        differs = np.where(nameless, self.error != 0, self.predicted != self.true)
+        self.word_loss = self.loss = differs.astype(np.float64)
         if len(index) < len(self.classes):
-            predicted, true = one[predicted], one[true]
-        differ: NDArray[np.bool_] = predicted != true
-        return differ
+            differs = np.where(nameless, differs, one[self.predicted] != one[self.true])
+            self.loss = differs.astype(np.float64)
 
-    def _positive(self, tasks: Sequence[Task], models: Ints) -> NDArray[np.bool_]:
+    @cached_property
+    def chance_loss(self) -> Floats:
+        """Return how far the probability of the positive class is from the truth."""
+        share = np.where(np.isnan(self.score), self.rows.number, self.score)
+        distance: Floats = np.abs(share - self._positive)
+        return np.where(np.isnan(distance), self.loss, distance)
+
+    def _positives(self, tasks: Sequence[Task], models: Ints) -> NDArray[np.bool_]:
         """Tell for every row whether its label is a positive class of its model."""
-        kinds = list(dict.fromkeys(task.positive_class for task in tasks))
+        kinds = list(dict.fromkeys(task.positive for task in tasks))
         if not kinds:
             return np.zeros(0, bool)
-        names = [binary_name(name) for name in self.classes]
-        table = np.array([[name == kind for name in names] for kind in kinds])
-        kind_of = np.array([kinds.index(task.positive_class) for task in tasks])
+        told = [Task(positive=kind) for kind in kinds]
+        table = np.array([[task.is_positive(name) for name in self.classes] for task in told])
+        kind_of = np.array([kinds.index(task.positive) for task in tasks])
         positive: NDArray[np.bool_] = table[kind_of[models], self.true]
         return positive
 

@@ -117,8 +117,9 @@ class Outcomes:
     ----------
     confusion
         ``{(predicted class, true class): count}``.
-    real
-        Outcomes that only make sense as a regression: a fraction somewhere, and no score.
+    sure
+        The same of those without a score whose prediction is exactly the number 0 or 1: if it is
+        a probability, it is one, too.
     error, absolute
         Signed and absolute error where both sides are numbers and there is no score.
     scores
@@ -142,14 +143,15 @@ class Outcomes:
         "error",
         "log_loss",
         "outside",
-        "real",
         "scores",
+        "sure",
     )
 
     def __init__(self) -> None:
         self.count = 0
-        self.real = self.outside = self.class_outside = 0
+        self.outside = self.class_outside = 0
         self.confusion: dict[tuple[str, str], int] = {}
+        self.sure: dict[tuple[str, str], int] = {}
         self.error, self.absolute = Mean(), Mean()
         self.scores: dict[str, bins.Histogram] = {}
         self.brier, self.log_loss, self.class_log_loss = Mean(), Mean(), Mean()
@@ -164,11 +166,12 @@ class Outcomes:
             Those of `PARTS` that somebody will ask for: histograms are dear to merge.
         """
         self.count += other.count
-        self.real += other.real
         self.outside += other.outside
         self.class_outside += other.class_outside
         for pair, count in other.confusion.items():
             _count(self.confusion, pair, count)
+        for pair, count in other.sure.items():
+            _count(self.sure, pair, count)
         for name in _MEANS:
             if name in parts:
                 getattr(self, name).merge(getattr(other, name))
@@ -180,18 +183,19 @@ class Outcomes:
 
     def pack(self) -> list[Any]:
         """Return a form that msgpack can write."""
-        confusion = [(p, t, n) for (p, t), n in self.confusion.items()]
+        pairs = [[(p, t, n) for (p, t), n in c.items()] for c in (self.confusion, self.sure)]
         means = [getattr(self, name).pack() for name in _MEANS]
-        counts = [self.count, self.real, self.outside, self.class_outside]
-        return [counts, confusion, means, self.scores, self.delays]
+        counts = [self.count, self.outside, self.class_outside]
+        return [counts, *pairs, means, self.scores, self.delays]
 
     @classmethod
     def unpack(cls, packed: Sequence[Any]) -> "Outcomes":
         """Read what `pack` returned."""
         tally = cls()
-        counts, confusion, means, tally.scores, tally.delays = packed
-        tally.count, tally.real, tally.outside, tally.class_outside = counts
+        counts, confusion, sure, means, tally.scores, tally.delays = packed
+        tally.count, tally.outside, tally.class_outside = counts
         tally.confusion = {(p, t): n for p, t, n in confusion}
+        tally.sure = {(p, t): n for p, t, n in sure}
         for name, mean in zip(_MEANS, means, strict=True):
             setattr(tally, name, Mean.unpack(mean))
         return tally
@@ -264,30 +268,35 @@ def add_outcomes(
     if (weight == 1).all():  # type: ignore[union-attr]
         weight = None
     size = len(tallies)
-    real = c.real[chosen]
-    counts = _counts(group, weight, size)
-    reals = _counts(group[real], _of(weight, real), size) if real.any() else [0] * size
-    for tally, count, of_real in zip(tallies, counts, reals, strict=True):
+    for tally, count in zip(tallies, _counts(group, weight, size), strict=True):
         tally.count += count
-        tally.real += of_real
     for outside, name in ((c.outside, "outside"), (c.class_outside, "class_outside")):
         if outside is not None:
             here = outside[chosen]
             found = _counts(group[here], _of(weight, here), size)
             for tally, count in zip(tallies, found, strict=True):
                 setattr(tally, name, getattr(tally, name) + count)
-    classed = ~c.by_error[chosen]
-    _add_confusion(tallies, c, chosen[classed], group[classed], _of(weight, classed))
+    classed = c.classed[chosen]
+    confusions = [tally.confusion for tally in tallies]
+    _add_pairs(confusions, c, chosen[classed], group[classed], _of(weight, classed))
+    sure = classed & c.sure[chosen]
+    if sure.any():
+        pairs = [tally.sure for tally in tallies]
+        _add_pairs(pairs, c, chosen[sure], group[sure], _of(weight, sure))
     _add_delays(tallies, c, chosen, group, weight)
     for name, values in c.means:
         add_mean([getattr(tally, name) for tally in tallies], values[chosen], group, weight)
-    scored = classed & ~np.isnan(c.score[chosen])
+    scored = (classed | c.chance[chosen]) & ~np.isnan(c.score[chosen])
     if scored.any():
         _add_scores(tallies, c, chosen[scored], group[scored], _of(weight, scored))
 
 
-def _add_confusion(
-    tallies: Sequence[Outcomes], c: OutcomeColumns, chosen: Ints, group: Ints, weight: Weights
+def _add_pairs(
+    tables: Sequence[dict[tuple[str, str], int]],
+    c: OutcomeColumns,
+    chosen: Ints,
+    group: Ints,
+    weight: Weights,
 ) -> None:
     size = len(c.classes)
     cells, places = distinct((group * size + c.predicted[chosen]) * size + c.true[chosen])
@@ -295,7 +304,7 @@ def _add_confusion(
     for cell, count in zip(cells.tolist(), counts, strict=True):
         rest, true = divmod(cell, size)
         number, predicted = divmod(rest, size)
-        _count(tallies[number].confusion, (c.classes[predicted], c.classes[true]), count)
+        _count(tables[number], (c.classes[predicted], c.classes[true]), count)
 
 
 def _add_delays(

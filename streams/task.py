@@ -1,47 +1,163 @@
-"""What kind of model it is, told or judged by what it predicts."""
+"""What kind of model it is: told, or judged by what it has shown.
 
-from collections.abc import Iterable
+A judgement rests on everything that the model has shown until a moment, never on one window, and
+rises with the evidence, in one direction only:
+
+    binary  <  probability  <  multiclass  <  regression
+
+so that a quiet window, with one class by chance, is judged like all others. While one class alone
+has been shown that is no usual one, nothing is decided: it is shown like several classes.
+"""
+
 from typing import NamedTuple
 
 from streams.classes import NEGATIVE, POSITIVE, binary_name
 
+MOST_CLASSES = 2
+MOST_NUMBERS = 20
+"""More different whole numbers than these, as predictions and as labels, are no classes."""
+
 _BINARY = (frozenset({POSITIVE, NEGATIVE}), frozenset({POSITIVE, "-1"}))
+_USUAL = frozenset({POSITIVE, "fraud", "spam", "churn", "default"})
 
 
-class Task(NamedTuple):
-    """What kind of model it is.
+class Evidence(NamedTuple):
+    """What labelled predictions of a model have shown until some moment.
+
+    Attributes
+    ----------
+    classes, labels
+        Names among two classes, of predictions and labels, and of labels; of many, three.
+    many
+        Whether predictions without a score and their labels each have had over `MOST_NUMBERS`
+        different whole numbers.
+    real
+        Whether there was a fraction, without a score, that can be no probability.
+    chance
+        Whether a prediction was between 0 and 1.
+    bare
+        Whether such a prediction had no score, and a number as label.
+    beyond
+        Whether a prediction was anything but a number from 0 to 1.
+    """
+
+    classes: frozenset[str] = frozenset()
+    labels: frozenset[str] = frozenset()
+    many: bool = False
+    real: bool = False
+    chance: bool = False
+    bare: bool = False
+    beyond: bool = False
+
+
+class Judged(NamedTuple):
+    """What kind of model it is, and why.
 
     Attributes
     ----------
     kind
-        `auto`, `binary`, `multiclass` or `regression`; `auto` judges each window by its content.
+        `binary`, `probability` (binary, but predictions are chances and no classes), `multiclass`
+        or `regression`.
     positive
-        Name of the positive class; `None` for 1, which `true yes positive` are, too.
+        The positive class among two.
+    words
+        Whether there is a third class, beside which words stay words.
+    """
+
+    kind: str
+    reason: str
+    positive: str = POSITIVE
+    words: bool = False
+
+    @property
+    def name(self) -> str:
+        """All that a number may depend on, as one text."""
+        return f"{self.kind}{' of words' if self.words else ''}: {self.positive}"
+
+    def differs(self, other: "Judged") -> bool:
+        """Tell whether any number may depend on which of the two it is."""
+        return self.name != other.name
+
+    def __str__(self) -> str:
+        shown = {"probability": "binary, predicted as a probability"}.get(self.kind, self.kind)
+        two = self.kind in ("binary", "probability")
+        positive = f", positive class {self.positive!r}" if two else ""
+        return f"{shown}{positive}: {self.reason}"
+
+
+class Task(NamedTuple):
+    """What a model is told to be.
+
+    Attributes
+    ----------
+    kind
+        `auto`, `binary`, `multiclass` or `regression`; `auto` judges by what it shows.
+    positive
+        Name of the positive class; `None` to look for a usual one.
     """
 
     kind: str = "auto"
     positive: str | None = None
 
-    @property
-    def positive_class(self) -> str:
-        """What the positive class is among two classes."""
-        return POSITIVE if self.positive is None else binary_name(self.positive)
+    def judge(self, shown: Evidence) -> Judged:
+        """Say what kind of model it is.
 
-    def of(self, confusion: Iterable[tuple[str, str]], *, real: int) -> str:
-        """Return `binary`, `multiclass` or `regression` for a window with this content.
-
-        Parameters
-        ----------
-        confusion
-            Pairs of predicted and true class that occur.
-        real
-            How many outcomes only make sense as a regression.
+        Examples
+        --------
+        >>> Task().judge(Evidence(classes=frozenset({"1", "0"}))).kind
+        'binary'
+        >>> str(Task().judge(Evidence(classes=frozenset({"Fraud", "legit"}))))
+        "binary, positive class 'Fraud': its classes are 'Fraud' and 'legit'"
         """
+        words = len(shown.classes) > MOST_CLASSES
+        if self.kind == "binary":
+            positive = self._positive(shown.labels) or self._positive(shown.classes) or POSITIVE
+            kind = "probability" if shown.chance else "binary"
+            return Judged(kind, "it is told so", positive)
         if self.kind != "auto":
-            return self.kind
-        if real:
-            return "regression"
-        classes = {binary_name(name) for pair in confusion for name in pair}
+            return Judged(self.kind, "it is told so", words=words)
+        return self._guess(shown)
+
+    def is_positive(self, name: str) -> bool:
+        """Tell whether a class, by its name, is the positive one, if the model is binary."""
+        two = binary_name(name)
         if self.positive is not None:
-            return "binary" if len(classes | {self.positive_class}) <= 2 else "multiclass"
-        return "binary" if any(classes <= both for both in _BINARY) else "multiclass"
+            return two == binary_name(self.positive)
+        return two.lower() in _USUAL
+
+    def _guess(self, shown: Evidence) -> Judged:
+        positive = self._positive(shown.labels)
+        # Labels of one class alone, such as *legit*, say nothing yet; numbers may be anything.
+        single = len(shown.labels) == 1 and not shown.bare
+        chances = shown.chance and not shown.beyond and (positive is not None or single)
+        if shown.real or (shown.bare and not chances):
+            return Judged("regression", "it has fractions without a score")
+        if chances:
+            reason = f"predictions are between 0 and 1, {_classes(shown.labels, 'labels')}"
+            return Judged("probability", reason, positive or POSITIVE)
+        if shown.many:
+            reason = f"over {MOST_NUMBERS} different whole numbers are predicted and true"
+            return Judged("regression", f"{reason}, without a score")
+        positive = self._positive(shown.classes)
+        reason = _classes(shown.classes, "its classes")
+        if positive is not None:
+            return Judged("binary", reason, positive)
+        return Judged("multiclass", reason, words=len(shown.classes) > MOST_CLASSES)
+
+    def _positive(self, classes: frozenset[str]) -> str | None:
+        """Return the positive class of a binary model with these; `None` if they are of none."""
+        if self.positive is not None:
+            name = binary_name(self.positive)
+            return name if len(classes | {name}) <= MOST_CLASSES or self.kind == "binary" else None
+        if any(classes <= both for both in _BINARY):
+            return POSITIVE
+        usual = [name for name in classes if self.is_positive(name)]
+        return usual[0] if len(classes) <= MOST_CLASSES and len(usual) == 1 else None
+
+
+def _classes(names: frozenset[str], what: str) -> str:
+    if not names:
+        return "nothing has a label yet"
+    if len(names) > MOST_CLASSES:
+        return f"{what} are three or more"
+    return f"{what} are {' and '.join(f'{name!r:.60}' for name in sorted(names))}"

@@ -15,10 +15,16 @@ from streams.rules import Rules, RuleState
 
 
 class Watch:
-    """Detectors, rules and firing drift alerts of one model version."""
+    """Detectors, rules and firing drift alerts of one model version.
+
+    Attributes
+    ----------
+    loss
+        What its detectors of the loss were fed last: `class`, `chance` or `distance`.
+    """
 
     def __init__(self) -> None:
-        self.regression = False
+        self.loss = ""
         self.detectors: dict[tuple[str, str], Detector] = {}
         self.fed: set[tuple[str, str]] = set()
         self.rules = RuleState()
@@ -27,7 +33,7 @@ class Watch:
     def pack(self) -> list[Any]:
         """Return all but panes and detectors in a form that msgpack can write."""
         firing = [(key, msgspec.to_builtins(a), last) for key, (a, last) in self.firing.items()]
-        return [self.regression, self.rules.pack(), firing]
+        return [self.loss, self.rules.pack(), firing]
 
 
 class Watcher:
@@ -48,7 +54,6 @@ class Watcher:
         self.drifts = {drift.name: drift for drift in drifts}
         self.rules = rules
         self.costs = costs
-        self.kind = monitors.task(model).kind
         self.identity = {"model": model, "version": version}
         self._covering: dict[str, list[Drift]] = {}
 
@@ -59,7 +64,7 @@ class Watcher:
 
     def restore(self, watch: Watch, packed: Sequence[Any]) -> None:
         """Put back what `Watch.pack` returned; what is no longer configured is dropped."""
-        watch.regression, rules, firing = packed
+        watch.loss, rules, firing = packed
         watch.rules.restore(rules)
         watch.firing = {
             (name, source): (msgspec.convert(alert, Alert), last)
@@ -102,20 +107,15 @@ class Watcher:
                 alerts += self._found(watch, drift, source, change, at_ms)
         return alerts
 
-    def losses(
-        self,
-        watch: Watch,
-        wrong: NDArray[np.float64],
-        distance: NDArray[np.float64],
-        real: NDArray[np.bool_],
-    ) -> NDArray[np.float64]:
-        """Return 0 or 1, or the distance once the model has shown to be a regression."""
-        if self.kind == "auto":
-            regression = np.logical_or.accumulate(real) | watch.regression
-            watch.regression = bool(regression[-1])
-        else:
-            regression = np.full(len(real), watch.regression or self.kind == "regression")
-        return np.where(regression & ~np.isnan(distance), distance, wrong)
+    def measure_loss(self, watch: Watch, kind: str) -> None:
+        """Let the detectors of the loss begin anew where it is measured otherwise than before.
+
+        An error of 20,000 after losses of 0 and 1 is no drift: it is now a distance.
+        """
+        if watch.loss and watch.loss != kind:
+            for name in self.drifts:
+                watch.detectors.pop((name, "loss"), None)
+        watch.loss = kind
 
     # ------------------------------------------------------------------ drift alerts
     def _found(

@@ -19,9 +19,10 @@ from streams.grouping import distinct
 from streams.metrics import WindowKey, metric_key, metric_records
 from streams.monitors import Window, pane_ms
 from streams.outcomes import Ints
+from streams.shown import Shown
 from streams.tables import OutcomeColumns, Table, segment_layers
 from streams.tallies import Inputs, Outcomes, add_outcomes, add_predictions
-from streams.task import Task
+from streams.task import Judged
 
 PaneKey = tuple[str, int]
 """Segment and start."""
@@ -75,7 +76,8 @@ class Windows:
         How many scores of a window are no probabilities, and how many are, of the first window
         where these are too many; not written down.
     values
-        What was published last of windows that are not final; only of some, and not written down.
+        What was published last of windows that are not final, and as what kind of model; only of
+        some, and not written down.
     """
 
     def __init__(self, model: str, version: str) -> None:
@@ -87,7 +89,7 @@ class Windows:
         self.changed: set[WindowKey] = set()
         self.unpublished: dict[PaneKey, None] = {}
         self.improper: tuple[int, int] | None = None
-        self.values: dict[WindowKey, list[quality.Value]] = {}
+        self.values: dict[WindowKey, tuple[Judged, list[quality.Value]]] = {}
 
     def remember(self, window: WindowKey, published: Published) -> None:
         """Put back a published window that was read from the state log."""
@@ -185,28 +187,39 @@ class Windowing:
                 end = begin + window.size_ms
                 yield WindowKey(state.model, state.version, segment, begin, end)
 
+    def revise(self, state: Windows, *, clock_ms: int) -> None:
+        """Publish all windows again that are not final: the model is judged to be of other kind."""
+        limit_ms = clock_ms - self.horizon_ms - self.longest_ms
+        keys = sorted(key for key in state.panes if key[1] > limit_ms)
+        state.unpublished.update(dict.fromkeys(keys))
+        state.dirty.update(keys)  # that they are to be published again is written down with them
+
     def publish(
-        self, state: Windows, window: WindowKey, task: Task, *, clock_ms: int, keep: bool = False
+        self, state: Windows, window: WindowKey, shown: Shown, *, clock_ms: int, keep: bool = False
     ) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield key and value of every metric of a window.
 
         Parameters
         ----------
+        shown
+            What the model has shown: a window goes by what was known as it became final.
         keep
             Whether the values are kept until it is final: mostly, nothing changes any more.
         """
-        final = window.end_ms + self.horizon_ms <= clock_ms
+        final_ms = window.end_ms + self.horizon_ms
+        final = final_ms <= clock_ms
+        judged = shown.at(final_ms) if final else shown.newest
         known = state.published.get(window)
         if known is None:
             known = Published()
             state.remember(window, known)
-        values = self._unchanged(state, window)
+        values = self._unchanged(state, window, judged)
         if values is None:
             pane = self._merged(state, window)
-            values = quality.compute(pane.inputs, pane.outcomes, task)
-            state.improper = state.improper or quality.improper_scores(pane.outcomes, task)
+            values = quality.compute(pane.inputs, pane.outcomes, judged)
+            state.improper = state.improper or quality.improper_scores(pane.outcomes, judged)
         if keep and not final:
-            state.values[window] = values
+            state.values[window] = judged, values
         coverage = next((value.value for value in values if value.metric == "coverage"), None)
         revision = known.revision + 1
         yield from metric_records(window, values, coverage=coverage, revision=revision, final=final)
@@ -218,13 +231,17 @@ class Windowing:
         state.published[window] = Published(revision, final, names)
         state.changed.add(window)
 
-    def _unchanged(self, state: Windows, window: WindowKey) -> list[quality.Value] | None:
+    def _unchanged(
+        self, state: Windows, window: WindowKey, judged: Judged
+    ) -> list[quality.Value] | None:
         """Return what was published last of a window, if it is known and nothing has changed."""
-        values = state.values.pop(window, None)
-        starts = range(window.start_ms, window.end_ms, self.pane_ms)
-        if values and any((window.segment, start) in state.unpublished for start in starts):
+        known = state.values.pop(window, None)
+        if known is None or known[0].differs(judged):
             return None
-        return values
+        starts = range(window.start_ms, window.end_ms, self.pane_ms)
+        if any((window.segment, start) in state.unpublished for start in starts):
+            return None
+        return known[1]
 
     def _merged(self, state: Windows, window: WindowKey) -> Pane:
         starts = range(window.start_ms, window.end_ms, self.pane_ms)

@@ -82,6 +82,7 @@ class Driver:
         self.written: list[tuple[str, bytes | None, bytes | None]] = []
         self.late_rows = self.improper_scores = 0
         self.oddities: list[str] = []
+        self.kinds: list[str] = []
 
     # ------------------------------------------------------------------ driving
     def feed(
@@ -179,6 +180,7 @@ class Driver:
         self.late_rows += effects.late_rows
         self.improper_scores += effects.improper_scores
         self.oddities += [oddity.text for oddity in effects.oddities]
+        self.kinds += effects.remarks
         for key, value in effects.state:
             assert key is not None
             self.monitor_logs[partition].pop(key, None)

@@ -278,6 +278,7 @@ def _matched(event: Event, said: list[Event], horizon_ms: int, fates: Counter[st
     return _row(event, said=newest, first=first, delay_ms=delay_ms)
 
 
+MOST_NUMBERS = 20
 TWO = {"true": "1", "yes": "1", "positive": "1", "false": "0", "no": "0", "negative": "0"}
 
 
@@ -339,16 +340,22 @@ def _evaluate(rows: list[Event], window_ms: int, expected: Expected) -> None:
         pairs = zip(said["guess"], said["first_truth"], strict=True)
         expected.losses[group] = [int(_among_two(g) != _among_two(t)) for g, t in pairs]
         expected.label_times[group] = said["first_truth_ms"].astype(int).tolist()
+    kinds = {
+        group: _kind(part[part["is_labelled"]])
+        for group, part in table.groupby(["model", "version"])
+    }
     table["start_ms"] = table["time_ms"] // window_ms * window_ms
     by_segment = table.explode("segments")
     for slice_of, part in by_segment.groupby(["model", "version", "segments", "start_ms"]):
         model, version, segment, start_ms = slice_of
-        for metric, want in _window(part):
+        for metric, want in _window(part, *kinds[model, version]):
             key = Key(model, version, segment, int(start_ms), int(start_ms) + window_ms, metric)
             expected.metrics[key] = want
 
 
-def _window(part: pd.DataFrame) -> Iterator[tuple[str, Want]]:
+def _window(
+    part: pd.DataFrame, kind: str, naming: Callable[[Any], str]
+) -> Iterator[tuple[str, Want]]:
     outcomes = part[part["is_labelled"]]
     labels, coverage = len(outcomes), len(outcomes) / len(part)
     yield "predictions", Want((len(part),))
@@ -363,7 +370,7 @@ def _window(part: pd.DataFrame) -> Iterator[tuple[str, Want]]:
         if outcomes["delay_ms"].notna().all():
             delays = outcomes["delay_ms"].to_numpy(float)
             yield "label_delay_p50_ms", _quantile(delays, 50)
-        for metric, want in _quality(outcomes):
+        for metric, want in _quality(outcomes, kind, naming):
             count = labels if want.count is None else want.count
             yield metric, Want(**(vars(want) | {"count": count, "coverage": coverage}))
 
@@ -385,19 +392,31 @@ def _inputs(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Want]]:
             yield f"mean:{name}", Want((math.fsum(numbers) / len(numbers),))
 
 
-def _quality(outcomes: pd.DataFrame) -> Iterator[tuple[str, Want]]:
-    """Judge predictions by their labels; the values decide which kind of task it is."""
+def _kind(outcomes: pd.DataFrame) -> tuple[str, Callable[[Any], str]]:
+    """Say what kind of model it is by all its outcomes, and how its classes are named."""
     values = [*outcomes["guess"], *outcomes["truth"]]
     naming = _naming(values)
-    classes = sorted({naming(value) for value in values})
     has_scores = outcomes["score"].notna().any()
+    whole = [{v for v in outcomes[side] if _is_number(v)} for side in ("guess", "truth")]
     is_continuous = any(_is_number(v) and v != int(v) for v in values)
-    if set(classes) <= {"0", "1"}:
+    if (is_continuous or min(map(len, whole)) > MOST_NUMBERS) and not has_scores:
+        return "regression", naming
+    if {naming(value) for value in values} <= {"0", "1"}:
+        return "binary", naming
+    return "multiclass", naming
+
+
+def _quality(
+    outcomes: pd.DataFrame, kind: str, naming: Callable[[Any], str]
+) -> Iterator[tuple[str, Want]]:
+    """Judge predictions by their labels."""
+    if kind == "binary":
         yield from _binary(outcomes)
-    elif is_continuous and not has_scores:
+    elif kind == "regression":
         yield from _regression(outcomes)
     else:
-        yield from _multiclass(outcomes, classes, naming)
+        classes = {naming(value) for value in [*outcomes["guess"], *outcomes["truth"]]}
+        yield from _multiclass(outcomes, sorted(classes), naming)
 
 
 def _binary(outcomes: pd.DataFrame) -> Iterator[tuple[str, Want]]:

@@ -123,6 +123,9 @@ class Toy:
     def ahead(self, state: State) -> tuple[()]:  # noqa: ARG002
         return ()
 
+    def kinds(self, state: State) -> tuple[()]:  # noqa: ARG002
+        return ()
+
     def gauges(self, state: State) -> Mapping[str, float]:
         return {"pending_predictions": len(state.counts)}
 

@@ -1,0 +1,297 @@
+"""What models have shown of themselves, and since when: what judgements rest on.
+
+Each thing that can be shown (a class, a fraction, one more whole number) is remembered with the
+earliest event time at which a labelled prediction showed it: the earliest of a set is the same in
+any order, in any batches, from any partition, and read twice. So what was known at a boundary of
+the ordered stream can be told at any time later, without rows being kept for it, and is the same
+for a worker and a replay. What is taken back has been shown all the same.
+
+A judgement changes at boundaries only (before the first, at once). Metrics of a window go by the
+newest judgement while it is open, since it rests on all that is counted so far, and by that of the
+moment at which it became final from then on. Rules go by the judgement of their boundary, and
+detectors by that of the last boundary before each outcome.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.classes import binary_name
+from streams.tables import OutcomeColumns
+from streams.task import MOST_CLASSES, MOST_NUMBERS, Evidence, Judged, Task
+
+NEVER_MS = 2**62
+
+_SCORED, _TEXT, _TEXT_LABEL, _INSIDE, _CHANCE, _REAL, _SIGNS = 1, 2, 4, 8, 16, 32, 64
+_PLAIN = {"0": 0, "1": 1}
+_PLAIN_KINDS = 32
+
+_CLASSES, _LABELS, _PREDICTED, _TRUE, _FLAGS = range(5)
+_ALONE = (_CLASSES, _LABELS, _FLAGS)
+_MOST = (MOST_CLASSES + 1, MOST_CLASSES + 1, MOST_NUMBERS + 1, MOST_NUMBERS + 1, NEVER_MS)
+
+
+class Shown:
+    """What one model version has shown, and what follows from it.
+
+    Parameters
+    ----------
+    every_ms
+        How far boundaries are apart.
+
+    Attributes
+    ----------
+    told
+        What was said last that it is.
+    dirty
+        Whether it is not written down as it is.
+    """
+
+    __slots__ = (
+        "_changes",
+        "_first_ms",
+        "_since_ms",
+        "_starts",
+        "dirty",
+        "every_ms",
+        "task",
+        "told",
+    )
+
+    def __init__(self, task: Task, *, every_ms: int) -> None:
+        self.task, self.every_ms = task, every_ms
+        self._first_ms: list[dict[str, int]] = [{} for _ in _MOST]
+        self.told, self.dirty = "", False
+        self._judge()
+
+    def see(self, predicted: str, true: str, signs: int, *, at_ms: int) -> bool:
+        """Take into account what a labelled prediction shows; tell whether that is news."""
+        if signs & _REAL:
+            return self._take(_FLAGS, "real", at_ms)
+        bare = not signs & (_SCORED | _TEXT | _TEXT_LABEL)
+        two = binary_name(true)
+        news = [self._take(_LABELS, two, at_ms), self._take(_CLASSES, two, at_ms)]
+        if signs & _CHANCE:
+            news += [self._take(kind, "chance", at_ms) for kind in (_FLAGS, _CLASSES)]
+            if bare:
+                news.append(self._take(_FLAGS, "bare", at_ms))
+            return any(news)
+        news.append(self._take(_CLASSES, binary_name(predicted), at_ms))
+        if not signs & _INSIDE:
+            news.append(self._take(_FLAGS, "beyond", at_ms))
+        if bare:
+            news += [self._take(_PREDICTED, predicted, at_ms), self._take(_TRUE, true, at_ms)]
+        return any(news)
+
+    def _take(self, kind: int, name: str, at_ms: int) -> bool:
+        """Remember when something was shown; of many, the earliest: they tell when it was many."""
+        first_ms = self._first_ms[kind]
+        known = first_ms.get(name)
+        if known is not None:
+            if known <= at_ms:
+                return False
+        elif len(first_ms) >= _MOST[kind]:
+            latest = max(first_ms, key=lambda one: (first_ms[one], one))
+            if (first_ms[latest], latest) <= (at_ms, name):
+                return False
+            del first_ms[latest]
+        first_ms[name] = at_ms
+        self.dirty = True
+        return True
+
+    # ------------------------------------------------------------------ what follows from it
+    def judge(self) -> bool:
+        """Judge anew, after what is news; tell whether the newest judgement is another."""
+        before = self.newest
+        self._judge()
+        return self.newest.differs(before)
+
+    @property
+    def newest(self) -> Judged:
+        """The judgement by everything that was shown."""
+        return self._changes[-1]
+
+    def at(self, time_ms: int) -> Judged:
+        """Return the judgement of a moment, by the last boundary that is not after it."""
+        return self._changes[max(bisect_right(self._starts, time_ms) - 1, 0)]
+
+    def spans(self, times_ms: NDArray[np.int64]) -> list[tuple[slice, Judged]]:
+        """Cut rising times where the judgement changes."""
+        if len(self._starts) == 1:
+            return [(slice(0, len(times_ms)), self._changes[0])]
+        ends = [*np.searchsorted(times_ms, self._starts[1:]).tolist(), len(times_ms)]
+        found, start = [], 0
+        for end, judged in zip(ends, self._changes, strict=True):
+            if end > start:
+                found.append((slice(start, end), judged))
+                start = end
+        return found
+
+    def decided(self, time_ms: int) -> Judged | None:
+        """Return the judgement of a moment, `None` before the first boundary."""
+        return self.at(time_ms) if time_ms >= self._boundary_ms() else None
+
+    @property
+    def settled_ms(self) -> int:
+        """From when on nothing can change any more: a regression stays one."""
+        return self._since_ms if self.newest.kind == "regression" else NEVER_MS
+
+    @property
+    def full_ms(self) -> int:
+        """After when rows with a text or a score, and no chance, show nothing new."""
+        classes, labels, flags = (self._first_ms[kind] for kind in (_CLASSES, _LABELS, _FLAGS))
+        if min(len(classes), len(labels)) <= MOST_CLASSES:
+            return NEVER_MS
+        return max(*classes.values(), *labels.values(), flags.get("beyond", NEVER_MS))
+
+    def _boundary_ms(self) -> int:
+        first_ms = min((ms for kind in self._first_ms for ms in kind.values()), default=NEVER_MS)
+        return (first_ms // self.every_ms + 1) * self.every_ms
+
+    def _many_ms(self) -> int:
+        """When there had been many different whole numbers on both sides."""
+        sides = self._first_ms[_PREDICTED], self._first_ms[_TRUE]
+        if min(map(len, sides)) <= MOST_NUMBERS:
+            return NEVER_MS
+        return max(max(side.values()) for side in sides)
+
+    def _judge(self) -> None:
+        boundary_ms, found = self._boundary_ms(), {-1: self.task.judge(Evidence())}
+        times_ms = {ms for kind in _ALONE for ms in self._first_ms[kind].values()}
+        for ms in times_ms | {self._many_ms()} - {NEVER_MS}:
+            start_ms = ms if ms < boundary_ms else (ms // self.every_ms + 1) * self.every_ms
+            until_ms = start_ms + 1 if start_ms < boundary_ms else start_ms
+            found[start_ms] = self.task.judge(self._evidence(until_ms))
+        self._starts: list[int] = []
+        self._changes: list[Judged] = []
+        self._since_ms = -1
+        for start_ms, judged in sorted(found.items()):
+            if self._changes and not judged.differs(self._changes[-1]):
+                self._changes[-1] = judged
+                continue
+            self._starts.append(start_ms)
+            self._changes.append(judged)
+            self._since_ms = start_ms
+
+    def _evidence(self, until_ms: int) -> Evidence:
+        classes, labels, flags = (
+            frozenset(name for name, ms in self._first_ms[kind].items() if ms < until_ms)
+            for kind in _ALONE
+        )
+        many = self._many_ms() < until_ms
+        return Evidence(classes, labels, many, **dict.fromkeys(flags, True))
+
+    # ------------------------------------------------------------------ written down
+    def pack(self) -> list[Any]:
+        """Return a form that msgpack can write."""
+        return [self._first_ms, self.told]
+
+    def restore(self, packed: Sequence[Any]) -> None:
+        """Continue from what `pack` returned."""
+        self._first_ms, self.told = packed
+        self._judge()
+
+
+class Noticed:
+    """Of all models, by code, what they have shown, and which rows show nothing new.
+
+    Attributes
+    ----------
+    plain_ms
+        By model and kind of a plain row (classes 0 and 1), the earliest that was seen.
+    settled_ms, full_ms
+        From when on a model's rows, and after when some of them, show nothing new.
+    untold
+        Models of which it is to be said what they are.
+    """
+
+    def __init__(self) -> None:
+        self.shown: list[Shown] = []
+        self.plain_ms = np.empty((0, _PLAIN_KINDS), np.int64)
+        self.settled_ms, self.full_ms = np.empty((2, 0), np.int64)
+        self.untold: set[int] = set()
+
+    def add(self, shown: Shown) -> None:
+        """Add the next model."""
+        code = len(self.shown)
+        self.shown.append(shown)
+        if code >= len(self.settled_ms):
+            size = 2 * code + 16
+            before = self.plain_ms, self.settled_ms, self.full_ms
+            shapes = (size, _PLAIN_KINDS), size, size
+            after = [np.full(shape, NEVER_MS, np.int64) for shape in shapes]
+            for small, large in zip(before, after, strict=True):
+                large[:code] = small[:code]
+            self.plain_ms, self.settled_ms, self.full_ms = after
+        self.settle(code)
+
+    def settle(self, code: int) -> None:
+        """Note from when on a model shows nothing new."""
+        shown = self.shown[code]
+        self.settled_ms[code], self.full_ms[code] = shown.settled_ms, shown.full_ms
+
+    def take(self, c: OutcomeColumns) -> list[int]:
+        """Take rows into account; return the models whose newest judgement is another."""
+        rows = c.rows
+        plain, kind = _plain(c)
+        new = (rows.weight > 0) & (rows.at_ms < self.settled_ms[rows.model])
+        new &= ~plain | (rows.at_ms < self.plain_ms[rows.model, kind])
+        usual = (c.scored | c.text | c.text_label) & ~c.chance
+        new &= ~usual | (rows.at_ms <= self.full_ms[rows.model])
+        chosen = np.flatnonzero(new)
+        if not len(chosen):
+            return []
+        own = chosen[plain[chosen]]
+        np.minimum.at(self.plain_ms, (rows.model[own], kind[own]), rows.at_ms[own])
+        news = self._see(c, chosen)
+        changed = [code for code in sorted(news) if self.shown[code].judge()]
+        for code in news:
+            self.settle(code)
+        self.untold.update(changed, (code for code in news if not self.shown[code].told))
+        return changed
+
+    def _see(self, c: OutcomeColumns, chosen: NDArray[np.int64]) -> set[int]:
+        """Show the models what is different among rows; return those for which any is news."""
+        size, rows = len(c.classes), c.rows
+        # Each probability would be one of its own, and of what is a regression, nothing is asked.
+        predicted = np.where(c.chance | c.no_chance, 0, c.predicted)[chosen]
+        true = np.where(c.no_chance, 0, c.true)[chosen]
+        keys = (rows.model[chosen] * size + predicted) * size + true
+        values, places = np.unique(keys * _SIGNS + _signs(c, chosen), return_inverse=True)
+        first_ms = np.full(len(values), NEVER_MS)
+        np.minimum.at(first_ms, places, rows.at_ms[chosen])
+        news = set()
+        for key, at_ms in zip(values.tolist(), first_ms.tolist(), strict=True):
+            rest, signs = divmod(key, _SIGNS)
+            rest, true = divmod(rest, size)
+            model, predicted = divmod(rest, size)
+            names = c.classes[predicted], c.classes[true]
+            if self.shown[model].see(*names, signs, at_ms=at_ms):
+                news.add(model)
+        return news
+
+
+def _plain(c: OutcomeColumns) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Tell which rows have the classes 0 and 1 only, and number their kinds."""
+    place = np.array([_PLAIN.get(binary_name(name), -1) for name in c.classes], np.int64)
+    predicted, true = place[c.predicted], place[c.true]
+    kind = predicted + 2 * true + 4 * c.scored + 8 * c.text + 16 * c.text_label
+    plain = (predicted >= 0) & (true >= 0)
+    return plain, np.where(plain, kind, 0)
+
+
+def _signs(c: OutcomeColumns, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    number = c.rows.number[chosen]
+    inside = (number >= 0) & (number <= 1)
+    signs: NDArray[np.int64] = (
+        _SCORED * c.scored[chosen]
+        + _TEXT * c.text[chosen]
+        + _TEXT_LABEL * c.text_label[chosen]
+        + _INSIDE * inside
+        + _CHANCE * c.chance[chosen]
+        + _REAL * c.no_chance[chosen]
+    )
+    return signs
