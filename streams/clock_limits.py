@@ -41,6 +41,7 @@ class Limits:
         self.disorder_ms = disorder_ms
         self.least_ms = max(disorder_ms, _LEAST_MS)
         self._half_ms = horizon_ms // 2
+        self.farthest_ms = max(self.least_ms, self._half_ms)
         self._share = share
 
     def reach_ms(self, step_ms: int) -> int:

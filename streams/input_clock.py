@@ -132,17 +132,29 @@ class InputClock:
         >>> after(1, 2, 3, 1200, 4), after(1200, 7)
         (4.0, 7.0)
         """
-        times_ms = sorted(time_ms for _, time_ms in self.ahead.values())
         if self.newest_ms >= 0:
-            # Traffic that falls to a tenth looks like records from the future, until there are 20.
-            reach_ms = limits.reach_ms(median_step_ms(times_ms)) if len(times_ms) > 2 else 0
-            return climb(self.newest_ms, times_ms, reach_ms)
+            return self._resettled_ms(limits)
+        times_ms = sorted(time_ms for _, time_ms in self.ahead.values())
         if len(times_ms) < 2:
             return -1
         reach_ms = limits.least_ms
         if len(times_ms) > 2:
             reach_ms = limits.reach_ms(median_step_ms(times_ms))
         return climb(times_ms[0], times_ms, reach_ms)
+
+    def _resettled_ms(self, limits: Limits) -> int:
+        """Return how far it has come by the records after which nothing else has come.
+
+        Traffic that falls to a tenth looks like records from the future, until there are 20. But
+        those of a host that is hours fast, and sends little, are hours apart: their step tells
+        nothing, so that none is near for being regular.
+        """
+        last = self.count - self.streak
+        times_ms = sorted(time_ms for number, time_ms in self._standing().values() if number > last)
+        if len(times_ms) < 3:
+            return self.newest_ms
+        reach_ms = min(limits.reach_ms(median_step_ms(times_ms)), limits.farthest_ms)
+        return climb(self.newest_ms, times_ms, reach_ms)
 
     def lead(self) -> tuple[int, int]:
         """Return how many of the last records are ahead, and how far the furthest is.

@@ -293,3 +293,25 @@ def test_a_recording_ends_where_its_traffic_has_fallen_to_a_tenth(
 
     assert clock.newest_ms == usual_ms[-1]
     assert clock.settled_ms(LIMITS) == few_ms[-1]
+
+
+def test_no_number_of_records_hours_apart_becomes_the_truth_because_all_is_idle() -> None:
+    """A host that is hours fast and sends little: two of its steps are as far as it is ahead."""
+    feed = Feed()
+    feed.regular(100)
+    newest_ms = feed.clock.newest_ms
+
+    for hours in (3, 5, 7, 9):
+        feed.take([newest_ms + hours * HOUR_MS])
+        assert feed.clock.settled_ms(LIMITS) == newest_ms
+
+
+def test_what_was_contradicted_since_is_not_settled() -> None:
+    feed = Feed()
+    feed.regular(100)
+    newest_ms = feed.clock.newest_ms
+
+    feed.take([newest_ms + minutes * MINUTE_MS for minutes in (5, 6, 7)])
+    assert feed.clock.settled_ms(LIMITS) == newest_ms + 7 * MINUTE_MS
+    feed.regular(1)
+    assert feed.clock.settled_ms(LIMITS) == newest_ms + 1_000
