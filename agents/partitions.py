@@ -52,6 +52,7 @@ class Partition:
         announce_s: float = 0.0,
         allowance_ms: int = 0,
         tick_s: float = math.inf,
+        idle_s: float = 0.0,
     ) -> None:
         self.stage = stage
         self.number = number
@@ -69,6 +70,8 @@ class Partition:
         self._stepped_idle: frozenset[str] = frozenset()
         self._stepped_s = 0.0
         self._ticks = Ticks(tick_s)
+        self._idle_s = idle_s
+        self._quiet_since_s: dict[str, float] = {}
 
     @property
     def log(self) -> Input:
@@ -186,12 +189,28 @@ class Partition:
         announce = now_s >= self._announce_due_s
         if batches:
             self._ticks.stop()
-        tick_ms = self._ticks.take(now_s)
         effects = self.stage.step(
-            self.state, batches, now_ms=now_ms, idle=idle, announce=announce, tick_ms=tick_ms
+            self.state,
+            batches,
+            now_ms=now_ms,
+            idle=idle,
+            announce=announce,
+            tick_ms=self._ticks.take(now_s),
+            quiet_ms=self._quiet_ms(batches, idle, now_s=now_s),
         )
         self._stepped_idle, self._stepped_s = idle, now_s
         self._owes_announcement = not announce
         if announce:
             self._announce_due_s = now_s + self._announce_s
         return effects
+
+    def _quiet_ms(
+        self, batches: Sequence[Batch], idle: frozenset[str], *, now_s: float
+    ) -> dict[str, int]:
+        """Return of the inputs of which records come how long they had been idle, if they had."""
+        since_s = self._quiet_since_s
+        topics = {batch.topic for batch in batches}
+        quiet_ms = {t: round(1_000 * (now_s - since_s[t])) for t in topics if t in since_s}
+        # What is idle has been quiet for the idle timeout already.
+        self._quiet_since_s = {t: since_s.get(t, now_s - self._idle_s) for t in idle}
+        return quiet_ms

@@ -233,6 +233,7 @@ class Pipeline:
             allowance_ms=self.settings.disorder_ms,
             # What has several inputs has a clock of its own; others are told.
             tick_s=self.settings.tick_ms / 1_000 if len(stage.inputs) > 1 else math.inf,
+            idle_s=self.settings.idle_ms / 1_000,
         )
         if (kept := self._kept.get((stage.name, number))) is not None:
             partition.state, partition.log_end = kept.state, kept.log_end

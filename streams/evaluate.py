@@ -30,7 +30,7 @@ from streams.probabilities import Oddity, no_probabilities
 from streams.quarantine import LARGEST_STATE_BYTES, Quarantined, deletions, is_part_of
 from streams.rules import Rules
 from streams.shown import Noticed, Shown
-from streams.steps import Batch, Effects, ModelKind, Record
+from streams.steps import NOT_QUIET, Batch, Effects, ModelKind, Record
 from streams.tables import OutcomeColumns, Table, since, table_of, without
 from streams.topics import Topics
 from streams.watch import Watch, Watcher
@@ -189,6 +189,7 @@ class Monitor:
         idle: frozenset[str] = frozenset(),
         announce: bool = True,  # noqa: ARG002 - every stage has this signature
         tick_ms: int = 0,  # noqa: ARG002
+        quiet_ms: Mapping[str, int] = NOT_QUIET,  # noqa: ARG002
     ) -> Effects:
         """Evaluate the batches; see `streams.steps.Stage`.
 

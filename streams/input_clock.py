@@ -22,6 +22,11 @@ Why it is not simpler:
   20, and 38 % of the last 5,120, six standard deviations above the share; then a host below the
   share passes by chance once in a billion records.
 * *A share of the last 5,120 alone*: after a quiet night the clock would stand still for hours.
+* *Records alone*: where traffic falls to a tenth, or a night is over, the clock would wait for 20
+  records all the same, and nobody be told that traffic has fallen. So a worker says for how long
+  it has known that there was nothing to read: what comes then may be ahead by so much, and not by
+  more. It never makes a record the truth that is ahead of the wall clock, if what was before was
+  not; a recording has no such pauses, and waits.
 * *A fixed reach*: with 5 s, a stream of one record a minute would wait for 20 records each time.
 * *Any reach that the stream suggests*: a partition that gets a record in 20 minutes would follow
   a host that is two hours fast. Half a horizon harms no label, so that is where it ends, but for a
@@ -173,15 +178,19 @@ class InputClock:
 
     # --- following
 
-    def follow(self, times_ms: Ints, ids: Keys, *, limits: Limits) -> Ints:
+    def follow(self, times_ms: Ints, ids: Keys, *, limits: Limits, pause_ms: int = 0) -> Ints:
         """Take good records, in their order; return `newest_ms` after each.
 
         Parameters
         ----------
         ids
             Hashes of their ids.
+        pause_ms
+            For how long it is known that nothing was there to be read before these.
         """
         self.followed = None
+        paused = pause_ms > 0 and self.newest_ms >= 0
+        until_ms = self.newest_ms + pause_ms + limits.least_ms if paused else -1
         if self.newest_ms >= 0:
             newest = np.maximum(np.maximum.accumulate(times_ms), self.newest_ms)
             if _largest_jump(self.newest_ms, newest) <= limits.least_ms:
@@ -199,7 +208,7 @@ class InputClock:
                 out[:] = run
                 self._all_near(run)
             else:
-                self._each(piece.tolist(), ids[at:until].tolist(), out, limits)
+                self._each((piece.tolist(), ids[at:until].tolist()), out, limits, until_ms)
             at += len(piece)
         self._forget()
         return newest
@@ -219,11 +228,17 @@ class InputClock:
             before = int(newest[last - BLOCK]) if last >= BLOCK else self.base_ms
             self.step_ms, self.base_ms = (int(newest[last]) - before) // BLOCK, int(newest[last])
 
-    def _each(self, times_ms: list[int], ids: list[int], newest: Ints, limits: Limits) -> None:
-        """Take records one by one, of which some are ahead."""
+    def _each(
+        self, records: tuple[list[int], list[int]], newest: Ints, limits: Limits, until_ms: int
+    ) -> None:
+        """Take records one by one, of which some are ahead, unless a pause explains it."""
         reach_ms = limits.reach_ms(self.step_ms)
+        times_ms, ids = records
         for index, time_ms in enumerate(times_ms):
-            if self.newest_ms >= 0 and time_ms <= self.newest_ms + reach_ms:
+            near_ms = self.newest_ms + reach_ms
+            if self.newest_ms >= 0 and time_ms <= max(near_ms, until_ms):
+                if time_ms > near_ms:
+                    self.base_ms += time_ms - self.newest_ms  # a pause is no step
                 self.newest_ms = max(self.newest_ms, time_ms)
                 self.count += 1
                 self.streak = 0

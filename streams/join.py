@@ -30,7 +30,7 @@ from streams.join_state import LOG_BYTES, JoinState
 from streams.limits import LIMITS, RecordLimits
 from streams.matching import FATES, Matching
 from streams.outcomes import ClockNotice, encode_clock
-from streams.steps import Batch, Effects, Record, in_one
+from streams.steps import NOT_QUIET, Batch, Effects, Record, in_one
 from streams.topics import Topics
 
 
@@ -101,6 +101,7 @@ class Join:
         idle: frozenset[str] = frozenset(),
         announce: bool = True,
         tick_ms: int = 0,
+        quiet_ms: Mapping[str, int] = NOT_QUIET,
     ) -> Effects:
         """Match the records of the batches; see `streams.steps.Stage`."""
         if state.missing:
@@ -116,7 +117,8 @@ class Join:
                 batch = in_one(own)
                 if (seen := take(batch)) is not None:
                     clock = state.inputs[topic]
-                    clock.follow(seen.times_ms, seen.ids, limits=self.limits)
+                    pause_ms = quiet_ms.get(topic, 0)
+                    clock.follow(seen.times_ms, seen.ids, limits=self.limits, pause_ms=pause_ms)
                     remarks += state.fast_clocks.look(topic, clock, seen)
                 state.next[topic] = batch.next_offset
         for topic, clock in state.inputs.items():

@@ -9,6 +9,7 @@ batches and writes the effects; no stage knows which of them it is.
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -19,6 +20,8 @@ from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
 from streams.texts import Texts
 from streams.values import Dropped
+
+NOT_QUIET: Mapping[str, int] = MappingProxyType({})
 
 LARGEST_VALUE_BYTES = 1_000_000
 """A stage splits what it writes rather than write more in one record: brokers refuse that."""
@@ -222,6 +225,7 @@ class Stage(Protocol):
         idle: frozenset[str] = frozenset(),
         announce: bool = True,
         tick_ms: int = 0,
+        quiet_ms: Mapping[str, int] = NOT_QUIET,
     ) -> Effects:
         """Advance the state, `state.next` (`{topic: next offset}`) included.
 
@@ -235,6 +239,9 @@ class Stage(Protocol):
             Whether this step should tell the next stage how far the event-time clock is.
         tick_ms
             If nothing has come for long: the wall time since the last such step, or since then.
+        quiet_ms
+            Of inputs of which records come now, for how long there was known to be nothing; only
+            of those that were idle. It lets the event-time clock go on sooner, and decides no fate.
         """
 
     def unfinished(self, state: Any) -> bool:

@@ -92,6 +92,7 @@ class Driver:
         idle: frozenset[str] = frozenset(),
         time_ms: int = 0,
         tick_ms: int = 0,
+        quiet_ms: int = 0,
     ) -> None:
         """Run one step of every partition of the join, then of the monitor."""
         inputs: dict[int, dict[str, list[Input]]] = {p: {} for p in self.partitions}
@@ -103,7 +104,12 @@ class Driver:
         for partition, topics in inputs.items():
             batches = [self._batch(t, partition, rows, time_ms) for t, rows in topics.items()]
             effects = self.join.step(
-                self.joins[partition], batches, now_ms=self.now_ms, idle=idle, tick_ms=tick_ms
+                self.joins[partition],
+                batches,
+                now_ms=self.now_ms,
+                idle=idle,
+                tick_ms=tick_ms,
+                quiet_ms=dict.fromkeys(topics, quiet_ms),
             )
             self._append(self.join_logs[partition], effects)
             self.oddities += [oddity.text for oddity in effects.oddities]

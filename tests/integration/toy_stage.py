@@ -77,6 +77,7 @@ class Toy:
         idle: frozenset[str] = frozenset(),
         announce: bool = True,  # noqa: ARG002 - the interface has it
         tick_ms: int = 0,  # noqa: ARG002 - the interface has it
+        quiet_ms: object = None,  # noqa: ARG002 - the interface has it
     ) -> Effects:
         effects = Effects()
         delta: Counter[bytes] = Counter()

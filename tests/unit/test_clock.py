@@ -22,11 +22,12 @@ class Feed:
         self.clock = InputClock()
         self.ids = 0
 
-    def take(self, times_ms: object, *, ids: object = None) -> InputClock:
+    def take(self, times_ms: object, *, ids: object = None, pause_ms: int = 0) -> InputClock:
         times = np.array(times_ms, np.int64)
         own = np.arange(self.ids, self.ids + len(times), dtype=np.uint64)
         self.ids += len(times)
-        self.clock.follow(times, own if ids is None else np.array(ids, np.uint64), limits=LIMITS)
+        hashes = own if ids is None else np.array(ids, np.uint64)
+        self.clock.follow(times, hashes, limits=LIMITS, pause_ms=pause_ms)
         return self.clock
 
     def regular(self, count: int, *, step_ms: int = 1_000) -> InputClock:
@@ -139,6 +140,49 @@ def test_after_a_night_the_clock_goes_on_with_the_twentieth_record(step_ms: int)
     feed.take([evening_ms + 8 * HOUR_MS + step_ms * 19])
     assert feed.clock.newest_ms == evening_ms + 8 * HOUR_MS + step_ms * 19
     assert feed.clock.followed is None
+
+
+@pytest.mark.parametrize("ahead_ms", [-HOUR_MS, -1_000, 0, LIMITS.least_ms])
+def test_what_comes_after_a_pause_may_be_ahead_by_the_pause(ahead_ms: int) -> None:
+    feed = Feed()
+    before_ms = feed.regular(200).newest_ms
+
+    feed.take([before_ms + 8 * HOUR_MS + ahead_ms], pause_ms=8 * HOUR_MS)
+
+    assert feed.clock.newest_ms == before_ms + 8 * HOUR_MS + ahead_ms
+    assert feed.clock.lead() == (0, 0)
+
+
+@pytest.mark.parametrize("ahead_ms", [LIMITS.least_ms + 1, 3 * HOUR_MS])
+def test_a_pause_explains_no_more_than_its_length(ahead_ms: int) -> None:
+    feed = Feed()
+    before_ms = feed.regular(200).newest_ms
+
+    feed.take([before_ms + 8 * HOUR_MS + ahead_ms, before_ms + 8 * HOUR_MS], pause_ms=8 * HOUR_MS)
+
+    assert feed.clock.newest_ms == before_ms + 8 * HOUR_MS
+
+
+def test_a_pause_is_no_step_and_is_over_with_what_comes() -> None:
+    feed = Feed()
+    step_ms, after_ms = feed.regular(200).step_ms, feed.clock.newest_ms + 8 * HOUR_MS
+
+    feed.take([after_ms], pause_ms=8 * HOUR_MS)
+    feed.regular(200)
+    feed.take([feed.clock.newest_ms + HOUR_MS])
+
+    assert feed.clock.step_ms == step_ms
+    assert feed.clock.newest_ms == after_ms + 200 * 1_000
+
+
+def test_where_traffic_falls_to_a_tenth_the_clock_goes_on_with_every_record() -> None:
+    feed = Feed()
+    now_ms = feed.regular(200).newest_ms
+
+    for _ in range(10):
+        now_ms += 20_000
+        feed.take([now_ms], pause_ms=20_000)
+        assert feed.clock.newest_ms == now_ms
 
 
 def test_a_stream_of_one_id_does_not_stop_the_clock_for_ever() -> None:

@@ -22,10 +22,12 @@ class Spy(Tally):
         super().__init__(TOPICS)
         self.told: list[tuple[frozenset[str], bool]] = []
         self.ticks_ms: list[int] = []
+        self.quiet_ms: list[dict[str, int]] = []
 
     def step(self, state: Any, batches: Any, **told: Any) -> Effects:
         self.told.append((told["idle"], told["announce"]))
         self.ticks_ms.append(told["tick_ms"])
+        self.quiet_ms.append(told["quiet_ms"])
         return super().step(state, batches, **told)
 
 
@@ -191,3 +193,22 @@ def test_time_that_passes_without_records_is_told_ever_less_often() -> None:
     step(it, now_s=4_001.0)
     assert not it.due(4_060.0)
     assert it.due(4_061.0)
+
+
+def test_a_step_is_told_how_long_an_idle_input_had_been_quiet() -> None:
+    partition = Partition(Spy(), 0, idle_s=5.0)
+    partition.state = partition.stage.new_state(0)
+    partition.state.next = {TOPICS.predictions: 0, TOPICS.labels: 10}
+    partition.run()
+    partition.set_quiet(ended=BOTH, idle=BOTH)
+    step(partition, now_s=100.0)
+    step(partition, now_s=130.0)
+
+    partition.feed(batch(10))
+    step(partition, now_s=160.0)
+    partition.feed(batch(11))
+    step(partition, now_s=190.0)
+
+    stage = partition.stage
+    assert isinstance(stage, Spy)
+    assert stage.quiet_ms == [{}, {}, {TOPICS.labels: 65_000}, {}]
