@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -61,6 +62,20 @@ Horizon = Annotated[
 ]
 MonitorsFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="What to watch, in YAML. Default: everything.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=COLUMN,…", help="Columns of a table: prediction=…,label=…,timestamp=…"
+    ),
+]
+Missing = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT,…",
+        help="Cells of a table that are read as empty. Default: NA, NULL, None, NaN and the "
+        "like; '' for empty ones alone.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
@@ -461,12 +476,8 @@ def monitors_check(
     ] = None,
     window: Window = None,
     horizon: Horizon = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME=COLUMN,…", help="Columns of a table: prediction=…,label=…,timestamp=…"
-        ),
-    ] = None,
+    columns: Columns = None,
+    missing: Missing = None,
     json_output: Json = False,
 ) -> None:
     """Check a monitors file; exit code 2 if something is wrong with it.
@@ -483,6 +494,7 @@ def monitors_check(
             settings.monitors,
             against=against or [],
             columns=columns,
+            missing=_missing(missing),
             settings=settings,
             json_output=json_output,
         )
@@ -516,20 +528,8 @@ def replay(
             "would. Default: for all that there are.",
         ),
     ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME=COLUMN,…", help="Columns of a table: prediction=…,label=…,timestamp=…"
-        ),
-    ] = None,
-    missing: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT,…",
-            help="Cells of a table that are read as empty. Default: NA, NULL, None, NaN and the "
-            "like; '' for empty ones alone.",
-        ),
-    ] = None,
+    columns: Columns = None,
+    missing: Missing = None,
     dead_letters: Annotated[
         Path | None,
         typer.Option(
@@ -545,7 +545,6 @@ def replay(
     from agents.settings import read_option  # noqa: PLC0415
 
     settings = _settings({"monitors": monitors, "window": window, "horizon": horizon})
-    from agents.cells import MISSING  # noqa: PLC0415
     from agents.replay import run_replay  # noqa: PLC0415
 
     raise typer.Exit(
@@ -560,7 +559,7 @@ def replay(
             columns=columns,
             limits=settings.limits,
             json_output=json_output,
-            missing=MISSING if missing is None else missing.split(","),
+            missing=_missing(missing),
             dead_letters=dead_letters,
         )
     )
@@ -628,6 +627,12 @@ def _settings(
     from agents.settings import resolve  # noqa: PLC0415
 
     return resolve(values, environ=os.environ, kafka=tuple(kafka or ()), embedded=embedded)
+
+
+def _missing(text: str | None) -> Sequence[str]:
+    from agents.cells import MISSING  # noqa: PLC0415
+
+    return MISSING if text is None else text.split(",")
 
 
 def _integer(option: str, text: str, lowest: int, highest: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from agents import replay
@@ -15,7 +16,13 @@ from streams.rehearsal import Rehearsal, unmet
 
 
 def check_monitors(
-    file: Path, *, against: list[Path], columns: str | None, settings: Settings, json_output: bool
+    file: Path,
+    *,
+    against: list[Path],
+    columns: str | None,
+    missing: Sequence[str],
+    settings: Settings,
+    json_output: bool,
 ) -> int:
     """Check a monitors file, print what is wrong, and return the exit code.
 
@@ -23,6 +30,8 @@ def check_monitors(
     ----------
     against
         Recorded events that its rules are held against; none: the file alone is judged.
+    columns, missing
+        How tables among them are read, as by `agents.replay`.
     settings
         Window and horizon, from the file or the command line.
 
@@ -36,7 +45,7 @@ def check_monitors(
     found: list[str] = []
     if against:
         run, _, survey = replay.play(
-            Recordings(against, columns),
+            Recordings(against, columns, missing=missing),
             Rehearsal,
             monitors=monitors,
             window_ms=settings.window_ms,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -90,12 +91,7 @@ class Results:
             console.print(left_out, soft_wrap=True)
         for oddity in self.oddities:
             console.print(printable(oddity), soft_wrap=True)
-        table = Table(title="first and last window", title_justify="left")
-        add_names(console, table, "model", "version")
-        add_numbers(table, "windows", *_SHOWN)
-        for row in self._metrics_rows():
-            table.add_row(*row)
-        print_table(console, table)
+        print_table(console, self._metrics_table(console))
         for kind in self.kinds:
             console.print(printable(kind), soft_wrap=True)
         for alert in self.alerts:
@@ -113,22 +109,23 @@ class Results:
                 table.add_row(fate, str(count))
         return table
 
-    def _metrics_rows(self) -> list[list[str]]:
+    def _metrics_table(self, console: Console) -> Table:
         models: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
         for line in self.metrics:
             metric = json.loads(line)
             if not metric["segment"] and metric["metric"] in _SHOWN:
                 by_name = models.setdefault((metric["model"], metric["version"]), {})
                 by_name.setdefault(metric["metric"], []).append(metric)
-        return [
-            [
-                printable(model),
-                printable(version),
-                str(len(by_name.get("predictions", ()))),
-                *(_span(by_name.get(name, [])) for name in _SHOWN),
-            ]
-            for (model, version), by_name in sorted(models.items())
-        ]
+        # A classifier has no rmse: a column that is empty for every model only takes room.
+        shown = [name for name in _SHOWN if any(name in by_name for by_name in models.values())]
+        table = Table(title="first and last window", title_justify="left")
+        add_names(console, table, "model", "version")
+        add_numbers(table, "windows", *shown)
+        for (model, version), by_name in sorted(models.items()):
+            windows = str(len(by_name.get("predictions", ())))
+            spans = (_span(by_name.get(name, [])) for name in shown)
+            table.add_row(printable(model), printable(version), windows, *spans)
+        return table
 
 
 def _alert_line(alert: Mapping[str, Any]) -> Text:

@@ -267,7 +267,9 @@ def _lines(status: Status) -> Iterable[str]:
         f"  {status.records:,} records in {status.uptime_s:,.0f} s,"
         f" {status.cpu_s:,.1f} s of CPU" + (f", {per_record} µs a record" if per_record else "")
     )
-    yield f"  {status.models:,} models, {status.pending_predictions:,} pending predictions"
+    models = "model" if status.models == 1 else "models"
+    pending = "prediction" if status.pending_predictions == 1 else "predictions"
+    yield f"  {status.models:,} {models}, {status.pending_predictions:,} pending {pending}"
     for kind in status.kinds[:_KINDS]:
         yield f"  {kind}"
     if status.models > _KINDS < len(status.kinds):

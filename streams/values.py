@@ -138,7 +138,7 @@ class Values:
             if value is None:
                 continue
             if why := self._bad_name(name) or _not_a_number(value):
-                self._drop("scores", {name: value}, why)
+                self._drop("scores", value, why, name=name)
             else:
                 found[name] = float(value)
         return self._first_by_name(found, field="scores", most=self._limits.scores)
@@ -153,7 +153,7 @@ class Values:
             if value is None:
                 continue
             if why := self._bad_name(name) or self._no_segment(name, value):
-                self._drop("segments", {name: value}, why)
+                self._drop("segments", value, why, name=name)
             else:
                 found[name] = value
         return self._first_by_name(found, field="segments", most=self._limits.segments)
@@ -169,11 +169,11 @@ class Values:
             return None
         for name, value in members.items():
             if why := self._bad_name(name):
-                self._drop("features", {name: value}, why)
+                self._drop("features", value, why, name=name)
             elif value is None or isinstance(value, bool | str):
                 found[name] = NOT_NUMERIC if isinstance(value, str) else _as_float(value)
             elif why := _not_a_number(value):
-                self._drop("features", {name: value}, why)
+                self._drop("features", value, why, name=name)
                 if value == _NOT_FINITE:
                     found[name] = None
             else:
@@ -212,8 +212,11 @@ class Values:
             return f"is {_kind(value)}, not a string"
         return "" if self._limits.allow(value) else f"is over {self._limits.name_bytes} bytes long"
 
-    def _drop(self, field: str, value: object, why: str, *, count: int = 1) -> None:
-        self._dropped.append(Dropped(field, _shown(value), why, count))
+    def _drop(
+        self, field: str, value: object, why: str, *, name: str | None = None, count: int = 1
+    ) -> None:
+        shown = _shown(value) if name is None else f"{_shown(name)}: {_shown(value)}"
+        self._dropped.append(Dropped(field, shown, why, count))
 
 
 def _value(raw: msgspec.Raw) -> Any:

@@ -15,6 +15,8 @@ COMMANDS = (
     ("topics", "create"),
     ("topics", "check"),
     ("topics", "reset"),
+    ("topics", "acls"),
+    ("monitors", "check"),
     ("replay",),
     ("tail", "metrics"),
     ("tail", "alerts"),
@@ -112,3 +114,20 @@ def test_a_broker_that_does_not_answer_is_worth_another_try_and_no_mistake() -> 
     assert done.returncode == 70
     assert done.stderr.startswith("driftline: --bootstrap-servers: no answer from '127.0.0.1:1'")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_monitors_file_is_held_against_a_table_as_a_replay_reads_it(tmp_path: Path) -> None:
+    """A class that is really called NA is one only where `--missing` says so, in both commands."""
+    rules = tmp_path / "monitors.yaml"
+    rules.write_text('thresholds: [{name: r, metric: "recall:NA", below: 0.5}]')
+    table = tmp_path / "rows.csv"
+    rows = [
+        f"{'NA' if i % 2 else 'EU'},{'ASIA' if i % 5 else 'NA'},{1_767_225_600_000 + i}"
+        for i in range(50)
+    ]
+    table.write_text("\n".join(["pred,truth,at", *rows]))
+    columns = "prediction=pred,label=truth,timestamp=at"
+    check = ("monitors", "check", str(rules), "--against", str(table), "--columns", columns)
+
+    assert run(*check).returncode == 2
+    assert run(*check, "--missing", "").returncode == 0

@@ -112,7 +112,7 @@ def test_a_value_that_was_left_out_is_counted_by_field_and_named_once(
     health, telemetry = build()
     dropped = [
         Dropped("latency_ms", "-0.2", "is negative", 3, "\x1b[31mfraud\n"),
-        Dropped("features", "{'tags': []}", "is an array, not a number", 1, "m"),
+        Dropped("features", "'tags': []", "is an array, not a number", 1, "m"),
     ]
 
     for _ in range(2):

@@ -189,3 +189,15 @@ def test_a_date_of_1970_is_fine_in_a_table_and_a_number_of_seconds_nowhere(
     assert summary["dead_letters"] == {"implausible_time": 2}
     assert summary["dead_letter_reasons"][0]["line"] == 4
     assert (summary["fates"]["joined"], summary["fates"]["unlabelled"]) == (1, 2)
+
+
+def test_only_metrics_that_a_model_has_are_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, GOOD, event(label=1, timestamp_ms=MS))
+
+    replay(file)
+
+    [heads] = [line for line in capsys.readouterr().out.splitlines() if "windows" in line]
+    assert "accuracy" in heads
+    assert "rmse" not in heads

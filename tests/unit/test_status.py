@@ -112,6 +112,12 @@ def test_people_see_tables_and_machines_see_json(capsys: pytest.CaptureFixture[s
     assert decoded["records"] == 1_000
 
 
+def test_one_model_is_no_models(capsys: pytest.CaptureFixture[str]) -> None:
+    show([_status(1)], costs=False, json_output=False)
+
+    assert "  1 model, " in capsys.readouterr().out
+
+
 def test_a_worker_that_has_just_started_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     status = status_of([], Tally(), worker_id="w", version="1.0", unready="starting")
 

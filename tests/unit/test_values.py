@@ -51,6 +51,21 @@ def test_a_bad_value_is_left_out_and_named(members: str, why: str) -> None:
     assert [str(one) for one in dropped] == [why]
 
 
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ('"features": {"a": [1, 2], "b": 2}', "features of model 'm': 'a': [1, 2] is an array"),
+        ('"features": {"a": NaN, "b": 2}', "features of model 'm': 'a': NaN is NaN or infinite"),
+        ('"scores": {"1": "x", "0": 0.5}', "scores of model 'm': '1': 'x' is a string"),
+        ('"segments": {"a": 7, "b": "x"}', "segments of model 'm': 'a': 7 is a number"),
+    ],
+)
+def test_of_several_values_the_bad_one_is_named(members: str, why: str) -> None:
+    _, dropped = decode(members)
+
+    assert [str(one).partition(", not ")[0] for one in dropped] == [why]
+
+
 def test_of_features_only_the_bad_ones_are_left_out() -> None:
     values = {
         "good": 1.5,
