@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from agents.deliveries import Backlog, size_bytes
-from agents.exits import describe, end_process, exit_code, say
+from agents.exits import describe, end_process, exit_code
 from agents.health import Health
 from agents.idleness import Input
 from agents.key_watch import KeyWatch
@@ -29,6 +29,7 @@ from agents.ledger import Entry, Ledger, TransactionError, Written
 from agents.opening import Opener
 from agents.partitions import Partition
 from agents.reader import Reader
+from agents.remarks import Remarks
 from agents.settings import Settings
 from agents.state_changes import StateChanges
 from agents.status import COMMIT, Status, Tally, status_of
@@ -114,7 +115,7 @@ class Pipeline:
         self._ledger = ledger
         self._keys = keys
         self._opener = Opener(settings, opened=self._opened, progressed=self._progressed)
-        self._odd: set[tuple[str, str, str]] = set()
+        self._remarks = Remarks()
         self._trimmer = Trimmer(settings)
         self._owned: dict[tuple[str, int], Partition] = {}
         self._kept: dict[tuple[str, int], Partition] = {}
@@ -465,12 +466,9 @@ class Pipeline:
             partition.marks += written.marks.get(partition.log, ())
         for entry in entries:
             self._trim(entry)
-            for line in (*map(str, entry.effects.set_aside), *entry.effects.remarks):
-                say(line)
-            for oddity in entry.effects.oddities:  # other partitions may have said it
-                if oddity.about not in self._odd:
-                    self._odd.add(oddity.about)
-                    say(oddity.text)
+            self._remarks.say("set aside", map(str, entry.effects.set_aside))
+            self._remarks.say(entry.stage.name, entry.effects.remarks)
+            self._remarks.say_oddities(entry.effects.oddities)
         self.health.committed(
             [entry.effects for entry in entries], seconds=time.monotonic() - started_s
         )

@@ -23,7 +23,7 @@ from streams.costs import Costs, Spent
 from streams.errors import ConfigError, NoAnswerError
 from streams.steps import ModelKind
 
-MOST_MODELS = 100
+MOST_MODELS = MOST_WARNINGS = 100
 _KINDS = 20
 COMMIT = "transactions"
 _TIMEOUT_S = 10.0
@@ -158,9 +158,17 @@ def status_of(
         model_costs=_model_costs(found),
         start_cpu_s=start_cpu_s,
         kinds=kinds[:MOST_MODELS],
-        warnings=[said for one in running for said in one.stage.warnings(one.state)],
+        warnings=_few([said for one in running for said in one.stage.warnings(one.state)]),
         **known,
     )
+
+
+def _few(warnings: list[str]) -> list[str]:
+    """Keep as many as somebody can read: whoever may write a record may make up models."""
+    left_out = len(warnings) - MOST_WARNINGS
+    if left_out <= 0:
+        return warnings
+    return [*warnings[:MOST_WARNINGS], f"and {left_out:,} more warnings"]
 
 
 def _dearest(seconds: dict[str, float]) -> list[tuple[str, float]]:

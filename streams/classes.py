@@ -113,18 +113,25 @@ def scores_by_class(scores: Mapping[str, float]) -> dict[str, float]:
     >>> scores_by_class({"False": 0.2, "True": 0.8}), scores_by_class({"0.0": 0.2, "1.0": 0.8})
     ({'0': 0.2, '1': 0.8}, {'0': 0.2, '1': 0.8})
     """
-    found: dict[str, float] = {}
-    for name, score in zip(_names(tuple(scores)), scores.values(), strict=True):
+    texts, found = tuple(scores), dict[str, float]()
+    names = _few_names(texts) if len(texts) <= _FEW else _many_names(texts)
+    for name, score in zip(names, scores.values(), strict=True):
         found.setdefault(name, score)
     return found
 
 
-@lru_cache(maxsize=1_024)
 def _names(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Name the classes of `scores`; a model names the same with every prediction."""
+    """Name the classes of `scores`."""
     names = [class_name(text) for text in texts]
     classes = merged(names)
     return tuple(classes[name] for name in names)
+
+
+# A model names the same with every prediction. But one that names others each time, a thousand of
+# 256 bytes, would have 300 MB kept if as many were kept of them as of the usual few.
+_FEW = 16
+_few_names = lru_cache(maxsize=1_024)(_names)
+_many_names = lru_cache(maxsize=32)(_names)
 
 
 def score_of(scores: Mapping[str, float], value: Scalar) -> float | None:

@@ -26,7 +26,7 @@ from streams.metrics import WindowKey
 from streams.monitors import DEFAULTS, Monitors, Window
 from streams.order import RuleCounter, Waiting, Watched, sequences
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
-from streams.probabilities import Oddity, no_probabilities
+from streams.probabilities import Oddity, no_probabilities, note
 from streams.quarantine import LARGEST_STATE_BYTES, Quarantined, deletions, is_part_of
 from streams.rules import Rules
 from streams.shown import Noticed, Shown
@@ -606,8 +606,7 @@ class _Work:
         return len(windows)
 
     def _oddity(self, oddity: Oddity) -> None:
-        if oddity.about not in self.state.oddities:
-            self.state.oddities[oddity.about] = oddity
+        if note(self.state.oddities, oddity):
             self.oddities.append(oddity)
 
     def _forget(self) -> None:

@@ -24,7 +24,8 @@ class RecordLimits(msgspec.Struct, frozen=True, kw_only=True):
         value, beyond which that value is left out; and of a class, beyond which a prediction or
         label counts under the hash of its text.
     features, segments, scores
-        Most of them in one prediction; of more, the last by name are left out.
+        Most of them in one prediction; of more, the last by name are left out before anybody looks
+        at them.
     earliest_ms
         Earliest event time; whoever knows that times are no seconds may allow earlier ones.
     """

@@ -30,7 +30,7 @@ from streams.outcomes import (
     PredictionChunk,
     RowCollector,
 )
-from streams.probabilities import Oddity, adds_up, odd_sum
+from streams.probabilities import Oddity, adds_up, note, odd_sum
 from streams.relabelling import Relabelling, outcomes_of
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch, DeadLetter
@@ -221,8 +221,7 @@ class Matching:
         for index, scores in enumerate(rows):
             if scores and not adds_up(scores):
                 oddity = odd_sum(*name_of(index), scores)
-                if oddity.about not in known:
-                    known[oddity.about] = oddity
+                if note(known, oddity):
                     self.oddities.append(oddity)
 
     def _apply_early(self, ids: Sequence[bytes], slots: Slots) -> None:

@@ -6,7 +6,7 @@ would be to judge a few chosen ones.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ otherwise (percentages, logits, a sigmoid for each class, the best few of many) 
 _ALLOWED = 100  # of so many scores, one may be no probability
 
 
+About: TypeAlias = tuple[str, str, str]
+
+
 class Oddity(NamedTuple):
     """What is odd about a model's events, to be said once."""
 
@@ -32,9 +35,21 @@ class Oddity(NamedTuple):
     text: str
 
     @property
-    def about(self) -> tuple[str, str, str]:
+    def about(self) -> About:
         """What must not be said again."""
         return self.model, self.version, self.kind
+
+
+MOST_ODDITIES = 1_000
+"""Of so many nobody reads more: whoever may write a record may make up ever other models."""
+
+
+def note(known: dict[About, Oddity], oddity: Oddity) -> bool:
+    """Remember what is odd, in place; tell whether it is to be said."""
+    if oddity.about in known or len(known) >= MOST_ODDITIES:
+        return False
+    known[oddity.about] = oddity
+    return True
 
 
 def probabilities(scores: Floats) -> tuple[Floats, NDArray[np.bool_] | None]:

@@ -31,6 +31,9 @@ NOT_FINITE = b'["NaN"]'
 _NOT_FINITE = ["NaN"]
 _SHOWN_CHARS = 80
 
+# A record has room for 100,000 bad values, and to say how one looks takes longer than to read 100.
+_MOST_NAMED = 8
+
 # Nested as deeply as JSON may be, a value would be too deep for `repr`.
 _brief = reprlib.Repr()
 _brief.maxstring = _brief.maxlong = _SHOWN_CHARS
@@ -112,6 +115,7 @@ class Values:
     def __init__(self, limits: RecordLimits, dropped: list[Dropped]) -> None:
         self._limits = limits
         self._dropped = dropped
+        self._last: dict[str, int] = {}  # where the last of a field is
 
     def number(
         self, raw: msgspec.Raw, *, field: str, smallest: float = -LARGEST_NUMBER
@@ -131,7 +135,7 @@ class Values:
     def scores(self, raw: msgspec.Raw) -> dict[str, float] | None:
         """Return scores by class."""
         found: dict[str, float] = {}
-        members = self._members(raw, field="scores")
+        members = self._members(raw, field="scores", most=self._limits.scores)
         if members is None:
             return None
         for name, value in members.items():
@@ -141,12 +145,12 @@ class Values:
                 self._drop("scores", value, why, name=name)
             else:
                 found[name] = float(value)
-        return self._first_by_name(found, field="scores", most=self._limits.scores)
+        return found
 
     def segments(self, raw: msgspec.Raw) -> dict[str, str] | None:
         """Return values of segments by name."""
         found: dict[str, str] = {}
-        members = self._members(raw, field="segments")
+        members = self._members(raw, field="segments", most=self._limits.segments)
         if members is None:
             return None
         for name, value in members.items():
@@ -156,7 +160,7 @@ class Values:
                 self._drop("segments", value, why, name=name)
             else:
                 found[name] = value
-        return self._first_by_name(found, field="segments", most=self._limits.segments)
+        return found
 
     def features(self, raw: msgspec.Raw) -> dict[str, float | None] | None:
         """Return features by name: booleans as 0 and 1, `None` where missing, or NaN.
@@ -164,7 +168,7 @@ class Values:
         Text is `NOT_NUMERIC`, however long.
         """
         found: dict[str, float | None] = {}
-        members = self._members(raw, field="features")
+        members = self._members(raw, field="features", most=self._limits.features)
         if members is None:
             return None
         for name, value in members.items():
@@ -178,15 +182,18 @@ class Values:
                     found[name] = None
             else:
                 found[name] = float(value)
-        return self._first_by_name(found, field="features", most=self._limits.features)
+        return found
 
-    def _members(self, raw: msgspec.Raw, *, field: str) -> dict[str, Any] | None:
+    def _members(self, raw: msgspec.Raw, *, field: str, most: int) -> dict[str, Any] | None:
+        """Return what an object holds, no more than is allowed: nobody looks at the rest."""
         try:
             found = _decode(raw)
         except msgspec.ValidationError:  # it holds a number that is out of range
             found = _apart(raw)
-        if found is None or isinstance(found, dict):
-            return found
+        if found is None:
+            return None
+        if isinstance(found, dict):
+            return self._first_by_name(found, field=field, most=most)
         self._drop(field, found, f"is {_kind(found)}, not an object")
         return None
 
@@ -215,7 +222,13 @@ class Values:
     def _drop(
         self, field: str, value: object, why: str, *, name: str | None = None, count: int = 1
     ) -> None:
+        last = self._last.get(field)
+        if last is not None and len(self._dropped) >= _MOST_NAMED:
+            one = self._dropped[last]
+            self._dropped[last] = one.of(one.count + count)
+            return
         shown = _shown(value) if name is None else f"{_shown(name)}: {_shown(value)}"
+        self._last[field] = len(self._dropped)
         self._dropped.append(Dropped(field, shown, why, count))
 
 

@@ -1,6 +1,7 @@
 """Which values are one class: the same everywhere, however they are written."""
 
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from agents.settings import read_monitors_file
-from streams.classes import class_name, same_class
+from streams.classes import class_name, same_class, scores_by_class
 from streams.monitors import Monitors, Threshold
 from streams.monitors_file import parse_monitors
 from tests.builders import MINUTE_MS, START_MS, Event, label, prediction
@@ -260,3 +261,13 @@ def test_no_result_depends_on_how_classes_are_written(seed: int) -> None:
     one, other = (ran(pairs(r), disorder_ms=MINUTE_MS).result() for r in (plain, written))
 
     assert one == other
+
+
+def test_a_model_that_names_other_classes_each_time_fills_no_memory() -> None:
+    tracemalloc.start()
+    for number in range(150):
+        scores_by_class({f"{number}-{name:0240d}": 0.001 for name in range(1_000)})
+
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept_bytes < 25_000_000

@@ -244,3 +244,20 @@ def test_what_is_no_worker_is_told_apart(
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def test_of_ever_so_many_warnings_a_hundred_are_told_and_how_many_more_there_are() -> None:
+    driver = Driver()
+    events = [
+        prediction(f"p{n}", model=f"m{n}", scores={"cat": 0.1, "dog": 0.2}) for n in range(1_100)
+    ]
+    driver.feed(as_inputs([*events, label("p0")]))
+    partition = Partition(driver.join, 0)
+    partition.state = driver.joins[0]
+    partition.run()
+
+    told = status_of([partition], Tally(), worker_id="w", version="1", unready=None).warnings
+
+    assert len(driver.joins[0].oddities) == len(driver.oddities) == 1_000
+    assert len(told) == 101
+    assert told[-1] == "and 900 more warnings"

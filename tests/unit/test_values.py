@@ -11,7 +11,7 @@ from streams import native
 from streams.errors import RecordError
 from streams.events import Prediction, decode_label, decode_prediction, head_of, peek_time_ms
 from streams.limits import RecordLimits
-from streams.values import NOT_NUMERIC, Dropped
+from streams.values import FIELDS, NOT_NUMERIC, Dropped
 from tests.builders import START_MS, label, prediction
 from tests.driver import Driver, as_inputs
 
@@ -265,3 +265,28 @@ def test_an_early_label_with_a_long_text_counts_under_the_same_hash() -> None:
 
     assert driver.fates == {"joined": 2}
     assert driver.value("accuracy") == 1.0
+
+
+def test_of_ever_so_many_bad_values_a_few_are_named_and_all_are_counted() -> None:
+    features = ", ".join(f'"f{number:04}": []' for number in range(1_500))
+    scores = ", ".join(f'"c{number:04}": "high"' for number in range(700))
+
+    found, dropped = decode(f'"features": {{{features}}}, "scores": {{{scores}}}')
+
+    counts = {field: sum(one.count for one in dropped if one.field == field) for field in FIELDS}
+    assert (found.features, found.scores) == ({}, {})
+    assert counts == {"score": 0, "scores": 700, "features": 1_500, "segments": 0, "latency_ms": 0}
+    assert len(dropped) < 20
+
+
+def test_of_more_features_than_are_allowed_the_last_by_name_are_not_looked_at() -> None:
+    features = '"z": 1, "b": 2, "y": [], "a": []'
+
+    found, dropped = decode(f'"features": {{{features}}}', limits=RecordLimits(features=2))
+
+    assert found.features == {"b": 2.0}
+    assert [str(one) for one in dropped] == [
+        "features of model 'm': 'y' is one of 4, at most 2 are allowed",
+        "features of model 'm': 'a': [] is an array, not a number",
+    ]
+    assert [one.count for one in dropped] == [2, 1]
