@@ -24,6 +24,7 @@ from agents.settings import Settings
 _REQUEST_S = 30.0
 _PAUSE_S = 2.0
 _COMPLAINT_S = 600.0
+_PATIENCE_S = 60.0  # what passes by itself has passed by then
 
 
 class Trimmer:
@@ -43,6 +44,7 @@ class Trimmer:
         self._asked: dict[Input, int] = {}
         self._answers: dict[Input, Future[Any]] = {}
         self._due_s = self._complaint_due_s = 0.0
+        self._failing_since_s: dict[Input, float] = {}
 
     def want(self, log: Input, *, before: int) -> None:
         """Note that records of a log before an offset may be deleted."""
@@ -68,9 +70,11 @@ class Trimmer:
     def _take(self, log: Input, answer: Future[Any]) -> None:
         error = answer.exception()
         if error is None:
+            self._failing_since_s.pop(log, None)
             return
         self._asked.pop(log, None)
-        if passes(error):
+        since_s = self._failing_since_s.setdefault(log, self._clock())
+        if passes(error) and self._clock() < since_s + _PATIENCE_S:
             return  # it is asked for again, and nobody can do anything about it
         cause, hint = str(error), ""
         if isinstance(error, KafkaException):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from agents import opening
+from agents import ends
 from agents.ends import ask_offsets
 from agents.idleness import Input
 from agents.opening import Opener
@@ -78,7 +78,7 @@ def test_a_log_is_cut_at_a_mark_and_tells_the_state(
     """Also when its beginning is deleted while it is read."""
     plain = _opened(real_broker, worn)
     asked: list[object] = []
-    ask = opening.ask_offsets
+    ask = ends.ask_offsets
 
     def stale(
         admin: AdminClient, sources: Iterable[Input], *, latest: bool, timeout_s: float
@@ -93,7 +93,7 @@ def test_a_log_is_cut_at_a_mark_and_tells_the_state(
                 answers[log].set_result(SimpleNamespace(offset=0))
         return answers
 
-    monkeypatch.setattr(opening, "ask_offsets", stale)
+    monkeypatch.setattr(ends, "ask_offsets", stale)
     disturbed = _opened(real_broker, worn)
 
     assert len(asked) == 2

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from agents import fetching
 from agents.embedded import EmbeddedBroker
 from agents.fetching import Failure, Fetcher, Headers, consumer_and_fetcher
-from agents.reader import _PASSING
+from agents.passing import passes
 from streams import native
 from streams.texts import Texts
 from tests.brokers import Broker
@@ -276,7 +276,7 @@ def test_a_topic_that_is_refused_is_a_failure_of_its_partitions(code: int, passi
         assert code in {one.code for one in failures}
         assert {one.partition for one in failures} <= {0, 1}
         assert not any(one.fatal for one in failures)
-        assert all(one.code in _PASSING for one in failures) is passing
+        assert all(passes(one.code) for one in failures) is passing
         assert after == 4
         fetcher.close()
         consumer.close()

@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 from streams import bins, intervals
 from streams.quality import compute
 from streams.tallies import Inputs, Outcomes
-from streams.task import Task
+from streams.task import Judged
 
 TRUTHS = np.random.default_rng(7).random(4_000) < 0.3
 LOGITS = np.random.default_rng(8).normal(0.0, 1.5, 4_000) + 1.5 * TRUTHS
@@ -39,7 +39,9 @@ def published(scores: np.ndarray, truths: np.ndarray = TRUTHS) -> tuple[float, f
         tally.scores[name] = dict(Counter(numbers[side].tolist()))
         tally.confusion[name, name] = int(side.sum())
     tally.count = len(scores)
-    [found] = [v for v in compute(Inputs(), tally, Task()) if v.metric == "roc_auc"]
+    [found] = [
+        v for v in compute(Inputs(), tally, Judged("binary", "told")) if v.metric == "roc_auc"
+    ]
     assert found.low is not None
     assert found.high is not None
     return found.value, found.low, found.high
