@@ -326,7 +326,7 @@ class Matching:
             index, record_id = found.indexes[position], found.ids[position]
             label_ms, offset = int(found.times_ms[position]), batch.offsets[index]
             self._touched_early.setdefault(record_id, offset)
-            early = Early(batch.values[index], label_ms, batch.times_ms[index], offset)
+            early = Early(self._in_short(batch, index), label_ms, batch.times_ms[index], offset)
             self.fates["orphan_label"] += state.wait(record_id, early)
         positions, slots = positions[slots >= 0], slots[slots >= 0]
         if len(positions):
@@ -337,6 +337,17 @@ class Matching:
                 retract=found.retract[positions].tolist(),
                 refuse=lambda i, why: self._dead(batch, found.indexes[int(positions[i])], why),
             )
+
+    def _in_short(self, batch: Batch, index: int) -> bytes | None:
+        """Return a label that is to wait, if it is long, as what counts of it.
+
+        A thousand labels of a megabyte, without predictions, would fill a worker's memory, and
+        again after every restart. To send them costs little: what repeats is compressed.
+        """
+        value = batch.values[index]
+        if value is None or len(value) <= _LONG_BYTES:
+            return value
+        return _encode_json(self._rules.decoder.label(value, key=None, time_ms=0))
 
     def _relabel(self, slots: Slots, label_ms: Ints, values: Scalars, **how: Any) -> None:
         chunk = self._relabelling.apply(slots, label_ms, values, **how)
@@ -392,6 +403,8 @@ def _scores(label: Label, event: Prediction) -> tuple[float | None, float | None
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
+_LONG_BYTES = 4_096
 
 
 def _pick(found: Predictions, chosen: Ints) -> Predictions:

@@ -150,3 +150,23 @@ def test_the_log_tells_which_labels_wait(
         driver.feed([], idle=BOTH)
         assert folded(driver) == contents(driver.joins[0])
         assert all(len(waiting) <= 3 for waiting in driver.joins[0].early.values())
+
+
+@pytest.mark.parametrize("given", ["word", "Dear Sir, " * 900, 1, True, 0.5, 2**60 + 1])
+def test_a_long_label_that_waits_takes_no_more_than_counts_of_it(given: Any) -> None:
+    long = label("x", label=given, remark="y" * 900_000)
+    driver, other = Driver(), Driver()
+
+    driver.feed(as_inputs([long]))
+    held = sum(len(value or b"") for _, value in driver.join_logs[0])
+    driver.restart(random.Random(1))
+    driver.feed(as_inputs([prediction("x", prediction=given), long]))
+    driver.finish()
+    other.feed(as_inputs([prediction("x", prediction=given)]))
+    other.feed(as_inputs([long]))
+    other.feed(as_inputs([long]))
+    other.finish()
+
+    assert held < 1_000
+    assert driver.result() == other.result()
+    assert driver.fates == {"joined": 2, "duplicate_label": 1}
