@@ -3,7 +3,8 @@
 A CSV has nothing but text. Read cell by cell, "01" and "1" are one class, the age band "18_24" is
 class 1824, and a class "1.5" beside "A" turns a window into a regression. So a first pass looks at
 all of a column, and prediction and label, which are compared, are decided together: they are
-numbers if every cell of both is one, and text otherwise.
+numbers if every cell of both is one, and text otherwise. Only predictions with fractions
+beside labels that are words, such as 0.83 and "fraud", are numbers all the same: probabilities.
 """
 
 from __future__ import annotations
@@ -87,6 +88,16 @@ class Looks:
             return False
         # 1E3 beside 2.5 is a thousand; beside 12 and 7B, or alone, it is a code. Likewise `inf`.
         return "real" in self.first or self.first.keys().isdisjoint({"doubtful", "infinite"})
+
+    def beside(self, other: Looks) -> Looks:
+        """Return what the cells of both look like together."""
+        both = Looks()
+        both.first = other.first | self.first
+        return both
+
+    def probable_beside(self, labels: Looks) -> bool:
+        """Whether predictions with fractions are numbers, since all labels are words."""
+        return self.numeric and "real" in self.first and labels.first.keys() == {"text"}
 
 
 def number(text: str) -> int | float | str:

@@ -91,7 +91,8 @@ class Results:
             console.print(left_out, soft_wrap=True)
         for oddity in self.oddities:
             console.print(printable(oddity), soft_wrap=True)
-        print_table(console, self._metrics_table(console))
+        if self.metrics:
+            print_table(console, self._metrics_table(console))
         for kind in self.kinds:
             console.print(printable(kind), soft_wrap=True)
         for alert in self.alerts:

@@ -120,12 +120,8 @@ class Plan:
     def __init__(self, roles: Mapping[str, str], *, missing: Sequence[str] = cells.MISSING) -> None:
         self.roles = roles
         self._missing = frozenset({"", *missing})
-        # Prediction and label are compared, so they share what is said of their cells.
-        shared = cells.Looks()
         self._looks = {
-            role: shared if role in _VALUES else cells.Looks()
-            for role in roles
-            if role in _VALUES or _is_measurement(role)
+            role: cells.Looks() for role in roles if role in _VALUES or _is_measurement(role)
         }
         self._clocks_seen = self._others_seen = False
 
@@ -146,7 +142,7 @@ class Plan:
                 return f"{file}:{chunk.lines[column.index(text)]}: {self.roles[role]}"
 
             looks.see(set(column) - self._missing, place)
-            _refuse_separators(role, looks)
+            _refuse_separators(role, self._compared(role))
         if not self._others_seen:
             times = [cell for cell in chunk.columns["timestamp"] if not self._is_missing(cell)]
             self._others_seen = not all(map(is_compact, times))
@@ -154,8 +150,20 @@ class Plan:
 
     def settle(self) -> None:
         """Decide, now that all rows were seen."""
-        for role, looks in self._looks.items():
-            _refuse_separators(role, looks, to_the_end=True)
+        for role in self._looks:
+            _refuse_separators(role, self._compared(role), to_the_end=True)
+
+    def _numeric(self, role: str) -> bool:
+        prediction, label = (self._looks[one] for one in _VALUES)
+        probable = role == "prediction" and prediction.probable_beside(label)
+        return probable or self._compared(role).numeric
+
+    def _compared(self, role: str) -> cells.Looks:
+        """Return the looks of a column, and of the one that its cells are compared with."""
+        if role not in _VALUES:
+            return self._looks[role]
+        prediction, label = (self._looks[one] for one in _VALUES)
+        return prediction.beside(label)
 
     def events(self, chunk: Chunk, numbers: Iterator[int]) -> Iterator[Row]:
         """Make events.
@@ -210,7 +218,7 @@ class Plan:
         if role == "timestamp":
             return self._each(role, present, self._time_ms)
         if role in _VALUES:
-            numeric = not typed and self._looks[role].numeric
+            numeric = not typed and self._numeric(role)
             read = cells.values(list(map(_plain, present)), numeric=numeric)
             return self._each(role, read, _finite) if numeric else read
         if _is_measurement(role):

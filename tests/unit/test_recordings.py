@@ -63,6 +63,12 @@ def values(tmp_path: Path, *rows: str) -> list[tuple[Any, Any]]:
         (["INF,INF", "7,7"], [("INF", "INF"), ("7", "7")]),
         (["12345678901234567890,1"], [("12345678901234567890", "1")]),
         (["true,false"], [("true", "false")]),
+        (["0.83,yes", "1,no"], [(0.83, "yes"), (1, "no")]),
+        (["0.83,fraud", "1e-05,legit"], [(0.83, "fraud"), (1e-05, "legit")]),
+        (["0.83,yes", "0.5,1"], [("0.83", "yes"), ("0.5", "1")]),
+        (["0.83,yes", "A,no"], [("0.83", "yes"), ("A", "no")]),
+        (["1,yes", "01,no"], [("1", "yes"), ("01", "no")]),
+        (["A,0.83", "B,0.5"], [("A", "0.83"), ("B", "0.5")]),
         (["+1,-1"], [(1, -1)]),
         (["A ,A"], [("A", "A")]),
         (["\u0661,1"], [("\u0661", "1")]),
@@ -70,7 +76,7 @@ def values(tmp_path: Path, *rows: str) -> list[tuple[Any, Any]]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value[0], str) else "",
 )
-def test_prediction_and_label_are_numbers_only_if_all_of_both_are(
+def test_prediction_and_label_are_numbers_if_all_of_both_are_and_so_are_probabilities_of_words(
     tmp_path: Path, rows: list[str], expected: list[tuple[Any, Any]]
 ) -> None:
     found = values(tmp_path, *rows)

@@ -201,3 +201,25 @@ def test_only_metrics_that_a_model_has_are_columns(
     [heads] = [line for line in capsys.readouterr().out.splitlines() if "windows" in line]
     assert "accuracy" in heads
     assert "rmse" not in heads
+
+
+def test_a_table_of_probabilities_beside_words_is_judged_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As text, each probability would be a class of its own, and accuracy 0."""
+    rows = [f"{i / 100},{'yes' if i % 3 else 'no'},{MS + i}".encode() for i in range(1, 100)]
+    file = write(tmp_path, b"y,t,at", *rows, name="rows.csv")
+
+    replay(file, columns="prediction=y,label=t,timestamp=at")
+
+    said = capsys.readouterr().out
+    assert "binary, predicted as a probability" in said
+    assert "accuracy" not in said
+
+
+def test_without_metrics_there_is_no_table_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replay(write(tmp_path, SECONDS))
+
+    assert "window" not in capsys.readouterr().out
