@@ -129,6 +129,7 @@ def play(
         survey = Survey(topics, partitions=partitions, horizon_ms=horizon_ms)
         lines = progress.track(recordings.lines(), task_id=task)
         _look_through(survey, lines, topics=topics, limits=limits)
+        survey.finish(told_ms=disorder_ms)
         join, monitor = build(
             topics,
             window_ms=window_ms,
@@ -167,7 +168,6 @@ def _look_through(
             if head.timestamp_ms is not None:
                 time_ms = check_time(head.timestamp_ms, now_ms=NOW_MS, earliest_ms=earliest_ms)
                 survey.see(_topic(head, topics), head.prediction_id.encode(), time_ms)
-    survey.finish()
 
 
 def _topic(head: Head, topics: Topics) -> str:

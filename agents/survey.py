@@ -36,7 +36,8 @@ class Survey:
     disorder_ms
         How far its lines are out of order.
     end_ms
-        How far it has come at its end: lines that are far ahead of all others do not count.
+        How far it has come at its end: lines that are far ahead of all others do not count. What is
+        far depends on the disorder that the clock is told, as in a worker.
     """
 
     def __init__(self, topics: Topics, *, partitions: int, horizon_ms: int) -> None:
@@ -61,8 +62,14 @@ class Survey:
         """Inputs without a single good line, which must not hold back the clock."""
         return frozenset(t for n, t in enumerate(self._topics) if n not in self._kinds)
 
-    def finish(self) -> None:
-        """Work out what follows from all lines."""
+    def finish(self, *, told_ms: int | None) -> None:
+        """Work out what follows from all lines.
+
+        Parameters
+        ----------
+        told_ms
+            The disorder that the clock will be told; None for the one that is found.
+        """
         lines = _Lines(
             np.array(self._times, np.int64),
             np.array(self._ids, np.uint64),
@@ -78,7 +85,8 @@ class Survey:
             if found_ms > tried_ms and attempts > _ATTEMPTS:
                 found_ms = max(found_ms, 2 * tried_ms)  # a little more each time would take long
             self.disorder_ms = max(found_ms, tried_ms)
-        self.end_ms = lines.end_ms(Limits(disorder_ms=tried_ms, horizon_ms=self._horizon_ms))
+        told_ms = self.disorder_ms if told_ms is None else told_ms
+        self.end_ms = lines.end_ms(Limits(disorder_ms=told_ms, horizon_ms=self._horizon_ms))
 
 
 class _Lines(NamedTuple):

@@ -129,6 +129,8 @@ class Trial:
         command = workers.command(
             *(face, self.prefix, "--disorder", disorder, "--session-timeout", session),
             *("--monitors", str(MONITORS), "--stall-timeout", "20s"),
+            # A replay has no time in which nothing comes; that a trial takes long makes none final.
+            *("--tick-after", "366d"),
             # Half of the workers have a name that outlives them.
             *(("--worker-id", f"worker-{slot}") if slot % 2 == 0 else ()),
             *self.options,

@@ -16,6 +16,7 @@ MARGIN_MS = 60_000
 AUC_TOLERANCE = 0.06
 #: Ids of records whose times are wrong begin like this.
 FAST = "fast-"
+_LAST_RECORDS = 200
 
 _beside = ThreadPoolExecutor(1, "truth")
 
@@ -54,16 +55,20 @@ def work_out(events: list[builders.Event], folder: Path) -> Truth:
     folder.mkdir(parents=True, exist_ok=True)
     lines = builders.as_lines(events)
     file = builders.write_lines(folder / "events.jsonl", lines)
+    disorder_ms = _disorder_ms(events) + MARGIN_MS
     return Truth(
         lines,
-        _disorder_ms(events) + MARGIN_MS,
-        _beside.submit(_replay, file, folder),
+        disorder_ms,
+        _beside.submit(_replay, file, folder, disorder_ms),
         _beside.submit(_expect, lines),
     )
 
 
-def _replay(file: Path, folder: Path) -> oracle.Result:
-    return oracle.replay(file, "--monitors", MONITORS, out=folder)
+def _replay(file: Path, folder: Path, disorder_ms: int) -> oracle.Result:
+    # With the workers' disorder: what is near goes by it, and so how far the last label has moved
+    # the clock, and which windows are final.
+    disorder = ("--disorder", f"{disorder_ms}ms")
+    return oracle.replay(file, "--monitors", MONITORS, *disorder, out=folder)
 
 
 def _expect(lines: list[bytes]) -> oracle.Expected:
@@ -103,7 +108,26 @@ def as_json(line: bytes) -> builders.Event:
 
 def mishaps(seed: int, *, count: int) -> list[builders.Event]:
     """Make traffic with every mishap, each event held up by up to half a minute."""
+    return _ended(_mishaps(seed, count=count))
+
+
+def _mishaps(seed: int, *, count: int) -> list[builders.Event]:
     return builders.delayed(builders.history(seed, count=count), seed=seed, bound_ms=30_000)
+
+
+def _ended(events: list[builders.Event]) -> list[builders.Event]:
+    """Add traffic of another model, hours later, so that nobody doubts how far time has come.
+
+    The last labels of a history are many minutes apart. Whether one of them is near depends on the
+    others in its partition, and a replay of the file has other partitions than workers: of twelve
+    seeds, four left windows final in one and not in the other.
+    """
+    last_ms = max(event["timestamp_ms"] for event in events) + 2 * builders.HOUR_MS
+    return events + [
+        make(f"end{number}", model="end", timestamp_ms=last_ms + 1_000 * number)
+        for number in range(_LAST_RECORDS)
+        for make in (builders.prediction, builders.label)
+    ]
 
 
 def skewed(seed: int, *, count: int) -> list[builders.Event]:
@@ -124,7 +148,7 @@ def without_labels_for_a_while(seed: int, *, count: int) -> list[builders.Event]
         for arrival in builders.history(seed, count=count)
         if not (is_label(arrival.event) and int(arrival.at_ms) in gap)
     ]
-    return builders.delayed(arrivals, seed=seed, bound_ms=1_000)
+    return _ended(builders.delayed(arrivals, seed=seed, bound_ms=1_000))
 
 
 def one_a_day_ahead(seed: int, *, count: int) -> list[builders.Event]:
@@ -139,10 +163,12 @@ def one_a_day_ahead(seed: int, *, count: int) -> list[builders.Event]:
 
 def one_host_fast(seed: int, *, count: int) -> list[builders.Event]:
     """Make the traffic with every mishap; the host of a model with a fifth of it is 3 h fast."""
-    return [
-        _fast(event) if zlib.crc32(event["prediction_id"].encode()) % 5 == 0 else event
-        for event in mishaps(seed, count=count)
-    ]
+    return _ended(
+        [
+            _fast(event) if zlib.crc32(event["prediction_id"].encode()) % 5 == 0 else event
+            for event in _mishaps(seed, count=count)
+        ]
+    )
 
 
 def _fast(event: builders.Event) -> builders.Event:

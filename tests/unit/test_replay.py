@@ -223,3 +223,21 @@ def test_without_metrics_there_is_no_table_of_them(
     replay(write(tmp_path, SECONDS))
 
     assert "window" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("disorder_ms", "final"), [(None, False), (600_000, True)], ids=["measured", "told"]
+)
+def test_how_far_a_recording_has_come_goes_by_the_disorder_that_a_worker_would_be_told(
+    tmp_path: Path, disorder_ms: int | None, final: bool
+) -> None:
+    """One line ten minutes ahead of all others is no end, unless lines may be so far apart."""
+    lines = [{**GOOD, "prediction_id": f"p{n}", "timestamp_ms": MS + n * 1_000} for n in range(30)]
+    last = {**GOOD, "prediction_id": "last", "timestamp_ms": MS + 600_000}
+    file = write(tmp_path, *lines, last)
+    short = {"window_ms": 60_000, "horizon_ms": 60_000}
+
+    replay(file, out=tmp_path / "out", disorder_ms=disorder_ms, **short)
+
+    metrics = map(json.loads, (tmp_path / "out" / "metrics.jsonl").read_text().splitlines())
+    assert {one["final"] for one in metrics if one["window_start_ms"] == MS} == {final}
