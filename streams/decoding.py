@@ -285,6 +285,9 @@ class Decoder:
         if not key:
             why = "a record without a value needs the prediction id as key"
             raise RecordError("key_mismatch", why)
+        if len(key) > self.limits.name_bytes:  # no prediction can have it, and the state would
+            allowed = f"at most {self.limits.name_bytes} are allowed"
+            raise RecordError("invalid_label", f"the key has {len(key)} bytes, {allowed}")
         try:
             return Label(prediction_id=key.decode(), timestamp_ms=time_ms, retract=True)
         except UnicodeDecodeError as error:

@@ -310,6 +310,20 @@ def test_a_tombstone_retracts_and_others_of_its_batch_count() -> None:
     assert found.times_ms.tolist() == [NOW_MS, NOW_MS + 1]
 
 
+def test_the_key_of_a_tombstone_may_be_as_long_as_an_id() -> None:
+    """A longer one is that of no prediction; a state of a megabyte of it fits into no record."""
+    records = batch([b"", b""], keys=[b"x" * 256, b"x" * 257])
+    records.values = [None, None]
+    refused: dict[int, str] = {}
+
+    found = Decoder().labels(
+        records, now_ms=NOW_MS, refuse=lambda index, why: refused.update({index: str(why)})
+    )
+
+    assert list(found.ids) == [b"x" * 256]
+    assert refused == {1: "invalid_label: the key has 257 bytes, at most 256 are allowed"}
+
+
 def _raise(_index: int, error: RecordError) -> None:
     raise error
 
