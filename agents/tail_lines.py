@@ -21,7 +21,7 @@ _REASON = "driftline.reason"
 _ERRORS = "__connect.errors."
 
 
-class Shown(msgspec.Struct):
+class Rendered(msgspec.Struct):
     """A record, ready to be shown.
 
     Attributes
@@ -37,17 +37,17 @@ class Shown(msgspec.Struct):
     json: str
 
 
-def metric(message: Message) -> Shown:
+def metric(message: Message) -> Rendered:
     """Show a metric."""
     return _result(message, _metric_line)
 
 
-def alert(message: Message) -> Shown:
+def alert(message: Message) -> Rendered:
     """Show an alert."""
     return _result(message, _alert_line)
 
 
-def dead_letter(message: Message) -> Shown:
+def dead_letter(message: Message) -> Rendered:
     """Show a record that could not be used, and why."""
     headers = _headers(message)
     value, key = message.value(), message.key()
@@ -70,10 +70,10 @@ def dead_letter(message: Message) -> Shown:
     line = (
         f"{_clock(facts['timestamp_ms'])}  {facts['reason']:<18} {place} {facts['detail']}: {start}"
     )
-    return Shown(_decoded(value).get("model"), printable(line), json.dumps(facts))
+    return Rendered(_decoded(value).get("model"), printable(line), json.dumps(facts))
 
 
-KINDS: dict[str, Callable[[Message], Shown]] = {
+KINDS: dict[str, Callable[[Message], Rendered]] = {
     "metrics": metric,
     "alerts": alert,
     "dlq": dead_letter,
@@ -81,11 +81,11 @@ KINDS: dict[str, Callable[[Message], Shown]] = {
 """What can be tailed, and how it is shown."""
 
 
-def _result(message: Message, line: Callable[[dict[str, Any]], str]) -> Shown:
+def _result(message: Message, line: Callable[[dict[str, Any]], str]) -> Rendered:
     value = message.value() or b""
     record = _decoded(value)
     whole = printable_json(value.decode(errors="replace"))
-    return Shown(record.get("model"), printable(line(record)), whole)
+    return Rendered(record.get("model"), printable(line(record)), whole)
 
 
 def _decoded(value: bytes | None) -> dict[str, Any]:

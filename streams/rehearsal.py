@@ -18,7 +18,7 @@ from streams.join import Join
 from streams.metrics import Metric
 from streams.monitors import DEFAULT_DRIFTS, DEFAULT_THRESHOLDS, Drift, Monitors, Threshold
 from streams.nearest import nearest
-from streams.outcomes import OutcomeRows, Outcomes, decode_outcomes
+from streams.outcomes import Outcomes, decode_outcomes
 from streams.quality import OF_CLASSES, value_of
 
 MOST_CLASSES = 1_000
@@ -29,7 +29,7 @@ _FEATURE_METRICS = ("mean:", "missing_rate:")
 _decode = msgspec.json.Decoder(Metric).decode
 
 
-class Shown(msgspec.Struct):
+class Observed(msgspec.Struct):
     """What the traffic has shown of some models."""
 
     versions: set[str] = msgspec.field(default_factory=set)
@@ -63,11 +63,13 @@ class Rehearsal(DryRun):
     def _note(self, rows: Outcomes) -> None:
         for number, (model, _) in enumerate(rows.models):
             known = self.classes.setdefault(model, set())
-            for name in _classes(rows.outcomes, rows.strings, number):
+            for name in _classes(rows, number):
                 if len(known) < MOST_CLASSES:
                     known.add(name)
 
-    def shown(self, model: str, version: str = "*", segment: str | None = None) -> Shown | None:
+    def observed(
+        self, model: str, version: str = "*", segment: str | None = None
+    ) -> Observed | None:
         """Tell what came of the models and versions of a pattern; `None` if nothing did.
 
         Parameters
@@ -76,7 +78,7 @@ class Rehearsal(DryRun):
             Metrics of which segment; `None` for all.
         """
         fits = fnmatch.fnmatchcase
-        found = Shown(classes=set().union(*self._classes_of(model)))
+        found = Observed(classes=set().union(*self._classes_of(model)))
         for (name, number, pairs), metrics in self._metrics_of().items():
             if not (fits(name, model) and fits(number, version)):
                 continue
@@ -103,12 +105,15 @@ class Rehearsal(DryRun):
                 yield classes
 
 
-def _classes(rows: OutcomeRows, strings: Sequence[str], model: int) -> set[str]:
-    mine = rows.model == model
+def _classes(rows: Outcomes, model: int) -> set[str]:
+    said, true = rows.predictions, rows.outcomes
     names = set()
-    for numbers, codes in ((rows.number, rows.code), (rows.label_number, rows.label_code)):
-        number, code = numbers[mine], codes[mine]
-        names |= {strings[one] for one in np.unique(code[code >= 0]).tolist()}
+    for models, numbers, codes in (
+        (said.model, said.number, said.code),
+        (true.model, true.label_number, true.label_code),
+    ):
+        number, code = numbers[models == model], codes[models == model]
+        names |= {rows.strings[one] for one in np.unique(code[code >= 0]).tolist()}
         names |= {class_name(one) for one in np.unique(number[code < 0]).tolist()}
     return names
 
@@ -121,7 +126,7 @@ def unmet(monitors: Monitors, run: Rehearsal) -> Iterator[str]:
     run
         After all events.
     """
-    every = run.shown("*")
+    every = run.observed("*")
     models = sorted(run.classes)
     for name, task in monitors.models.items():
         if name not in run.classes:
@@ -140,10 +145,10 @@ def unmet(monitors: Monitors, run: Rehearsal) -> Iterator[str]:
 
 
 def _never(rule: Threshold | Drift, run: Rehearsal, models: Iterable[str]) -> str | None:
-    of_model = run.shown(rule.model)
+    of_model = run.observed(rule.model)
     if of_model is None:
         return f"model: {rule.model!r} never came{nearest(rule.model, models)}"
-    shown = run.shown(rule.model, rule.version)
+    shown = run.observed(rule.model, rule.version)
     if shown is None:
         return f"version: {rule.version!r} never came{nearest(rule.version, of_model.versions)}"
     if isinstance(rule, Drift):
@@ -157,13 +162,13 @@ def _never(rule: Threshold | Drift, run: Rehearsal, models: Iterable[str]) -> st
     return _never_measured(rule, run, shown)
 
 
-def _never_measured(rule: Threshold, run: Rehearsal, shown: Shown) -> str | None:
+def _never_measured(rule: Threshold, run: Rehearsal, shown: Observed) -> str | None:
     base, _, part = rule.metric.partition(":")
     if f"{base}:" in _FEATURE_METRICS and part not in shown.features:
         return f"metric: feature {part!r} never came{nearest(part, shown.features)}"
     if part and base in OF_CLASSES and not _is_among(part, shown.classes):
         return f"metric: class {part!r} never occurred{nearest(part, shown.classes)}"
-    own = run.shown(rule.model, rule.version, rule.segment)
+    own = run.observed(rule.model, rule.version, rule.segment)
     metrics = set() if own is None else own.metrics
     if value_of(dict.fromkeys(metrics, True), rule.metric) is None:
         there = ", ".join(sorted({metric.partition(":")[0] for metric in metrics}))

@@ -98,3 +98,10 @@ def test_what_never_came_is_named(data: dict[str, Any], says: str) -> None:
 )
 def test_what_came_is_not_named(data: dict[str, Any]) -> None:
     assert rehearsed(traffic(), data) == []
+
+
+def test_a_class_that_is_only_predicted_has_come() -> None:
+    events = [(topic, event) for topic, event in traffic() if topic == TOPICS.predictions]
+    models = {"models": {"pets": {"task": "binary", "positive": "fox"}}}
+
+    assert rehearsed(events, models) == []
