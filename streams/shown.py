@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.classes import binary_name
+from streams.grouping import distinct
 from streams.tables import OutcomeColumns
 from streams.task import MOST_CLASSES, MOST_NUMBERS, Evidence, Judged, Task
 
@@ -260,7 +261,7 @@ class Noticed:
         predicted = np.where(c.chance | c.no_chance, 0, c.predicted)[chosen]
         true = np.where(c.no_chance, 0, c.true)[chosen]
         keys = (rows.model[chosen] * size + predicted) * size + true
-        values, places = np.unique(keys * _SIGNS + _signs(c, chosen), return_inverse=True)
+        values, places = distinct(keys * _SIGNS + _signs(c, chosen))
         first_ms = np.full(len(values), NEVER_MS)
         np.minimum.at(first_ms, places, rows.at_ms[chosen])
         news = set()
