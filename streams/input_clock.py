@@ -2,7 +2,7 @@
 
 The clock decides what may be forgotten, so that a single record with a wrong time, believed, costs
 everybody else's labels. What decides is the sequence of event times of good records (whatever
-becomes of them), never how batches are cut, and no wall clock.
+becomes of them), never how batches are cut; the wall clock says no more than how long a pause was.
 
 * A record up to `Limits.reach_ms` ahead of the newest is *near* and moves it. The reach follows
   the typical step from record to record, so that a stream of one record a minute, or an hour,
