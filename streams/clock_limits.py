@@ -43,6 +43,7 @@ class Limits:
         self._half_ms = horizon_ms // 2
         self.farthest_ms = max(self.least_ms, self._half_ms)
         self._share = share
+        self.most_late = math.ceil(BLOCK * (1 - share))
 
     def reach_ms(self, step_ms: int) -> int:
         """Return how far ahead a record is near, where records are typically a step apart."""

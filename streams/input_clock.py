@@ -28,6 +28,10 @@ Why it is not simpler:
   more. It never makes a record the truth that is ahead of the wall clock, if what was before was
   not; a recording has no such pauses, and waits.
 * *A fixed reach*: with 5 s, a stream of one record a minute would wait for 20 records each time.
+* *Whatever is near*: one record in forty, each a little further than the one before, would drag the
+  clock along for ever, and nobody be ahead of it. So where two thirds of a block of records come
+  late for what the others have made of the clock, nothing is near in the next block, and only
+  what enough have reached moves it.
 * *Any reach that the stream suggests*: a partition that gets a record in 20 minutes would follow
   a host that is two hours fast. Half a horizon harms no label, so that is where it ends, but for a
   stream whose regular step is longer still.
@@ -79,6 +83,9 @@ class InputClock:
         How far apart records are in event time, typically.
     base_ms
         What `newest_ms` was when the current block of records began, jumps taken out.
+    late, held
+        How many records of the current block came further behind the newest than is allowed, and
+        whether in the block before they were so many that nothing is near now.
     streak
         How many of the last records were ahead, one after the other, repeated ids as well.
     ahead
@@ -106,7 +113,8 @@ class InputClock:
 
     def __init__(self, newest_ms: int = -1, *, idle: bool = False) -> None:
         self.newest_ms, self.idle = newest_ms, idle
-        self.count = self.step_ms = self.streak = 0
+        self.count = self.step_ms = self.streak = self.late = 0
+        self.held = False
         self.base_ms = newest_ms
         self.ahead: dict[int, tuple[int, int]] = {}
         self.fresh: set[int] = set()
@@ -191,32 +199,51 @@ class InputClock:
         self.followed = None
         paused = pause_ms > 0 and self.newest_ms >= 0
         until_ms = self.newest_ms + pause_ms + limits.least_ms if paused else -1
-        if self.newest_ms >= 0:
+        if self.newest_ms >= 0 and not self.held:
             newest = np.maximum(np.maximum.accumulate(times_ms), self.newest_ms)
-            if _largest_jump(self.newest_ms, newest) <= limits.least_ms:
+            late = self._late_by_block(times_ms < newest - limits.least_ms)
+            few = max(late) < limits.most_late
+            if few and _largest_jump(self.newest_ms, newest) <= limits.least_ms:
                 self._all_near(newest)
+                self.late = late[-1]
                 self._forget()
                 return newest
         newest = np.empty(len(times_ms), np.int64)
         at = 0
         while at < len(newest):
-            until = at + BLOCK - self.count % BLOCK
+            count = self.count
+            until = at + BLOCK - count % BLOCK
             piece, out = times_ms[at:until], newest[at:until]
             run = np.maximum(np.maximum.accumulate(piece), self.newest_ms)
-            reach_ms = limits.reach_ms(self.step_ms)
-            if self.newest_ms >= 0 and _largest_jump(self.newest_ms, run) <= reach_ms:
+            if self.newest_ms >= 0 and _largest_jump(self.newest_ms, run) <= self._reach_ms(limits):
                 out[:] = run
                 self._all_near(run)
+                self.late += int(np.count_nonzero(piece < run - limits.least_ms))
             else:
                 self._each((piece.tolist(), ids[at:until].tolist()), out, limits, until_ms)
+            if self.count > count and self.count % BLOCK == 0:
+                self.held, self.late = self.late >= limits.most_late, 0
             at += len(piece)
         self._forget()
         return newest
+
+    def _reach_ms(self, limits: Limits) -> int:
+        return 0 if self.held else limits.reach_ms(self.step_ms)
 
     def end(self, newest_ms: int) -> None:
         """Say that nothing more comes, and that it has come so far."""
         self.newest_ms = max(self.newest_ms, newest_ms)
         self._forget()
+
+    def _late_by_block(self, late: NDArray[np.bool_]) -> list[int]:
+        """Return how many records are late of each block that is begun, ended or under way."""
+        first = self.count % BLOCK
+        blocks = (first + len(late)) // BLOCK + 1
+        if not late.any():
+            return [self.late] if blocks == 1 else [self.late, 0]
+        counts = np.bincount((first + np.flatnonzero(late)) // BLOCK, minlength=blocks)
+        counts[0] += self.late
+        return counts.tolist()  # type: ignore[no-any-return]
 
     def _all_near(self, newest: Ints) -> None:
         """Count records of which none is ahead."""
@@ -232,7 +259,7 @@ class InputClock:
         self, records: tuple[list[int], list[int]], newest: Ints, limits: Limits, until_ms: int
     ) -> None:
         """Take records one by one, of which some are ahead, unless a pause explains it."""
-        reach_ms = limits.reach_ms(self.step_ms)
+        reach_ms = self._reach_ms(limits)
         times_ms, ids = records
         for index, time_ms in enumerate(times_ms):
             near_ms = self.newest_ms + reach_ms
@@ -240,17 +267,18 @@ class InputClock:
                 if time_ms > near_ms:
                     self.base_ms += time_ms - self.newest_ms  # a pause is no step
                 self.newest_ms = max(self.newest_ms, time_ms)
+                self.late += time_ms < self.newest_ms - limits.least_ms
                 self.count += 1
                 self.streak = 0
                 counted = True
             else:
                 counted = self._take_ahead(ids[index], time_ms)
                 if self._confirm(limits):
-                    reach_ms = limits.reach_ms(self.step_ms)
+                    reach_ms = self._reach_ms(limits)
             if counted and self.count % BLOCK == 0 and self.newest_ms >= 0:
                 self.step_ms = (self.newest_ms - self.base_ms) // BLOCK
                 self.base_ms = self.newest_ms
-                reach_ms = limits.reach_ms(self.step_ms)
+                reach_ms = self._reach_ms(limits)
             newest[index] = self.newest_ms
 
     def _take_ahead(self, key: int, time_ms: int) -> bool:
@@ -327,14 +355,15 @@ class InputClock:
         if not whole:  # a repeated id may have come to be no longer ahead
             ahead += [(key, *_GONE) for key in sorted(self.fresh.difference(self.ahead))]
         known = self.newest_ms, self.idle, self.count, self.step_ms, self.base_ms, self.streak
-        return [*known, ahead]
+        return [*known, self.late, self.held, ahead]
 
     def unpack(self, packed: Sequence[Any], *, whole: bool) -> None:
         """Take what `pack` returned."""
         self.newest_ms, self.idle, self.count, self.step_ms, self.base_ms, self.streak = packed[:6]
+        self.late, self.held = packed[6:8]
         if whole:
             self.ahead = {}
-        for key, number, time_ms in packed[6]:
+        for key, number, time_ms in packed[8]:
             if self.ahead.get(key, (0,))[0] != number:
                 self.ahead.pop(key, None)
             self.ahead[key] = number, time_ms

@@ -359,3 +359,33 @@ def test_what_was_contradicted_since_is_not_settled() -> None:
     assert feed.clock.settled_ms(LIMITS) == newest_ms + 7 * MINUTE_MS
     feed.regular(1)
     assert feed.clock.settled_ms(LIMITS) == newest_ms + 1_000
+
+
+@pytest.mark.parametrize("every", [5, 8, 40])
+@pytest.mark.parametrize("cut", [1, 64, 1_000])
+def test_records_each_a_little_further_do_not_drag_the_clock_along(every: int, cut: int) -> None:
+    """One in `every` is 4.9 s after the last of its kind, the others come ten a second."""
+    feed = Feed()
+    start_ms = feed.regular(500, step_ms=100).newest_ms
+    times_ms = start_ms + 100 * np.arange(20_000)
+    times_ms[::every] = start_ms + 4_900 * np.arange(len(times_ms) // every)
+    now_ms = int(times_ms[-1])
+
+    for first in range(0, len(times_ms), cut):
+        feed.take(times_ms[first : first + cut])
+
+    assert times_ms.max() - now_ms > 5 * MINUTE_MS
+    assert abs(lags(feed, now_ms)) < 2 * MINUTE_MS
+
+
+def test_where_most_records_come_late_the_clock_goes_by_most_of_them() -> None:
+    """Uploads that wait for minutes, beside a few that do not: nothing stands still."""
+    feed, rng = Feed(), np.random.default_rng(3)
+    made_ms = START_MS + 100 * np.arange(50_000)
+    delays_ms = np.where(rng.random(len(made_ms)) < 0.1, 0, rng.exponential(2 * MINUTE_MS, 50_000))
+    times_ms = (made_ms - delays_ms).astype(np.int64)
+
+    for first in range(0, len(times_ms), 500):
+        feed.take(times_ms[first : first + 500])
+
+    assert 0 <= lags(feed, int(made_ms[-1])) < 2 * MINUTE_MS
