@@ -96,7 +96,7 @@ def test_of_two_workers_with_one_id_the_first_ends_and_says_so(
     installed: Broker, prefix: str, tmp_path: Path
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    command = workers.command(installed, prefix, "--worker-id", "twin", "--session-timeout", "6s")
+    command = workers.command(installed, prefix, "--worker-id", "twin", "--session-timeout", "30s")
     with first.open("wb") as output:
         ends = subprocess.Popen(command, cwd=oracle.ROOT, stdout=output, stderr=output)
     try:
