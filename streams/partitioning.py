@@ -72,6 +72,7 @@ class Placement:
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
         self._fits: deque[tuple[bool, bool]] = deque(maxlen=SAMPLE)
+        self._counts = [0, 0]  # of those in the sample; it is judged with every batch of records
 
     def __len__(self) -> int:
         return len(self._fits)
@@ -80,21 +81,24 @@ class Placement:
         """Look at a key; return whether it is where murmur2 puts it."""
         count = self.partitions
         by_murmur2 = (murmur2(key) & 0x7FFFFFFF) % count == partition
-        self._fits.append((by_murmur2, crc32(key) % count == partition))
+        fits = by_murmur2, crc32(key) % count == partition
+        gone = self._fits[0] if len(self._fits) == SAMPLE else (False, False)
+        self._fits.append(fits)
+        self._counts = [n + new - old for n, new, old in zip(self._counts, fits, gone, strict=True)]
         return by_murmur2
 
     @property
     def strays(self) -> int:
         """How many keys of the sample are not where murmur2 puts them."""
-        return sum(not by_murmur2 for by_murmur2, _ in self._fits)
+        return len(self) - self._counts[0]
 
     @property
     def partitioner(self) -> str | None:
         """Which partitioner all producers have, "" for none of those known; `None`: unclear yet."""
         if len(self) < ENOUGH or self.partitions == 1:
             return None
-        for index, name in enumerate((MURMUR2, CRC32)):
-            if sum(fits[index] for fits in self._fits) >= _FITS * len(self):
+        for name, count in zip((MURMUR2, CRC32), self._counts, strict=True):
+            if count >= _FITS * len(self):
                 return name
         return ""
 

@@ -8,7 +8,7 @@ import pytest
 from agents.health import Health
 from agents.key_watch import KeyWatch, check
 from agents.telemetry import Telemetry
-from streams.partitioning import SAMPLE, Placement, partition_of
+from streams.partitioning import MURMUR2, SAMPLE, Placement, partition_of
 from streams.steps import Batch
 from streams.topics import Topics
 
@@ -182,3 +182,15 @@ def test_a_sample_is_judged_as_the_traffic_is(labels: Partitioner, fine: bool) -
     )
 
     assert (wrong is None) == fine
+
+
+def test_a_sample_forgets_the_oldest_keys_as_new_ones_come() -> None:
+    placement, placed = Placement(4), []
+    for number in range(3 * SAMPLE):
+        fits = number % 7 != 0 if number < 2 * SAMPLE else number % 50 != 0
+        key = b"key-%d" % number
+        placed.append(placement.add(key, (partition_of(key.decode(), 4) + (not fits)) % 4))
+
+        assert placement.strays == placed[-SAMPLE:].count(False)
+
+    assert placement.partitioner == MURMUR2
