@@ -77,7 +77,7 @@ endef
 	  f"driftline needs Python 3.11 or later, and $(PYTHON) is {v}: try make PYTHON=python3.12")'
 	@$(PYTHON) -m venv .venv
 
-COMPILED := hatch_build.py streams/columns.c streams/xxh3.h agents/fetching.c
+COMPILED := hatch_build.py streams/columns.c streams/xxh3.h streams/columns/kernels.c agents/fetching.c
 
 .venv/.base: pyproject.toml $(COMPILED) | .venv/bin/python
 	$(call install,.,driftline)

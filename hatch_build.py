@@ -15,6 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 LIBRARIES = {
     "streams/_columns.so": "streams/columns.c",
+    "streams/columns/_kernels.so": "streams/columns/kernels.c",
     "agents/_fetching.so": "agents/fetching.c",
 }
 _FLAGS = ("-O3", "-std=gnu11", "-shared", "-fPIC", "-Wall")
