@@ -636,7 +636,7 @@ def _missing(text: str | None) -> Sequence[str]:
 
 
 def _integer(option: str, text: str, lowest: int, highest: int) -> int:
-    from agents.settings import integer  # noqa: PLC0415
+    from agents.options import integer  # noqa: PLC0415
 
     return integer(lowest, highest)(text, option)
 

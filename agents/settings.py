@@ -12,20 +12,17 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from agents.memory import format_bytes, parse_budget
-from streams.durations import format_duration, parse_duration_ms
+from agents.options import ENV_PREFIX, OPTIONS
 from streams.errors import ConfigError
 from streams.limits import LIMITS, RecordLimits
 from streams.nearest import nearest
-from streams.servers import parse_servers
 
-ENV_PREFIX = "DRIFTLINE_"
 FIRST_PORT, PORTS = 9464, 100
 """Where a worker answers Prometheus that was not told where: the first of these that is free."""
 
@@ -42,8 +39,6 @@ _SHOWN = re.compile(
     r"|partition\.assignment\.strategy|isolation\.level|auto\.offset\.reset"
     r"|[a-z.]+\.(ms|bytes|kbytes|messages|max|min|sec|retries|num)"
 )
-_TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
-_WORKER_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,116 +144,6 @@ def mask(key: str, value: str) -> str:
     ('***', 'ssl')
     """
     return value if _SHOWN.fullmatch(key) else "***"
-
-
-class Option(NamedTuple):
-    """One setting: its name in flags, environment and file, its field, how text becomes it."""
-
-    name: str
-    field: str
-    parse: Callable[[str, str], Any]
-
-    @property
-    def flag(self) -> str:
-        """The name on the command line."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        """The name in the environment."""
-        return ENV_PREFIX + self.name.upper()
-
-    def show(self, settings: Settings) -> str:
-        """Write the value as a person would set it."""
-        value = getattr(settings, self.field)
-        if value is None:
-            return "-" if self.field == "monitors" else "auto"
-        if self.field.endswith("_ms"):
-            return format_duration(value)
-        if self.field == "memory_budget_bytes":
-            return format_bytes(value)
-        return str(value)
-
-
-def _duration(lowest: str, highest: str) -> Callable[[str, str], int]:
-    def parse(text: str, setting: str) -> int:
-        value = parse_duration_ms(text, setting=setting)
-        if not parse_duration_ms(lowest) <= value <= parse_duration_ms(highest):
-            raise ConfigError(f"{setting}: {text!r} is not between {lowest} and {highest}")
-        return value
-
-    return parse
-
-
-def integer(lowest: int, highest: int) -> Callable[[str, str], int]:
-    """Return a parser of whole numbers; both ends are allowed."""
-
-    def parse(text: str, setting: str) -> int:
-        if not re.fullmatch(r"[+-]?\d{1,12}", text.strip()):
-            raise ConfigError(f"{setting}: {text!r} is no whole number")
-        if not lowest <= int(text) <= highest:
-            raise ConfigError(f"{setting}: {text!r} is not between {lowest} and {highest}")
-        return int(text)
-
-    return parse
-
-
-def _port(text: str, setting: str) -> int | None:
-    return None if text.strip() == "auto" else integer(0, 65_535)(text, setting)
-
-
-def _name(pattern: re.Pattern[str], allowed: str) -> Callable[[str, str], str]:
-    def parse(text: str, setting: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ConfigError(f"{setting}: {text!r} may only have {allowed}")
-        return text
-
-    return parse
-
-
-def _text(text: str, setting: str) -> str:
-    if not text.strip():
-        raise ConfigError(f"{setting}: {text!r} is empty")
-    return text.strip()
-
-
-def _servers(text: str, setting: str) -> str:
-    try:
-        return parse_servers(text, setting=setting)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-
-
-def _path(text: str, setting: str) -> Path:
-    return Path(_text(text, setting))
-
-
-_LETTERS = "letters, digits, '.', '_' and '-', 200 at most"
-
-OPTIONS = (
-    Option("bootstrap_servers", "bootstrap_servers", _servers),
-    Option("prefix", "prefix", _name(_TOPIC_NAME, _LETTERS)),
-    Option("window", "window_ms", _duration("1s", "31d")),
-    Option("horizon", "horizon_ms", _duration("1s", "366d")),
-    Option("disorder", "disorder_ms", _duration("1ms", "1d")),
-    Option("idle_timeout", "idle_ms", _duration("100ms", "1d")),
-    Option("tick_after", "tick_ms", _duration("1s", "366d")),
-    Option("monitors", "monitors", _path),
-    Option("worker_id", "worker_id", _name(_WORKER_ID, _LETTERS)),
-    Option("metrics_host", "metrics_host", _text),
-    Option("metrics_port", "metrics_port", _port),
-    Option("join_commit_interval", "join_commit_interval_ms", _duration("10ms", "5s")),
-    Option("monitor_commit_interval", "monitor_commit_interval_ms", _duration("10ms", "5s")),
-    Option("session_timeout", "session_timeout_ms", _duration("1s", "30m")),
-    Option("stall_timeout", "stall_ms", _duration("4s", "1d")),
-    Option("memory_budget", "memory_budget_bytes", parse_budget),
-    Option("max_record_bytes", "max_record_bytes", integer(1_000, 1_000_000)),
-    Option("max_name_bytes", "max_name_bytes", integer(16, 1_024)),
-    Option("max_features", "max_features", integer(1, 10_000)),
-    Option("max_segments", "max_segments", integer(1, 64)),
-    Option("max_scores", "max_scores", integer(1, 10_000)),
-)
-"""Every setting that flags, environment and file share."""
 
 
 def resolve(

@@ -72,7 +72,8 @@ WORKER = (
         "driftline_mispartitioned_keys_total",
         "counter",
         ("topic",),
-        "Keys of a sample that murmur2 puts elsewhere, unlike those of the other input.",
+        "Keys of a sample that are not where `murmur2` puts them, while those of the other input "
+        "are: labels meet their predictions by luck only.",
     ),
     Entry(
         "driftline_dead_letters_total",
@@ -103,7 +104,8 @@ WORKER = (
         "driftline_state_entries",
         "gauge",
         ("stage",),
-        "Entries of state held: predictions and early labels (join), panes and batches (monitor).",
+        "Entries of state that the worker holds: predictions and early labels (join), panes and "
+        "waiting batches (monitor).",
     ),
     Entry(
         "driftline_state_bytes",
@@ -116,7 +118,9 @@ WORKER = (
         "driftline_quarantined_models",
         "gauge",
         (),
-        "Models that are set aside, since their state does not fit into a record.",
+        "Models that are set aside, since their state does not fit into a record: their state is "
+        "deleted, what comes of that version is left out; the log and `driftline status` name "
+        "them.",
     ),
     Entry(
         "driftline_quarantined_rows_total",

@@ -16,8 +16,9 @@ import yaml
 
 from agents.acls import Grant, grants
 from agents.cli import app
+from agents.options import OPTIONS
 from agents.replay import run_replay
-from agents.settings import OPTIONS, Settings, resolve
+from agents.settings import Settings, resolve
 from agents.tables import parse_columns
 from agents.telemetry import WORKER
 from driftline import Alert, Alerts, Publisher

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from agents import clients
-from agents.settings import OPTIONS, Settings, mask, read_monitors_file, resolve
+from agents.options import OPTIONS
+from agents.settings import Settings, mask, read_monitors_file, resolve
 from streams.errors import ConfigError
 
 
