@@ -155,6 +155,5 @@ def fanned(rows: Rows, fan: int) -> Rows:
     first = np.ascontiguousarray(rows, np.int32)
     if fan == 1:
         return first
-    found: Rows = (first[:, None] + np.arange(fan, dtype=np.int32)).ravel()
-    found[np.repeat(first < 0, fan)] = -1
-    return found
+    every = first[:, None] + np.arange(fan, dtype=np.int32)
+    return np.where(first[:, None] < 0, np.int32(-1), every).ravel()

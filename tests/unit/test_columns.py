@@ -202,12 +202,12 @@ def seen_of(fan: int) -> st.SearchStrategy[Seen]:
     )
 
 
-seens = st.lists(st.one_of(*map(seen_of, FANS)), max_size=40)
+many_seen = st.lists(st.one_of(*map(seen_of, FANS)), max_size=40)
 keys = st.sets(st.sampled_from([key for of in FANS.values() for key in of]), max_size=5)
 steps = st.lists(
-    st.tuples(st.just("count"), seens)
+    st.tuples(st.just("count"), many_seen)
     | st.tuples(st.just("drop"), keys)
-    | st.tuples(st.just("merge"), seens)
+    | st.tuples(st.just("merge"), many_seen)
     | st.tuples(st.just("inside"), keys)
     | st.tuples(st.just("packed"), keys),
     max_size=8,
@@ -284,7 +284,7 @@ def test_a_table_holds_what_a_naive_count_holds_whatever_happens(
 
 
 @settings(max_examples=200)
-@given(seens, seens, st.randoms(use_true_random=False))
+@given(many_seen, many_seen, st.randoms(use_true_random=False))
 def test_the_same_content_gives_the_same_bytes_whatever_the_order_was(
     seen: list[Seen], gone: list[Seen], chance: Any
 ) -> None:
