@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,15 +110,24 @@ class Table:
         for name, column in self.columns.items():
             column.merge(at, other.columns[name], rows)
 
-    def pack(self, rows: Rows) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def pack(self, rows: Rows, names: Sequence[Any] | None = None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return the bytes of rows, behind each other, and where each ends.
 
         The same content gives the same bytes, whatever the order in which it was counted.
+
+        Parameters
+        ----------
+        names
+            Of the columns that are packed; `None` for all.
         """
-        return pack(self._ordered(), np.ascontiguousarray(rows, np.int32), compiled=self._compiled)
+        return pack(self._ordered(names), np.ascontiguousarray(rows, np.int32), compiled=self._compiled)
 
     def unpack(
-        self, rows: Rows, data: NDArray[np.uint8], starts: NDArray[np.int64]
+        self,
+        rows: Rows,
+        data: NDArray[np.uint8],
+        starts: NDArray[np.int64],
+        names: Sequence[Any] | None = None,
     ) -> NDArray[np.int64]:
         """Replace rows, which must be there, by what `pack` wrote; return where each ends.
 
@@ -130,10 +139,12 @@ class Table:
         rows, starts = np.ascontiguousarray(rows, np.int32), np.ascontiguousarray(starts, np.int64)
         if len(rows) != len(starts):
             raise ValueError(f"{len(rows)} rows, and {len(starts)} places where they start")
-        return unpack(self._ordered(), rows, data, starts, compiled=self._compiled)
+        return unpack(self._ordered(names), rows, data, starts, compiled=self._compiled)
 
-    def _ordered(self) -> list[Column]:
-        return list(self.columns.values())
+    def _ordered(self, names: Sequence[Any] | None) -> list[Column]:
+        if names is None:
+            return list(self.columns.values())
+        return [self.columns[name] for name in names]
 
     @property
     def nbytes(self) -> int:
