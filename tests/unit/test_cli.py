@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from agents.cli.catalogue import CATALOGUE
+from agents.cli.command import Group
+
 ROOT = Path(__file__).parents[2]
-COMMANDS = (
-    ("worker",),
-    ("topics", "create"),
-    ("topics", "check"),
-    ("topics", "reset"),
-    ("topics", "acls"),
-    ("monitors", "check"),
-    ("replay",),
-    ("tail", "metrics"),
-    ("tail", "alerts"),
-    ("tail", "dlq"),
-    ("demo",),
-    ("status",),
-    ("version",),
-)
+FOLDER = ROOT / "agents" / "cli"
+COMMANDS = [
+    (entry.name, str(command.name)) if isinstance(entry, Group) else (command.run.__name__,)
+    for entry in CATALOGUE
+    for command in (entry.commands if isinstance(entry, Group) else [entry])
+]
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -47,6 +42,19 @@ def test_every_command_explains_itself_with_examples(command: tuple[str, ...]) -
     assert done.returncode == 0
     assert "Examples:" in done.stdout
     assert f"driftline {' '.join(command)}" in done.stdout
+
+
+def test_every_file_that_declares_a_command_is_in_the_catalogue() -> None:
+    declared = {
+        path.stem
+        for path in FOLDER.glob("*.py")
+        if re.search(r"^(COMMAND|GROUP) = ", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+
+    listed = {command[0] for command in COMMANDS}
+
+    assert listed == declared
+    assert ("topics", "create") in COMMANDS
 
 
 def test_the_version_needs_neither_kafka_nor_numpy() -> None:

@@ -19,7 +19,7 @@ from tests.driver import Driver, as_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
-    p for name in ("streams", "agents", "driftline") for p in (ROOT / name).glob("*.py")
+    p for name in ("streams", "agents", "driftline") for p in (ROOT / name).rglob("*.py")
 )
 UNSAFE = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 ATTEMPTS = 400

@@ -99,7 +99,7 @@ def test_fates_are_those_of_the_join() -> None:
 
 def test_reasons_are_those_that_the_code_gives() -> None:
     folders = (ROOT / "streams", ROOT / "agents")
-    code = "".join(path.read_text() for folder in folders for path in folder.glob("*.py"))
+    code = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     given = set(re.findall(r'RecordError\(\s*"(\w+)"', code))
     # `_Members` makes a slug from what it decodes
     given |= {f"invalid_{kind}" for kind in re.findall(r'_Members\([^()]*, kind="(\w+)"', code)}

@@ -1,0 +1,5 @@
+"""``python -m agents.cli`` is ``driftline``."""
+
+from agents.cli import main
+
+main()

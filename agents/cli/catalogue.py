@@ -1,0 +1,30 @@
+"""Every command, in the order of ``driftline --help``: a new one is a file and a line here."""
+
+from __future__ import annotations
+
+import typer
+
+from agents.cli import demo, monitors, replay, status, tail, topics, version, worker
+
+CATALOGUE = (
+    worker.COMMAND,
+    replay.COMMAND,
+    status.COMMAND,
+    demo.COMMAND,
+    version.COMMAND,
+    topics.GROUP,
+    tail.GROUP,
+    monitors.GROUP,
+)
+
+app = typer.Typer(
+    name="driftline",
+    help="Watch machine-learning models in production, per event, on Kafka.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for entry in CATALOGUE:
+    entry.add_to(app)

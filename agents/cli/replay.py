@@ -1,0 +1,86 @@
+"""``driftline replay``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.cli.command import Command
+from agents.cli.shared_options import (
+    Columns,
+    Horizon,
+    Json,
+    Missing,
+    MonitorsFile,
+    Window,
+    empty_cells,
+    integer,
+    settings_of,
+)
+
+
+def replay(
+    *,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recorded events.")],
+    monitors: MonitorsFile = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write the results.")
+    ] = None,
+    window: Window = None,
+    horizon: Horizon = None,
+    partitions: Annotated[
+        str, typer.Option(metavar="N", help="Partitions to pretend; results are the same.")
+    ] = "1",
+    disorder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="How long detectors and rules wait for events that come out of order, as a worker "
+            "would. Default: for all that there are.",
+        ),
+    ] = None,
+    columns: Columns = None,
+    missing: Missing = None,
+    dead_letters: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Where to write each record that cannot be used, and why."
+        ),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Compute metrics and alerts of recorded events, without a broker.
+
+    Exit code 3 if there are records and none of them can be used.
+    """
+    from agents.settings import read_option  # noqa: PLC0415
+
+    settings = settings_of({"monitors": monitors, "window": window, "horizon": horizon})
+    from agents.replay import run_replay  # noqa: PLC0415
+
+    raise typer.Exit(
+        run_replay(
+            files,
+            monitors=settings.monitors,
+            out=out,
+            window_ms=settings.window_ms,
+            horizon_ms=settings.horizon_ms,
+            partitions=integer("--partitions", partitions, 1, 10_000),
+            disorder_ms=None if disorder is None else read_option("disorder", disorder),
+            columns=columns,
+            limits=settings.limits,
+            json_output=json_output,
+            missing=empty_cells(missing),
+            dead_letters=dead_letters,
+        )
+    )
+
+
+COMMAND = Command(
+    replay,
+    "driftline replay events.jsonl.gz --out results --window 5m --horizon 1h",
+    "driftline replay answers.csv --columns prediction=pred,label=truth,timestamp=at",
+    "driftline replay old.jsonl --dead-letters refused.jsonl",
+)
