@@ -77,6 +77,11 @@ class Costs(Spent):
             self.rows[code] += count
         return found
 
+    def count_values(self, models: NDArray[np.integer], counts: NDArray[np.integer]) -> None:
+        """Count values that detectors have seen, of models that come once each."""
+        for code, count in zip(models.tolist(), counts.tolist(), strict=True):
+            self.values[code] += count
+
     def now_s(self) -> float:
         """Return when something starts, for `fed`, in CPU time of this thread."""
         return time.thread_time()

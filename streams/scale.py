@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 CLIP = 5.0
 """Scaled values are about within this; it is where a 0 lies under a constant 1."""
 
-_SAMPLE = 100
+SAMPLE = 100
 _QUARTILES = 1.349  # between the quartiles of a normal distribution lie so many deviations
 _APART = 5.0
 _ROUNDING = 1e-14
@@ -130,11 +130,11 @@ class Reference:
             return values
         fresh, rest = values[:room].tolist(), values[room:]
         if self.scale is None:
-            missing = min(_SAMPLE, self.size) - len(self.sample)
+            missing = min(SAMPLE, self.size) - len(self.sample)
             self.sample += fresh[:missing]
             self.count += len(fresh[:missing])
             fresh = fresh[missing:]
-            if self.count < min(_SAMPLE, self.size):
+            if self.count < min(SAMPLE, self.size):
                 return rest
             self.scale = measure(self.sample, wide=self.wide)
             self._learn(self.sample, before=0)
@@ -203,6 +203,6 @@ class Reference:
         self.count, self.mean, self.squares, self.unit, scale, sample = packed
         self.scale = None if scale is None else Scale(*scale)
         left = 0 if scale is not None else self.count
-        if len(sample) != 8 * left or left > _SAMPLE:
+        if len(sample) != 8 * left or left > SAMPLE:
             raise StateError(f"reference: {len(sample)} bytes are no sample of {left} values")
         self.sample = np.frombuffer(sample, "<f8").tolist()

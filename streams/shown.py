@@ -115,6 +115,11 @@ class Shown:
         """The judgement by everything that was shown."""
         return self._changes[-1]
 
+    @property
+    def since_ms(self) -> int:
+        """From when on the newest judgement counts."""
+        return self._since_ms
+
     def at(self, time_ms: int) -> Judged:
         """Return the judgement of a moment, by the last boundary that is not after it."""
         return self._changes[max(bisect_right(self._starts, time_ms) - 1, 0)]
@@ -205,6 +210,8 @@ class Noticed:
         By model and kind of a plain row (classes 0 and 1), the earliest that was seen.
     settled_ms, full_ms
         From when on a model's rows, and after when some of them, show nothing new.
+    since_ms, way
+        When the newest judgement begins, and how the loss is measured from then on.
     untold
         Models of which it is to be said what they are.
     """
@@ -212,7 +219,7 @@ class Noticed:
     def __init__(self) -> None:
         self.shown: list[Shown] = []
         self.plain_ms = np.empty((0, _PLAIN_KINDS), np.int64)
-        self.settled_ms, self.full_ms = np.empty((2, 0), np.int64)
+        self.settled_ms, self.full_ms, self.since_ms, self.way = np.empty((4, 0), np.int64)
         self.untold: set[int] = set()
 
     def add(self, shown: Shown) -> None:
@@ -221,18 +228,19 @@ class Noticed:
         self.shown.append(shown)
         if code >= len(self.settled_ms):
             size = 2 * code + 16
-            before = self.plain_ms, self.settled_ms, self.full_ms
-            shapes = (size, _PLAIN_KINDS), size, size
+            before = self.plain_ms, self.settled_ms, self.full_ms, self.since_ms, self.way
+            shapes = (size, _PLAIN_KINDS), size, size, size, size
             after = [np.full(shape, NEVER_MS, np.int64) for shape in shapes]
             for small, large in zip(before, after, strict=True):
                 large[:code] = small[:code]
-            self.plain_ms, self.settled_ms, self.full_ms = after
+            self.plain_ms, self.settled_ms, self.full_ms, self.since_ms, self.way = after
         self.settle(code)
 
     def settle(self, code: int) -> None:
-        """Note from when on a model shows nothing new."""
+        """Note from when on a model shows nothing new, and what it is judged to be."""
         shown = self.shown[code]
         self.settled_ms[code], self.full_ms[code] = shown.settled_ms, shown.full_ms
+        self.since_ms[code], self.way[code] = shown.since_ms, shown.newest.loss_way
 
     def take(self, c: OutcomeColumns) -> list[int]:
         """Take rows into account; return the models whose newest judgement is another."""

@@ -17,6 +17,10 @@ MOST_CLASSES = 2
 MOST_NUMBERS = 20
 """More different whole numbers than these, as predictions and as labels, are no classes."""
 
+TWO, WORDS, CHANCE, DISTANCE = range(4)
+MEASURES = 1, 1, 2, 3
+"""Of these ways to measure a loss, which give comparable losses: from 1."""
+
 _BINARY = (frozenset({POSITIVE, NEGATIVE}), frozenset({POSITIVE, "-1"}))
 _USUAL = frozenset({POSITIVE, "fraud", "spam", "churn", "default"})
 
@@ -73,6 +77,15 @@ class Judged(NamedTuple):
     def name(self) -> str:
         """All that a number may depend on, as one text."""
         return f"{self.kind}{' of words' if self.words else ''}: {self.positive}"
+
+    @property
+    def loss_way(self) -> int:
+        """How the loss is measured, as a number: `TWO`, `WORDS`, `CHANCE` or `DISTANCE`."""
+        if self.kind == "probability":
+            return CHANCE
+        if self.kind == "regression":
+            return DISTANCE
+        return WORDS if self.words else TWO
 
     def differs(self, other: "Judged") -> bool:
         """Tell whether any number may depend on which of the two it is."""
