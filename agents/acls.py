@@ -1,7 +1,7 @@
 """The least that each part may do on a Kafka with ACLs, as data.
 
 An operation that Kafka implies is not listed: whoever may Read, Write or Delete may Describe. The
-README's table, `driftline topics acls` and the tests, which run every part with exactly these
+table of the docs, `driftline topics acls` and the tests, which run every part with exactly these
 rights, all come from here.
 """
 

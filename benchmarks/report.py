@@ -1,5 +1,7 @@
 """Make `RESULTS.md` of the raw figures: medians and spread, a table a group, two plots.
 
+What was measured by other means stands in `apart.md`, and is appended.
+
 python -m benchmarks.report
 """
 
@@ -14,6 +16,7 @@ from benchmarks import plot
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PEERS = HERE / "peers" / "results.json"
+APART = HERE / "apart.md"
 REPORT = HERE / "RESULTS.md"
 PLOTS = HERE / "plots"
 
@@ -253,7 +256,7 @@ def main() -> None:
     """Write the report."""
     peers = json.loads(PEERS.read_text()) if PEERS.exists() else None
     results = json.loads(RESULTS.read_text())
-    REPORT.write_text(render(results, peers))
+    REPORT.write_text(f"{render(results, peers)}\n{APART.read_text()}")
     PLOTS.mkdir(exist_ok=True)
     for group, svg in plots(results).items():
         (PLOTS / f"{group}.svg").write_text(svg)

@@ -20,7 +20,7 @@ class RecordError(DriftlineError):
     Parameters
     ----------
     reason
-        Slug from the fixed list in the README; it becomes a metric label.
+        Slug from the fixed list in docs/reference/fates.md; it becomes a metric label.
     detail
         What is wrong with this very record, for people.
     """

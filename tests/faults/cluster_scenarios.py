@@ -13,8 +13,8 @@ from tests.faults.scenarios import scenario
 from tests.faults.trial import Trial
 
 _three_brokers = partial(scenario, cluster=True)
-#: As the README says: longer than it takes until a dead coordinator is replaced, which begins
-#: anew where it was the controller, too.
+#: As docs/how-to/deploy.md says: longer than it takes until a dead coordinator is replaced, which
+#: begins anew where it was the controller, too.
 _WORKER_SESSION_S = 20.0
 
 

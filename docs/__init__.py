@@ -1,0 +1,1 @@
+"""The pages for people, and what generates the tables in them."""

@@ -1,0 +1,143 @@
+"""Write the tables of the reference that come from the code, between their markers.
+
+    python -m docs.generate
+
+A page says where a table goes: between ``<!-- generated: NAME -->`` and ``<!-- end -->``. The pages
+are committed, so that they can be read wherever the code is; a test compares them.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from agents.acls import grants
+from agents.cli import app
+from agents.options import OPTIONS, Option
+from agents.settings import Settings
+from agents.telemetry import RESOURCES, WORKER, Entry
+
+HERE = Path(__file__).parent
+_BLOCK = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; bars in cells are escaped."""
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    first, *rest = [f"| {' | '.join(cells)} |" for cells in lines]
+    return "\n".join([first, "|" + "---|" * len(head), *rest])
+
+
+def _codes(texts: Sequence[object]) -> str:
+    return ", ".join(f"`{text}`" for text in texts)
+
+
+def settings() -> str:
+    """Return every setting of a worker, with its names, default and range."""
+    return table(
+        ["flag of `driftline worker`", "variable", "default", "allowed", "meaning"],
+        [[f"`{o.flag}`", f"`{o.variable}`", _default(o), _allowed(o), o.meaning] for o in OPTIONS],
+    )
+
+
+def _default(option: Option) -> str:
+    said = {"monitors": "none", "worker_id": "random"}
+    return said.get(option.name, f"`{option.show(Settings())}`")
+
+
+def _allowed(option: Option) -> str:
+    return "" if option.allowed is None else "`{}` to `{}`".format(*option.allowed)
+
+
+def telemetry(entries: Sequence[Entry]) -> str:
+    """Return metrics of a worker."""
+    return table(
+        ["name", "type", "labels", "meaning"],
+        [[f"`{e.name}`", e.kind, _codes(e.labels), e.help.rstrip(".")] for e in entries],
+    )
+
+
+def acls() -> str:
+    """Return the rights of every part; those with the same operations share a row."""
+    names: dict[tuple[str, str, str], list[str]] = {}
+    for grant in grants("driftline", alerts_group="pager"):
+        resource = grant.resource + (", by prefix" if grant.prefixed else "")
+        key = grant.part, resource, ", ".join(grant.operations)
+        names.setdefault(key, []).append(grant.name)
+    return table(
+        ["part", "resource", "names", "operations"],
+        [[f"`{part}`", what, _codes(of), how] for (part, what, how), of in names.items()],
+    )
+
+
+def cli() -> str:
+    """Return what ``--help`` says, command by command."""
+    return "\n\n".join(_pages(typer.main.get_command(app), "driftline"))
+
+
+def _pages(command: Any, path: str) -> Iterator[str]:
+    for name, member in getattr(command, "commands", {}).items():
+        if not member.hidden:
+            yield from _pages(member, f"{path} {name}")
+    if not hasattr(command, "commands"):
+        yield "\n\n".join(_page(command, path))
+
+
+def _page(command: Any, path: str) -> Iterator[str]:
+    shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+    arguments = [p.metavar or p.name.upper() for p in shown if p.param_type_name == "argument"]
+    yield f"### {path}"
+    yield f"```text\n{' '.join([path, '[OPTIONS]', *arguments])}\n```"
+    yield command.help.strip()
+    yield table(["option", "meaning"], [[_usage(p), p.help or ""] for p in shown])
+    examples = re.findall(r"`(.+)`", command.epilog or "")
+    if examples:
+        yield "```sh\n{}\n```".format("\n".join(examples))
+
+
+def _usage(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.metavar or parameter.name.upper()}`"
+    value = "" if parameter.is_flag else f" {parameter.metavar or 'TEXT'}"
+    return _codes([name + value for name in (*parameter.opts, *parameter.secondary_opts)])
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "telemetry worker": lambda: telemetry(WORKER),
+    "telemetry resources": lambda: telemetry(RESOURCES),
+    "acls": acls,
+    "cli": cli,
+}
+"""What may stand in a marker, and what makes it."""
+
+
+def filled(page: str) -> str:
+    """Return the page with its generated parts as the code has them now.
+
+    Raises
+    ------
+    KeyError
+        If a marker names no block.
+    """
+    return _BLOCK.sub(lambda found: f"{found[1]}\n{BLOCKS[found[2]]()}\n\n{found[3]}", page)
+
+
+def pages() -> list[Path]:
+    """Return every page of the docs."""
+    return sorted(HERE.rglob("*.md"))
+
+
+def main() -> None:
+    """Write what has changed."""
+    for path in pages():
+        page = path.read_text(encoding="utf-8")
+        if (new := filled(page)) != page:
+            path.write_text(new, encoding="utf-8")
+            print(f"{path.relative_to(HERE.parent)} written")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""README and docs say what is true: commands, links and examples are checked against the code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+import pytest
+import typer
+import yaml
+
+from agents.cli import app
+from agents.settings import resolve
+from agents.tables import parse_columns
+from driftline import Alert, Alerts, Publisher
+from streams import monitors as specification
+from streams import monitors_file as layout
+from streams.events import decode_label, decode_prediction, kind_of
+from streams.metrics import Metric
+from streams.monitors_file import parse_monitors
+from tests.pages import DOCS, EXAMPLE, PAGES, ROOT, blocks, commands, name
+
+_HERE = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def headings(path: Path) -> set[str]:
+    """Return the anchors of a page's headings, as a forge makes them."""
+    prose = re.sub(
+        r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    titles = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_what_a_page_links_to_exists(page: Path) -> None:
+    broken = []
+    for target, anchor in _HERE.findall(page.read_text(encoding="utf-8")):
+        path = (page.parent / target).resolve() if target else page
+        if not path.is_file() or (anchor and anchor not in headings(path)):
+            broken.append(f"{target}#{anchor}")
+
+    assert broken == []
+
+
+def test_there_are_links_to_check() -> None:
+    links = [_HERE.findall(page.read_text(encoding="utf-8")) for page in PAGES]
+
+    assert sum(map(len, links)) > 100
+
+
+@pytest.mark.skipif(
+    find_spec("sphinx") is None and not os.environ.get("CI"), reason="Sphinx: make docs installs it"
+)
+def test_the_docs_build_without_a_warning(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "docs", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (built.returncode, built.stderr) == (0, "")
+    assert {path.relative_to(DOCS).with_suffix(".html") for path in PAGES[1:]} <= {
+        path.relative_to(tmp_path) for path in tmp_path.rglob("*.html")
+    }
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_has_known_subcommands_and_options(command: str) -> None:
+    words = shlex.split(command.partition(" | ")[0])[1:]
+    node = typer.main.get_command(app)
+    while words and hasattr(node, "commands"):
+        assert words[0] in node.commands, command
+        node = node.commands[words.pop(0)]
+    known = {option for parameter in node.params for option in parameter.opts}
+    known |= {option for parameter in node.params for option in parameter.secondary_opts}
+
+    used = {word.split("=")[0] for word in words if word.startswith("--")}
+
+    assert used <= known
+
+
+def test_there_are_commands_to_check() -> None:
+    assert {command.split()[1] for command in commands()} >= {"worker", "topics", "tail", "replay"}
+
+
+def test_columns_of_table_examples_are_understood() -> None:
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    given = [text for text in re.findall(r"--columns (pred[^\s`]+)", pages) if "…" not in text]
+
+    assert given
+    assert all(parse_columns(text) for text in given)
+
+
+def test_yaml_examples_parse() -> None:
+    examples = blocks("yaml")
+
+    assert examples
+    for example in examples:
+        assert parse_monitors(yaml.safe_load(example)).thresholds
+
+
+def test_the_example_file_parses_and_its_settings_are_accepted() -> None:
+    assert parse_monitors(yaml.safe_load(EXAMPLE.read_text())).thresholds
+    assert resolve({"monitors": str(EXAMPLE)}, environ={}).horizon_ms == 86_400_000
+
+
+def test_the_example_file_shows_every_option() -> None:
+    shown = set(re.findall(r"^[\s-]*(\w+):", EXAMPLE.read_text(), re.MULTILINE))
+    kinds = (
+        layout._File,
+        layout._Model,
+        layout._Window,
+        specification.Threshold,
+        specification.Drift,
+    )
+
+    assert {name for kind in kinds for name in kind.__struct_fields__} <= shown
+
+
+def test_json_examples_are_what_the_code_reads_and_writes() -> None:
+    kinds = set()
+    for line in "".join(blocks("json")).splitlines():
+        names_found = json.loads(line).keys()
+        if "alert_id" in names_found:
+            kinds.add("alert")
+            assert set(names_found) == set(Alert.__struct_fields__)
+            msgspec.json.decode(line, type=Alert)
+        elif "metric" in names_found:
+            kinds.add("metric")
+            assert set(names_found) == set(Metric.__struct_fields__)
+        else:
+            kinds.add(kind_of(line.encode()))
+            decode = decode_label if kind_of(line.encode()) == "label" else decode_prediction
+            decode(line.encode())
+
+    assert kinds == {"prediction", "label", "metric", "alert"}
+
+
+def test_python_examples_compile_and_call_what_there_is() -> None:
+    methods = {
+        "Publisher": Publisher,
+        "Alerts": Alerts,
+        "prediction": Publisher.prediction,
+        "label": Publisher.label,
+    }
+    called = set()
+    for example in blocks("python"):
+        for call in ast.walk(ast.parse(example)):
+            if not isinstance(call, ast.Call):
+                continue
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            if name in methods:
+                called.add(name)
+                known = inspect.signature(methods[name]).parameters
+                assert {keyword.arg for keyword in call.keywords} <= known.keys()
+
+    assert called == methods.keys()

@@ -1,0 +1,126 @@
+"""The tables of the reference are those of the code: generated, or compared by name."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from agents.acls import Grant, grants
+from agents.replay import run_replay
+from docs import generate
+from driftline import Alert
+from streams.join import FATES
+from streams.metrics import Metric
+from streams.monitors import DEFAULTS
+from tests.pages import PAGES, ROOT, first_cells, name, rows
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=name)
+def test_generated_parts_are_what_the_code_says(page: Path) -> None:
+    """`make docs` writes them anew."""
+    written = page.read_text(encoding="utf-8")
+
+    assert written == generate.filled(written)
+
+
+def test_every_generated_part_stands_in_one_page() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+    assert sorted(re.findall("<!-- generated: (.+?) -->", pages)) == sorted(generate.BLOCKS)
+
+
+def test_a_page_with_an_unknown_part_is_refused() -> None:
+    with pytest.raises(KeyError, match="colours"):
+        generate.filled("<!-- generated: colours -->\n<!-- end -->")
+
+
+def test_access_rights_in_the_table_are_all_there_are() -> None:
+    """Rows are read back, since they share what their rights have in common."""
+    listed = [
+        Grant(
+            part.strip("`"),
+            resource.removesuffix(", by prefix"),
+            topic,
+            tuple(operations.split(", ")),
+            prefixed=resource.endswith(", by prefix"),
+        )
+        for part, resource, found, operations in rows("reference/acls.md", "Access rights")
+        for topic in re.findall(r"`([^`]+)`", found)
+    ]
+
+    assert sorted(listed) == sorted(grants("driftline", alerts_group="pager"))
+
+
+@pytest.mark.parametrize(("title", "kind"), [("Metric", Metric), ("Alert", Alert)])
+def test_fields_of_records_are_those_that_are_written(
+    title: str, kind: type[Metric] | type[Alert]
+) -> None:
+    assert first_cells("reference/records.md", title) == list(kind.__struct_fields__)
+
+
+def test_fates_are_those_of_the_join() -> None:
+    assert first_cells("reference/fates.md", "Fates") == list(FATES)
+
+
+def test_reasons_are_those_that_the_code_gives() -> None:
+    folders = (ROOT / "streams", ROOT / "agents")
+    code = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
+    given = set(re.findall(r'RecordError\(\s*"(\w+)"', code))
+    # `_Members` makes a slug from what it decodes
+    given |= {f"invalid_{kind}" for kind in re.findall(r'_Members\([^()]*, kind="(\w+)"', code)}
+
+    assert set(first_cells("reference/fates.md", "Dead letters")) == given
+
+
+def test_default_monitors_are_those_of_the_code() -> None:
+    listed = {
+        row[0].strip("`"): row[2] for row in rows("reference/monitors.md", "Default monitors")
+    }
+
+    assert listed == {m.name: m.severity for m in (*DEFAULTS.thresholds, *DEFAULTS.drifts)}
+
+
+def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) -> None:
+    answers = {"binary": ("1", "0"), "several": ("cat", "dog"), "real": (1.5, 2.5)}
+    with (tmp_path / "events.jsonl").open("w") as file:
+        for number, (model, pair) in enumerate(list(answers.items()) * 4):
+            label, other = pair if number % 2 else pair[::-1]
+            event = {
+                "prediction_id": f"r{number}",
+                "model": model,
+                "timestamp_ms": 1_700_000_001_000 + number,
+                "prediction": label if number % 3 else other,
+                "features": {"amount": number},
+                "latency_ms": 3,
+            }
+            if model != "real":
+                event |= {"score": 0.7, "scores": {pair[0]: 0.4, pair[1]: 0.6}}
+            file.write(json.dumps(event) + "\n")
+            given = {
+                "prediction_id": f"r{number}",
+                "label": label,
+                "timestamp_ms": 1_700_000_002_000,
+            }
+            file.write(json.dumps(given) + "\n")
+
+    run_replay(
+        [tmp_path / "events.jsonl"],
+        monitors=None,
+        out=tmp_path,
+        window_ms=60_000,
+        horizon_ms=60_000,
+        partitions=1,
+        disorder_ms=None,
+        columns=None,
+        json_output=True,
+    )
+
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    found = {json.loads(line)["metric"] for line in lines}
+    general = {re.sub(r"(missing_rate|mean):.*", r"\1:<feature>", name) for name in found}
+    assert set(first_cells("reference/metrics.md", "Metrics")) == {
+        re.sub(r":(cat|dog)$", ":<class>", name) for name in general
+    }
