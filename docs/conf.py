@@ -23,6 +23,9 @@ html_theme = "furo"
 html_title = f"driftline {VERSION}"
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 
 # Pages that stand elsewhere, where a forge looks for them, and the page here that includes each.
 ELSEWHERE = {

@@ -37,8 +37,8 @@ def _codes(texts: Sequence[object]) -> str:
 def settings() -> str:
     """Return every setting of a worker, with its names, default and range."""
     return table(
-        ["flag of `driftline worker`", "variable", "default", "allowed", "meaning"],
-        [[f"`{o.flag}`", f"`{o.variable}`", _default(o), _allowed(o), o.meaning] for o in OPTIONS],
+        ["flag of `driftline worker`, and variable", "default", "meaning"],
+        [[f"`{o.flag}`<br>`{o.variable}`", _default(o), _meaning(o)] for o in OPTIONS],
     )
 
 
@@ -47,8 +47,10 @@ def _default(option: Option) -> str:
     return said.get(option.name, f"`{option.show(Settings())}`")
 
 
-def _allowed(option: Option) -> str:
-    return "" if option.allowed is None else "`{}` to `{}`".format(*option.allowed)
+def _meaning(option: Option) -> str:
+    if option.allowed is None:
+        return option.meaning
+    return "{}, `{}` to `{}`".format(option.meaning, *option.allowed)
 
 
 def telemetry(entries: Sequence[Entry]) -> str:
