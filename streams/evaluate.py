@@ -23,6 +23,7 @@ from streams.durations import format_duration, parse_duration_ms
 from streams.errors import StateError
 from streams.formats import Format
 from streams.metrics import WindowKey
+from streams.model_keys import ModelCodes, Name
 from streams.monitors import DEFAULTS, Monitors, Window
 from streams.order import RuleCounter, Waiting, Watched, sequences
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
@@ -54,9 +55,6 @@ _COUNTED_ROWS_PER_MODEL = 32
 _COUNTING_PATIENCE_MS_PER_MODEL = 1
 _LONGEST_COUNTING_PATIENCE_MS = 5_000
 
-Name = tuple[str, str]
-"""Model and version."""
-
 
 class Model:
     """State of one model version."""
@@ -74,7 +72,7 @@ class MonitorState:
     ----------
     frontier_ms
         Rows older than this were taken in order; what comes later than that is too late for it.
-    models, codes
+    models, codes, by_key
         By code; a model's code is its place in the order of appearance.
     taken, counted
         Records before these offsets are counted, and are so in the panes that are written down.
@@ -112,6 +110,7 @@ class MonitorState:
         self.frontier_ms = -1
         self.models: list[Model] = []
         self.codes: dict[Name, int] = {}
+        self.by_key = ModelCodes()
         self.taken = self.counted = 0
         self.recalled: dict[int, int] = {}
         self.restored: dict[int, tuple[int, Outcomes]] = {}
@@ -375,6 +374,7 @@ class Monitor:
             shown = Shown(self.monitors.task(name[0]), every_ms=self.monitors.evaluate_ms)
             state.models.append(Model(name, self._watcher(name, state.costs), shown))
             state.noticed.add(shown)
+            state.by_key.add(name, code)
         return code
 
     def set_aside(self, state: MonitorState, code: int, why: Quarantined) -> Model:
@@ -398,7 +398,11 @@ class Monitor:
 
     def table(self, state: MonitorState, records: Sequence[Outcomes]) -> Table:
         """Put records together."""
-        return table_of(records, lambda name: self.code(state, name))
+
+        def code(name: Name) -> int:
+            return self.code(state, name)
+
+        return table_of(records, lambda models: state.by_key.of(models, code))
 
     def columns(self, state: MonitorState, table: Table) -> OutcomeColumns:
         """Prepare outcome rows for counting."""

@@ -1,6 +1,6 @@
 """Numbers for values that many rows share, so that a row holds four bytes instead of an object."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,13 +17,15 @@ class Interner(Generic[T]):
     Parameters
     ----------
     derive
-        Makes a number of a value, if any is wanted.
+        Makes numbers of a value, if any are wanted.
+    width
+        How many of each.
 
     Attributes
     ----------
     values, derived
-        By code, the value and the number that was made of it; what stands at a code that is not in
-        use means nothing.
+        By code, the value and the numbers that were made of it, a row each; what stands at a code
+        that is not in use means nothing.
 
     Examples
     --------
@@ -35,9 +37,11 @@ class Interner(Generic[T]):
     (0, 'cow')
     """
 
-    def __init__(self, derive: Callable[[T], int] | None = None) -> None:
+    def __init__(
+        self, derive: Callable[[T], Sequence[int]] | None = None, *, width: int = 1
+    ) -> None:
         self.values: list[T] = []
-        self.derived: NDArray[np.int64] = np.empty(0, np.int64)
+        self.derived: NDArray[np.int64] = np.empty((0, width), np.int64)
         self._derive = derive
         self._codes: dict[T, int] = {}
         self._free: list[int] = []
@@ -59,7 +63,8 @@ class Interner(Generic[T]):
             self._codes[value] = code
             if self._derive is not None:
                 if code >= len(self.derived):
-                    self.derived = np.resize(self.derived, 2 * code + 16)
+                    room = np.zeros((code + 16, self.derived.shape[1]), np.int64)
+                    self.derived = np.concatenate([self.derived, room])
                 self.derived[code] = self._derive(value)
         return code
 

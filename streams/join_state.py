@@ -25,12 +25,13 @@ from streams.fast_clocks import FastClocks
 from streams.formats import Format
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, LABEL, PREDICTION, Hashes, HeldTable, hash_ids
+from streams.identities import Identities
 from streams.input_clock import InputClock
 from streams.interning import Interner
-from streams.outcomes import ClockNotice, Identity, renumber
+from streams.outcomes import ClockNotice
 from streams.packing import pack, unpack
-from streams.partitioning import partition_of
 from streams.probabilities import Oddity
+from streams.renumbering import renumber
 from streams.steps import LARGEST_VALUE_BYTES, MARK
 
 FORMAT = Format("a state of the join", 4)
@@ -118,7 +119,7 @@ class JoinState:
         self.fates: Counter[str] = Counter()
         self.held = HeldTable(seed)
         self.strings = Interner[str]()
-        self.identities = Interner[Identity](lambda who: partition_of(who[0], partitions))
+        self.identities = Identities(partitions)
         self.oldest_ms = self.oldest_open_ms = RING
         self.early: dict[bytes, list[Early]] = {}
         self.early_high: dict[bytes, int] = {}

@@ -21,17 +21,13 @@ from streams.features import blocks_of, choose
 from streams.grouping import all_different
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, FED, LABELLED, Hashes, hash_ids
+from streams.identities import Identity
 from streams.input_clock import Seen
 from streams.join_state import Early, EarlyChange, JoinState
-from streams.outcomes import (
-    Identity,
-    Ints,
-    OutcomeChunk,
-    PredictionChunk,
-    RowCollector,
-)
+from streams.outcomes import Ints
 from streams.probabilities import Oddity, adds_up, note, odd_sum
 from streams.relabelling import Relabelling, outcomes_of
+from streams.row_collector import OutcomeChunk, PredictionChunk, RowCollector
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch, DeadLetter
 from streams.values import Dropped, add_dropped

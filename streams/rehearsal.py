@@ -61,7 +61,7 @@ class Rehearsal(DryRun):
         super()._evaluate(partition, values, now_ms)
 
     def _note(self, rows: Outcomes) -> None:
-        for number, (model, _) in enumerate(rows.models):
+        for number, (model, _) in enumerate(rows.models.names):
             known = self.classes.setdefault(model, set())
             for name in _classes(rows, number):
                 if len(known) < MOST_CLASSES:

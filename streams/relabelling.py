@@ -18,7 +18,8 @@ from streams.errors import RecordError
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, FED, LABELLED
 from streams.join_state import JoinState
-from streams.outcomes import Codes, Floats, Ints, OutcomeChunk, Signs
+from streams.outcomes import Codes, Floats, Ints, Signs
+from streams.row_collector import OutcomeChunk
 from streams.scalars import Scalars
 
 Refuse = Callable[[int, RecordError], None]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from streams.classes import binary_name, class_name
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
+from streams.model_keys import Models
 from streams.outcomes import Floats, Ints, OutcomeRows, Outcomes, PredictionRows, aligned
 from streams.probabilities import probabilities
 from streams.task import Task
@@ -38,19 +39,19 @@ class Table(NamedTuple):
     outcomes: OutcomeRows
 
 
-def table_of(records: Sequence[Outcomes], code_of: Callable[[tuple[str, str]], int]) -> Table:
+def table_of(records: Sequence[Outcomes], codes_of: Callable[[Models], Ints]) -> Table:
     """Put records together.
 
     Parameters
     ----------
-    code_of
-        Gives the code of a model version.
+    codes_of
+        Gives the codes of the model versions of a record.
     """
     strings: dict[str, int] = {}
     sets: dict[tuple[str, ...], int] = {}
     predictions, outcomes = [], []
     for record in records:
-        models = np.array([code_of(name) for name in record.models], np.int64)
+        models = codes_of(record.models)
         texts = _codes(record.strings, strings)
         pairs = _codes(record.segment_sets, sets)
         p, o = record.predictions, record.outcomes

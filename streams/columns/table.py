@@ -110,7 +110,9 @@ class Table:
         for name, column in self.columns.items():
             column.merge(at, other.columns[name], rows)
 
-    def pack(self, rows: Rows, names: Sequence[Any] | None = None) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def pack(
+        self, rows: Rows, names: Sequence[Any] | None = None
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return the bytes of rows, behind each other, and where each ends.
 
         The same content gives the same bytes, whatever the order in which it was counted.
@@ -120,7 +122,9 @@ class Table:
         names
             Of the columns that are packed; `None` for all.
         """
-        return pack(self._ordered(names), np.ascontiguousarray(rows, np.int32), compiled=self._compiled)
+        return pack(
+            self._ordered(names), np.ascontiguousarray(rows, np.int32), compiled=self._compiled
+        )
 
     def unpack(
         self,

@@ -13,8 +13,8 @@ from streams import native
 from streams.grouping import all_different
 from streams.hash_index import SEED_BYTES, HashIndex
 from streams.held import PREDICTION, Hashes, HeldTable, hash_ids
-from streams.outcomes import renumber
 from streams.packing import pack, unpack
+from streams.renumbering import renumber
 from tests.unit.test_properties import QUICK
 
 
@@ -175,7 +175,7 @@ def test_few_codes_are_numbered_as_many_are(rows: list[list[int]]) -> None:
     columns = [np.array(row, np.int32) for row in rows]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("streams.outcomes._FEW", 0)
+        patch.setattr("streams.renumbering._FEW", 0)
         expected, old = renumber(columns)
 
     found, own = renumber(columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 import pytest
 
 from streams.metrics import Metric, WindowKey, metric_key, metric_records
@@ -42,7 +43,7 @@ def test_columns_of_an_outcomes_record_may_start_anywhere(length: int) -> None:
     [block] = found.features
     assert block.values.flags.aligned
     assert block.values.tolist() == [[1.5, 30.0]] * 2
-    table = table_of([found], lambda _: 0)
+    table = table_of([found], lambda models: np.zeros(len(models.keys), np.int64))
     assert all(getattr(table.outcomes, name).flags.aligned for name in ("label_ms", "score"))
     assert driver.value("mean:amount") == 1.5
 
