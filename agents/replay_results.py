@@ -16,10 +16,9 @@ from rich.text import Text
 from agents.printable import printable
 from agents.printing import add_names, add_numbers, plain_console, print_table
 from agents.replay_letters import Letters
+from streams import families
 from streams.dryrun import DryRun
 from streams.durations import format_duration
-
-_SHOWN = ("predictions", "labels", "accuracy", "f1", "roc_auc", "mae", "rmse")
 
 
 class Results:
@@ -111,14 +110,15 @@ class Results:
         return table
 
     def _metrics_table(self, console: Console) -> Table:
+        headlines = [one.name for one in families.CATALOGUE.metrics.values() if one.headline]
         models: dict[tuple[str, str], dict[str, list[dict[str, Any]]]] = {}
         for line in self.metrics:
             metric = json.loads(line)
-            if not metric["segment"] and metric["metric"] in _SHOWN:
+            if not metric["segment"] and metric["metric"] in headlines:
                 by_name = models.setdefault((metric["model"], metric["version"]), {})
                 by_name.setdefault(metric["metric"], []).append(metric)
         # A classifier has no rmse: a column that is empty for every model only takes room.
-        shown = [name for name in _SHOWN if any(name in by_name for by_name in models.values())]
+        shown = [name for name in headlines if any(name in by_name for by_name in models.values())]
         table = Table(title="first and last window", title_justify="left")
         add_names(console, table, "model", "version")
         add_numbers(table, "windows", *shown)

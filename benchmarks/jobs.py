@@ -51,10 +51,17 @@ FULL = Job()
 
 @dataclass(frozen=True)
 class Result:
-    """What a run cost, and what was wrong with its numbers: nothing, if they are exact."""
+    """What a run cost, and what was wrong with its numbers: nothing, if they are exact.
+
+    Attributes
+    ----------
+    notes
+        What was not judged.
+    """
 
     cost: Cost
     problems: list[str]
+    notes: list[str]
 
 
 def run(
@@ -102,7 +109,8 @@ def run(
             observe=lambda: observe(workers[0]),
         )
         balance = _balance(workers, load, labels=int(expected.labels.sum()))
-    return Result(cost, [*problems, *balance])
+        notes = published.notes(expected)
+    return Result(cost, [*problems, *balance], notes)
 
 
 def _balance(workers: Sequence[measure.Worker], load: Load, *, labels: int) -> list[str]:

@@ -79,7 +79,7 @@ def _measure(site: measure.Site, load: Load, job: jobs.Job, *, runs: int) -> boo
         costs.append(result.cost.cpu_us)
         all_exact &= not result.problems
         figures = {**result.cost.figures(), "early_labels": early.most}
-        print(json.dumps(figures), *result.problems, sep="\n  ", flush=True)
+        print(json.dumps(figures), *result.problems, *result.notes, sep="\n  ", flush=True)
     median = statistics.median(costs)
     verdict = str(all_exact).lower()
     print(f"cpu_us={median:.2f} runs={runs} events={site.records} exact={verdict}")

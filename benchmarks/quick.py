@@ -52,7 +52,7 @@ def measure_all(site: measure.Site, load: Load, *, runs: int) -> bool:
             result = jobs.run(site, load, job, expected=expected)
             figures[name].append(result.cost.cpu_us)
             problems += [f"{name}: {problem}" for problem in result.problems]
-            say(f"{name}: {result.cost.figures()}", *result.problems)
+            say(f"{name}: {result.cost.figures()}", *result.problems, *result.notes)
         took_s = time.monotonic() - begun_s
         if time.monotonic() - started_s + took_s > _BUDGET_S and run + 1 < runs:
             say(f"{run + 1} of {runs} runs: more would take too long")

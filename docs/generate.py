@@ -18,6 +18,8 @@ from agents.cli import app
 from agents.options import OPTIONS, Option
 from agents.settings import Settings
 from agents.telemetry import RESOURCES, WORKER, Entry
+from streams import families
+from streams.families.family import EVERY_TASK, Metric, Part
 
 HERE = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -59,6 +61,30 @@ def telemetry(entries: Sequence[Entry]) -> str:
         ["name", "type", "labels", "meaning"],
         [[f"`{e.name}`", e.kind, _codes(e.labels), e.help.rstrip(".")] for e in entries],
     )
+
+
+def metrics() -> str:
+    """Return every metric, in the order of publication."""
+    head = ["metric", "meaning", "better", "interval", "models"]
+    rows: list[list[str]] = []
+    for metric in families.CATALOGUE.metrics.values():
+        rest = [metric.better, metric.interval or "", _kinds(metric)]
+        rows.append([f"`{metric.written}`", metric.help, *rest])
+        if metric.part is Part.CLASS:
+            name = f"`{metric.name}:<class>`"
+            rows.append(
+                [name, "the same for one class, for up to 100 classes", *rest[:2], _SEVERAL]
+            )
+    return table(head, rows)
+
+
+_SEVERAL = "several classes"
+
+
+def _kinds(metric: Metric) -> str:
+    if metric.tasks == EVERY_TASK:
+        return "all"
+    return ", ".join(sorted(task.replace("multiclass", _SEVERAL) for task in metric.tasks))
 
 
 def acls() -> str:
@@ -111,6 +137,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "telemetry worker": lambda: telemetry(WORKER),
     "telemetry resources": lambda: telemetry(RESOURCES),
     "acls": acls,
+    "metrics": metrics,
     "cli": cli,
 }
 """What may stand in a marker, and what makes it."""

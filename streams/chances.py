@@ -5,7 +5,7 @@ import numpy as np
 from streams import bins
 from streams.classes import binary_name
 from streams.exact_sum import exact
-from streams.tables import TINY
+from streams.probabilities import TINY
 from streams.tallies import Mean, Outcomes
 from streams.task import Judged
 

@@ -6,16 +6,10 @@ every value passes would fire for good: both are mistakes, mostly a percentage f
 
 import math
 
+from streams import families
 from streams.errors import ConfigError
+from streams.families.family import BINARY, EVERY_TASK, Metric, Part
 from streams.nearest import nearest
-from streams.quality import METRICS, OF_CLASSES
-
-_OF_FEATURES = frozenset({"missing_rate", "mean"})
-_OF_CLASSIFIERS = frozenset({"accuracy", "roc_auc", "log_loss", "brier", *OF_CLASSES})
-_OF_BINARY = frozenset({"roc_auc", "brier"})
-_OF_REGRESSION = frozenset({"mae", "rmse", "bias"})
-_SHARES = frozenset({"coverage", "missing_rate", "accuracy", "roc_auc", "brier", *OF_CLASSES})
-_ANY_NUMBER = frozenset({"mean", "bias", "label_delay_p50_ms"})
 
 
 def check_metric(metric: str, *, task: str, where: str) -> None:
@@ -40,28 +34,32 @@ def check_metric(metric: str, *, task: str, where: str) -> None:
     streams.errors.ConfigError: threshold 'a': metric: 'mean' needs a feature: mean:<feature>
     """
     base, colon, part = metric.partition(":")
-    if base not in METRICS:
-        raise ConfigError(f"{where}: metric: {metric!r} is unknown{nearest(metric, METRICS)}")
-    if base in _OF_FEATURES and not part:
-        raise ConfigError(f"{where}: metric: {metric!r} needs a feature: {base}:<feature>")
-    if colon and base not in _OF_FEATURES | OF_CLASSES:
-        raise ConfigError(
-            f"{where}: metric: {metric!r}: {base} is of the whole model; leave {part!r} out"
-        )
-    if colon and not part:
-        raise ConfigError(f"{where}: metric: {metric!r} needs a class: {base}:<class>")
-    wrong = {
-        "binary": _OF_REGRESSION,
-        "multiclass": _OF_REGRESSION | _OF_BINARY,
-        "regression": _OF_CLASSIFIERS,
-    }.get(task, frozenset())
-    if base in wrong:
-        raise ConfigError(f"{where}: metric: {metric!r} is none of a model with task {task}")
-    if task == "binary" and colon and base in OF_CLASSES:
-        raise ConfigError(
-            f"{where}: metric: {metric!r}: a binary model has {base} of its positive class only;"
-            f" write {base}"
-        )
+    about = families.CATALOGUE.metric(base)
+    if about is None:
+        known = nearest(metric, families.CATALOGUE.metrics)
+        raise ConfigError(f"{where}: metric: {metric!r} is unknown{known}")
+    wrong = _wrong_part(about, colon, part)
+    if wrong is None and task in EVERY_TASK:
+        wrong = _wrong_task(about, part, task=task)
+    if wrong is not None:
+        raise ConfigError(f"{where}: metric: {metric!r}{wrong}")
+
+
+def _wrong_part(about: Metric, colon: str, part: str) -> str | None:
+    if about.part is Part.NONE and colon:
+        return f": {about.name} is of the whole model; leave {part!r} out"
+    needed = colon or about.part is Part.FEATURE
+    if needed and not part:
+        return f" needs a {about.part}: {about.name}:<{about.part}>"
+    return None
+
+
+def _wrong_task(about: Metric, part: str, *, task: str) -> str | None:
+    if task not in about.tasks:
+        return f" is none of a model with task {task}"
+    if about.part is Part.CLASS and part and task == BINARY:
+        return f": a binary model has {about.name} of its positive class only; write {about.name}"
+    return None
 
 
 def check_limit(metric: str, side: str, limit: float, *, where: str) -> None:
@@ -86,16 +84,26 @@ def check_limit(metric: str, side: str, limit: float, *, where: str) -> None:
     """
     if not math.isfinite(limit):
         raise ConfigError(f"{where}: {side}: {limit} is no number")
-    if side not in ("below", "above"):
-        return
-    base = metric.partition(":")[0]
-    lowest = -math.inf if base in _ANY_NUMBER else 0.0
-    highest = 1.0 if base in _SHARES else math.inf
-    never = limit <= lowest if side == "below" else limit >= highest
-    always = limit > highest if side == "below" else limit < lowest
+    about = families.CATALOGUE.metric(metric)
+    assert about is not None
+    lowest, highest = about.lowest, about.highest
+    never = always = False
+    if side == "below":
+        never, always = limit <= lowest, limit > highest
+    elif side == "above":
+        never, always = limit >= highest, limit < lowest
+    elif side == "falls_by":  # all of what is never below 0 leaves 0
+        never = limit >= 1.0 and lowest >= 0.0
     if never or always:
-        within = "between 0 and 1" if highest == 1.0 else "never below 0"
-        percentage = highest == 1.0 and 1.0 < limit <= 100.0
+        percentage = side in ("below", "above") and highest == 1.0 and 1.0 < limit <= 100.0
         meant = f"; did you mean {limit / 100:g}?" if percentage else ""
         said = "always fires" if always else "never fires"
-        raise ConfigError(f"{where}: {side}: {limit:g} {said}: {base} is {within}{meant}")
+        raise ConfigError(
+            f"{where}: {side}: {limit:g} {said}: {about.name} is {_range(about)}{meant}"
+        )
+
+
+def _range(about: Metric) -> str:
+    if math.isinf(about.highest):
+        return f"never below {about.lowest:g}"
+    return f"between {about.lowest:g} and {about.highest:.4g}"

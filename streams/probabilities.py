@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+TINY = 1e-15
+"""A probability below this counts as this, so that no single answer costs more than all others."""
+
 ROUNDING = 1e-6
 """A softmax in float32 may be so far outside 0 to 1: that is clipped."""
 

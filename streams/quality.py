@@ -1,69 +1,35 @@
 """From tallies to metrics: every metric that driftline publishes of a window is computed here."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
 import msgspec
 import numpy as np
 
-from streams import bins, intervals
+from streams import bins, families, intervals
 from streams.chances import with_sure
 from streams.classes import binary_name, class_name
+from streams.families.family import Part
 from streams.probabilities import too_many
-from streams.tallies import Feature, Inputs, Mean, Outcomes
+from streams.tallies import PARTS, Feature, Inputs, Mean, Outcomes
 from streams.task import Judged
 
 T = TypeVar("T")
-
-METRICS = (
-    "predictions",
-    "labels",
-    "coverage",
-    "latency_p50_ms",
-    "latency_p95_ms",
-    "latency_p99_ms",
-    "label_delay_p50_ms",
-    "missing_rate",
-    "mean",
-    "accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "roc_auc",
-    "log_loss",
-    "brier",
-    "mae",
-    "rmse",
-    "bias",
-)
-"""Every metric; `missing_rate` and `mean` are followed by `:<feature>`, class metrics may be by
-`:<class>`."""
-
-_OF_ERRORS, _OF_CHANCES = ("error", "absolute"), ("brier", "log_loss", "class_log_loss")
-_PARTS = {
-    "label_delay_p50_ms": ("delays",),
-    "roc_auc": ("scores",),
-    **dict.fromkeys(("mae", "rmse", "bias"), _OF_ERRORS),
-    **dict.fromkeys(("log_loss", "brier"), _OF_CHANCES),
-}
-
-ON_INPUTS = ("predictions", "coverage", "latency_", "missing_rate:", "mean:")
-"""How metrics begin that rest on predictions; all others rest on labels."""
-
-OF_CLASSES = frozenset({"precision", "recall", "f1"})
-"""Metrics that may be followed by `:<class>`."""
-
-_ON_EVERY_LABEL = frozenset({"labels", "accuracy", "precision", "recall", "f1"})
-_QUANTILES = ("latency_", "label_delay_")
-_ON_NUMBERS = frozenset({"mae", "rmse", "bias"})
 
 Confusion = dict[tuple[str, str], int]
 """``{(predicted class, true class): count}``."""
 
 MAX_CLASSES = 100
 """Per-class metrics are published for windows with at most this many classes."""
+
+_COUNTED: dict[str, Callable[[Inputs, Outcomes], int]] = {
+    "predictions": lambda inputs, _: inputs.count,
+    "labels": lambda _, outcomes: outcomes.count,
+    "errors": lambda _, outcomes: max(outcomes.absolute.count, outcomes.error.count),
+}
+"""What metrics say that their `count` is at most."""
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -104,7 +70,8 @@ def parts_of(metric: str) -> frozenset[str]:
     >>> sorted(parts_of("recall:dog")), sorted(parts_of("roc_auc")), sorted(parts_of("mean:age"))
     ([], ['scores'], [])
     """
-    return frozenset(_PARTS.get(metric.partition(":")[0], ()))
+    family = families.CATALOGUE.family_of(metric)
+    return frozenset() if family is None else PARTS & family.columns.keys()
 
 
 def as_published(metric: str, exact: float) -> float:
@@ -115,7 +82,8 @@ def as_published(metric: str, exact: float) -> float:
     >>> as_published("latency_p95_ms", 100.0), as_published("accuracy", 0.9)
     (100.25, 0.9)
     """
-    if not metric.startswith(_QUANTILES):
+    about = families.CATALOGUE.metric(metric)
+    if about is None or not about.binned:
         return exact
     return bins.bin_value(int(bins.value_bins(np.array([exact], float))[0]))
 
@@ -141,13 +109,9 @@ def most_observations(metric: str, panes: Iterable[tuple[Inputs, Outcomes]]) -> 
     To add them up costs far less than to compute the metric. The answer is infinite for what rests
     on some of the labels only and has no count of its own: scores, probabilities, delays.
     """
-    if metric.startswith(ON_INPUTS):
-        return sum(inputs.count for inputs, _ in panes)
-    if metric.partition(":")[0] in _ON_EVERY_LABEL:
-        return sum(outcomes.count for _, outcomes in panes)
-    if metric in _ON_NUMBERS:
-        return sum(max(o.absolute.count, o.error.count) for _, o in panes)
-    return math.inf
+    about = families.CATALOGUE.metric(metric)
+    count = None if about is None else _COUNTED.get(about.at_most)
+    return math.inf if count is None else sum(count(*pane) for pane in panes)
 
 
 def value_of(values: Mapping[str, T], metric: str) -> T | None:
@@ -161,7 +125,8 @@ def value_of(values: Mapping[str, T], metric: str) -> T | None:
     0.5
     """
     base, colon, text = metric.partition(":")
-    if not colon or base not in OF_CLASSES:
+    about = families.CATALOGUE.metric(base)
+    if not colon or about is None or about.part is not Part.CLASS:
         return values.get(metric)
     name = class_name(text)
     return values.get(f"{base}:{name}", values.get(f"{base}:{binary_name(name)}"))

@@ -1,8 +1,9 @@
 """Hold rules against recorded traffic: name those that nothing in it could ever have made fire.
 
 What can be told without any traffic, `monitors_file` has refused. Here it is asked whether models,
-versions, segments, features and classes that rules name have come, and whether the metric of a
-rule was there at all. The default monitors are for every model, so they are not looked at.
+versions, segments, features and classes that rules name have come, whether the metric of a rule was
+there at all, and whether ever as much came as a rule waits for. The default monitors are for every
+model, so they are not looked at.
 """
 
 import fnmatch
@@ -11,21 +12,25 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import numpy as np
 
+from streams import families
+from streams.amounts import Amounts
 from streams.classes import class_name, same_class
 from streams.dryrun import DryRun
+from streams.durations import format_duration, parse_duration_ms
 from streams.evaluate import Monitor
+from streams.families.family import OUTCOMES, PREDICTIONS, Part
 from streams.join import Join
 from streams.metrics import Metric
 from streams.monitors import DEFAULT_DRIFTS, DEFAULT_THRESHOLDS, Drift, Monitors, Threshold
 from streams.nearest import nearest
 from streams.outcomes import Outcomes, decode_outcomes
-from streams.quality import OF_CLASSES, value_of
+from streams.quality import value_of
 
 MOST_CLASSES = 1_000
 """So many classes of a model are told apart; the numbers of a regression would be more."""
 
+_ROWS = {PREDICTIONS: "predictions", OUTCOMES: "labels"}
 _DEFAULTS = frozenset(one.name for one in (*DEFAULT_THRESHOLDS, *DEFAULT_DRIFTS))
-_FEATURE_METRICS = ("mean:", "missing_rate:")
 _decode = msgspec.json.Decoder(Metric).decode
 
 
@@ -46,11 +51,14 @@ class Rehearsal(DryRun):
     ----------
     classes
         By model; at most `MOST_CLASSES` of each.
+    amounts
+        How much came, and when.
     """
 
     def __init__(self, join: Join, monitor: Monitor, *, partitions: int) -> None:
         super().__init__(join, monitor, partitions=partitions)
         self.classes: dict[str, set[str]] = {}
+        self.amounts = Amounts(every_ms=monitor.monitors.evaluate_ms)
         self._names: dict[tuple[str, str, str], set[str]] = {}
 
     def _evaluate(self, partition: int, values: Sequence[bytes], now_ms: int) -> None:
@@ -61,6 +69,7 @@ class Rehearsal(DryRun):
         super()._evaluate(partition, values, now_ms)
 
     def _note(self, rows: Outcomes) -> None:
+        self.amounts.add(rows)
         for number, (model, _) in enumerate(rows.models.names):
             known = self.classes.setdefault(model, set())
             for name in _classes(rows, number):
@@ -78,6 +87,7 @@ class Rehearsal(DryRun):
             Metrics of which segment; `None` for all.
         """
         fits = fnmatch.fnmatchcase
+        of_features = families.CATALOGUE.of_part(Part.FEATURE)
         found = Observed(classes=set().union(*self._classes_of(model)))
         for (name, number, pairs), metrics in self._metrics_of().items():
             if not (fits(name, model) and fits(number, version)):
@@ -85,8 +95,9 @@ class Rehearsal(DryRun):
             found.versions.add(number)
             found.segments.add(pairs)
             for metric in metrics:
-                if metric.startswith(_FEATURE_METRICS):
-                    found.features.add(metric.partition(":")[2])
+                base, _, part = metric.partition(":")
+                if base in of_features:
+                    found.features.add(part)
             if segment in (None, pairs):
                 found.metrics |= metrics
         return found if found.versions else None
@@ -159,20 +170,44 @@ def _never(rule: Threshold | Drift, run: Rehearsal, models: Iterable[str]) -> st
     if rule.segment not in shown.segments:
         known = nearest(rule.segment, shown.segments - {""})
         return f"segment: {rule.segment!r} never came{known}"
-    return _never_measured(rule, run, shown)
+    return _never_measured(rule, run, shown) or _never_enough(rule, run)
 
 
 def _never_measured(rule: Threshold, run: Rehearsal, shown: Observed) -> str | None:
     base, _, part = rule.metric.partition(":")
-    if f"{base}:" in _FEATURE_METRICS and part not in shown.features:
+    kind = families.CATALOGUE.metrics[base].part
+    if kind is Part.FEATURE and part not in shown.features:
         return f"metric: feature {part!r} never came{nearest(part, shown.features)}"
-    if part and base in OF_CLASSES and not _is_among(part, shown.classes):
+    if kind is Part.CLASS and part and not _is_among(part, shown.classes):
         return f"metric: class {part!r} never occurred{nearest(part, shown.classes)}"
     own = run.observed(rule.model, rule.version, rule.segment)
     metrics = set() if own is None else own.metrics
     if value_of(dict.fromkeys(metrics, True), rule.metric) is None:
         there = ", ".join(sorted({metric.partition(":")[0] for metric in metrics}))
         return f"metric: {rule.metric!r} was never there; what there was: {there}"
+    return None
+
+
+def _never_enough(rule: Threshold, run: Rehearsal) -> str | None:
+    """Say whether a rule waits for more than there ever was, in its window or its reference."""
+    about = families.CATALOGUE.metrics[rule.metric.partition(":")[0]]
+    whose = rule.model, rule.version, rule.segment
+    monitor = run.monitor
+    if not about.counts:  # its count rests on nothing, and no minimum is waited for
+        reads = PREDICTIONS if PREDICTIONS in about.rests_on else OUTCOMES
+        window_ms = parse_duration_ms(rule.window) if rule.window else monitor.window_ms
+        most = run.amounts.most(*whose, reads=reads, length_ms=window_ms)
+        if most < rule.minimum:
+            length, rows = format_duration(window_ms), _ROWS[reads]
+            return (
+                f"minimum: {rule.minimum:,} is never reached: {length} had {most:,} {rows} at most"
+            )
+    reads = OUTCOMES if OUTCOMES in about.rests_on else PREDICTIONS
+    total = run.amounts.total(*whose, reads=reads)
+    needed = monitor.monitors.reference
+    if rule.relative and total < needed:
+        side, rows = "falls_by" if rule.falling else "rises_by", _ROWS[reads]
+        return f"{side}: its reference needs {needed:,} {rows}: there were {total:,}"
     return None
 
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import msgspec
 
-from streams import quality
+from streams import families, quality
 from streams.alerts import Alert, alert_id, resolve
+from streams.families.family import OUTCOMES, PREDICTIONS, Metric
 from streams.monitors import Monitors, Threshold
 from streams.quality import Value
 from streams.shown import Shown
 from streams.tallies import Inputs, Outcomes
 from streams.task import Evidence, Judged, Task
-from streams.traffic import COUNTS, Traffic
+from streams.traffic import Traffic
 from streams.windows import Pane, PaneKey
 
 _ROUNDING = 1e-12
-_WITHOUT_LABELS = tuple(one for one in quality.ON_INPUTS if one != "coverage")
 
 
 class RuleState:
@@ -101,7 +101,7 @@ class Rules:
         self.longest_ms = max(lengths_ms.values(), default=0)
         self.pane_ms = math.gcd(self.evaluate_ms, *lengths_ms.values())
         self.segments = sorted({threshold.segment for threshold in thresholds})
-        self.needs_inputs = any(t.metric.startswith(quality.ON_INPUTS) for t in thresholds)
+        self.needs_inputs = any(PREDICTIONS in _about(t).rests_on for t in thresholds)
         self._parts = frozenset(p for t in thresholds for p in quality.parts_of(t.metric))
 
     def evaluate(
@@ -181,7 +181,8 @@ class Rules:
         pane = state.panes.get((segment, state.boundary_ms - self.pane_ms))
         rows = 0
         if pane is not None:
-            rows = pane.inputs.count if metric == "predictions" else pane.outcomes.count
+            of_labels = OUTCOMES in families.CATALOGUE.metrics[metric].rests_on
+            rows = pane.outcomes.count if of_labels else pane.inputs.count
         found.grow(rows, end_ms=state.boundary_ms, pane_ms=self.pane_ms)
 
     def _can_judge(self, state: RuleState, threshold: Threshold) -> bool:
@@ -205,8 +206,8 @@ class Rules:
         reference = state.references.get(threshold.segment)
         if reference is None:
             return None
-        of_inputs = threshold.metric.startswith(_WITHOUT_LABELS)
-        enough = reference.inputs.count if of_inputs else reference.outcomes.count
+        of_labels = OUTCOMES in _about(threshold).rests_on
+        enough = reference.outcomes.count if of_labels else reference.inputs.count
         return reference if enough >= self.reference else None
 
     def _reference_value(self, state: RuleState, threshold: Threshold) -> float | None:
@@ -250,8 +251,14 @@ class Rules:
         return None
 
 
+def _about(threshold: Threshold) -> Metric:
+    about = families.CATALOGUE.metric(threshold.metric)
+    assert about is not None, threshold.metric  # `monitors_file` refuses what there is not
+    return about
+
+
 def _on_traffic(threshold: Threshold) -> bool:
-    return threshold.metric in COUNTS
+    return _about(threshold).counts
 
 
 def _violates(threshold: Threshold, value: Value, limit: float) -> bool:
@@ -279,7 +286,6 @@ def _alert(
 ) -> Alert:
     limit, reference = limits
     side = "below" if threshold.falling else "above"
-    data = threshold.metric.startswith(("mean:", "predictions"))
     return Alert(
         alert_id=alert_id(*identity, threshold.segment, threshold.name, at_ms),
         state="firing",
@@ -292,7 +298,7 @@ def _alert(
         at_ms=at_ms,
         value=value.value,
         threshold=limit,
-        direction="changed" if data else "worse",
+        direction="changed" if _about(threshold).of_data else "worse",
         detector="threshold",
         message=f"{threshold.metric} is {value.value:.4g}, {side} {limit:.4g}",
         revision=0,

@@ -16,10 +16,8 @@ from streams.features import Block, choose, merged
 from streams.grouping import distinct
 from streams.model_keys import Models
 from streams.outcomes import Floats, Ints, OutcomeRows, Outcomes, PredictionRows, aligned
-from streams.probabilities import probabilities
+from streams.probabilities import TINY, probabilities
 from streams.task import Task
-
-TINY = 1e-15
 
 
 class Table(NamedTuple):

@@ -9,8 +9,6 @@ from typing import Any
 
 from streams.monitors import Threshold
 
-COUNTS = frozenset({"predictions", "labels"})
-
 
 class Traffic:
     """How many rows of one kind there were, and in how long.

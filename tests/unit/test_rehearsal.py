@@ -49,7 +49,9 @@ def traffic() -> list[tuple[str, Event]]:
 
 
 def rule(**fields: Any) -> dict[str, Any]:
-    return {"thresholds": [{"name": "a", "metric": "accuracy", "below": 0.9} | fields]}
+    return {
+        "thresholds": [{"name": "a", "metric": "accuracy", "below": 0.9, "minimum": 60} | fields]
+    }
 
 
 def drift(**fields: Any) -> dict[str, Any]:
@@ -69,6 +71,22 @@ def drift(**fields: Any) -> dict[str, Any]:
         (rule(model="pets", metric="roc_auc"), "metric: 'roc_auc' was never there"),
         (drift(model="cats"), "drift 'd': model: 'cats' never came; did you mean pets?"),
         (drift(input="feature:aeg"), "drift 'd': input: feature 'aeg' never came; did you mean a"),
+        (
+            rule(minimum=61),
+            "threshold 'a': minimum: 61 is never reached: 1m had 60 labels at most",
+        ),
+        (
+            rule(metric="mean:age", minimum=61, window="2m", segment="channel=web"),
+            "minimum: 61 is never reached: 2m had 60 predictions at most",
+        ),
+        (
+            rule(falls_by=0.1, below=None),
+            "threshold 'a': falls_by: its reference needs 1,000 labels: there were 60",
+        ),
+        (
+            rule(metric="predictions", rises_by=0.5, below=None),
+            "rises_by: its reference needs 1,000 predictions: there were 60",
+        ),
         ({"models": {"frauds": {}}}, "model 'frauds' never came; did you mean fraud?"),
         (
             {"models": {"pets": {"task": "binary", "positive": "dogs"}}},
@@ -90,6 +108,8 @@ def test_what_never_came_is_named(data: dict[str, Any], says: str) -> None:
         rule(metric="mean:age"),
         rule(model="pets", metric="recall:dog"),
         rule(model="price", metric="mae", above=1, below=None),
+        rule(metric="labels", below=5, minimum=1_000),
+        rule(metric="coverage", falls_by=0.1, below=None) | {"reference": 60},
         drift(input="feature:age"),
         drift(input="features"),
         {"models": {"fraud": {"task": "binary", "positive": 1}}},

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from streams import quality
+from streams.families import CATALOGUE
+from streams.families.family import Part
 from streams.monitors import Monitors, Threshold
-from streams.quality import METRICS
 from tests.builders import (
     HOUR_MS,
     MINUTE_MS,
@@ -172,6 +173,7 @@ def test_a_correction_takes_back_no_more_than_was_counted() -> None:
     assert [alert["value"] for alert in driver.alerts] == [1 / 21]
 
 
+OF_FEATURES = CATALOGUE.of_part(Part.FEATURE)
 KINDS = {
     "binary": lambda i: {"prediction": i % 2, "score": (i % 7) / 10, "label": i % 3 % 2},
     "multiclass": lambda i: {
@@ -182,17 +184,9 @@ KINDS = {
     "regression": lambda i: {"prediction": i + 0.25, "label": i * 1.5},
 }
 
-CLASSES, NUMBERS = ("binary", "multiclass"), ("regression",)
-#: Of what kinds of models there is a metric, if not of all.
-OF_KIND = {
-    **dict.fromkeys(("accuracy", "precision", "recall", "f1", "log_loss"), CLASSES),
-    **dict.fromkeys(("roc_auc", "brier"), ("binary",)),
-    **dict.fromkeys(("mae", "rmse", "bias"), NUMBERS),
-}
-
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", CATALOGUE.metrics)
 def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric: str) -> None:
     """A rule merges only what its metric needs, and nothing where it would not judge."""
     events = []
@@ -203,7 +197,8 @@ def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric
         events += [event, label(f"p{i}", timestamp_ms=at_ms, label=truth)]
     later = START_MS + 2 * MINUTE_MS  # so that the clock passes the minute
     events += [prediction("z", timestamp_ms=later), label("z", timestamp_ms=later)]
-    name = f"{metric}:f" if metric in ("mean", "missing_rate") else metric
+    about = CATALOGUE.metrics[metric]
+    name = f"{metric}:f" if metric in OF_FEATURES else metric
     driver = exceeded(events, name, minimum=1)
     published = [
         (one["value"], one["low"], one["high"], one["count"])
@@ -211,11 +206,11 @@ def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric
         if one["metric"] == name and one["window_start_ms"] == START_MS
     ]
 
-    assert bool(published) == (kind in OF_KIND.get(metric, KINDS))
+    assert bool(published) == (kind in about.tasks)
     assert first_minute(driver) == published
     for *_, count in published:
         assert first_minute(exceeded(events, name, minimum=count)) == published
-        waits = [] if name not in ("predictions", "labels") else published
+        waits = published if about.counts else []
         assert first_minute(exceeded(events, name, minimum=count + 1)) == waits
 
 
@@ -246,10 +241,10 @@ def test_no_alert_is_lost_by_not_computing_what_would_not_be_judged(
     """With labels that come late, and in the first case corrections and a retraction."""
     rules = tuple(
         Threshold(name=f"{name}-{minimum}-{window}-{way}", **rule, minimum=minimum, window=window)
-        for name in METRICS
+        for name in CATALOGUE.metrics
         for minimum in (1, 5, 40, 60, 100, 200)
         for window in ("1m", "5m")
-        for way, rule in ways(f"{name}:amount" if name in ("mean", "missing_rate") else name)
+        for way, rule in ways(name if name not in OF_FEATURES else f"{name}:amount")
     )
 
     def run(seed: int) -> list[dict[str, object]]:

@@ -1,0 +1,32 @@
+"""Metric families: what is measured of a window, one file each.
+
+This is the catalogue, in the order of publication. A new family is a file and a line here; rules,
+their validation, summaries, docs and tests read it.
+"""
+
+from streams.families.catalogue import Catalogue
+from streams.families.chances import Chances
+from streams.families.classification import Classification
+from streams.families.label_delay import LabelDelay
+from streams.families.latency import Latency
+from streams.families.mean import Mean
+from streams.families.missing_rate import MissingRate
+from streams.families.regression import Regression
+from streams.families.roc_auc import RocAuc
+from streams.families.sure import Sure
+from streams.families.traffic import Traffic
+
+CATALOGUE = Catalogue(
+    (
+        Traffic(),
+        Latency(),
+        LabelDelay(),
+        MissingRate(),
+        Mean(),
+        Classification(),
+        Sure(),
+        RocAuc(),
+        Chances(),
+        Regression(),
+    )
+)

@@ -1,0 +1,28 @@
+"""How long predictions took."""
+
+from streams.families.family import ON_PREDICTIONS, PREDICTIONS, Family, Metric, Sparse
+
+PERCENTS = (50, 95, 99)
+_WORDS = {50: "median of `latency_ms`, by a histogram with bins under 1 %"}
+
+
+class Latency(Family):
+    """Quantiles of `latency_ms`."""
+
+    name = "latency"
+    reads = PREDICTIONS
+    columns = {"latencies": Sparse()}
+    metrics = tuple(
+        Metric(
+            name=f"latency_p{percent}_ms",
+            help=_WORDS.get(percent, f"{percent} % quantile"),
+            unit="ms",
+            better="lower",
+            interval="ranks",
+            rests_on=ON_PREDICTIONS,
+            at_most="predictions",
+            binned=True,
+            source="Conover (1999), §3.2",
+        )
+        for percent in PERCENTS
+    )
