@@ -6,12 +6,14 @@ A page says where a table goes: between ``<!-- generated: NAME -->`` and ``<!-- 
 are committed, so that they can be read wherever the code is; a test compares them.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
+import yaml
 
 from agents.acls import grants
 from agents.cli import app
@@ -65,15 +67,15 @@ def telemetry(entries: Sequence[Entry]) -> str:
 
 def metrics() -> str:
     """Return every metric, in the order of publication."""
-    head = ["metric", "meaning", "better", "interval", "models"]
+    head = ["metric", "meaning", "values", "better", "interval", "models"]
     rows: list[list[str]] = []
     for metric in families.CATALOGUE.metrics.values():
-        rest = [metric.better, metric.interval or "", _kinds(metric)]
+        rest = [_values(metric), metric.better, metric.interval or "", _kinds(metric)]
         rows.append([f"`{metric.written}`", metric.help, *rest])
         if metric.part is Part.CLASS:
             name = f"`{metric.name}:<class>`"
             rows.append(
-                [name, "the same for one class, for up to 100 classes", *rest[:2], _SEVERAL]
+                [name, "the same for one class, for up to 100 classes", *rest[:3], _SEVERAL]
             )
     return table(head, rows)
 
@@ -81,10 +83,39 @@ def metrics() -> str:
 _SEVERAL = "several classes"
 
 
+def _values(metric: Metric) -> str:
+    if metric.lowest == -math.inf:
+        ends = "any"
+    elif metric.highest == math.inf:
+        ends = f"from {metric.lowest:g} on"
+    else:
+        ends = f"{metric.lowest:g} to {metric.highest:g}"
+    return f"{ends}, {metric.unit}" if metric.unit else ends
+
+
 def _kinds(metric: Metric) -> str:
     if metric.tasks == EVERY_TASK:
         return "all"
     return ", ".join(sorted(task.replace("multiclass", _SEVERAL) for task in metric.tasks))
+
+
+def prometheus_rules() -> str:
+    """Return the alert rules on these metrics, and what they tell to do."""
+    file = HERE.parent / "deploy" / "prometheus" / "alerts.yml"
+    [group] = yaml.safe_load(file.read_text(encoding="utf-8"))["groups"]
+    rows = []
+    for rule in group["rules"]:
+        told = rule["annotations"]
+        says = f"{told['summary']}. {' '.join(told['description'].split())}"
+        severity = rule["labels"]["severity"]
+        rows.append([f"`{rule['alert']}`", severity, rule.get("for", "at once"), _shown(says)])
+    return table(["rule", "severity", "after", "what it says"], rows)
+
+
+def _shown(template: str) -> str:
+    """Return what Prometheus fills in as placeholders, which Markdown does not take for HTML."""
+    named = re.sub(r"{{ \$labels\.(\w+) }}", r"<\1>", template)
+    return re.sub(r"{{ \$value.*? }}", "N", named).replace("<", "&lt;").replace(">", "&gt;")
 
 
 def acls() -> str:
@@ -136,6 +167,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "telemetry worker": lambda: telemetry(WORKER),
     "telemetry resources": lambda: telemetry(RESOURCES),
+    "prometheus rules": prometheus_rules,
     "acls": acls,
     "metrics": metrics,
     "cli": cli,

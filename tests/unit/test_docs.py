@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_what_a_page_links_to_exists(page: Path) -> None:
             broken.append(f"{target}#{anchor}")
 
     assert broken == []
+
+
+def test_what_pages_link_to_comes_with_the_source_distribution() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    included = {*build["targets"]["sdist"]["include"], "README.md", "LICENSE"}
+
+    linked = {
+        (page.parent / target).resolve().relative_to(ROOT).parts[0]
+        for page in PAGES
+        for target, _ in _HERE.findall(page.read_text(encoding="utf-8"))
+        if target
+    }
+
+    assert linked <= included
 
 
 def test_there_are_links_to_check() -> None:
