@@ -6,6 +6,7 @@ A page says where a table goes: between ``<!-- generated: NAME -->`` and ``<!-- 
 are committed, so that they can be read wherever the code is; a test compares them.
 """
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,8 @@ from agents.settings import Settings
 from agents.telemetry import RESOURCES, WORKER, Entry
 from streams import families
 from streams.families.family import EVERY_TASK, Metric, Part
+from streams.monitors import DEFAULTS, Drift, Threshold
+from streams.topics import Topics
 
 HERE = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -118,6 +121,42 @@ def _shown(template: str) -> str:
     return re.sub(r"{{ \$value.*? }}", "N", named).replace("<", "&lt;").replace(">", "&gt;")
 
 
+def default_monitors() -> str:
+    """Return what is watched where nobody says what."""
+    found = [(rule, _rule(rule)) for rule in DEFAULTS.thresholds]
+    found += [(drift, _drift(drift)) for drift in DEFAULTS.drifts]
+    return table(
+        ["monitor", "fires when", "severity"],
+        [[f"`{monitor.name}`", when, monitor.severity] for monitor, when in found],
+    )
+
+
+def _rule(rule: Threshold) -> str:
+    whole = "the whole interval of " if rule.by == "interval" else ""
+    by, side = (rule.falls_by, "below") if rule.falling else (rule.rises_by, "above")
+    return f"{whole}`{rule.metric}` is more than {100 * by:g} % {side} the reference"
+
+
+def _drift(drift: Drift) -> str:
+    test = {"adwin": "ADWIN", "page_hinkley": "Page-Hinkley"}[drift.detector]
+    what = "a numeric feature" if drift.input == "features" else f"the {drift.input}"
+    return f"{test} finds a change of {what}"
+
+
+def topics() -> str:
+    """Return every topic of an installation; what it holds is said where it is named."""
+    found = []
+    for member in vars(Topics).values():
+        if isinstance(member, property) and isinstance(topic := member.fget(Topics()), str):
+            side, _, what = inspect.getdoc(member).partition(": ")
+            found.append([f"`{topic}`", side.lower(), what.rstrip(".")])
+    letters = [[f"`{name}`", "out", _LETTERS] for name in Topics().all_dead_letters]
+    return table(["topic", "side", "what it holds"], [*found, *letters])
+
+
+_LETTERS = "what could not be used, with its [reason](fates.md#dead-letters)"
+
+
 def acls() -> str:
     """Return the rights of every part; those with the same operations share a row."""
     names: dict[tuple[str, str, str], list[str]] = {}
@@ -170,6 +209,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "prometheus rules": prometheus_rules,
     "acls": acls,
     "metrics": metrics,
+    "default monitors": default_monitors,
+    "topics": topics,
     "cli": cli,
 }
 """What may stand in a marker, and what makes it."""

@@ -14,7 +14,6 @@ from docs import generate
 from driftline import Alert
 from streams.join import FATES
 from streams.metrics import Metric
-from streams.monitors import DEFAULTS
 from tests.pages import PAGES, ROOT, first_cells, name, rows
 
 
@@ -73,14 +72,6 @@ def test_reasons_are_those_that_the_code_gives() -> None:
     given |= {f"invalid_{kind}" for kind in re.findall(r'_Members\([^()]*, kind="(\w+)"', code)}
 
     assert set(first_cells("reference/fates.md", "Dead letters")) == given
-
-
-def test_default_monitors_are_those_of_the_code() -> None:
-    listed = {
-        row[0].strip("`"): row[2] for row in rows("reference/monitors.md", "Default monitors")
-    }
-
-    assert listed == {m.name: m.severity for m in (*DEFAULTS.thresholds, *DEFAULTS.drifts)}
 
 
 def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) -> None:
