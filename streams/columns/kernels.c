@@ -30,6 +30,13 @@ static inline int outside(int64_t row, int64_t fan, int64_t rows) {
     return row + fan > rows;
 }
 
+#define AHEAD 8 /* observations, whose memory is fetched early */
+
+/* There will be rows of an observation. */
+static inline int comes(const int32_t *at, int64_t i, int64_t n, int64_t fan, int64_t rows) {
+    return i < n && at[i] >= 0 && !outside(at[i], fan, rows);
+}
+
 /* --- places: key -> first row; rows are handed out in order, `fan` at a time */
 
 typedef struct {
@@ -54,7 +61,6 @@ static inline uint64_t place_of(const slot *slots, uint64_t mask, const int64_t 
     return at;
 }
 
-#define AHEAD 8
 
 /* state: [0] rows handed out, [1] keys; pool: [0] how many first rows of this fan are free.
  * Keys below `least` are no keys. fresh[] are the positions of keys that are new. */
@@ -417,13 +423,19 @@ EXPORT int driftline_sparse_add(run *runs, int64_t rows, entry *arena, int64_t c
                                 int64_t *state, const int32_t *at, int64_t fan,
                                 const int64_t *bins, const int8_t *weights, int64_t n,
                                 int64_t *progress) {
-    int64_t i = progress[0] / fan, j = progress[0] % fan;
+    int64_t i = progress[0] / fan, j = progress[0] % fan, near = fan < 4 ? 4 : 2;
     for (; i < n; i++, j = 0) {
         if (at[i] < 0)
             continue;
         progress[0] = i * fan + j;
         if (outside(at[i], fan, rows))
             return BAD_ROW;
+        /* blocks lie anywhere: with many rows, fetching them early takes half of the time */
+        if (comes(at, i + AHEAD, n, fan, rows))
+            __builtin_prefetch(runs + at[i + AHEAD]);
+        if (comes(at, i + near, n, fan, rows))
+            for (int64_t f = 0; f < fan; f++)
+                __builtin_prefetch(arena + runs[at[i + near] + f].offset);
         int32_t weight = weights ? weights[i] : 1;
         for (; j < fan; j++) {
             int64_t bin = bins[i * fan + j];
@@ -455,6 +467,12 @@ EXPORT int driftline_sparse_take(run *of, entry *arena, int64_t capacity, int64_
     }
     *taken = found;
     return DONE;
+}
+
+/* Add a count of any size to a bin. */
+EXPORT int driftline_sparse_give(run *of, entry *arena, int64_t capacity, int64_t *state,
+                                 uint32_t bin, int64_t count) {
+    return sparse_one(of, arena, capacity, state, bin, (int32_t)count);
 }
 
 /* All entries of a row can be added without more room: blocks of all classes up to twice what
@@ -521,21 +539,92 @@ EXPORT void driftline_sparse_compact(run *runs, int64_t n, const entry *from, en
     }
 }
 
-/* Entries of rows, behind each other; `room` must be what their sizes add up to. */
+/* What a group of rows has in its bins, while it is added up. */
+typedef struct {
+    int64_t *bins, *counts;
+    int64_t size;
+} entries;
+
+/* Add the counts of all rows by bin, where there are few bins between the least and the largest. */
+static void add_by_place(entries *to, const run *runs, const entry *arena, const int32_t *rows,
+                         int64_t n, uint32_t low, int64_t span, int64_t *scratch) {
+    memset(scratch, 0, (size_t)span * sizeof *scratch);
+    for (int64_t i = 0; i < n; i++)
+        if (rows[i] >= 0)
+            EACH(runs + rows[i], arena, scratch[bin - low] += count;);
+    for (int64_t j = 0; j < span; j++)
+        if (scratch[j]) {
+            to->bins[to->size] = low + j;
+            to->counts[to->size++] = scratch[j];
+        }
+}
+
+/* Add one row: both are sorted. */
+static void add_sorted(entries *to, const run *of, const entry *arena, int64_t *scratch) {
+    int64_t *bins = scratch, *counts = scratch + to->size, n = to->size, j = 0, k = 0;
+    memcpy(bins, to->bins, (size_t)n * sizeof *bins);
+    memcpy(counts, to->counts, (size_t)n * sizeof *counts);
+#define TAKE(BIN, COUNT)                                                                           \
+    do {                                                                                           \
+        to->bins[k] = BIN;                                                                         \
+        to->counts[k] = COUNT;                                                                     \
+        k += to->counts[k] != 0;                                                                   \
+    } while (0)
+    EACH(of, arena, int64_t sum = count;
+         for (; j < n && bins[j] < bin; j++) TAKE(bins[j], counts[j]);
+         if (j < n && bins[j] == bin) sum += counts[j++];
+         TAKE(bin, sum););
+    for (; j < n; j++)
+        TAKE(bins[j], counts[j]);
+#undef TAKE
+    to->size = k;
+}
+
+#define SPARED 4 /* places of scratch for every entry */
+
+/* Entries of groups, which must rise, behind each other; `room` must be what the sizes of rows add
+ * up to, and scratch[] have SPARED times that. progress[1] is how many there are. */
 EXPORT int driftline_sparse_entries(const run *runs, int64_t size, const entry *arena,
                                     const int32_t *rows, const int64_t *group, int64_t n,
                                     int64_t *groups, int64_t *bins, int64_t *counts,
-                                    int64_t room) {
-    int64_t k = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (rows[i] < 0)
-            continue;
-        if (rows[i] >= size || k + runs[rows[i]].size > room)
+                                    int64_t room, int64_t *scratch, int64_t *progress) {
+    int64_t done = 0, used = 0;
+    for (int64_t i = 0, end; i < n; i = end) {
+        int64_t total = 0, several = 0;
+        uint32_t low = UINT32_MAX, high = 0;
+        for (end = i; end < n && group[end] == group[i]; end++) {
+            if (rows[end] < 0)
+                continue;
+            if (rows[end] >= size)
+                return BAD_ROW;
+            const run *of = runs + rows[end];
+            if (!of->size)
+                continue;
+            const entry *begin = arena + of->offset;
+            uint32_t last = of->dense ? begin->bin + (uint32_t)dense_room(of) - 1
+                                      : begin[of->size - 1].bin;
+            low = begin->bin < low ? begin->bin : low;
+            high = last > high ? last : high;
+            total += of->size;
+            several++;
+        }
+        used += total;
+        if (used > room)
             return BAD_ROW;
-        const run *of = runs + rows[i];
-        EACH(of, arena, groups[k] = group[i]; bins[k] = bin; counts[k] = count; k++;);
+        entries found = {bins + done, counts + done, 0};
+        int64_t span = (int64_t)high - low + 1;
+        if (several > 1 && span <= SPARED * total)
+            add_by_place(&found, runs, arena, rows + i, end - i, low, span, scratch);
+        else
+            for (int64_t j = i; j < end; j++)
+                if (rows[j] >= 0 && runs[rows[j]].size)
+                    add_sorted(&found, runs + rows[j], arena, scratch);
+        for (int64_t j = 0; j < found.size; j++)
+            groups[done + j] = group[i];
+        done += found.size;
     }
-    return k == room ? DONE : BAD_ROW;
+    progress[1] = done;
+    return DONE;
 }
 
 /* --- exact sums: W digits of 64 bits in two's complement, the lowest is digit `base` of a whole
@@ -603,6 +692,9 @@ EXPORT int driftline_sum_add(uint64_t *digits, uint8_t *base, int64_t rows, cons
             return BAD_ROW;
         if (weight < -1 || weight > 1)
             return BAD_BIN;
+        if (comes(at, i + 2, n, fan, rows))
+            for (int64_t f = 0; f < fan; f += 2)
+                __builtin_prefetch(digits + (at[i + 2] + f) * W);
         for (; j < fan; j++) {
             int64_t row = at[i] + j;
             uint64_t bits;

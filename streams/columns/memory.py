@@ -60,6 +60,11 @@ class Memory:
             self._look(self._pages)
         self.array[: len(old)] = old
 
+    def hold(self, rows: int) -> None:
+        """Make room for so many rows, and for half as many more if that is needed at all."""
+        if rows > len(self.array):
+            self.grow(larger(len(self.array), rows))
+
     def _look(self, pages: mmap.mmap) -> None:
         self.array = np.frombuffer(pages, self._kind).reshape(-1, *self._tail)
 

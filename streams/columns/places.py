@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.columns import kernels
-from streams.columns.memory import Memory, larger
+from streams.columns.memory import Memory
 
 Keys = NDArray[np.int64]
 Rows = NDArray[np.int32]
@@ -89,7 +89,7 @@ class Places:
         """Make room for one key more at least."""
         if self._short(fan):
             not_too_many(len(self) + fan)
-            self._keys.grow(larger(len(self._keys), len(self) + fan))
+            self._keys.hold(len(self) + fan)
         if 3 * (int(self._state[1]) + 1) > 2 * len(self._slots):
             old, self._slots = self._slots, np.zeros(2 * len(self._slots), np.int64)
             kernels.call("driftline_rehash", old, len(old) - 1, self._slots, len(self._slots) - 1)
@@ -104,7 +104,7 @@ class Places:
         """Forget keys; return the first rows of those that were there."""
         keys = np.ascontiguousarray(keys, np.int64)
         (freed, pool), rows = self._pool(fan), np.empty(len(keys), np.int32)
-        freed.grow(larger(len(freed), int(pool[0]) + len(keys)))
+        freed.hold(int(pool[0]) + len(keys))
         kernels.call(
             "driftline_drop_rows",
             *(self._slots, len(self._slots) - 1, self._factor, self._keys.array),
@@ -168,8 +168,7 @@ class PlainPlaces:
         row = pool.pop() if pool else self._used
         if row == self._used:
             not_too_many(row + fan)
-            if row + fan > len(self._keys):
-                self._keys.grow(larger(len(self._keys), row + fan))
+            self._keys.hold(row + fan)
             self._used += fan
         self._first[key] = row
         self._keys.array[row : row + fan] = key

@@ -16,6 +16,8 @@ MOST_BINS = 2**32
 _CLASSES = 48  # of blocks, by size; as in kernels.c
 _MANY_FREE = 1 << 17  # entries
 _SPILL_ROOM = 4_096
+_LIMIT = 2**31
+_SCRATCH = 4  # places for every entry, to add rows in; as in kernels.c
 
 
 class Entries(NamedTuple):
@@ -77,7 +79,7 @@ class SparseColumn(Column):
                 continue
             first, j = divmod(int(done[0]), fan)
             weight = 1 if weights is None else int(weights[first])
-            self._spilled(int(at[first]) + j, int(bins.flat[int(done[0])]), weight)
+            self._plus(int(at[first]) + j, int(bins.flat[int(done[0])]), weight)
             done[0] += 1
         self._compact()
 
@@ -85,17 +87,23 @@ class SparseColumn(Column):
         """Make the arena larger."""
         self._arena.grow(larger(len(self._arena), 1_024))
 
-    def _spilled(self, row: int, number: int, count: int) -> None:
-        """Move the count of a bin, and what it had no room for, to where there is room."""
-        place = (ctypes.c_void_p(self._runs.array.ctypes.data + 16 * row), *self.place()[2:])
-        own, taken = self._spill.setdefault(row, {}), np.empty(1, np.int64)
-        kernels.call("driftline_sparse_take", *place, ctypes.c_uint32(number), taken)
-        total = own.get(number, 0) + count + int(taken[0])
-        own[number] = total
-        if not total:
-            del own[number]
-            if not own:
-                del self._spill[row]
+    def _plus(self, row: int, number: int, count: int) -> None:
+        """Add a count of any size to a bin; what leaves 32 bits goes on in Python."""
+        spilled, taken = self._spill.pop(row, {}), np.empty(1, np.int64)
+        kernels.call("driftline_sparse_take", *self._row(row, number), taken)
+        total = spilled.pop(number, 0) + int(taken[0]) + count
+        if -_LIMIT <= total < _LIMIT:
+            while kernels.call("driftline_sparse_give", *self._row(row, number), total):
+                self.more()
+        else:
+            spilled[number] = total
+        if spilled:
+            self._spill[row] = spilled
+
+    def _row(self, row: int, number: int) -> tuple[Any, ...]:
+        """Return one row and a bin, as kernels take them."""
+        address = ctypes.c_void_p(self._runs.array.ctypes.data + 16 * row)
+        return address, *self.place()[2:], ctypes.c_uint32(number)
 
     def _compact(self) -> None:
         """Leave out free blocks once they are half of the arena."""
@@ -114,19 +122,18 @@ class SparseColumn(Column):
         rows, group = np.ascontiguousarray(rows, np.int32), np.ascontiguousarray(group, np.int64)
         if len(group) and not 0 <= int(group.min()) <= int(group.max()) < groups:
             kernels.bad_row()
-        inside = rows[rows >= 0]
-        if len(inside) and int(inside.max()) >= len(self._runs):
-            kernels.bad_row()
-        room = int(self.sizes()[inside].sum())
-        found = np.empty((3, room), np.int64)
-        runs, size, arena, *_ = self.place()
+        inside = rows[(rows >= 0) & (rows < len(self._runs))]
+        room, done = int(self.sizes()[inside].sum()), kernels.progress()
+        found, scratch = np.empty((3, room), np.int64), np.empty(_SCRATCH * room, np.int64)
         kernels.call(
             "driftline_sparse_entries",
-            *(runs, size, arena, rows, group, len(rows), *found, room),
+            *(*self.place()[:3], rows, group, len(rows)),
+            *(*found, room, scratch, done),
         )
+        found = found[:, : int(done[1])]
         if self._spill:
-            found = np.hstack([found, self._spilled_entries(rows, group)])
-        return summed(*found)
+            return summed(*np.hstack([found, self._spilled_entries(rows, group)]))
+        return Entries(*found)
 
     def _spilled_entries(self, rows: Rows, group: Groups) -> NDArray[np.int64]:
         entries = [
@@ -139,6 +146,11 @@ class SparseColumn(Column):
     def sizes(self) -> NDArray[np.int32]:
         """Return how many entries every row has."""
         return self._runs.array.view(np.int32).reshape(-1, 4)[:, 2]
+
+    def block_bytes(self, row: int) -> int:
+        """Return what the block of a row takes."""
+        room = int(self._runs.array.view(np.uint8).reshape(-1, 16)[row, 12])
+        return 8 * (2 if room == 1 else (2 + room % 2) << (room // 2)) if room else 0
 
     def merge(self, at: Rows, other: SparseColumn, rows: Rows) -> None:
         """Add rows of another column; see `Column.merge`."""
@@ -154,12 +166,12 @@ class SparseColumn(Column):
                 *(spilled, room, done),
             )
             for position, number, count in spilled[: int(done[1])].tolist():
-                self._spilled(int(at[position]), number, count)
+                self._plus(int(at[position]), number, count)
             if fate == kernels.ROOM:
                 self.more()
         for row, entries in zip(at.tolist(), spills, strict=False):
             for number, count in list(entries.items()) if row >= 0 else ():
-                self._spilled(row, number, count)
+                self._plus(row, number, count)
 
     def clear(self, rows: Rows) -> None:
         """Make rows empty."""
@@ -182,12 +194,8 @@ class SparseColumn(Column):
     def put(self, row: int, content: list[tuple[int, int]]) -> None:
         """Replace bins and counts."""
         self.clear(np.array([row], np.int32))
-        at = np.array([row], np.int32)
         for number, count in content:
-            if abs(count) == 1:
-                self.add(at, 1, np.array([number]), np.array([count]))
-            else:
-                self._spilled(row, number, count)
+            self._plus(row, number, count)
 
     @property
     def spilled(self) -> frozenset[int]:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.columns import (
+    Index,
     Table,
     counts_column,
     kernels,
@@ -23,167 +19,26 @@ from streams.columns import (
     sums_column,
     totals_column,
 )
-from streams.exact_sum import UNIT_EXPONENT, mean
-
-WIDTH = 4
-FANS = {1: range(5), 3: range(10, 14)}
-"""Keys that have so many rows."""
-
-WAYS = (True, False) if kernels.available else (False,)
+from tests.naive_cells import (
+    FANS,
+    WAYS,
+    WIDTH,
+    Cell,
+    Naive,
+    Seen,
+    assert_same,
+    count,
+    count_naively,
+    kept_by,
+    new_table,
+    rows_of,
+)
 
 
 def test_where_there_is_a_compiler_the_kernels_are_there() -> None:
     """Else half of this was not tested, and nobody would notice."""
     assert kernels.available or not any(map(shutil.which, ("cc", "gcc", "clang")))
 
-
-@contextmanager
-def kept_by(compiled: bool) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "available", compiled)
-        yield
-
-
-@pytest.fixture(params=WAYS, ids=lambda compiled: "compiled" if compiled else "plain")
-def way(request: pytest.FixtureRequest) -> Iterator[bool]:
-    with kept_by(request.param):
-        yield request.param
-
-
-def new_table() -> Table:
-    return Table(
-        {
-            "hits": counts_column(WIDTH),
-            "seen": counts_column(),
-            "amounts": totals_column(2),
-            "bins": sparse_column(),
-            "sum": sums_column(),
-        }
-    )
-
-
-# --- the naive count
-
-
-@dataclass
-class Cell:
-    hits: Counter[int] = field(default_factory=Counter)
-    seen: int = 0
-    amounts: Counter[int] = field(default_factory=Counter)
-    bins: Counter[int] = field(default_factory=Counter)
-    sum: Fraction = Fraction(0)
-
-    def plus(self, other: Cell) -> None:
-        for mine, theirs in (
-            (self.hits, other.hits),
-            (self.amounts, other.amounts),
-            (self.bins, other.bins),
-        ):
-            for key, count in theirs.items():
-                mine[key] += count
-        self.seen += other.seen
-        self.sum += other.sum
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One observation: of every row a bin of each kind, an amount and a value."""
-
-    key: int
-    weight: int
-    rows: tuple[tuple[int, int, int, float], ...]
-
-
-Naive = dict[int, list[Cell]]
-
-
-def count_naively(cells: Naive, seen: Sequence[Seen]) -> None:
-    for one in seen:
-        own = cells.setdefault(one.key, [Cell() for _ in one.rows])
-        for cell, (hit, amount, bin_, value) in zip(own, one.rows, strict=True):
-            cell.seen += one.weight
-            if hit >= 0:
-                cell.hits[hit] += one.weight
-                cell.amounts[hit % 2] += one.weight * amount
-            if bin_ >= 0:
-                cell.bins[bin_] += one.weight
-            if np.isfinite(value):
-                cell.sum += one.weight * Fraction(value)
-
-
-def count(table: Table, seen: Sequence[Seen]) -> None:
-    for fan in FANS:
-        own = [one for one in seen if len(one.rows) == fan]
-        at, _ = table.find(np.array([one.key for one in own], np.int64), fan, add=True)
-        rows = np.array([one.rows for one in own], object).reshape(len(own), fan, 4)
-        weights = np.array([one.weight for one in own], np.int8)
-        hits = rows[:, :, 0].astype(np.int64)
-        columns = table.columns
-        columns["seen"].add(at, fan, np.zeros((len(own), fan), np.int64), weights)
-        columns["hits"].add(at, fan, hits, weights)
-        which = np.where(hits < 0, -1, hits % 2)
-        columns["amounts"].add(at, fan, (which, rows[:, :, 1].astype(np.int64)), weights)
-        columns["bins"].add(at, fan, rows[:, :, 2].astype(np.int64), weights)
-        columns["sum"].add(at, fan, rows[:, :, 3].astype(np.float64), weights)
-
-
-def rows_of(table: Table, cells: Naive) -> list[int]:
-    rows = []
-    for key, own in cells.items():
-        (first,), _ = table.find(np.array([key]), len(own))
-        assert first >= 0
-        rows += range(first, first + len(own))
-    return rows
-
-
-def assert_same(table: Table, cells: Naive) -> None:
-    """Every row is as it was counted naively, alone and in a group with all others."""
-    rows = np.array(rows_of(table, cells), np.int32)
-    flat = [cell for own in cells.values() for cell in own]
-    whole = Cell()
-    for cell in flat:
-        whole.plus(cell)
-    for group, expected in (
-        (np.arange(len(rows)), flat),
-        (np.zeros(len(rows), np.int64), [whole]),
-    ):
-        found = {
-            name: column.merged(rows, group, len(expected))
-            for name, column in table.columns.items()
-        }
-        for name, width in (("hits", WIDTH), ("amounts", 2)):
-            naive = [[getattr(cell, name)[b] for b in range(width)] for cell in expected]
-            assert found[name].tolist() == naive, name
-        assert found["seen"].ravel().tolist() == [cell.seen for cell in expected]
-        assert list(zip(*(column.tolist() for column in found["bins"]), strict=True)) == [
-            (g, bin_, count)
-            for g, cell in enumerate(expected)
-            for bin_, count in sorted(cell.bins.items())
-            if count
-        ]
-        totals = [int(cell.sum * 2**UNIT_EXPONENT) for cell in expected]
-        assert found["sum"].totals(range(len(expected))) == totals
-        counts = np.array([(7 * g + 3) % 11 - 5 for g in range(len(expected))], np.int64)
-        assert np.array_equal(found["sum"].means(counts), means_of(totals, counts), equal_nan=True)
-    assert table.live == len(flat)
-
-
-def means_of(totals: Sequence[int], counts: Any) -> Any:
-    return np.array(list(map(mean_of, totals, counts.tolist())), np.float64)
-
-
-def mean_of(total: int, count: int) -> float:
-    if not count:
-        return float("nan")
-    if count < 0:
-        total, count = -total, -count
-    try:
-        return mean(total, count)
-    except OverflowError:
-        return float("inf") if total > 0 else float("-inf")
-
-
-# --- what may happen to a table
 
 sane = st.integers(-3_000, 3_000).map(lambda n: n / 8)
 wild = st.sampled_from(
@@ -306,3 +161,137 @@ def test_the_same_content_gives_the_same_bytes_whatever_the_order_was(
                 bytes_of.append((bytes(data), ends.tolist()))
 
     assert all(one == bytes_of[0] for one in bytes_of)
+
+
+def test_a_run_turns_dense_and_back_and_loses_nothing(way: bool) -> None:
+    chance = np.random.default_rng(3)
+    bins = np.concatenate(
+        [chance.permutation(400) + 1_000, [2**32 - 1, 0], chance.integers(0, 2**32, 500)]
+    )
+    table = Table({"bins": sparse_column()})
+    rows, _ = table.find(np.zeros(len(bins), np.int64), add=True)
+    naive: Counter[int] = Counter()
+
+    for start in range(0, len(bins), 7):
+        part = slice(start, start + 7)
+        table.columns["bins"].add(rows[part], 1, bins[part])
+        naive.update(bins[part].tolist())
+        assert table.columns["bins"].get(0) == sorted(naive.items())
+        if way and start == 392:
+            assert table.columns["bins"].sizes()[0] == 399
+            assert table.columns["bins"].block_bytes(0) <= 4 * 600
+    for start in range(0, len(bins), 7):
+        part = slice(start, start + 7)
+        table.columns["bins"].add(rows[part], 1, bins[part], np.full(len(rows[part]), -1, np.int8))
+        naive.subtract(bins[part].tolist())
+        assert table.columns["bins"].get(0) == sorted((+naive).items())
+    assert not naive.total()
+
+
+def test_free_blocks_are_left_out_and_the_rest_stays(way: bool) -> None:
+    table = Table({"bins": sparse_column()})
+    rows, _ = table.find(np.arange(3_000), add=True)
+    for place in range(100):
+        table.columns["bins"].add(rows, 1, 1_000 * place + rows.astype(np.int64) % 7)
+    before = bytes(table.pack(rows[::10])[0])
+    size = table.nbytes
+
+    table.drop(np.setdiff1d(np.arange(3_000), np.arange(3_000)[::10]))
+
+    assert bytes(table.pack(rows[::10])[0]) == before
+    assert table.nbytes < size / 4
+
+
+def test_rows_that_were_dropped_are_used_again_by_keys_of_the_same_fan(way: bool) -> None:
+    table = new_table()
+    count(table, [Seen(key, 1, ((1, 2, 3, 0.5),) * 3) for key in FANS[3]])
+    used = len(table)
+
+    table.drop(np.array([10, 77, 12]), 3)
+    first, new = table.find(np.array([100, 101, 11, 102]), 3, add=True)
+
+    assert sorted(first[:2].tolist()) == [0, 6]
+    assert first[2:].tolist() == [3, used]
+    assert new.tolist() == [first[0], first[1], used]
+    rows = np.array([0, 1, 2, 6, 7, 8], np.int32)
+    assert bytes(table.pack(rows)[0]) == bytes(5 * len(rows))
+    assert table.key.tolist() == [101] * 3 + [11] * 3 + [100] * 3 + [13] * 3 + [102] * 3
+    assert table.find(np.array([10, 12, 77, -1]), 3)[0].tolist() == [-1] * 4
+
+
+any_key = (
+    st.integers(-(2**63), 2**63 - 1) | st.integers(0, 30) | st.integers(0, 9).map(lambda n: n << 32)
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.lists(any_key, max_size=60), max_size=6), st.sampled_from([1, 2**64 - 59]))
+def test_an_index_numbers_keys_in_the_order_in_which_they_come(
+    batches: list[list[int]], factor: int
+) -> None:
+    for compiled in WAYS:
+        with kept_by(compiled):
+            index, naive = Index(factor), dict[int, int]()
+            for batch in batches:
+                keys = np.array(batch, np.int64)
+                known = [naive.get(key, -1) for key in batch]
+                assert index.find(keys)[0].tolist() == known
+                new = []
+                for place, key in enumerate(batch):
+                    if key not in naive:
+                        naive[key] = len(naive)
+                        new.append(place)
+
+                places, fresh = index.find(keys, add=True)
+
+                assert places.tolist() == [naive[key] for key in batch]
+                assert fresh.tolist() == new
+                assert index.keys.tolist() == list(naive)
+                assert len(index) == len(naive)
+
+
+def test_many_keys_come_and_go() -> None:
+    """Through all sizes of the index, with more keys that go than stay."""
+    found = []
+    for compiled in WAYS:
+        with kept_by(compiled):
+            table, there = Table({"n": counts_column()}), dict[int, int]()
+            chance = np.random.default_rng(5)
+            for _ in range(60):
+                keys = chance.integers(0, 1 << 13, 1_500) << chance.integers(0, 40)
+                rows, _ = table.find(keys, add=True)
+                table.columns["n"].add(rows, 1, np.zeros(len(rows), int))
+                for key in keys.tolist():
+                    there[key] = there.get(key, 0) + 1
+                gone = chance.choice(np.array(list(there)), len(there) * 2 // 3, replace=False)
+                table.drop(gone)
+                for key in gone.tolist():
+                    del there[key]
+            rows, _ = table.find(np.array(list(there)))
+            assert table.columns["n"].data[rows, 0].tolist() == list(there.values())
+            assert table.live == len(there)
+            assert not table.find(gone)[0].tolist().count(0)
+            assert table.columns["n"].data.sum() == sum(there.values())
+            found.append((rows.tolist(), len(table)))
+
+    assert all(one == found[0] for one in found)
+
+
+def test_growing_moves_no_number_even_if_somebody_looks(way: bool) -> None:
+    table = Table({"totals": totals_column(8), "bins": sparse_column(), "sum": sums_column()})
+    views = []
+    for start in range(0, 40_000, 4_000):
+        rows, _ = table.find(np.arange(start, start + 4_000), add=True)
+        table.columns["totals"].add(rows, 1, (rows % 8, rows.astype(np.int64)))
+        table.columns["bins"].add(rows, 1, rows)
+        table.columns["sum"].add(rows, 1, rows / 8)
+        views.append((table.key, table.columns["totals"].data) if start % 8_000 else ())
+
+    every = np.arange(40_000)
+    assert table.key.tolist() == every.tolist()
+    totals = table.columns["totals"].merged(every, every, len(every))
+    assert np.array_equal(totals[every, every % 8], every)
+    assert totals.sum() == every.sum()
+    assert np.array_equal(table.columns["bins"].merged(every, every, len(every)).bin, every)
+    means = table.columns["sum"].merged(every, every, len(every)).means(np.ones(40_000, int))
+    assert np.array_equal(means, every / 8)
