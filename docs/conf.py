@@ -13,8 +13,13 @@ from streams.formats import VERSION  # noqa: E402 - found only now
 project = "driftline"
 author = "the driftline contributors"
 version = release = VERSION
-extensions = ["myst_parser"]
-nitpicky = True
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+
+default_role = "code"  # as docstrings write names
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # signatures of twenty keywords are read better in the text
+napoleon_google_docstring = False
+napoleon_use_rtype = False
 
 # Links to headings are as the forge makes them, so that pages read the same there.
 myst_heading_anchors = 4

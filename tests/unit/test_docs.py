@@ -53,6 +53,27 @@ def test_what_a_page_links_to_exists(page: Path) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_of_the_project_that_a_page_names_exist(page: Path) -> None:
+    code = re.findall(r"`([a-z_]+/[\w/.-]+)`", page.read_text(encoding="utf-8"))
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir()} - {"build"}
+
+    named = {path for path in code if path.split("/")[0] in folders}
+
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
+def test_what_is_to_be_read_first_is_there_to_read() -> None:
+    first, *_ = (DOCS / "extend" / "index.md").read_text(encoding="utf-8").split("\n\n")[1:]
+
+    modules = set(re.findall(r"`([a-z_]+)`", first))
+
+    assert modules
+    assert modules <= {
+        path.stem for folder in ("streams", "agents") for path in (ROOT / folder).iterdir()
+    }
+
+
 def test_what_pages_link_to_comes_with_the_source_distribution() -> None:
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     included = {*build["targets"]["sdist"]["include"], "README.md", "LICENSE"}
