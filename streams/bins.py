@@ -21,20 +21,20 @@ from numpy.typing import NDArray
 Histogram = dict[int, int]
 """Bin number -> count; bins increase with the value."""
 
-_QUANTILE_SHIFT = 52 - 7  # 128 bins per power of two: values within 0.4 %
+QUANTILE_SHIFT = 52 - 7  # 128 bins per power of two: values within 0.4 %
 _SCORE_SHIFT = 52 - 6  # 64 bins per power of two
 _HALF = 1022 << 6  # the bin of the distance 0.5
 _CERTAIN = (-_HALF, _HALF)  # scores of exactly 0, and exactly 1: alone in their bins
 _EXACT_PAIRS = 1 << 62
-_FEW_TIES = 0.01  # as many as the area, within 0.005, may leave open
-_SIDE_BY_SIDE = 2
+FEW_TIES = 0.01  # as many as the area, within 0.005, may leave open
+SIDE_BY_SIDE = 2
 _FEW_BINS = 100  # numpy takes longer for so few
 _WIDEST_SPAN = 1 << 14  # scores between 0 and 1, neither of them, span 2,560 unless they are tiny
 
 
 def value_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return bin numbers of finite values; 0 is a bin of its own, negatives mirror positives."""
-    bits = np.abs(values).view(np.int64) >> _QUANTILE_SHIFT
+    bits = np.abs(values).view(np.int64) >> QUANTILE_SHIFT
     bins: NDArray[np.int64] = np.where(values < 0, -bits, bits)
     return bins
 
@@ -43,7 +43,7 @@ def bin_value(number: int) -> float:
     """Return the middle of a bin."""
     if not number:
         return 0.0
-    edges = abs(number) << _QUANTILE_SHIFT, (abs(number) + 1) << _QUANTILE_SHIFT
+    edges = abs(number) << QUANTILE_SHIFT, (abs(number) + 1) << QUANTILE_SHIFT
     low, high = struct.unpack("<2d", struct.pack("<2q", *edges))
     middle: float = (low + high) / 2
     return middle if number > 0 else -middle
@@ -159,7 +159,7 @@ def roc_auc_and_ties(positive: Histogram, negative: Histogram) -> tuple[float, f
         return None
     pairs = total_positive * total_negative
     won, tied = _won_by_column(positive, negative) or _won(positive, negative)
-    if tied > _FEW_TIES * pairs:
+    if tied > FEW_TIES * pairs:
         tied -= _real_ties(positive, negative)
     return won / (2 * pairs), tied / pairs
 
@@ -206,7 +206,7 @@ def _real_ties(positive: Histogram, negative: Histogram) -> int:
     numbers = sorted({**negative, **positive})
     ties = 0
     for before, number, after in zip([None, *numbers], numbers, [*numbers[1:], None], strict=False):
-        alone = number - 1 != before and number + 1 != after and len(numbers) > _SIDE_BY_SIDE
+        alone = number - 1 != before and number + 1 != after and len(numbers) > SIDE_BY_SIDE
         if alone or number in _CERTAIN:
             ties += positive.get(number, 0) * negative.get(number, 0)
     return ties

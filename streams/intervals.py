@@ -4,7 +4,8 @@ import math
 
 Z = 1.959963984540054
 Interval = tuple[float | None, float | None]
-_OPEN = 0.01
+OPEN = 0.01
+"""Up to so large a part of pairs in an unknown order leaves the area open by 0.005 at most."""
 UNKNOWN: Interval = (None, None)
 
 
@@ -72,7 +73,7 @@ def roc_auc(area: float, positives: int, negatives: int, *, tied: float = 0.0) -
         area * (1 - area) + (positives - 1) * (q1 - area**2) + (negatives - 1) * (q2 - area**2)
     ) / (positives * negatives)
     spread = Z * math.sqrt(max(0.0, variance))
-    if tied > _OPEN:
+    if tied > OPEN:
         spread += tied / 2
     return max(0.0, area - spread), min(1.0, area + spread)
 

@@ -23,7 +23,8 @@ SUM_TOLERANCE = 0.02
 """Shares of three or four classes, rounded to two decimals, add up to 1 within this; what is meant
 otherwise (percentages, logits, a sigmoid for each class, the best few of many) does not."""
 
-_ALLOWED = 100  # of so many scores, one may be no probability
+ALLOWED = 100
+"""Of so many scores, one may be no probability."""
 
 
 About: TypeAlias = tuple[str, str, str]
@@ -80,7 +81,7 @@ def too_many(outside: int, *, inside: int) -> bool:
     >>> too_many(1, inside=99), too_many(2, inside=198), too_many(2, inside=197)
     (False, False, True)
     """
-    return outside * _ALLOWED > outside + inside
+    return outside * ALLOWED > outside + inside
 
 
 def no_probabilities(model: str, version: str, *, outside: int, inside: int) -> Oddity:

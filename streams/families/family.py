@@ -7,9 +7,9 @@ rules, their validation and the docs follow from what it declares.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -17,8 +17,16 @@ from numpy.typing import NDArray
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
+Mask: TypeAlias = NDArray[np.bool_]
 Observed: TypeAlias = NDArray[Any] | tuple[NDArray[Any], Ints]
 """What a column gets of every row: bins, values, or bins and amounts."""
+
+CLASS_BITS = 12
+CLASS_MASK = (1 << CLASS_BITS) - 1
+"""Classes have codes below 4,096 within their model."""
+
+KINDS = ("binary", "probability", "multiclass", "regression")
+"""What `cells.kind` is the place in; see `streams.task`."""
 
 
 class Reads(StrEnum):
@@ -150,6 +158,63 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         return self.better == "neither"
 
 
+class Merged(Protocol):
+    """Exact sums of many groups."""
+
+    def means(self, counts: Ints) -> Floats:
+        """Return the means of so many values, rounded once; NaN of none."""
+
+    def totals(self, groups: Sequence[int]) -> list[int]:
+        """Return the sums of some groups in units of 2**-1074."""
+
+
+class Cells(Protocol):
+    """What `compute` gets: arrays over all groups; a group is a window, or a feature of one.
+
+    Attributes
+    ----------
+    groups
+        How many there are.
+    predictions, labels
+        Rows of the group's window.
+    kind, words
+        What kind of model it is judged to be, as a place in `KINDS`, and whether it has a third
+        class, beside which words stay words.
+    positive
+        Code of the positive class in `names`; -2 where there is no such name.
+    names, two
+        Names of classes, and of every name the code of what it is among two classes.
+    """
+
+    groups: int
+    names: list[str]
+
+    @property
+    def predictions(self) -> Ints: ...
+    @property
+    def labels(self) -> Ints: ...
+    @property
+    def kind(self) -> NDArray[np.int8]: ...
+    @property
+    def words(self) -> Mask: ...
+    @property
+    def positive(self) -> Ints: ...
+    @property
+    def two(self) -> Ints: ...
+
+    def counts(self, name: str) -> Ints:
+        """Return the counts or totals of a column, groups x width."""
+
+    def entries(self, name: str) -> tuple[Ints, Ints, Ints]:
+        """Return group, bin and count of what is in a sparse column, by group, then bin."""
+
+    def sums(self, name: str) -> Merged:
+        """Return the sums of a column."""
+
+    def classes(self, group: Ints, code: Ints) -> Ints:
+        """Return codes in `names` for codes of classes within the models of groups."""
+
+
 class Estimate(msgspec.Struct, frozen=True):
     """A metric of many windows at once.
 
@@ -209,6 +274,37 @@ class Family:
         """Say for every column the bin (-1: none) or value (NaN: none) of every row."""
         return {}
 
-    def compute(self, cells: Any) -> Iterator[Estimate]:  # noqa: ARG002  # it has no metric
+    def compute(self, cells: Cells) -> Iterator[Estimate]:  # noqa: ARG002  # it has no metric
         """Compute the metrics of many groups of cells at once."""
         return iter(())
+
+    def holder(self, column: str) -> str:
+        """Return the name of the family whose column that is: this one, or one that it uses.
+
+        Raises
+        ------
+        KeyError
+            If neither declares it.
+        """
+        for one in (type(self), *self.uses):
+            if column in one.columns:
+                return one.name
+        raise KeyError(f"family {self.name}: column {column!r} is not declared")
+
+
+class Judging(Family):
+    """A family that tells by the scores of windows whether they are probabilities at all."""
+
+    def improper(self, cells: Cells) -> tuple[Ints, Ints]:
+        """Return how many scores of every group are no probabilities, and how many are.
+
+        The first is 0 where they are few enough.
+        """
+        raise NotImplementedError
+
+
+def labelled(cells: Cells, *kinds: str) -> Mask:
+    """Tell which groups have labels and are of models of one of these kinds."""
+    numbers = [KINDS.index(kind) for kind in kinds]
+    found: Mask = (cells.labels > 0) & np.isin(cells.kind, numbers)
+    return found

@@ -1,8 +1,13 @@
 """How long labels took to come."""
 
 import math
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from streams.families.family import Family, Metric, Sparse
+import numpy as np
+
+from streams.families.family import Cells, Estimate, Family, Metric, Observed, Sparse
+from streams.families.histograms import quantile_estimates, value_bins
 
 
 class LabelDelay(Family):
@@ -22,3 +27,12 @@ class LabelDelay(Family):
             source="Conover (1999), §3.2",
         ),
     )
+
+    def observe(self, rows: Any) -> Mapping[str, Observed]:
+        own = rows.columns.rows
+        delay_ms = (own.label_ms - own.time_ms).astype(np.float64)
+        return {"delays": np.where(own.delay == 1, value_bins(delay_ms), -1)}
+
+    def compute(self, cells: Cells) -> Iterator[Estimate]:
+        median = [("label_delay_p50_ms", 0.5)]
+        yield from quantile_estimates(median, cells.entries("delays"), cells.groups)

@@ -1,14 +1,24 @@
 """How often a feature is missing: null where it is named, or not named at all."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from streams.events import ABSENT
 from streams.families.family import (
     FEATURE,
     ON_PREDICTIONS,
     PREDICTIONS,
+    Cells,
     Counts,
+    Estimate,
     Family,
     Metric,
+    Observed,
     Part,
 )
+from streams.families.intervals import wilson
 
 
 class MissingRate(Family):
@@ -16,7 +26,7 @@ class MissingRate(Family):
 
     name = "missing_rate"
     reads, scope = PREDICTIONS, FEATURE
-    columns = {"present": Counts(2)}
+    columns = {"named": Counts(2)}  # null, and there
     metrics = (
         Metric(
             name="missing_rate",
@@ -30,3 +40,14 @@ class MissingRate(Family):
             source="Wilson (1927)",
         ),
     )
+
+    def observe(self, rows: Any) -> Mapping[str, Observed]:
+        values = rows.block.values
+        return {"named": np.where(values == ABSENT, -1, ~np.isnan(values))}
+
+    def compute(self, cells: Cells) -> Iterator[Estimate]:
+        named, predictions = cells.counts("named"), cells.predictions
+        missing = predictions - named[:, 1]
+        with np.errstate(all="ignore"):
+            share = np.where(named.any(axis=1), missing / predictions, np.nan)
+        yield Estimate("missing_rate", share, *wilson(missing, predictions), predictions)

@@ -1,8 +1,23 @@
 """How far predicted numbers are from the truth."""
 
 import math
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from streams.families.family import REGRESSION, Counts, Family, Metric, Sums
+import numpy as np
+
+from streams.families.family import (
+    REGRESSION,
+    Cells,
+    Counts,
+    Estimate,
+    Family,
+    Metric,
+    Observed,
+    Sums,
+    labelled,
+)
+from streams.families.intervals import normal, powers
 
 _TASKS = frozenset({REGRESSION})
 
@@ -14,9 +29,8 @@ class Regression(Family):
     columns = {
         "errors": Counts(),
         "error": Sums(),
-        "error_squares": Sums(),
         "absolute": Sums(),
-        "absolute_squares": Sums(),
+        "squares": Sums(),
     }
     metrics = (
         Metric(
@@ -46,3 +60,26 @@ class Regression(Family):
             at_most="errors",
         ),
     )
+
+    def observe(self, rows: Any) -> Mapping[str, Observed]:
+        means = dict(rows.columns.means)
+        if "error" not in means:
+            return {}
+        error = means["error"]
+        return {
+            "errors": np.where(np.isnan(error), -1, 0),
+            "error": error,
+            "absolute": np.abs(error),
+            "squares": error * error,
+        }
+
+    def compute(self, cells: Cells) -> Iterator[Estimate]:
+        count = np.where(labelled(cells, "regression"), cells.counts("errors")[:, 0], 0)
+        if not count.any():
+            return
+        mae, bias, squares = (
+            cells.sums(name).means(count) for name in ("absolute", "error", "squares")
+        )
+        yield Estimate("mae", mae, *normal(mae, squares, count), count)
+        yield Estimate("rmse", powers(squares, 0.5), None, None, count)
+        yield Estimate("bias", bias, *normal(bias, squares, count), count)

@@ -1,6 +1,21 @@
 """Predictions of exactly 0 and 1 without a score: probabilities, if others are between them."""
 
-from streams.families.family import Family, Sparse
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from streams.families.family import (
+    CLASS_BITS,
+    CLASS_MASK,
+    KINDS,
+    Cells,
+    Family,
+    Ints,
+    Mask,
+    Observed,
+    Sparse,
+)
 
 
 class Sure(Family):
@@ -11,4 +26,39 @@ class Sure(Family):
     """
 
     name = "sure"
-    columns = {"sure": Sparse()}
+    columns = {"sure": Sparse()}  # whether it is 1, and the true class
+
+    def observe(self, rows: Any) -> Mapping[str, Observed]:
+        c = rows.columns
+        counted = c.classed & c.sure
+        if not counted.any():
+            return {}
+        one = (c.rows.number == 1).astype(np.int64)
+        return {"sure": np.where(counted, one << CLASS_BITS | rows.true, -1)}
+
+
+class Certain(NamedTuple):
+    """Predictions of exactly 0 and 1 of models that predict probabilities.
+
+    Attributes
+    ----------
+    one
+        Whether 1 was predicted, else 0.
+    positive
+        Whether the label is the positive class.
+    """
+
+    group: Ints
+    one: Mask
+    positive: Mask
+    counts: Ints
+
+
+def certain(cells: Cells) -> Certain:
+    """Return those of all groups that are judged to predict probabilities."""
+    group, number, count = cells.entries("sure")
+    kept = cells.kind[group] == KINDS.index("probability")
+    group, number, count = group[kept], number[kept], count[kept]
+    label = cells.classes(group, number & CLASS_MASK)
+    positive = cells.two[label] == cells.positive[group]
+    return Certain(group, number >> CLASS_BITS == 1, positive, count)

@@ -1,6 +1,19 @@
 """How many predictions there were, and how many of them have a label."""
 
-from streams.families.family import ON_LABELS, ON_PREDICTIONS, PREDICTIONS, Family, Metric
+from collections.abc import Iterator
+
+import numpy as np
+
+from streams.families.family import (
+    ON_LABELS,
+    ON_PREDICTIONS,
+    PREDICTIONS,
+    Cells,
+    Estimate,
+    Family,
+    Metric,
+)
+from streams.families.intervals import wilson
 
 
 class Traffic(Family):
@@ -36,3 +49,12 @@ class Traffic(Family):
             source="Wilson (1927)",
         ),
     )
+
+    def compute(self, cells: Cells) -> Iterator[Estimate]:
+        predictions, labels = cells.predictions, cells.labels
+        yield Estimate("predictions", predictions.astype(np.float64), None, None, predictions)
+        yield Estimate("labels", labels.astype(np.float64), None, None, labels)
+        with np.errstate(all="ignore"):
+            share = np.where(predictions != 0, labels / predictions, np.nan)
+        bounds = wilson(np.minimum(labels, predictions), predictions)
+        yield Estimate("coverage", share, *bounds, predictions)

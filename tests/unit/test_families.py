@@ -1,0 +1,361 @@
+"""What families compute of thousands of windows at once, against one window after the other."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn
+
+from streams import bins, families, quality
+from streams import intervals as scalar
+from streams.events import ABSENT
+from streams.families import histograms, intervals
+from streams.features import Block
+from streams.outcomes import OutcomeRows, PredictionRows
+from streams.tables import OutcomeColumns
+from streams.tallies import Inputs, Outcomes, add_outcomes, add_predictions
+from streams.task import Judged, Task
+from tests.plain_cells import PlainCells, PlainGrid
+
+FAMILIES = families.CATALOGUE.families
+Random = np.random.Generator
+
+# --- rows of every sort
+
+
+def _scores(random: Random, size: int) -> Any:
+    """Return scores: probabilities, few or many different, percentages, logits, or anything."""
+    return random.choice(SCORES)(random, size)
+
+
+SCORES: tuple[Callable[[Random, int], Any], ...] = (
+    lambda random, size: random.random(size),
+    lambda random, size: random.random(size) ** 20,
+    lambda random, size: 1 - random.random(size) ** 40,
+    lambda random, size: random.integers(0, 11, size) / 10,
+    lambda random, size: random.integers(0, 3, size) / 2,
+    lambda random, size: 1000 + random.integers(0, 40, size) / 10,
+    lambda random, size: random.normal(0, 8, size),
+    lambda random, size: random.normal(0, 1, size) * 10.0 ** random.integers(-150, 150, size),
+    lambda random, size: np.where(random.random(size) < 0.015, 7.0, random.random(size)),
+    lambda random, size: random.choice([0.0, 1.0, 1 + 1e-7, -1e-7, 0.5, 1e-300], size),
+    lambda _, size: np.full(size, np.nan),
+)
+
+ANSWERS: tuple[tuple[Any, ...], ...] = (
+    (0, 1),
+    (1, -1),
+    ("yes", "No", "true", 0, 1),
+    ("fraud", "legit"),
+    ("cat", "dog", "fox", "yes", "1"),
+    ("positive", "negative", "neutral", 0, 1),
+    tuple(f"class {number:03}" for number in range(150)),
+    tuple(range(120)),
+    (0.25, 0.5, 0.0, 1.0, 0.999),
+    (1.5, -2.25, 1e150, -1e150, 3.0),
+    (0, 1, 0.75, "yes", "2", 2.5, -3),
+)
+
+
+class Batch:
+    """Predictions and outcomes of some windows.
+
+    Parameters
+    ----------
+    spans
+        For every window, its model.
+    """
+
+    def __init__(self, random: Random, models: Sequence[int], size: int) -> None:
+        self.random, self.size = random, size
+        self.windows = random.integers(0, len(models), size)
+        self.models = np.array(models)[self.windows]
+        self.times_ms = self.windows * 60_000 + random.integers(0, 60_000, size)
+
+    def predictions(self) -> tuple[PredictionRows, list[Block]]:
+        size, random = self.size, self.random
+        latency = np.abs(random.normal(50, 30, size)) * 10.0 ** random.integers(-3, 4, size)
+        latency[random.random(size) < random.choice([0.0, 0.3, 1.0])] = np.nan
+        none = np.full(size, -1, np.int32)
+        rows = PredictionRows(
+            self.models.astype(np.int32),
+            self.times_ms,
+            np.arange(size),
+            np.zeros(size),
+            none,
+            np.full(size, np.nan),
+            latency,
+            none,
+        )
+        return rows, self._blocks()
+
+    def _blocks(self) -> list[Block]:
+        random, size = self.random, self.size
+        parts = np.array_split(random.permutation(size), 3)[:2]
+        layouts = (("age", "city"), ("zip", "age", "debt"))
+        blocks = []
+        for rows, names in zip(parts, layouts, strict=True):
+            shape = len(rows), len(names)
+            values = random.normal(0, 1, shape) * 10.0 ** random.integers(-150, 150, shape)
+            odd = random.random(shape)
+            values[odd < 0.3] = np.nan
+            values[odd < 0.2] = np.inf
+            values[odd < 0.1] = ABSENT
+            blocks.append(Block(names, rows, values))
+        return blocks
+
+    def outcomes(self, told: Sequence[Task]) -> tuple[OutcomeColumns, Any]:
+        """Return outcomes with their windows; some take back what others added."""
+        random, size, models = self.random, self.size, int(self.models.max()) + 1
+        answers = [random.choice(len(ANSWERS)) for _ in range(models)]
+        said, true = (
+            [ANSWERS[answers[m]][random.integers(len(ANSWERS[answers[m]]))] for m in self.models]
+            for _ in range(2)
+        )
+        strings = sorted({value for value in (*said, *true) if isinstance(value, str)})
+        score, label_score = (
+            np.where(random.random(size) < 0.1, np.nan, _scores(random, size)) for _ in range(2)
+        )
+        label_score[random.random(models)[self.models] < 0.5] = np.nan
+        columns = {
+            "model": self.models.astype(np.int32),
+            "time_ms": self.times_ms,
+            "label_ms": self.times_ms + random.integers(-5_000, 900_000, size),
+            "at_ms": self.times_ms + 1,
+            "weight": np.ones(size, np.int8),
+            "first": np.ones(size, np.int8),
+            "delay": random.integers(0, 2, size).astype(np.int8),
+            "tie": np.arange(size),
+            **_coded("", said, strings),
+            **_coded("label_", true, strings),
+            "score": score,
+            "label_score": label_score,
+            "segments": np.full(size, -1, np.int32),
+        }
+        gone = np.flatnonzero(random.random(size) < 0.2)
+        every = {name: np.concatenate([c, c[gone]]) for name, c in columns.items()}
+        every["weight"][size:] = -1
+        settled_ms = np.where(random.random(models) < 0.1, 0, 2**62)
+        rows = OutcomeRows(**every)
+        found = OutcomeColumns(rows, strings, task_of=told.__getitem__, settled_ms=settled_ms)
+        return found, np.concatenate([self.windows, self.windows[gone]])
+
+
+def _coded(prefix: str, values: Sequence[Any], strings: Sequence[str]) -> dict[str, Any]:
+    numbers = [np.nan if isinstance(value, str) else float(value) for value in values]
+    codes = [strings.index(value) if isinstance(value, str) else -1 for value in values]
+    return {
+        f"{prefix}number": np.array(numbers),
+        f"{prefix}code": np.array(codes, np.int32),
+    }
+
+
+TASKS = (Task(), Task(), Task("binary"), Task("binary", "dog"), Task("multiclass"))
+TASKS += (Task("regression"), Task(positive="fraud"))
+POSITIVES = ("1", "fraud", "cat", "ghost", "0", "class 003")
+
+
+def judgement(random: Random, outcomes: Outcomes) -> Judged:
+    kind = str(random.choice(["binary", "probability", "multiclass", "regression"]))
+    if kind == "multiclass" and not outcomes.confusion:
+        kind = "binary"  # who has several classes has shown some
+    positive = str(random.choice(POSITIVES))
+    return Judged(kind, "", positive, kind == "multiclass" and bool(random.integers(2)))
+
+
+class Case:
+    """The same rows as tallies and as cells."""
+
+    def __init__(self, seed: int, *, windows: int = 6, most: int = 400) -> None:
+        random = np.random.default_rng(seed)
+        models = random.integers(0, 3, windows).tolist()
+        self.inputs = [Inputs() for _ in models]
+        self.outcomes = [Outcomes() for _ in models]
+        self.grid = PlainGrid(FAMILIES, models)
+        told = [TASKS[random.integers(len(TASKS))] for _ in range(3)]
+        for _ in range(3):
+            batch = Batch(random, models, int(random.integers(1, most)))
+            rows, blocks = batch.predictions()
+            every = np.arange(batch.size)
+            add_predictions(self.inputs, rows, blocks, chosen=every, group=batch.windows)
+            self.grid.count_predictions(rows, batch.windows.tolist(), blocks)
+            columns, where = batch.outcomes(told)
+            every = np.arange(len(where))
+            add_outcomes(self.outcomes, columns, chosen=every, group=where)
+            self.grid.count_outcomes(columns, where.tolist())
+        self.judged = [judgement(random, tally) for tally in self.outcomes]
+
+    def expected(self) -> list[dict[str, quality.Value]]:
+        parts = zip(self.inputs, self.outcomes, self.judged, strict=True)
+        return [{value.metric: value for value in quality.compute(*part)} for part in parts]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_families_compute_what_was_computed_of_each_window_to_the_bit(seed: int) -> None:
+    case = Case(seed)
+
+    found = case.grid.values(case.judged)
+
+    for window, expected in enumerate(case.expected()):
+        assert found[window] == expected  # floats that are equal, and None where there is none
+        assert repr(sorted(found[window].items())) == repr(sorted(expected.items()))
+
+
+def test_all_metrics_and_all_kinds_of_models_occur_in_these_windows() -> None:
+    found: set[tuple[str, str]] = set()
+    for seed in range(150):
+        case = Case(seed)
+        for judged, values in zip(case.judged, case.expected(), strict=True):
+            found |= {(judged.kind, name.partition(":")[0]) for name in values}
+
+    for metric in families.CATALOGUE.metrics.values():
+        for kind in metric.tasks - {"binary"}:
+            assert (kind, metric.name) in found
+        assert "binary" not in metric.tasks or ("binary", metric.name) in found
+    assert ("probability", "roc_auc") in found
+    assert ("probability", "accuracy") not in found
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_is_said_about_scores_that_are_no_probabilities_is_the_same(seed: int) -> None:
+    case = Case(seed)
+    [chances] = [one for one in FAMILIES if one.name == "chances"]
+
+    outside, inside = chances.improper(PlainCells(case.grid, chances, case.judged))  # type: ignore[attr-defined]
+
+    pairs = zip(outside.tolist(), inside.tolist(), strict=True)
+    found = [pair if pair[0] else None for pair in pairs]
+    tallies = zip(case.outcomes, case.judged, strict=True)
+    assert found == [quality.improper_scores(*tally) for tally in tallies]
+
+
+def test_windows_without_any_rows_have_counts_of_zero_and_nothing_else() -> None:
+    grid = PlainGrid(FAMILIES, [0, 0, 0])
+    judged = [Judged(kind, "") for kind in ("binary", "probability", "regression")]
+
+    found = grid.values(judged)
+
+    assert [sorted(values) for values in found] == [["labels", "predictions"]] * 3
+
+
+def test_no_windows_are_no_values() -> None:
+    assert PlainGrid(FAMILIES, []).values([]) == []
+
+
+# --- large numbers
+
+
+@pytest.mark.parametrize("ones", [1, 1 << 26, (1 << 26) + 1, 1 << 30, (1 << 31) + 1, 1 << 40])
+def test_areas_of_any_number_of_rows_are_those_of_whole_numbers(ones: int) -> None:
+    """Numpy would round twice above 2**53 pairs, and overflow above 2**63."""
+    positive = {-9: ones, 3: 5, 4: ones - 1, 90: 7}
+    negative = {-10: 3, -9: ones, 4: 11, 80: 2 * ones}
+    numbers = np.array(sorted({*positive, *negative}))
+    keys = np.concatenate(
+        [group << histograms.SCORE_BITS | (numbers + histograms.SCORE_ZERO) for group in (0, 2)]
+    )
+    ups, downs = (
+        np.array([counts.get(number, 0) for number in numbers.tolist()] * 2)
+        for counts in (positive, negative)
+    )
+
+    found = histograms.areas(keys, ups, downs, 3)
+
+    expected = bins.roc_auc_and_ties({k: n for k, n in positive.items() if n}, negative)
+    assert expected is not None
+    for place in (0, 2):
+        assert (found.area[place], found.tied[place]) == expected
+    assert math.isnan(found.area[1])
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_intervals_over_arrays_are_those_of_each_value(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    trials = np.concatenate(
+        [[0, 1, 2, 3], random.integers(1, 10 ** int(random.integers(1, 13)), 60)]
+    )
+    hits = (random.random(64) * (trials + 1)).astype(np.int64)
+    others = random.integers(1, 10**6, 64)
+    area, tied = random.random(64), random.choice([0.0, 0.005, 0.01, 0.02, 0.5], 64)
+    mean = random.normal(0, 1, 64) * 10.0 ** random.integers(-9, 9, 64)
+    squares = mean * mean * random.choice([1 - 1e-16, 1.0, 1 + 1e-15, 3.0], 64)
+    ones = np.maximum(trials, 1)
+
+    pairs: list[tuple[Any, list[Any]]] = [
+        (intervals.wilson(hits, trials), list(map(scalar.wilson, *_lists(hits, trials)))),
+        (intervals.f1(hits, others), list(map(scalar.f1, *_lists(hits, others)))),
+        (
+            intervals.normal(mean, squares, trials),
+            list(map(scalar.normal, *_lists(mean, squares, trials))),
+        ),
+        (
+            intervals.quantile_ranks(0.95, others),
+            [scalar.quantile_ranks(0.95, n) for n in others.tolist()],
+        ),
+        (
+            intervals.roc_auc(area, ones, others, tied=tied),
+            [
+                scalar.roc_auc(a, n, m, tied=t)
+                for a, n, m, t in zip(*_lists(area, ones, others, tied), strict=True)
+            ],
+        ),
+    ]
+
+    for (low, high), expected in pairs:
+        bounds = zip(*_lists(low, high), strict=True)
+        found = [tuple(None if math.isnan(x) else x for x in pair) for pair in bounds]
+        assert found == expected
+
+
+def _lists(*columns: Any) -> list[list[Any]]:
+    return [column.tolist() for column in columns]
+
+
+# --- by other means
+
+
+def test_classes_are_judged_as_by_scikit_learn() -> None:
+    random = np.random.default_rng(5)
+    names = np.array(["ant", "bee", "cow", "dog"])
+    true, said = (names[random.integers(0, size, 500)] for size in (4, 3))
+    grid = PlainGrid(FAMILIES, [0])
+    count(grid, said.tolist(), true.tolist(), np.full(500, np.nan))
+
+    [found] = grid.values([Judged("multiclass", "", words=True)])
+
+    scores = sklearn.precision_recall_fscore_support(true, said, average="macro", zero_division=0)
+    for name, value in zip(("precision", "recall", "f1"), scores, strict=False):
+        assert found[name].value == pytest.approx(value, abs=1e-12)
+    assert found["accuracy"].value == sklearn.accuracy_score(true, said)
+    assert "precision:dog" not in found
+    assert found["recall:dog"].value == 0.0
+
+
+def test_scores_are_judged_as_by_scikit_learn() -> None:
+    random = np.random.default_rng(6)
+    score = random.integers(0, 101, 500) / 100
+    true = (random.random(500) < score).astype(float)
+    grid = PlainGrid(FAMILIES, [0])
+    count(grid, np.round(score).tolist(), true.tolist(), score)
+
+    [found] = grid.values([Judged("binary", "")])
+
+    assert found["roc_auc"].value == pytest.approx(sklearn.roc_auc_score(true, score), abs=1e-12)
+    assert found["brier"].value == pytest.approx(sklearn.brier_score_loss(true, score), abs=1e-12)
+    assert found["log_loss"].value == pytest.approx(sklearn.log_loss(true, score), abs=1e-9)
+
+
+def count(grid: PlainGrid, said: Sequence[Any], true: Sequence[Any], score: Any) -> None:
+    size = len(said)
+    strings = sorted({value for value in (*said, *true) if isinstance(value, str)})
+    zeros, ones = np.zeros(size, np.int64), np.ones(size, np.int8)
+    said_by, true_by = _coded("", said, strings), _coded("label_", true, strings)
+    rows = OutcomeRows(
+        *(zeros.astype(np.int32), zeros, zeros, zeros, ones, ones, ones, zeros),
+        *(*said_by.values(), *true_by.values()),
+        *(score, np.full(size, np.nan), zeros.astype(np.int32)),
+    )
+    columns = OutcomeColumns(rows, strings, task_of=lambda _: Task(), settled_ms=np.array([2**62]))
+    grid.count_outcomes(columns, [0] * size)
