@@ -115,7 +115,7 @@ EXPORT int driftline_find_rows(slot *slots, int64_t mask, uint64_t factor, int64
 }
 
 /* Slots in rising order go to two rising places, and no key is looked at. */
-EXPORT void driftline_rehash(const slot *from, int64_t from_mask, slot *to, int64_t mask) {
+EXPORT int driftline_rehash(const slot *from, int64_t from_mask, slot *to, int64_t mask) {
     for (int64_t i = 0; i <= from_mask; i++) {
         if (!from[i].row)
             continue;
@@ -124,6 +124,7 @@ EXPORT void driftline_rehash(const slot *from, int64_t from_mask, slot *to, int6
             at = (at + 1) & (uint64_t)mask;
         to[at] = from[i];
     }
+    return DONE;
 }
 
 /* Forget keys: rows[] are their first rows, -1 where there was none; freed[] has room for all. */
@@ -527,7 +528,7 @@ EXPORT int driftline_sparse_clear(run *runs, int64_t rows, entry *arena, int64_t
 }
 
 /* Copy blocks behind each other, into an arena without gaps. */
-EXPORT void driftline_sparse_compact(run *runs, int64_t n, const entry *from, entry *to,
+EXPORT int driftline_sparse_compact(run *runs, int64_t n, const entry *from, entry *to,
                                      int64_t *state) {
     for (int64_t i = 0; i < n; i++) {
         if (!runs[i].room)
@@ -537,6 +538,7 @@ EXPORT void driftline_sparse_compact(run *runs, int64_t n, const entry *from, en
         runs[i].offset = state[0];
         state[0] += size;
     }
+    return DONE;
 }
 
 /* What a group of rows has in its bins, while it is added up. */

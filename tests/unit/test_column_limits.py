@@ -92,15 +92,17 @@ def test_a_sum_has_room_for_many_terms_that_are_much_larger(
 ) -> None:
     """A window holds a thousand of the largest terms that it takes; 4,096 would turn its sign."""
     large = sign * first * 2.0**127
-    values = np.array([first, *[large] * 6_000, *[-large] * 5_990])
-    column = Table({"sum": sums_column()})
-    rows, _ = column.find(np.zeros(len(values), np.int64), add=True)
+    table = Table({"sum": sums_column()})
+    rows, _ = table.find(np.zeros(6_000, np.int64), add=True)
+    column = table.columns["sum"]
+    column.add(rows[:1], 1, np.array([first]))
 
-    column.columns["sum"].add(rows, 1, values)
+    column.add(rows, 1, np.full(6_000, large))
 
-    assert column.columns["sum"].get(0) == exact_sums(values, np.zeros(len(values), int), 1)[0]
-    merged = column.columns["sum"].merged(rows[:1], np.zeros(1, int), 1)
-    assert merged.means(np.array([11]))[0] == mean(exact(first) + 10 * exact(large), 11)
+    assert column.get(0) == exact(first) + 6_000 * exact(large)
+    column.add(rows, 1, np.full(6_000, large), np.full(6_000, -1, np.int8))
+    assert column.get(0) == exact(first)
+    assert column.merged(rows[:1], np.zeros(1, int), 1).means(np.array([8]))[0] == first / 8
 
 
 @pytest.mark.parametrize("kind", ["normal", "squares", "lognormal", "tiny", "from 1e-300 to 1e300"])
