@@ -19,10 +19,9 @@ from tests.pages import PAGES, ROOT, first_cells, name, rows
 
 @pytest.mark.parametrize("page", PAGES[1:], ids=name)
 def test_generated_parts_are_what_the_code_says(page: Path) -> None:
-    """`make docs` writes them anew."""
     written = page.read_text(encoding="utf-8")
 
-    assert written == generate.filled(written)
+    assert written == generate.filled(written), "`make docs` writes them anew"
 
 
 def test_every_generated_part_stands_in_one_page() -> None:
