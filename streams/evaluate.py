@@ -23,6 +23,7 @@ from streams.durations import format_duration, parse_duration_ms
 from streams.errors import StateError
 from streams.formats import Format
 from streams.metrics import WindowKey
+from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitors import DEFAULTS, Monitors, Window
 from streams.order import RuleCounter, Waiting, Watched, sequences
@@ -37,7 +38,7 @@ from streams.topics import Topics
 from streams.watch import Watch, Watcher
 from streams.windows import Pane, Published, Windowing, Windows
 
-FORMAT = Format("a state of the monitor", 5)
+FORMAT = Format("a state of the monitor", 6)
 
 # To publish a window costs about as much as to count 100 rows and take them in order. So that with
 # many models or short windows publishing takes a tenth of that, steps of many rows, of which more
@@ -74,6 +75,8 @@ class MonitorState:
         Rows older than this were taken in order; what comes later than that is too late for it.
     models, codes, by_key
         By code; a model's code is its place in the order of appearance.
+    fates
+        How many records of a model were repeated, corrected, late, ...
     taken, counted
         Records before these offsets are counted, and are so in the panes that are written down.
     recalled
@@ -111,6 +114,7 @@ class MonitorState:
         self.models: list[Model] = []
         self.codes: dict[Name, int] = {}
         self.by_key = ModelCodes()
+        self.fates = ModelFates()
         self.taken = self.counted = 0
         self.recalled: dict[int, int] = {}
         self.restored: dict[int, tuple[int, Outcomes]] = {}
@@ -283,6 +287,9 @@ class Monitor:
             return
         if kind == "rows":
             state.recalled[int(identity[0])] = int(content)
+            return
+        if kind == "fates":
+            state.fates.restore(content, lambda name: self.code(state, name))
             return
         code = self.code(state, (identity[0], identity[1]))
         if kind == "quarantine":
@@ -465,6 +472,7 @@ class _Work:
     def _count(self, table: Table, columns: OutcomeColumns) -> tuple[set[int], int]:
         """Count rows into their windows; return their models, and how many are too late for any."""
         state = self.state
+        state.fates.add(table.fates, lambda code: state.models[code].name)
         late = self.monitor.windowing.count(
             lambda code: state.models[code].windows, table, columns, clock_ms=state.frontier_ms
         )
@@ -643,6 +651,8 @@ class _Work:
             if shown.dirty:
                 shown.dirty = False
                 self._upsert(("shown", *name), shown.pack())
+        for bucket, content in state.fates.changes():
+            self._upsert(("fates", bucket), content)
         state.touched.clear()
         state.counted = state.taken
 
@@ -650,7 +660,7 @@ class _Work:
         name, value = _encode(key), _encode((*FORMAT.head, content))
         self.upserts.append((name, value))
         size_bytes = len(name) + len(value)
-        if size_bytes > self.monitor.largest_bytes:
+        if size_bytes > self.monitor.largest_bytes and key[0] != "fates":
             self.too_large.setdefault(self.state.codes[key[1], key[2]], (key[0], size_bytes))
 
     def _set_aside(self, code: int, kind: str, size_bytes: int) -> None:

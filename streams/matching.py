@@ -24,10 +24,11 @@ from streams.held import CLOSED, EFFECTIVE, FED, LABELLED, Hashes, hash_ids
 from streams.identities import Identity
 from streams.input_clock import Seen
 from streams.join_state import Early, EarlyChange, JoinState
-from streams.outcomes import Ints
+from streams.outcomes import MODEL_FATES, Ints
 from streams.probabilities import Oddity, adds_up, note, odd_sum
 from streams.relabelling import Relabelling, outcomes_of
-from streams.row_collector import OutcomeChunk, PredictionChunk, RowCollector
+from streams.row_chunks import OutcomeChunk, PredictionChunk
+from streams.row_collector import RowCollector
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch, DeadLetter
 from streams.values import Dropped, add_dropped
@@ -45,6 +46,9 @@ FATES = (
     "late_label",
     "dead_letter",
 )
+
+_DUPLICATE = MODEL_FATES.index("duplicate_prediction")
+_CONFLICTING = MODEL_FATES.index("conflicting_prediction")
 
 
 class Rules(Protocol):
@@ -134,7 +138,7 @@ class Matching:
         slots = held.find(Hashes(keys.high[todo], keys.low[todo]))
         known = slots >= 0
         if known.any():
-            self._count_known(held.checksum[slots[known]] == found.checksum[todo[known]])
+            self._count_known(slots[known], found.checksum[todo[known]])
             todo = todo[~known]
         # By all of the key: of 20,000 ids with one low half it would take one each time.
         mixed = held.scattered(Hashes(keys.high[todo], keys.low[todo]))
@@ -148,12 +152,13 @@ class Matching:
             self._add(found if len(new) == len(found.ids) else _pick(found, new))
         return rest
 
-    def _count_known(self, same: Any) -> None:
-        count = int(np.count_nonzero(same))
-        if count:
-            self.fates["duplicate_prediction"] += count
-        if len(same) > count:
-            self.fates["conflicting_prediction"] += len(same) - count
+    def _count_known(self, slots: Slots, checksums: Any) -> None:
+        held = self._state.held
+        fates = np.where(held.checksum[slots] == checksums, _DUPLICATE, _CONFLICTING)
+        self.rows.count(held.identity[slots], fates)
+        for fate, count in enumerate(np.bincount(fates).tolist()):
+            if count:
+                self.fates[MODEL_FATES[fate]] += count
 
     def _add(self, new: Predictions) -> None:
         """Remember predictions."""
@@ -346,7 +351,9 @@ class Matching:
         return _encode_json(self._rules.decoder.label(value, key=None, time_ms=0))
 
     def _relabel(self, slots: Slots, label_ms: Ints, values: Scalars, **how: Any) -> None:
-        chunk = self._relabelling.apply(slots, label_ms, values, **how)
+        chunk, of_models = self._relabelling.apply(slots, label_ms, values, **how)
+        if of_models is not None:
+            self.rows.count(*of_models)
         if chunk is not None:
             self.rows.outcomes.append(chunk)
 

@@ -3,7 +3,8 @@
 One `Outcomes` record holds any number of rows of two kinds, of all models that a partition of the
 next stage evaluates. *Prediction rows* exist once per prediction, as soon as it is known. *Outcome
 rows* say that a label took effect (weight +1) or no longer does (weight -1). A Kafka record costs
-microseconds, a row in a column nanoseconds.
+microseconds, a row in a column nanoseconds. Beside them stands how often which fate came that is
+not the usual one, by model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,17 @@ from streams.formats import Format
 from streams.model_keys import Models
 
 FORMAT = Format("an outcomes record", 4)
+
+MODEL_FATES = (
+    "duplicate_prediction",
+    "conflicting_prediction",
+    "duplicate_label",
+    "correction",
+    "retraction",
+    "late_label",
+)
+"""Fates of records that belong to a prediction that is known, and with it to a model: of the first
+prediction of an id, also where a conflicting one names another model."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -97,6 +109,34 @@ class OutcomeRows(msgspec.Struct):
     segments: Codes
 
 
+class FateRows(msgspec.Struct):
+    """How many records of a model had which fate, as columns of equal length; none is 0.
+
+    What counts for all models together is the join's; here is what a model can be asked for.
+
+    Attributes
+    ----------
+    model
+        Index into `Outcomes.models`.
+    fate
+        Index into `MODEL_FATES`.
+    """
+
+    model: Codes
+    fate: Signs
+    count: Ints
+
+    @classmethod
+    def none(cls) -> "FateRows":
+        """Return no rows."""
+        return cls(*(np.empty(0, kind) for kind in FATE_KINDS))
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """All of it."""
+        return self.model, self.fate, self.count
+
+
 class Outcomes(msgspec.Struct):
     """Rows of any model versions."""
 
@@ -106,6 +146,7 @@ class Outcomes(msgspec.Struct):
     predictions: PredictionRows
     features: list[Block]
     outcomes: OutcomeRows
+    fates: FateRows
 
 
 class ClockNotice(msgspec.Struct, frozen=True):
@@ -150,6 +191,8 @@ OUTCOME_KINDS = (
     "<f8",
 )
 
+FATE_KINDS = ("<i4", "<i1", "<i8")
+
 
 def encode_clock(notice: ClockNotice) -> bytes:
     """Turn a clock notice into the value of a record on the outcomes topic."""
@@ -170,7 +213,7 @@ def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
         return ClockNotice(*_decode(fields[0]))
     keys, checks, names = _decode_columns(fields[0])
     strings, sets = map(_decode, fields[1:3])
-    predictions, features, outcomes = fields[3:]
+    predictions, features, outcomes, fates = fields[3:]
     return Outcomes(
         Models(np.frombuffer(keys, "<i8"), np.frombuffer(checks, "<i8"), names),
         strings,
@@ -178,6 +221,7 @@ def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
         PredictionRows(*_columns(_decode_columns(predictions), (*PREDICTION_KINDS, "<i4"))),
         [_block(*block) for block in _decode_blocks(features)],
         OutcomeRows(*_columns(_decode_columns(outcomes), (*OUTCOME_KINDS, "<i4"))),
+        FateRows(*_columns(_decode_columns(fates), FATE_KINDS)),
     )
 
 

@@ -18,12 +18,17 @@ from streams.errors import RecordError
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, FED, LABELLED
 from streams.join_state import JoinState
-from streams.outcomes import Codes, Floats, Ints, Signs
-from streams.row_collector import OutcomeChunk
+from streams.outcomes import MODEL_FATES, Codes, Floats, Ints, Signs
+from streams.row_chunks import OutcomeChunk
 from streams.scalars import Scalars
 
 Refuse = Callable[[int, RecordError], None]
 """Called with the position of a label that cannot be used, and why."""
+
+_DUPLICATE, _CORRECTION, _RETRACTION, _LATE = map(
+    MODEL_FATES.index, ("duplicate_label", "correction", "retraction", "late_label")
+)
+_KINDS = len(MODEL_FATES)
 
 
 class Limits(Protocol):
@@ -62,6 +67,7 @@ class Relabelling:
         self.slots: dict[int, None] = {}
         self._limits, self._state, self._fates = limits, state, fates
         self._same: dict[tuple[int, int], bool] = {}
+        self._fated: list[int] = []  # slot and fate of a label in one number
         self._outcomes: list[tuple[int, int, int, int, bool, float, int]] = []
 
     def apply(
@@ -72,13 +78,14 @@ class Relabelling:
         *,
         retract: Sequence[bool],
         refuse: Refuse,
-    ) -> OutcomeChunk | None:
+    ) -> tuple[OutcomeChunk | None, tuple[Codes, Ints] | None]:
         """Let labels and retractions of known predictions take effect.
 
         Returns
         -------
-        OutcomeChunk or None
-            What took effect and what no longer does, in order; `None` if nothing.
+        tuple
+            What took effect and what no longer does, in order; and identity and fate of what
+            models can be asked for, see `MODEL_FATES`. `None` if nothing.
         """
         rows = self._read(slots)
         number, code = values.coded(self._state.strings)
@@ -89,7 +96,7 @@ class Relabelling:
             except RecordError as error:
                 refuse(position, error)
         self._write(rows)
-        return self._chunk()
+        return self._chunk(), self._of_models()
 
     def _read(self, slots: Slots) -> dict[int, _Row]:
         held, slots = self._state.held, np.unique(slots)
@@ -118,6 +125,7 @@ class Relabelling:
             if label_ms >= bucket_end_ms + limits.horizon_ms + limits.grace_ms:
                 self._fates["orphan_label"] += 1
                 return
+            self._fated.append(row.slot * _KINDS + _LATE)
             late_ms = label_ms - row.time_ms - limits.horizon_ms
             raise RecordError("late_label", f"{late_ms} ms after the horizon of its prediction")
         if row.time_ms - label_ms > limits.horizon_ms:
@@ -130,7 +138,7 @@ class Relabelling:
             self._relabel(row, label_ms, number, code)
 
     def _retract(self, row: _Row, label_ms: int) -> None:
-        self._fates["retraction"] += 1
+        self._fated.append(row.slot * _KINDS + _RETRACTION)
         if label_ms < row.newest_ms:
             return
         row.newest_ms = label_ms
@@ -141,10 +149,13 @@ class Relabelling:
 
     def _relabel(self, row: _Row, label_ms: int, number: float, code: int) -> None:
         if row.flags & EFFECTIVE and self._is_same(row, number, code):
-            self._fates["duplicate_label"] += 1
+            self._fated.append(row.slot * _KINDS + _DUPLICATE)
             row.newest_ms = max(row.newest_ms, label_ms)
             return
-        self._fates["correction" if row.flags & LABELLED else "joined"] += 1
+        if row.flags & LABELLED:
+            self._fated.append(row.slot * _KINDS + _CORRECTION)
+        else:
+            self._fates["joined"] += 1
         row.flags |= LABELLED
         if label_ms < row.newest_ms:
             return
@@ -197,6 +208,17 @@ class Relabelling:
             signs=(np.array(weight, np.int8), np.array(first, np.int8)),
             label=(np.array(label_ms), np.array(number, np.float64), np.array(code, np.int32)),
         )
+
+    def _of_models(self) -> tuple[Codes, Ints] | None:
+        """Return identity and fate of labels that models can be asked for; count these fates."""
+        if not self._fated:
+            return None
+        slots, kinds = np.divmod(np.array(self._fated), _KINDS)
+        self._fated.clear()
+        for kind, count in enumerate(np.bincount(kinds).tolist()):
+            if count and kind != _LATE:  # whoever buries the label counts that
+                self._fates[MODEL_FATES[kind]] += count
+        return self._state.held.identity[slots], kinds
 
 
 def outcomes_of(

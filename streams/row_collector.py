@@ -1,55 +1,18 @@
 """The rows of one step of the join, put together and written down for the next stage."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from streams.features import Block, choose, merged
+from streams.grouping import distinct
 from streams.identities import Identities
 from streams.model_keys import pack_names
-from streams.outcomes import FORMAT, OUTCOME_KINDS, PREDICTION_KINDS, Codes, Floats, Ints, Signs
+from streams.outcomes import FORMAT, MODEL_FATES, Codes, FateRows, Ints
 from streams.renumbering import renumber
+from streams.row_chunks import OutcomeChunk, PredictionChunk, Rows, together
 from streams.steps import LARGEST_VALUE_BYTES
-
-
-class PredictionChunk(NamedTuple):
-    """Prediction rows of any models as columns, by the join's own codes.
-
-    Attributes
-    ----------
-    identity
-        Code of model, version and segments.
-    """
-
-    identity: Codes
-    time_ms: Ints
-    tie: Ints
-    number: Floats
-    code: Codes
-    score: Floats
-    latency_ms: Floats
-    features: Sequence[Block]
-
-
-class OutcomeChunk(NamedTuple):
-    """Outcome rows of any models as columns, by the join's own codes."""
-
-    identity: Codes
-    time_ms: Ints
-    label_ms: Ints
-    at_ms: Ints
-    weight: Signs
-    first: Signs
-    delay: Signs
-    tie: Ints
-    number: Floats
-    code: Codes
-    label_number: Floats
-    label_code: Codes
-    score: Floats
-    label_score: Floats
 
 
 class RowCollector:
@@ -65,50 +28,61 @@ class RowCollector:
         self.strings, self.identities = strings, identities
         self.predictions: list[PredictionChunk] = []
         self.outcomes: list[OutcomeChunk] = []
+        self._fates: list[tuple[Codes, Ints]] = []
+
+    def count(self, identity: Codes, fates: Ints) -> None:
+        """Count what became of records of known predictions.
+
+        Parameters
+        ----------
+        fates
+            Of each, an index into `MODEL_FATES`.
+        """
+        self._fates.append((identity, fates))
 
     def encode(self) -> Iterator[tuple[int, bytes]]:
         """Yield partition and value of every record that the rows need."""
-        if not self.predictions and not self.outcomes:
+        if not (self.predictions or self.outcomes or self._fates):
             return
-        features = merged([(chunk.features, len(chunk.time_ms)) for chunk in self.predictions])
-        columns = _joined([chunk[:-1] for chunk in self.predictions], PREDICTION_KINDS)
-        predictions = PredictionChunk._make([*columns, features])
-        outcomes = OutcomeChunk(*_joined(self.outcomes, OUTCOME_KINDS))
+        rows = together(self.predictions, self.outcomes, self._counts())
         owner_of, model_of = self.identities.owner, self.identities.model
-        owners = [owner_of[model_of[rows.identity]] for rows in (predictions, outcomes)]
+        owners = [owner_of[model_of[some.identity]] for some in rows[:2]]
+        owners.append(owner_of[rows.fates.model])
         for partition in np.flatnonzero(np.bincount(np.concatenate(owners))).tolist():
             mine = [np.flatnonzero(owner == partition) for owner in owners]
-            rows = _chosen(predictions, mine[0]), OutcomeChunk._make(c[mine[1]] for c in outcomes)
-            for value in self._values(*rows):
+            for value in self._values(rows.chosen(*mine)):
                 yield partition, value
 
-    def _values(self, predictions: PredictionChunk, outcomes: OutcomeChunk) -> Iterator[bytes]:
-        size_bytes = sum(block.values.nbytes for block in predictions.features)
-        rows = len(predictions.time_ms), len(outcomes.time_ms)
-        last = sum(rows) <= 1
+    def _counts(self) -> FateRows:
+        """Return how often each fate of each model came."""
+        if not self._fates:
+            return FateRows.none()
+        identity, fate = (np.concatenate(column) for column in zip(*self._fates, strict=True))
+        kinds = len(MODEL_FATES)
+        values, places = distinct(self.identities.model[identity] * kinds + fate)
+        counts = np.bincount(places, minlength=len(values))
+        return FateRows((values // kinds).astype("<i4"), (values % kinds).astype("<i1"), counts)
+
+    def _values(self, rows: Rows) -> Iterator[bytes]:
+        size_bytes = sum(block.values.nbytes for block in rows.predictions.features)
+        last = sum(rows.sizes) <= 1
         if last or size_bytes <= LARGEST_VALUE_BYTES:
-            value = self._record(predictions, outcomes)
+            value = self._record(rows)
             if last or len(value) <= LARGEST_VALUE_BYTES:
                 yield value
                 return
-        middle = min(sum(rows) // 2, rows[0])
-        middles = middle, sum(rows) // 2 - middle
-        for first in (True, False):
-            of_predictions, of_outcomes = (
-                np.arange(middle) if first else np.arange(middle, count)
-                for middle, count in zip(middles, rows, strict=True)
-            )
-            yield from self._values(
-                _chosen(predictions, of_predictions),
-                OutcomeChunk._make(column[of_outcomes] for column in outcomes),
-            )
+        for half in rows.halves():
+            yield from self._values(half)
 
-    def _record(self, predictions: PredictionChunk, outcomes: OutcomeChunk) -> bytes:
+    def _record(self, rows: Rows) -> bytes:
+        predictions, outcomes, fates = rows
         (p_code, o_code, o_label), strings = renumber(
             [predictions.code, outcomes.code, outcomes.label_code]
         )
         (p_who, o_who), codes = renumber([predictions.identity, outcomes.identity])
-        [model_of], models = renumber([self.identities.model[codes].astype("<i4")])
+        (model_of, f_model), models = renumber(
+            [self.identities.model[codes].astype("<i4"), fates.model]
+        )
         names = pack_names([self.identities.models.values[code] for code in models])
         keys = [column.tobytes() for column in self.identities.keys(models)]
         set_of, sets = _numbered([self.identities.values[code][2] for code in codes])
@@ -123,29 +97,15 @@ class RowCollector:
                     for block in p.features
                 ],
                 [*(column.tobytes() for column in o), set_of[o_who].tobytes()],
+                [column.tobytes() for column in (f_model, fates.fate, fates.count)],
             )
         )
 
 
-def _joined(chunks: Sequence[Sequence[Any]], kinds: Sequence[str]) -> list[Any]:
-    """Put the columns of chunks behind each other."""
-    if len(chunks) == 1:
-        return list(chunks[0])
-    if not chunks:
-        return [np.empty(0, kind) for kind in kinds]
-    return [np.concatenate(columns) for columns in zip(*chunks, strict=True)]
-
-
-def _chosen(rows: PredictionChunk, chosen: Ints) -> PredictionChunk:
-    count = len(rows.time_ms)
-    columns = [column[chosen] for column in rows[:-1]]
-    return PredictionChunk._make([*columns, choose(rows.features, chosen, count=count)])
-
-
 def _numbered(values: Sequence[Any]) -> tuple[Codes, list[Any]]:
     """Give values codes from 0, equal ones the same; return the codes and what they stand for."""
-    if values and not any(values):  # no segments anywhere, as is usual
-        return np.zeros(len(values), "<i4"), [values[0]]
+    if not any(values):  # no segments anywhere, as is usual
+        return np.zeros(len(values), "<i4"), [()]
     numbers: dict[Any, int] = {}
     codes = [numbers.setdefault(value, len(numbers)) for value in values]
     return np.array(codes, "<i4"), list(numbers)

@@ -15,7 +15,7 @@ from streams.classes import binary_name, class_name
 from streams.features import Block, choose, merged
 from streams.grouping import distinct
 from streams.model_keys import Models
-from streams.outcomes import Floats, Ints, OutcomeRows, Outcomes, PredictionRows, aligned
+from streams.outcomes import FateRows, Floats, Ints, OutcomeRows, Outcomes, PredictionRows, aligned
 from streams.probabilities import TINY, probabilities
 from streams.task import Task
 
@@ -25,7 +25,7 @@ class Table(NamedTuple):
 
     Attributes
     ----------
-    predictions, outcomes
+    predictions, outcomes, fates
         As in `streams.outcomes`, but that `model` is the monitor's own code, and that `code`,
         `label_code` and `segments` index the two lists here.
     """
@@ -35,6 +35,7 @@ class Table(NamedTuple):
     predictions: PredictionRows
     features: list[Block]
     outcomes: OutcomeRows
+    fates: FateRows
 
 
 def table_of(records: Sequence[Outcomes], codes_of: Callable[[Models], Ints]) -> Table:
@@ -47,12 +48,13 @@ def table_of(records: Sequence[Outcomes], codes_of: Callable[[Models], Ints]) ->
     """
     strings: dict[str, int] = {}
     sets: dict[tuple[str, ...], int] = {}
-    predictions, outcomes = [], []
+    predictions, outcomes, fates = [], [], []
     for record in records:
         models = codes_of(record.models)
         texts = _codes(record.strings, strings)
         pairs = _codes(record.segment_sets, sets)
         p, o = record.predictions, record.outcomes
+        fates.append((models[record.fates.model], *record.fates.columns[1:]))
         predictions.append(
             (models[p.model], *_fields(p)[1:4], texts[p.code], *_fields(p)[5:7], pairs[p.segments])
         )
@@ -68,6 +70,7 @@ def table_of(records: Sequence[Outcomes], codes_of: Callable[[Models], Ints]) ->
         PredictionRows(*_together(predictions)),
         merged([(record.features, len(record.predictions.time_ms)) for record in records]),
         OutcomeRows(*_together(outcomes)),
+        FateRows(*_together(fates)),
     )
 
 

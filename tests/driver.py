@@ -218,6 +218,17 @@ class Driver:
             total.update(self.join.final_fates(state))
         return {fate: count for fate, count in total.items() if count}
 
+    @property
+    def model_fates(self) -> dict[tuple[str, str], dict[str, int]]:
+        """What the monitor knows of the fates of every model's records, without zeros."""
+        found = {}
+        for state in self.monitors:
+            for code, model in enumerate(state.models):
+                counts = {fate: n for fate, n in state.fates.of(code).items() if n}
+                if counts:
+                    found[model.name] = counts
+        return found
+
     def value(self, metric: str, **where: Any) -> float:
         """Return the value of the one metric record that fits."""
         found = [
