@@ -35,7 +35,7 @@ class Table(NamedTuple):
     predictions: PredictionRows
     features: list[Block]
     outcomes: OutcomeRows
-    fates: FateRows
+    fates: FateRows = FateRows.none()
 
 
 def table_of(records: Sequence[Outcomes], codes_of: Callable[[Models], Ints]) -> Table:
