@@ -18,6 +18,7 @@ import numpy as np
 from confluent_kafka import Consumer, KafkaException, cimpl
 
 from streams import native
+from streams.columns import kernels
 from streams.steps import Batch
 from streams.texts import Texts
 
@@ -109,8 +110,7 @@ available = _library is not None
 
 def describe() -> str:
     """Say whether the compiled parts are there."""
-    compiled = available and native.available
-    if compiled:
+    if available and native.available and kernels.available:
         return "compiled parts: yes"
     return "compiled parts: no, an event costs two or three times as much"
 

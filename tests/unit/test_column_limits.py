@@ -105,6 +105,31 @@ def test_a_sum_has_room_for_many_terms_that_are_much_larger(
     assert column.merged(rows[:1], np.zeros(1, int), 1).means(np.array([8]))[0] == first / 8
 
 
+@pytest.mark.parametrize(("more", "up"), [(0, 0), (1, 1), (-1, 0)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_mean_half_way_between_two_floats_is_decided_by_the_last_bit(
+    way: bool, more: int, up: int, sign: int
+) -> None:
+    """A third of `total` is half-way, but for a remainder of `more`, 126 bits below.
+
+    All four times as large, so that they lie in one window.
+    """
+    even = 2**52 + 2
+    total = 3 * ((even << 73) + (1 << 72)) + more
+    pieces = [total >> 50 * k & (2**50 - 1) for k in (1, 0, 2)]
+    values = [
+        sign * piece * 2.0 ** (50 * k + 2) for k, piece in zip((1, 0, 2), pieces, strict=True)
+    ]
+    table = Table({"sum": sums_column()})
+    rows, _ = table.find(np.zeros(3, np.int64), add=True)
+
+    table.columns["sum"].add(rows, 1, np.array(values))
+
+    means = table.columns["sum"].merged(rows[:1], np.zeros(1, int), 1).means(np.array([3]))
+    assert means[0] == sign * (even + up) * 2.0**75
+    assert not table.columns["sum"].spilled
+
+
 @pytest.mark.parametrize("kind", ["normal", "squares", "lognormal", "tiny", "from 1e-300 to 1e300"])
 def test_means_are_those_of_exact_sums(way: bool, kind: str) -> None:
     chance = np.random.default_rng(7)

@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents import fetching
 from streams.columns import (
     Index,
     Table,
@@ -33,6 +34,11 @@ from tests.naive_cells import (
     new_table,
     rows_of,
 )
+
+
+def test_a_worker_says_that_kernels_are_missing() -> None:
+    with kept_by(False):
+        assert "compiled parts: no" in fetching.describe()
 
 
 def test_where_there_is_a_compiler_the_kernels_are_there() -> None:
@@ -186,6 +192,21 @@ def test_a_run_turns_dense_and_back_and_loses_nothing(way: bool) -> None:
         naive.subtract(bins[part].tolist())
         assert table.columns["bins"].get(0) == sorted((+naive).items())
     assert not naive.total()
+
+
+def test_counts_of_a_dense_run_are_taken_back(way: bool) -> None:
+    table = Table({"bins": sparse_column()})
+    bins = np.arange(1_000, 1_100)
+    rows, _ = table.find(np.zeros(len(bins), np.int64), add=True)
+    column = table.columns["bins"]
+    column.add(rows, 1, bins)
+
+    column.add(rows[::2], 1, bins[::2], np.full(50, -1, np.int8))
+
+    assert column.get(0) == [(place, 1) for place in bins[1::2].tolist()]
+    column.add(rows[1::2], 1, bins[1::2], np.full(50, -1, np.int8))
+    assert column.get(0) == []
+    assert bytes(table.pack(np.array([0], np.int32))[0]) == bytes(1)
 
 
 def test_free_blocks_are_left_out_and_the_rest_stays(way: bool) -> None:
