@@ -202,6 +202,11 @@ def _usage(parameter: Any) -> str:
     return _codes([name + value for name in (*parameter.opts, *parameter.secondary_opts)])
 
 
+def code(path: str) -> str:
+    """Return a file as it is."""
+    return f"```python\n{(HERE / path).read_text(encoding='utf-8')}```"
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "telemetry worker": lambda: telemetry(WORKER),
@@ -209,6 +214,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "prometheus rules": prometheus_rules,
     "acls": acls,
     "metrics": metrics,
+    "family": lambda: code("extend/cohen_kappa.py"),
     "default monitors": default_monitors,
     "topics": topics,
     "cli": cli,

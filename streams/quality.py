@@ -10,8 +10,7 @@ import numpy as np
 
 from streams import bins, families, intervals
 from streams.chances import with_sure
-from streams.classes import binary_name, class_name
-from streams.families.family import Part
+from streams.classes import binary_name
 from streams.probabilities import too_many
 from streams.tallies import PARTS, Feature, Inputs, Mean, Outcomes
 from streams.task import Judged
@@ -124,12 +123,8 @@ def value_of(values: Mapping[str, T], metric: str) -> T | None:
     >>> value_of({"recall:1": 0.5, "recall:cat": 0.7}, "recall:Yes")
     0.5
     """
-    base, colon, text = metric.partition(":")
-    about = families.CATALOGUE.metric(base)
-    if not colon or about is None or about.part is not Part.CLASS:
-        return values.get(metric)
-    name = class_name(text)
-    return values.get(f"{base}:{name}", values.get(f"{base}:{binary_name(name)}"))
+    names = families.CATALOGUE.spellings(metric)
+    return next((values[name] for name in names if name in values), None)
 
 
 def _traffic(inputs: Inputs, outcomes: Outcomes) -> Iterator[Value]:

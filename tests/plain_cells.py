@@ -13,10 +13,10 @@ from streams import exact_sum
 from streams.classes import binary_name
 from streams.families.family import KINDS, OUTCOMES, PREDICTIONS, Family, Scope, Sums, Totals
 from streams.features import Block
-from streams.outcomes import PredictionRows
+from streams.outcomes import OutcomeRows, PredictionRows
 from streams.quality import Value
 from streams.tables import OutcomeColumns
-from streams.task import Judged
+from streams.task import Judged, Task
 
 
 class PlainGrid:
@@ -201,3 +201,33 @@ class _PlainSums:
 
     def totals(self, groups: Sequence[int]) -> list[int]:
         return [self._totals[group] for group in groups]
+
+
+def coded(prefix: str, values: Sequence[Any], strings: Sequence[str]) -> dict[str, Any]:
+    """Return predictions, or labels, as columns of outcome rows."""
+    numbers = [np.nan if isinstance(value, str) else float(value) for value in values]
+    codes = [strings.index(value) if isinstance(value, str) else -1 for value in values]
+    return {
+        f"{prefix}number": np.array(numbers),
+        f"{prefix}code": np.array(codes, np.int32),
+    }
+
+
+def count_answers(
+    grid: PlainGrid, said: Any, true: Any, *, scores: Any = None, window: int = 0
+) -> None:
+    """Count predictions with their labels in a window."""
+    said, true = (np.asarray(side, object).tolist() for side in (said, true))
+    size = len(said)
+    strings = sorted({value for value in (*said, *true) if isinstance(value, str)})
+    none = np.full(size, np.nan)
+    zeros, ones = np.zeros(size, np.int64), np.ones(size, np.int8)
+    models = np.full(size, grid.models[window], np.int32)
+    rows = OutcomeRows(
+        *(models, zeros, zeros, zeros, ones, ones, ones, zeros),
+        *(*coded("", said, strings).values(), *coded("label_", true, strings).values()),
+        *(none if scores is None else scores, none, np.full(size, -1, np.int32)),
+    )
+    settled_ms = np.full(max(grid.models) + 1, 2**62)
+    columns = OutcomeColumns(rows, strings, task_of=lambda _: Task(), settled_ms=settled_ms)
+    grid.count_outcomes(columns, [window] * size)

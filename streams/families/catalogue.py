@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from streams.families.family import Family, Metric, Part
+import numpy as np
+
+from streams.classes import binary_name, class_name
+from streams.families.family import Cells, Counts, Family, Ints, Metric, Part
 
 
 class Catalogue:
@@ -13,7 +16,7 @@ class Catalogue:
     ------
     ValueError
         If two families or two metrics have one name, if a family is used that is not listed
-        before, or if a metric names a column that there is not.
+        before, or if a metric names a column of counts that there is not.
     """
 
     def __init__(self, families: Iterable[Family]) -> None:
@@ -69,6 +72,42 @@ class Catalogue:
         wanted = {used for family in families for used in (type(family), *family.uses)}
         return tuple(family for family in self.families if type(family) in wanted)
 
+    def most_observations(self, text: str, cells: Cells) -> Ints:
+        """Return how many observations a metric rests on, at most, in every group.
+
+        To add them up costs far less than to compute the metric.
+
+        Parameters
+        ----------
+        cells
+            Of the family that computes it.
+        """
+        bound = self.metrics[text.partition(":")[0]].at_most
+        if bound in _ROWS:
+            found: Ints = getattr(cells, bound)
+            return found
+        if bound:
+            return np.asarray(cells.counts(bound).sum(axis=1))
+        return np.full(cells.groups, np.iinfo(np.int64).max)
+
+    def spellings(self, text: str) -> tuple[str, ...]:
+        """Return the names under which a metric may be published, the first that is there counts.
+
+        The class of a metric may be written as any of its values.
+
+        Examples
+        --------
+        >>> from streams import families
+        >>> families.CATALOGUE.spellings("recall:Yes"), families.CATALOGUE.spellings("mean:Yes")
+        (('recall:yes', 'recall:1'), ('mean:Yes',))
+        """
+        base, colon, part = text.partition(":")
+        about = self.metrics.get(base)
+        if not colon or about is None or about.part is not Part.CLASS:
+            return (text,)
+        name = class_name(part)
+        return tuple(dict.fromkeys((f"{base}:{name}", f"{base}:{binary_name(name)}")))
+
     def of_part(self, part: Part) -> frozenset[str]:
         """Return the names of the metrics that such a part may follow."""
         return frozenset(name for name, metric in self.metrics.items() if metric.part is part)
@@ -76,6 +115,9 @@ class Catalogue:
     @cached_property
     def _family_of(self) -> dict[str, Family]:
         return {metric.name: family for family in self.families for metric in family.metrics}
+
+
+_ROWS = ("predictions", "labels")
 
 
 def _check(family: Family, before: set[type[Family]]) -> None:
@@ -88,10 +130,10 @@ def _check(family: Family, before: set[type[Family]]) -> None:
         raise ValueError(f"family {family.name}: two columns are called {twice[0]}")
     for metric in family.metrics:
         if metric.at_most and metric.at_most not in _bounds(family):
-            raise ValueError(f"metric {metric.name}: there is no column {metric.at_most!r}")
+            raise ValueError(f"metric {metric.name}: there are no counts {metric.at_most!r}")
 
 
 def _bounds(family: Family) -> Iterator[str]:
-    yield from ("predictions", "labels")
+    yield from _ROWS
     for one in (type(family), *family.uses):
-        yield from one.columns
+        yield from (name for name, column in one.columns.items() if isinstance(column, Counts))

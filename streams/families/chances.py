@@ -58,6 +58,7 @@ class Chances(Judging):
             interval="normal",
             highest=-math.log(TINY),
             tasks=CLASSIFICATION,
+            at_most="labels",
         ),
         Metric(
             name="brier",
@@ -66,6 +67,7 @@ class Chances(Judging):
             interval="normal",
             highest=1.0,
             tasks=frozenset({BINARY}),
+            at_most="labels",
             source="Brier (1950)",
         ),
     )

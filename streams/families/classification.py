@@ -150,10 +150,11 @@ def _of_positive(cells: Cells, pairs: Pairs, own: Mask) -> Iterator[Estimate]:
 
 def _of_classes(cells: Cells, pairs: Pairs, own: Mask) -> Iterator[Estimate]:
     """Yield what every class has, and the means over classes."""
-    group, name, hits, said, real = _by_class(cells.names, pairs)
+    known = by_class(pairs, cells.names)
+    group, name = known.group, known.name
     classes = np.bincount(group, minlength=cells.groups)
     few = classes[group] <= MAX_CLASSES
-    for one in _three(hits, said, real):
+    for one in _three(known.hits, known.said, known.real):
         shown = few & ~np.isnan(one.value)
         values, bounds = one.value[shown], (one.low[shown], one.high[shown])
         yield Estimate(one.metric, values, *bounds, one.rests_on[shown], group[shown], name[shown])
@@ -165,8 +166,18 @@ def _of_classes(cells: Cells, pairs: Pairs, own: Mask) -> Iterator[Estimate]:
         yield Estimate(one.metric, mean, None, None, cells.labels)
 
 
-def _by_class(names: Sequence[str], pairs: Pairs) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-    """Return group, class, and how often it was right, predicted and true, by group and name."""
+class ByClass(NamedTuple):
+    """How often every class of a group was right, predicted and true, by group, then name."""
+
+    group: Ints
+    name: Ints
+    hits: Ints
+    said: Ints
+    real: Ints
+
+
+def by_class(pairs: Pairs, names: Sequence[str]) -> ByClass:
+    """Add a confusion up by class."""
     codes = np.unique(np.concatenate([pairs.predicted, pairs.true]))
     order = sorted(range(len(codes)), key=[names[code] for code in codes.tolist()].__getitem__)
     rank = np.empty(len(codes), np.int64)
@@ -181,7 +192,7 @@ def _by_class(names: Sequence[str], pairs: Pairs) -> tuple[Ints, Ints, Ints, Int
         np.concatenate([none, pairs.counts]),
     )
     name = codes[np.array(order, np.int64)[keys & ((1 << _NAME_BITS) - 1)]]
-    return keys >> _NAME_BITS, name, hits, said, real
+    return ByClass(keys >> _NAME_BITS, name, hits, said, real)
 
 
 class _Bounded(NamedTuple):

@@ -23,6 +23,7 @@ class LabelDelay(Family):
             better="lower",
             interval="ranks",
             lowest=-math.inf,  # a label may come first
+            at_most="labels",
             binned=True,
             source="Conover (1999), §3.2",
         ),

@@ -38,6 +38,7 @@ class RocAuc(Family):
             interval="Hanley–McNeil",
             highest=1.0,
             tasks=frozenset({BINARY}),
+            at_most="labels",
             headline=True,
             source="Mann & Whitney (1947); Hanley & McNeil (1982)",
         ),

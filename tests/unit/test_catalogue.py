@@ -191,7 +191,7 @@ def test_the_benchmark_says_which_metrics_it_does_not_judge() -> None:
         ({"metrics": (Metric(name="mae", help=""),)}, "metric mae is there twice"),
         ({"uses": (Luck,)}, "family x: luck, which it uses, is not listed before"),
         ({"uses": (Sure,), "columns": {"sure": Counts()}}, "two columns are called sure"),
-        ({"metrics": (Metric(name="y", help="", at_most="z"),)}, "there is no column 'z'"),
+        ({"metrics": (Metric(name="y", help="", at_most="z"),)}, "there are no counts 'z'"),
     ],
 )
 def test_a_family_that_cannot_be_counted_is_refused(family: dict[str, Any], says: str) -> None:
