@@ -11,18 +11,23 @@ down when rows are taken in order: until then it is written down where the rows 
 can be read and counted again.
 """
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from streams.alerts import Alert, resolve
+from streams.cells.grid import BUCKET_BITS, World
+from streams.cells.judging import Judges
+from streams.cells.windows import KINDS as CELL_KINDS
+from streams.cells.windows import WindowCells, Windowing
 from streams.clock import joint_clock_ms, joint_passed_ms
 from streams.costs import Costs
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import StateError
+from streams.families import CATALOGUE
 from streams.formats import Format
-from streams.metrics import WindowKey
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitors import DEFAULTS, Monitors, Window
@@ -36,7 +41,7 @@ from streams.steps import NOT_QUIET, Batch, Effects, ModelKind, Record
 from streams.tables import OutcomeColumns, Table, since, table_of, without
 from streams.topics import Topics
 from streams.watch import Watch, Watcher
-from streams.windows import Pane, Published, Windowing, Windows
+from streams.windows import Pane
 
 FORMAT = Format("a state of the monitor", 6)
 
@@ -46,7 +51,6 @@ FORMAT = Format("a state of the monitor", 6)
 # detectors down, costs about half a millisecond, however few they are.
 _ROWS_PER_WINDOW = 1_000
 _MANY_ROWS = 10_000
-_FEW_MODELS, _KEPT_WINDOWS = 100, 200  # of more, what was published is computed again, not kept
 _STEPS_TO_PUBLISH = 32
 _ROWS_PER_MODEL = 128
 _PATIENCE_MS_PER_MODEL = 4
@@ -62,7 +66,6 @@ class Model:
 
     def __init__(self, name: Name, watcher: Watcher, shown: Shown) -> None:
         self.name = name
-        self.windows = Windows(*name)
         self.watched = Watched(watcher, Watch(), shown)
 
 
@@ -88,10 +91,10 @@ class MonitorState:
         Offset and rows of the records that are not counted yet.
     noticed
         What the models have shown of themselves.
+    world, judges, windows
+        Names of what is counted, what kinds the models are of, and their windows.
     touched
-        Models with panes that are not written down as they are.
-    unpublished
-        Models that have windows to be published, in that order.
+        Models that have shown something that is not written down.
     advanced_at_ms, taken_at_ms, held
         When rows were last taken in order and counted, by the wall clock, and whether some wait
         to be more.
@@ -105,7 +108,7 @@ class MonitorState:
         Likewise.
     """
 
-    def __init__(self, partition: int) -> None:
+    def __init__(self, partition: int, windowing: Windowing) -> None:
         self.partition = partition
         self.next: dict[str, int] = {}
         self.notices: dict[int, ClockNotice] = {}
@@ -122,13 +125,18 @@ class MonitorState:
         self.noticed = Noticed()
         self.touched: set[int] = set()
         self.waiting: list[Waiting] = []
-        self.unpublished: dict[int, None] = {}
         self.advanced_at_ms = self.taken_at_ms = -1
         self.held = False
         self.swept_ms = -1
         self.quarantined: dict[int, Quarantined] = {}
         self.oddities: dict[tuple[str, str, str], Oddity] = {}
         self.costs = Costs()
+        self.names: list[Name] = []
+        self.world = World()
+        self.judges = Judges(self.world.class_names, self.noticed.shown)
+        self.windows = WindowCells(
+            windowing, CATALOGUE.families, self.world, names=self.names, judges=self.judges
+        )
 
     @property
     def settled_ms(self) -> int:
@@ -181,7 +189,7 @@ class Monitor:
 
     def new_state(self, partition: int) -> MonitorState:
         """Return the state before the first record."""
-        return MonitorState(partition)
+        return MonitorState(partition, self.windowing)
 
     def step(
         self,
@@ -236,7 +244,9 @@ class Monitor:
 
     def unfinished(self, state: MonitorState) -> bool:
         """Whether windows wait to be published, or rows that could be taken in order."""
-        return state.held or bool(state.unpublished) or state.swept_ms != state.settled_ms
+        settled_ms = state.settled_ms
+        waiting = state.windows.wants_publishing(settled_ms)
+        return state.held or waiting or state.swept_ms != settled_ms
 
     def costs(self, state: MonitorState) -> tuple[Costs, list[Name]]:
         """Return what the partition has cost, and the names of its models by code."""
@@ -258,10 +268,8 @@ class Monitor:
 
     def gauges(self, state: MonitorState) -> Mapping[str, float]:
         """Return what the telemetry shows of the state."""
-        entries = len(state.waiting) + sum(
-            len(model.windows.panes) + len(model.watched.watch.rules.panes)
-            for model in state.models
-        )
+        entries = len(state.waiting) + state.windows.entries
+        entries += sum(len(model.watched.watch.rules.panes) for model in state.models)
         return {
             "models": len(state.models),
             "quarantined_models": len(state.quarantined),
@@ -275,6 +283,10 @@ class Monitor:
         if key is None:
             raise StateError("the monitor's state topic has a record without a key")
         kind, *identity = _decode(key)
+        if kind in CELL_KINDS:
+            content = None if value is None else FORMAT.read(value)[0]
+            state.windows.fold((kind, *identity), content, lambda name: self.code(state, name))
+            return
         if value is None:
             self._delete(state, kind, identity)
             return
@@ -294,17 +306,15 @@ class Monitor:
         code = self.code(state, (identity[0], identity[1]))
         if kind == "quarantine":
             self.set_aside(state, code, Quarantined(identity[0], identity[1], *content))
-            return
-        if kind == "shown":
+        elif kind == "shown":
             state.noticed.shown[code].restore(content)
             state.noticed.settle(code)
             state.noticed.untold.add(code)
-            return
-        self._restore(state.models[code], kind, identity, content)
-        if state.models[code].windows.unpublished:
-            state.unpublished[code] = None
+            state.judges.update(code)
+        elif kind == "classes":
+            state.world.classes.restore(code, content)
         else:
-            state.unpublished.pop(code, None)
+            self._restore(state.models[code], kind, identity, content)
 
     def recalls(self, state: MonitorState) -> Mapping[str, Sequence[int]]:
         """Return the records that wait to be counted, or to be taken in order."""
@@ -322,18 +332,7 @@ class Monitor:
     def _restore(self, model: Model, kind: str, identity: list[Any], content: Any) -> None:
         """Put one part of a model's state back."""
         watcher, watch, _ = model.watched
-        if kind == "pane":
-            pane, unpublished = content
-            key = identity[2], identity[3]
-            model.windows.panes[key] = Pane.unpack(pane)
-            if unpublished:
-                model.windows.unpublished[key] = None
-            else:
-                model.windows.unpublished.pop(key, None)
-        elif kind == "window":
-            window = WindowKey(*identity)
-            model.windows.remember(window, Published(content[0], content[1], tuple(content[2])))
-        elif kind == "rule":
+        if kind == "rule":
             pane_ms, pane = content
             if pane_ms == watcher.rules.pane_ms:  # else the rules were changed meanwhile
                 watch.rules.panes[identity[2], identity[3]] = Pane.unpack(pane)
@@ -364,14 +363,8 @@ class Monitor:
         code = state.codes.get((identity[0], identity[1]))
         if code is None:
             return
-        model = state.models[code]
-        if kind == "pane":
-            model.windows.panes.pop((identity[2], identity[3]), None)
-            model.windows.unpublished.pop((identity[2], identity[3]), None)
-        elif kind == "window":
-            model.windows.published.pop(WindowKey(*identity), None)
-        elif kind == "rule":
-            model.watched.watch.rules.panes.pop((identity[2], identity[3]), None)
+        if kind == "rule":
+            state.models[code].watched.watch.rules.panes.pop((identity[2], identity[3]), None)
 
     def code(self, state: MonitorState, name: Name) -> int:
         """Return the code of a model version, made with the configured monitors if it is new."""
@@ -382,6 +375,9 @@ class Monitor:
             state.models.append(Model(name, self._watcher(name, state.costs), shown))
             state.noticed.add(shown)
             state.by_key.add(name, code)
+            state.names.append(name)
+            state.world.add_model(code, bucket=_bucket(name))
+            state.judges.update(code)
         return code
 
     def set_aside(self, state: MonitorState, code: int, why: Quarantined) -> Model:
@@ -390,7 +386,7 @@ class Monitor:
         watcher = self._watcher(name, state.costs, watched=False)
         state.models[code] = Model(name, watcher, model.watched.shown)
         state.quarantined[code] = why
-        state.unpublished.pop(code, None)
+        state.windows.drop_model(code)
         state.touched.discard(code)
         state.noticed.untold.discard(code)
         return model
@@ -435,7 +431,7 @@ class _Work:
         self.gone: list[int] = []
         self.rows = self.late_rows = 0
         self.unwritten = False
-        self.published: dict[int, list[Record]] = {}
+        self.published: list[tuple[int, Record]] = []
         self.left_out_rows = 0
         self.set_aside: list[Quarantined] = []
         self.oddities: list[Oddity] = []
@@ -473,20 +469,17 @@ class _Work:
         """Count rows into their windows; return their models, and how many are too late for any."""
         state = self.state
         state.fates.add(table.fates, lambda code: state.models[code].name)
-        late = self.monitor.windowing.count(
-            lambda code: state.models[code].windows, table, columns, clock_ms=state.frontier_ms
-        )
+        clock_ms, windows = state.frontier_ms, state.windows
+        observed = windows.grid.observe(table, columns)
+        late = windows.count(table, observed, clock_ms=clock_ms)
         codes = {
             code
             for rows in (table.predictions, table.outcomes)
             for code in state.costs.count_rows(rows.model)
         }
         for code in state.noticed.take(columns):
-            self.monitor.windowing.revise(state.models[code].windows, clock_ms=state.frontier_ms)
-        for code in sorted(codes):
-            windows = state.models[code].windows
-            windows.unpublished.update(dict.fromkeys(sorted(windows.dirty)))
-            state.unpublished[code] = None
+            state.judges.update(code)
+            windows.revise(code, clock_ms=clock_ms)
         state.touched |= codes
         return codes, late
 
@@ -578,83 +571,56 @@ class _Work:
 
     def publish(self) -> None:
         """Publish the metrics of windows that have changed or became final."""
-        state, windowing = self.state, self.monitor.windowing
+        state, windows = self.state, self.state.windows
         settled_ms = state.settled_ms
         swept_ms, state.swept_ms = state.swept_ms, settled_ms
-        if swept_ms != state.swept_ms:
-            for code, model in enumerate(state.models):
-                if windowing.wants_publishing(model.windows, clock_ms=settled_ms):
-                    state.unpublished.setdefault(code)
-        waiting = len(state.unpublished)
         least = self.monitor.least_windows // (1 if self.rows < _MANY_ROWS else 8)
-        left = max(least, self.rows // _ROWS_PER_WINDOW, waiting // _STEPS_TO_PUBLISH)
-        while state.unpublished and left > 0:
-            code = next(iter(state.unpublished))
-            del state.unpublished[code]
-            left -= self._publish(code, limit=left, clock_ms=settled_ms)
-            if windowing.wants_publishing(state.models[code].windows, clock_ms=settled_ms):
-                state.unpublished[code] = None
-        if swept_ms // windowing.pane_ms != state.swept_ms // windowing.pane_ms:
-            self._forget()
-
-    def _publish(self, code: int, *, limit: int, clock_ms: int) -> int:
-        """Publish windows of a model; return how many."""
-        windowing = self.monitor.windowing
-        model = self.state.models[code]
-        shown = model.watched.shown
-        windows = windowing.take_windows(model.windows, clock_ms=clock_ms, limit=limit)
-        few = len(self.state.models) <= _FEW_MODELS
-        keep = few and len(model.windows.values) < _KEPT_WINDOWS
-        for window in windows:
-            records = windowing.publish(model.windows, window, shown, clock_ms=clock_ms, keep=keep)
-            written = self.published.setdefault(code, [])
-            written += (Record(self.monitor.metrics, key, value) for key, value in records)
-        self.published.setdefault(code, [])
-        if model.windows.improper is not None:
-            outside, inside = model.windows.improper
-            self._oddity(no_probabilities(*model.name, outside=outside, inside=inside))
-        self.state.touched.add(code)
-        self.state.costs.windows[code] += len(windows)
-        return len(windows)
+        limit = max(least, self.rows // _ROWS_PER_WINDOW, windows.waiting // _STEPS_TO_PUBLISH)
+        found = windows.publish(limit=limit, clock_ms=settled_ms)
+        topic = self.monitor.metrics
+        self.published += ((code, Record(topic, key, value)) for code, key, value in found.records)
+        for code, outside, inside in found.improper:
+            name = state.models[code].name
+            self._oddity(no_probabilities(*name, outside=outside, inside=inside))
+        for code in found.windows.tolist():
+            state.costs.windows[code] += 1
+        pane_ms = self.monitor.windowing.pane_ms
+        if swept_ms // pane_ms != state.swept_ms // pane_ms:
+            for key, content in windows.forget(state.frontier_ms):
+                self.upserts.append((_encode(key), content))
 
     def _oddity(self, oddity: Oddity) -> None:
         if note(self.state.oddities, oddity):
             self.oddities.append(oddity)
 
-    def _forget(self) -> None:
-        """Drop what is no longer needed of models of which everything is published."""
-        state, windowing = self.state, self.monitor.windowing
-        for code, model in enumerate(state.models):
-            if code not in state.unpublished:
-                panes, windows = windowing.forget(model.windows, clock_ms=state.frontier_ms)
-                name = model.name
-                self.upserts += [(_encode(("pane", *name, *key)), None) for key in panes]
-                self.upserts += [(_encode(("window", *window)), None) for window in windows]
-
     def _write_windows(self) -> None:
         """Write down what was published; and panes, unless rows in them are, or nobody reads."""
         state = self.state
-        for code in sorted(self.published):
-            windows = state.models[code].windows
-            for window in sorted(windows.changed):
-                self._upsert(("window", *window), windows.published[window])
-            windows.changed.clear()
-        if self.monitor.hold_metrics or (state.held and not self.unwritten):
+        if self.monitor.hold_metrics:
             return
+        for key, content in state.windows.write_pages():
+            self._write(key, content)
+        if state.held and not self.unwritten:
+            return
+        for key, content in state.windows.write(limit_bytes=self.monitor.largest_bytes):
+            self._write(key, content)
+        self.too_large |= state.windows.take_too_large()
+        for code in sorted(state.world.classes.changed):
+            self._upsert(("classes", *state.names[code]), state.world.classes.names_of(code))
+        state.world.classes.changed.clear()
         for code in sorted(state.touched):
-            name, windows = state.models[code].name, state.models[code].windows
-            for key in sorted(windows.dirty):
-                content = [windows.panes[key].pack(), key in windows.unpublished]
-                self._upsert(("pane", *name, *key), content)
-            windows.dirty.clear()
             shown = state.noticed.shown[code]
             if shown.dirty:
                 shown.dirty = False
-                self._upsert(("shown", *name), shown.pack())
+                self._upsert(("shown", *state.names[code]), shown.pack())
         for bucket, content in state.fates.changes():
             self._upsert(("fates", bucket), content)
         state.touched.clear()
         state.counted = state.taken
+
+    def _write(self, key: tuple[Any, ...], content: Any) -> None:
+        value = None if content is None else _encode((*FORMAT.head, content))
+        self.upserts.append((_encode(key), value))
 
     def _upsert(self, key: tuple[Any, ...], content: Any) -> None:
         name, value = _encode(key), _encode((*FORMAT.head, content))
@@ -675,8 +641,12 @@ class _Work:
             if key is None or value is None or not is_part_of(_decode(key), name)
         ]
         self.upserts += deletions(_keys(model))
+        for key, content in (*state.windows.write(limit_bytes=monitor.largest_bytes),):
+            self._write(key, content)
+        for key, content in state.windows.write_pages():
+            self._write(key, content)
         self._upsert(("quarantine", *name), msgspec.structs.astuple(why)[2:])
-        self.published.pop(code, None)
+        self.published = [one for one in self.published if one[0] != code]
         self.set_aside.append(why)
         watch = model.watched.watch
         for alert in (*watch.rules.firing.values(), *(one for one, _ in watch.firing.values())):
@@ -691,8 +661,9 @@ class _Work:
             self._write_watch(state.models[code])
         for code, why in self.too_large.items():
             self._set_aside(code, *why)
-        for records in self.published.values():
-            self.records += records
+        if self.too_large:  # what did not fit was written again, without the model
+            self.upserts = list(dict(self.upserts).items())
+        self.records += (record for _, record in self.published)
         gone = set(self.gone)
         for offset, frontier_ms in self.arrived.items():
             if offset not in gone:
@@ -775,13 +746,17 @@ def _outcomes(value: bytes, where: str) -> Outcomes | ClockNotice:
 
 def _keys(model: Model) -> Iterator[tuple[Any, ...]]:
     """Yield the keys of everything that may be written down of a model."""
-    name, windows, watch = model.name, model.windows, model.watched.watch
+    name, watch = model.name, model.watched.watch
     yield ("watch", *name)
     yield ("shown", *name)
-    yield from (("pane", *name, *key) for key in windows.panes)
-    yield from (("window", *window) for window in windows.published)
+    yield ("classes", *name)
     yield from (("detector", *name, *source) for source in watch.detectors)
     yield from (("rule", *name, *key) for key in {*watch.rules.panes, *watch.rules.dirty})
+
+
+def _bucket(name: Name) -> int:
+    """Return in which records of the state a model is: the same for ever."""
+    return zlib.crc32(_encode(name)) & ((1 << BUCKET_BITS) - 1)
 
 
 def _window_text(size_ms: int, hop_ms: int) -> str:

@@ -46,8 +46,9 @@ class Quarantined(msgspec.Struct, array_like=True, frozen=True):
 
 
 _KINDS = {
-    "pane": "counts of one pane",
-    "window": "published metrics of one window",
+    "predictions": "counts of predictions of one pane",
+    "outcomes": "counts of labels of one pane",
+    "classes": "names of classes",
     "rule": "counts of one pane of its rules",
     "watch": "references and alerts",
     "detector": "drift detector",
@@ -55,9 +56,13 @@ _KINDS = {
 }
 
 
+_IN_BUCKETS = frozenset({"predictions", "outcomes"})
+"""Kinds whose records are of several models."""
+
+
 def is_part_of(key: list[Any], name: tuple[str, str]) -> bool:
     """Tell whether a key of the monitor's state belongs to a model version."""
-    return key[0] in _KINDS and (key[1], key[2]) == name
+    return key[0] in _KINDS and key[0] not in _IN_BUCKETS and (key[1], key[2]) == name
 
 
 def deletions(keys: Iterator[tuple[Any, ...]]) -> Iterator[tuple[bytes, None]]:

@@ -120,6 +120,11 @@ class Shown:
         """From when on the newest judgement counts."""
         return self._since_ms
 
+    @property
+    def changes(self) -> bool:
+        """Whether it was ever judged to be of another kind."""
+        return len(self._starts) > 1
+
     def at(self, time_ms: int) -> Judged:
         """Return the judgement of a moment, by the last boundary that is not after it."""
         return self._changes[max(bisect_right(self._starts, time_ms) - 1, 0)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,13 @@ class _Column(ctypes.Structure):
 
 def _layout(columns: Sequence[Any]) -> ctypes.Array[_Column]:
     """Return where columns are; until one of them grows."""
-    return (_Column * len(columns))(*map(_column, columns))
+    return _several(len(columns))(*map(_column, columns))
+
+
+@cache
+def _several(count: int) -> type[ctypes.Array[_Column]]:
+    """Return the type of an array; one that is made for each call is a cycle for each call."""
+    return _Column * count
 
 
 def _column(column: Any) -> _Column:

@@ -47,7 +47,17 @@ def state() -> list[tuple[Monitor, bytes, bytes]]:
     driver.feed(as_inputs(in_order(history(5, count=3_000))))
     records = [(driver.monitor, *record) for record in driver.monitor_logs[0].items()]
     kinds = {msgspec.msgpack.decode(key)[0] for _, key, _ in records}
-    assert kinds >= {"clock", "pane", "window", "watch", "detector", "rule", "rows"}
+    assert kinds >= {
+        "clock",
+        "predictions",
+        "outcomes",
+        "page",
+        "classes",
+        "watch",
+        "detector",
+        "rule",
+        "rows",
+    }
     return records
 
 

@@ -6,28 +6,31 @@ import msgspec
 import numpy as np
 import pytest
 
-from streams.metrics import Metric, WindowKey, metric_key, metric_records
+from streams.metrics import Metric
 from streams.outcomes import Outcomes, decode_outcomes
-from streams.quality import Value
 from streams.tables import table_of
 from streams.texts import Texts
 from tests.builders import label, prediction
 from tests.driver import TOPICS, Driver, as_inputs
 
-WINDOW = WindowKey('fraud "eu"', "v\n1", "country=ö", 0, 60_000)
 
+def test_a_metric_record_is_a_metric_as_json() -> None:
+    driver = Driver()
+    named = {"model": 'fraud "eu"', "version": "v\n1", "segments": {"country": "ö"}}
+    given = prediction("a", **named, features={'amount "€"': 1e-7, "none": None})
+    driver.feed(as_inputs([given, prediction("b", **named), label("a")]))
 
-@pytest.mark.parametrize("coverage", [None, 0.25])
-def test_a_metric_record_is_a_metric_as_json(coverage: float | None) -> None:
-    values = [Value('mean:amount "€"', 1e-7, None, None, 3), Value("f1", 0.5, 0.25, 0.75, 12)]
+    driver.finish()
 
-    records = list(metric_records(WINDOW, values, coverage=coverage, revision=7, final=True))
-
-    for (key, content), value in zip(records, values, strict=True):
-        whole = Metric(*WINDOW, *msgspec.structs.astuple(value), coverage, 7, True)
-        assert content == msgspec.json.encode(whole)
-        assert key == metric_key(WINDOW, value.metric)
-        assert msgspec.json.decode(key) == [*WINDOW, value.metric]
+    records = [(k, v) for topic, k, v in driver.written if topic == TOPICS.metrics]
+    assert len(records) > 30
+    for key, value in records:
+        metric = msgspec.json.decode(value or b"", type=Metric)
+        assert value == msgspec.json.encode(metric)
+        assert key == msgspec.json.encode([*msgspec.structs.astuple(metric)[:6]])
+        assert (metric.model, metric.version) == ('fraud "eu"', "v\n1")
+        assert metric.segment in ("", "country=ö")
+    assert driver.value('mean:amount "€"', segment="country=ö") == 1e-7
 
 
 @pytest.mark.parametrize("length", range(1, 9))

@@ -1,0 +1,285 @@
+"""Windows: which there are, what of each was published last, and which are to be published.
+
+Window metrics are published soon and revised as often as their content changes. Nothing here
+depends on what is counted in a window: only on which of its panes have changed.
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.cells.grid import PANE_BITS, Cells, World
+from streams.cells.names import Texts, grown
+from streams.monitors import Window
+
+Ints = NDArray[np.int64]
+Rows = NDArray[np.int32]
+Hashes = NDArray[np.uint64]
+
+_BEFORE_EPOCH = 1 << 30
+"""Windows may begin so many panes before 1970: the first of those that hop."""
+
+_LOW = (1 << PANE_BITS) - 1
+
+
+class MetricSets:
+    """Names of metrics, and sets of them by their hash: what was published of a window.
+
+    Most windows have one of few sets, and a set costs a number.
+    """
+
+    def __init__(self) -> None:
+        self.names = Texts()
+        self._mixed = np.empty(0, np.uint64)
+        self._sets: dict[int, Ints] = {0: np.empty(0, np.int64)}
+        self._names: dict[int, list[str]] = {}
+
+    def hashes(self, window: Ints, codes: Ints, count: int) -> Hashes:
+        """Return the hash of every window's set; `window` rises, and no code comes twice."""
+        known = len(self._mixed)
+        if known < len(self.names.texts):
+            more = np.arange(known, len(self.names.texts), dtype=np.uint64)
+            self._mixed = np.append(self._mixed, _mix(more + np.uint64(1)))
+        total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(self._mixed[codes])])
+        bounds = np.searchsorted(window, np.arange(count + 1))
+        found = np.diff(total[bounds])
+        for place in np.unique(found, return_index=True)[1].tolist():
+            own = int(found[place])
+            if own not in self._sets:
+                self._sets[own] = codes[bounds[place] : bounds[place + 1]]
+        return found
+
+    def names_of(self, own: int) -> list[str]:
+        """Return the names in a set."""
+        known = self._names.get(own)
+        if known is None:
+            known = [self.names.texts[code] for code in self._sets[own].tolist()]
+            self._names[own] = known
+        return known
+
+    def add(self, names: Sequence[str]) -> int:
+        """Return the hash of a set of names."""
+        codes = self.names.codes(names)
+        return int(self.hashes(np.zeros(len(codes), np.int64), codes, 1)[0])
+
+    def gone(self, before: int, now: int) -> list[str]:
+        """Return the names that were in a set and are not in another, in order."""
+        return sorted(set(self.names_of(before)) - set(self.names_of(now)))
+
+
+def _mix(numbers: Hashes) -> Hashes:
+    """Return a number that looks random for each (splitmix64, Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        mixed = numbers * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        found: Hashes = mixed ^ (mixed >> np.uint64(31))
+    return found
+
+
+class Due(NamedTuple):
+    """Windows of one size that are to be published."""
+
+    pages: "Pages"
+    rows: Rows
+
+    @property
+    def subject(self) -> Ints:
+        """The subject of every window."""
+        found: Ints = self.pages.cells.table.key[self.rows] >> PANE_BITS
+        return found
+
+    @property
+    def first(self) -> Ints:
+        """The number of every window's first pane."""
+        return (self.pages.cells.table.key[self.rows] & _LOW) - _BEFORE_EPOCH
+
+
+class Pages:
+    """Windows of one size and hop.
+
+    Attributes
+    ----------
+    revision, final, published
+        By row: how often it was published, whether as final, and hash of its metrics.
+    waiting
+        By row, whether it is to be published.
+    """
+
+    def __init__(self, window: Window, world: World, *, pane_ms: int) -> None:
+        self.window, self.pane_ms = window, pane_ms
+        self.panes, self.hop = window.size_ms // pane_ms, window.hop_ms // pane_ms
+        self.cells = Cells([], world)
+        self.revision = np.empty(0, np.int32)
+        self.final, self.waiting = np.empty(0, np.bool_), np.empty(0, np.bool_)
+        self.published = np.empty(0, np.uint64)
+        self.queue: deque[Rows] = deque()
+        self.queued = 0
+        self._ends: list[int] = []
+        self._ending: dict[int, list[Rows]] = {}
+
+    def end_ms(self, first: Any) -> Any:
+        """Return when windows end that begin with a pane."""
+        return (first + self.panes) * self.pane_ms
+
+    def rows(self, subjects: Ints, firsts: Ints) -> Rows:
+        """Return the rows of windows, made where they are new; no window may come twice."""
+        before = self.cells.table.live
+        rows = self.cells.find(subjects, firsts + _BEFORE_EPOCH, add=True)
+        size = len(self.cells.table.key)
+        if size > len(self.revision):
+            self.revision = grown(self.revision, size)
+            self.final = grown(self.final, size)
+            self.waiting = grown(self.waiting, size)
+            self.published = grown(self.published, size)
+        if self.cells.table.live > before:
+            new = (self.revision[rows] == 0) & ~self.waiting[rows]
+            self._await_end(rows[new], firsts[new])
+        return rows
+
+    def _await_end(self, rows: Rows, firsts: Ints) -> None:
+        for first in np.unique(firsts).tolist():
+            own = self._ending.get(first)
+            if own is None:
+                own = self._ending[first] = []
+                heapq.heappush(self._ends, first)
+            own.append(rows[firsts == first])
+
+    def change(self, subjects: Ints, numbers: Ints) -> None:
+        """Let the windows of panes wait to be published; no pane may come twice."""
+        hops = self.panes // self.hop
+        last = numbers - numbers % self.hop
+        for back in range(hops):
+            firsts = last - back * self.hop
+            keys = np.unique(subjects << PANE_BITS | (firsts + _BEFORE_EPOCH))
+            self._wait(self.rows(keys >> PANE_BITS, (keys & _LOW) - _BEFORE_EPOCH))
+
+    def _wait(self, rows: Rows) -> None:
+        fresh = rows[~self.waiting[rows]]
+        if len(fresh):
+            self.waiting[fresh] = True
+            self.queue.append(fresh)
+            self.queued += len(fresh)
+            self._touch(fresh)
+
+    def _touch(self, rows: Rows) -> None:
+        keys = self.cells.table.key[rows]
+        models = self.cells.world.subjects.models[keys >> PANE_BITS]
+        self.cells.touch(models, keys & _LOW)
+
+    def revise(self, model: int, *, limit_ms: int) -> None:
+        """Let all windows of a model wait that end after some time."""
+        for number in list(self.cells.members):
+            if self.end_ms(number - _BEFORE_EPOCH) <= limit_ms:
+                continue
+            bucket = int(self.cells.world.bucket_of[model])
+            rows = self.cells.rows_of(number, bucket)
+            models = self.cells.world.subjects.models[self.cells.table.key[rows] >> PANE_BITS]
+            self._wait(rows[models == model])
+
+    # ------------------------------------------------------------------ publishing
+    def take_final(self, limit: int, *, until_ms: int) -> Rows:
+        """Return windows that end by a time and were not published since; about `limit` of them."""
+        found: list[Rows] = []
+        while self._ends and self.end_ms(self._ends[0]) <= until_ms and limit > 0:
+            first = heapq.heappop(self._ends)
+            for rows in self._ending.pop(first):
+                due = rows[(self.revision[rows] > 0) & ~self.final[rows]]
+                found.append(due)
+                limit -= len(due)
+        return np.unique(np.concatenate(found)) if found else np.empty(0, np.int32)
+
+    def has_final(self, until_ms: int) -> bool:
+        """Whether there may be any."""
+        return bool(self._ends) and self.end_ms(self._ends[0]) <= until_ms
+
+    def take_waiting(self, limit: int) -> Rows:
+        """Return windows that wait, the first that came to it first, at most `limit`."""
+        found: list[Rows] = []
+        while self.queue and limit > 0:
+            rows = self.queue.popleft()
+            self.queued -= len(rows)
+            if len(rows) > limit:
+                self.queue.appendleft(rows[limit:])
+                self.queued += len(rows) - limit
+                rows = rows[:limit]
+            rows = rows[self.waiting[rows]]
+            found.append(rows)
+            limit -= len(rows)
+        return np.concatenate(found) if found else np.empty(0, np.int32)
+
+    def publish(self, rows: Rows, *, final: NDArray[np.bool_], published: Hashes) -> None:
+        """Note that windows are published."""
+        again = self.final[rows] & ~final
+        if again.any():  # a soft clock had said that they were final
+            own = rows[again]
+            self._await_end(own, (self.cells.table.key[own] & _LOW) - _BEFORE_EPOCH)
+        self.revision[rows] += 1
+        self.final[rows], self.published[rows] = final, published
+        self.waiting[rows] = False
+        self._touch(rows)
+
+    def forget(self, until_ms: int) -> Iterator[tuple[int, int]]:
+        """Forget windows that end by a time and do not wait; yield their panes and buckets."""
+        first = self._ends[0] if self._ends else 1 << PANE_BITS
+        for number in list(self.cells.members):
+            begin = number - _BEFORE_EPOCH
+            if self.end_ms(begin) > until_ms or begin >= first:
+                continue
+            for bucket in list(self.cells.members[number]):
+                rows = self.cells.rows_of(number, bucket)
+                if self.waiting[rows].any():
+                    continue
+                self.cells.drop_bucket(number, bucket)
+                for column in (self.revision, self.final, self.published):
+                    column[rows] = 0
+                yield number, bucket
+
+    def drop(self, number: int, bucket: int) -> None:
+        """Forget windows by what their record is called."""
+        rows = self.cells.rows_of(number, bucket)
+        self.cells.drop_bucket(number, bucket)
+        for column in (self.revision, self.final, self.published, self.waiting):
+            column[rows] = 0
+
+    def drop_model(self, model: int) -> None:
+        """Forget all windows of a model."""
+        bucket = int(self.cells.world.bucket_of[model])
+        for pane in self.cells.members.values():
+            for rows in pane.get(bucket, []):
+                models = self.cells.world.subjects.models[self.cells.table.key[rows] >> PANE_BITS]
+                for column in (self.revision, self.final, self.published, self.waiting):
+                    column[rows[models == model]] = 0
+        self.cells.drop_model(model)
+
+    def restore(
+        self,
+        windows: tuple[Ints, int],
+        *,
+        revision: Ints,
+        final: NDArray[np.bool_],
+        waiting: NDArray[np.bool_],
+        published: Hashes,
+    ) -> None:
+        """Put back what is known of windows: their subjects, and where their record is."""
+        subjects, number = windows
+        firsts = np.full(len(subjects), number - _BEFORE_EPOCH)
+        rows = self.rows(subjects, firsts)
+        self.revision[rows], self.final[rows] = revision, final
+        self.published[rows] = published
+        self._wait(rows[waiting & ~self.waiting[rows]])
+        self.waiting[rows] = waiting
+        self.cells.dirty.clear()
+
+    def first_waiting_ms(self) -> int:
+        """Return when the first window begins that waits; far in the future if none does."""
+        earliest = 1 << 62
+        for rows in self.queue:
+            if len(rows):
+                number = int((self.cells.table.key[rows] & _LOW).min()) - _BEFORE_EPOCH
+                earliest = min(earliest, number * self.pane_ms)
+        return earliest

@@ -1,0 +1,165 @@
+"""Numbers for names: texts, models in segments, and the classes of each model.
+
+Cells are found by numbers alone. Those of texts and of models in segments are of this process;
+those of a model's classes are written down with the model, since its cells are full of them.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.classes import binary_name
+from streams.columns import Index
+from streams.families.family import CLASS_BITS
+
+Ints = NDArray[np.int64]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+_HALF = 32
+
+
+def grown(array: NDArray[Scalar], size: int, *, fill: int = 0) -> NDArray[Scalar]:
+    """Return an array of at least `size` that begins with the old one; it grows by half."""
+    if size <= len(array):
+        return array
+    shape = max(size, len(array) * 3 // 2 + 16), *array.shape[1:]
+    new: NDArray[Scalar] = np.full(shape, fill, array.dtype)
+    new[: len(array)] = array
+    return new
+
+
+class Texts:
+    """Codes of texts, in the order of their appearance."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self._code_of: dict[str, int] = {}
+
+    def code(self, text: str) -> int:
+        """Return the code of a text, a new one if need be."""
+        code = self._code_of.get(text)
+        if code is None:
+            code = self._code_of[text] = len(self.texts)
+            self.texts.append(text)
+        return code
+
+    def codes(self, texts: Iterable[str]) -> Ints:
+        """Return the codes of texts."""
+        return np.array([self.code(text) for text in texts], np.int64)
+
+
+class ClassNames(Texts):
+    """Codes of the names of classes, and of what each is among two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._two = np.empty(0, np.int64)
+
+    @property
+    def two(self) -> Ints:
+        """For every name, the code of its `binary_name`; there always is one."""
+        while len(self._two) < len(self.texts):
+            start = len(self._two)
+            self._two = np.append(self._two, self.codes(map(binary_name, self.texts[start:])))
+        return self._two
+
+
+class Subjects:
+    """Numbers of models in segments.
+
+    Attributes
+    ----------
+    models, segments
+        By number, code of the model and of the segment's name.
+    names
+        Of segments.
+    """
+
+    def __init__(self) -> None:
+        self._index = Index()
+        self.names = Texts()
+        self._pairs = np.empty((0, 2), np.int64)
+        self.count = 0
+
+    @property
+    def models(self) -> Ints:
+        """By number, the code of the model."""
+        return self._pairs[: self.count, 0]
+
+    @property
+    def segments(self) -> Ints:
+        """By number, the code of the segment's name."""
+        return self._pairs[: self.count, 1]
+
+    def of(self, models: NDArray[np.integer], segments: Ints | int) -> Ints:
+        """Return the numbers of models in segments, new ones if need be."""
+        models = models.astype(np.int64, copy=False)
+        places, new = self._index.find(models << _HALF | segments, add=True)
+        if len(new):
+            count = self.count + len(new)
+            self._pairs = grown(self._pairs, count)
+            self._pairs[self.count : count, 0] = models[new]
+            of = segments if isinstance(segments, int) else segments[new]
+            self._pairs[self.count : count, 1] = of
+            self.count = count
+        return places.astype(np.int64)
+
+
+class Classes:
+    """Codes of classes within their model, in the order of appearance.
+
+    Attributes
+    ----------
+    names
+        Of the classes of all models.
+    changed
+        Models that have a class that is not written down.
+    """
+
+    def __init__(self, names: ClassNames) -> None:
+        self.names = names
+        self._codes, self._inverse = Index(), Index()
+        self._code = np.empty(0, np.int64)
+        self._name = np.empty(0, np.int64)
+        self._of_model: dict[int, list[int]] = {}
+        self.changed: set[int] = set()
+
+    def of(self, models: NDArray[np.integer], names: Ints) -> Ints:
+        """Return the code of every row's class, by the code of its name; new ones if need be."""
+        models = models.astype(np.int64, copy=False)
+        places, new = self._codes.find(models << _HALF | names, add=True)
+        if len(new):
+            self._add(models[new], names[new])
+        return self._code[places]
+
+    def _add(self, models: NDArray[np.integer], names: Ints) -> None:
+        codes = []
+        for model, name in zip(models.tolist(), names.tolist(), strict=True):
+            known = self._of_model.setdefault(model, [])
+            codes.append(min(len(known), (1 << CLASS_BITS) - 1))
+            known.append(name)
+            self.changed.add(model)
+        start = len(self._codes) - len(models)
+        self._code = grown(self._code, len(self._codes))
+        self._name = grown(self._name, len(self._codes))
+        self._code[start : start + len(codes)] = codes
+        self._inverse.find(models << CLASS_BITS | np.array(codes, np.int64), add=True)
+        places, _ = self._inverse.find(models << CLASS_BITS | np.array(codes, np.int64))
+        self._name[places] = names
+
+    def name_codes(self, models: Ints, codes: Ints) -> Ints:
+        """Return the codes of the names of classes."""
+        places, _ = self._inverse.find(models << CLASS_BITS | codes)
+        return self._name[places]
+
+    def names_of(self, model: int) -> list[str]:
+        """Return the names of a model's classes, in the order of their codes."""
+        return [self.names.texts[name] for name in self._of_model.get(model, [])]
+
+    def restore(self, model: int, names: Sequence[str]) -> None:
+        """Put back what `names_of` returned, for a model without any."""
+        if names:
+            self.of(np.full(len(names), model), self.names.codes(names))
+            self.changed.discard(model)

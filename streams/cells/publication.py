@@ -1,0 +1,203 @@
+"""Records of metrics: what families compute of windows, as one flat JSON object for each number."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.cells.book import MetricSets
+from streams.cells.view import CellView, Windows
+from streams.families.family import BINARY, EVERY_TASK, MULTICLASS, REGRESSION, Family, Reads
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Numbers(NamedTuple):
+    """Metrics of windows, as columns; windows rise.
+
+    Attributes
+    ----------
+    window
+        Place of the window.
+    metric
+        Code of the metric's whole name.
+    low, high
+        NaN where there is no interval.
+    """
+
+    window: Ints
+    metric: Ints
+    value: Floats
+    low: Floats
+    high: Floats
+    counts: Ints
+
+
+class Publisher:
+    """Computes metrics of windows and writes their records.
+
+    Parameters
+    ----------
+    names
+        Of models and versions, by code.
+    """
+
+    def __init__(self, sets: MetricSets, names: Sequence[tuple[str, str]]) -> None:
+        self.sets, self._models = sets, names
+        self._coverage = sets.names.code("coverage")
+        self._texts: list[bytes] = []
+        self._parts: dict[tuple[str, int], Ints] = {}
+        self._subjects: dict[int, tuple[bytes, bytes]] = {}
+
+    def compute(self, windows: Windows, families: Sequence[Family]) -> Numbers:
+        """Compute what families say of windows."""
+        found = []
+        for family in families:
+            if not _may_have(windows, family):
+                continue
+            view = CellView(windows, family)
+            if not view.groups:
+                continue
+            for estimate in family.compute(view):
+                there = np.flatnonzero(~np.isnan(estimate.value))
+                if len(there):
+                    found.append(self._numbers(view, estimate, there))
+        if not found:
+            none = np.empty(0, np.int64)
+            nothing = np.empty(0)
+            return Numbers(none, none, nothing, nothing, nothing, none)
+        columns = [np.concatenate(column) for column in zip(*found, strict=True)]
+        order = np.argsort(columns[0], kind="stable")
+        return Numbers(*(column[order] for column in columns))
+
+    def _numbers(self, view: CellView, estimate: Any, there: Ints) -> tuple[Any, ...]:
+        group = there if estimate.group is None else estimate.group[there]
+        window = group if view.window is None else view.window[group]
+        if estimate.part is not None:
+            code = self._of_parts(estimate.metric, view.names, 0)[estimate.part[there]]
+        elif view.feature is not None:
+            texts = view.feature_names
+            code = self._of_parts(estimate.metric, texts, 1)[view.feature[group]]
+        else:
+            code = np.full(len(there), self.sets.names.code(estimate.metric))
+        bounds = [
+            np.full(len(there), np.nan) if bound is None else bound[there]
+            for bound in (estimate.low, estimate.high)
+        ]
+        return window, code, estimate.value[there], *bounds, estimate.count[there]
+
+    def _of_parts(self, metric: str, parts: list[str], kind: int) -> Ints:
+        """Return the codes of `metric:<part>`, by the code of the part."""
+        known = self._parts.get((metric, kind), np.empty(0, np.int64))
+        if len(known) < len(parts):
+            more = self.sets.names.codes(f"{metric}:{part}" for part in parts[len(known) :])
+            known = self._parts[metric, kind] = np.append(known, more)
+        return known
+
+    # ------------------------------------------------------------------ text
+    def records(
+        self,
+        windows: Windows,
+        numbers: Numbers,
+        *,
+        pane_ms: int,
+        revision: NDArray[np.integer],
+        final: NDArray[np.bool_],
+    ) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield, for every number, the place of its window, and key and value of its record."""
+        self._write_names()
+        heads = self._heads(windows, pane_ms)
+        tails = self._tails(numbers, revision, final)
+        columns = (_texts(c) for c in (numbers.value, numbers.low, numbers.high, numbers.counts))
+        texts, places = self._texts, numbers.window.tolist()
+        for place, metric, value, low, high, count in zip(
+            places, numbers.metric.tolist(), *columns, strict=True
+        ):
+            key, head = heads[place]
+            name = texts[metric]
+            yield (
+                place,
+                b"%b%b]" % (key, name),
+                b'%b"metric":%b,"value":%b,"low":%b,"high":%b,"count":%b%b'
+                % (head, name, value, low, high, count, tails[place]),
+            )
+
+    def key(self, windows: Windows, place: int, metric: str, *, pane_ms: int) -> bytes:
+        """Return the key of a metric of a window."""
+        return self._heads(windows, pane_ms, only=place)[0][0] + _encode(metric) + b"]"
+
+    def _write_names(self) -> None:
+        names = self.sets.names.texts
+        self._texts += map(_encode, names[len(self._texts) :])
+
+    def _heads(
+        self, windows: Windows, pane_ms: int, *, only: int | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """Return how key and value of a window's records begin."""
+        where = slice(None) if only is None else slice(only, only + 1)
+        starts = (windows.first[where] * pane_ms).tolist()
+        length = windows.panes * pane_ms
+        heads = []
+        for subject, start in zip(windows.subject[where].tolist(), starts, strict=True):
+            known = self._subjects.get(subject)
+            if known is None:
+                known = self._subjects[subject] = self._subject(windows, subject)
+            key, head = known
+            end = start + length
+            heads.append(
+                (
+                    b"%b%d,%d," % (key, start, end),
+                    b'%b,"window_start_ms":%d,"window_end_ms":%d,' % (head, start, end),
+                )
+            )
+        return heads
+
+    def _subject(self, windows: Windows, subject: int) -> tuple[bytes, bytes]:
+        subjects = windows.grid.world.subjects
+        model, version = self._models[int(subjects.models[subject])]
+        segment = subjects.names.texts[int(subjects.segments[subject])]
+        head = _encode({"model": model, "version": version, "segment": segment})
+        return _encode([model, version, segment])[:-1] + b",", head[:-1]
+
+    def _tails(
+        self, numbers: Numbers, revision: NDArray[np.integer], final: NDArray[np.bool_]
+    ) -> list[bytes]:
+        coverage = np.full(len(revision), np.nan)
+        own = numbers.metric == self._coverage
+        coverage[numbers.window[own]] = numbers.value[own]
+        return [
+            b',"coverage":%b,"revision":%d,"final":%b}'
+            % (share, count, b"true" if end else b"false")
+            for share, count, end in zip(
+                _texts(coverage), revision.tolist(), final.tolist(), strict=True
+            )
+        ]
+
+
+_TASKS = (BINARY, BINARY, MULTICLASS, REGRESSION)
+"""Of every kind in `KINDS`, the task whose metrics it has."""
+
+
+def _may_have(windows: Windows, family: Family) -> bool:
+    """Tell whether windows may have any metric of a family; to compute has a cost of its own."""
+    side = windows.grid.outcomes
+    if family.reads is Reads.OUTCOMES and not len(windows.rows(side)[0]):
+        return False
+    tasks = frozenset().union(*(metric.tasks for metric in family.metrics))
+    if tasks >= EVERY_TASK:
+        return True
+    kinds = np.flatnonzero(np.bincount(windows.judged.kind, minlength=len(_TASKS)))
+    return any(_TASKS[kind] in tasks for kind in kinds.tolist())
+
+
+def _texts(column: NDArray[Any]) -> list[bytes]:
+    """Write numbers as JSON does; NaN is null."""
+    if not len(column):
+        return []
+    return _encode(column.tolist())[1:-1].split(b",")
+
+
+_encode = msgspec.json.Encoder().encode

@@ -1,0 +1,191 @@
+"""Windows put together from the cells of their panes: what families compute from.
+
+All windows of a call are computed together, whatever their models are; every array has the
+windows, or for families of features the windows and their features, as its first axis.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.cells.grid import PANE_BITS, ROWS, Cells, Grid
+from streams.families.family import Family, Reads, Scope
+
+Ints = NDArray[np.int64]
+Rows = NDArray[np.int32]
+
+
+class Judgements(NamedTuple):
+    """What kind of model each window's is, see `streams.task.Judged`.
+
+    Attributes
+    ----------
+    kind
+        Place in `KINDS`.
+    positive
+        Code of the positive class's name.
+    """
+
+    kind: NDArray[np.int8]
+    words: NDArray[np.bool_]
+    positive: Ints
+
+
+class Windows:
+    """Windows of subjects, of the same number of panes each.
+
+    Parameters
+    ----------
+    subject, first
+        Of every window, the number of its model in a segment, and of its first pane.
+    panes
+        How many panes each has.
+    """
+
+    def __init__(
+        self, grid: Grid, subject: Ints, first: Ints, *, panes: int, judged: Judgements
+    ) -> None:
+        self.grid, self.subject, self.first = grid, subject, first
+        self.panes, self.judged = panes, judged
+        self._rows: dict[int, tuple[Rows, Ints]] = {}
+
+    def __len__(self) -> int:
+        return len(self.subject)
+
+    @property
+    def model(self) -> Ints:
+        """Of every window, the code of its model."""
+        return self.grid.world.subjects.models[self.subject]
+
+    def rows(self, side: Cells) -> tuple[Rows, Ints]:
+        """Return the rows of the windows' cells, and of each the place of its window."""
+        known = self._rows.get(id(side))
+        if known is None:
+            numbers = self.first[:, None] + np.arange(self.panes)
+            subjects = np.repeat(self.subject, self.panes)
+            rows = side.find(subjects, numbers.ravel())
+            there = np.flatnonzero(rows >= 0)
+            known = self._rows[id(side)] = rows[there], there // self.panes
+        return known
+
+    @cached_property
+    def predictions(self) -> Ints:
+        """How many predictions every window has."""
+        return self._counted(self.grid.predictions)
+
+    @cached_property
+    def labels(self) -> Ints:
+        """How many labels took effect."""
+        return self._counted(self.grid.outcomes)
+
+    def _counted(self, side: Cells) -> Ints:
+        found: Ints = side.table.columns[ROWS].merged(*self.rows(side), len(self))[:, 0]
+        return found
+
+    @cached_property
+    def units(self) -> tuple[Rows, Ints, Ints, Ints]:
+        """Rows of features, the group of each; and of every group its window and its feature."""
+        side = self.grid.predictions
+        cells, window = self.rows(side)
+        rows, owners = [], []
+        for layout, places, first in side.units_of(cells):
+            width = len(side.layouts[layout])
+            rows.append((first[:, None] + np.arange(width, dtype=np.int32)).ravel())
+            owners.append(np.repeat(window[places], width))
+        if not rows:
+            none = np.empty(0, np.int64)
+            return none.astype(np.int32), none, none, none
+        every: Rows = np.concatenate(rows)
+        owner: Ints = np.concatenate(owners)
+        width = len(self.grid.world.features.texts)
+        keys = owner * width + side.feature_of[every]
+        order = np.argsort(keys, kind="stable")
+        every, keys = every[order], keys[order]
+        news = np.diff(keys, prepend=-1) != 0
+        starts: Ints = keys[news]
+        group: Ints = np.cumsum(news) - 1
+        return every, group, starts // width, starts % width
+
+
+class CellView:
+    """What a family sees of windows; see the contract in `streams.families.family`."""
+
+    def __init__(self, windows: Windows, family: Family) -> None:
+        self._windows, self._family = windows, family
+        self._side: Cells = (
+            windows.grid.predictions if family.reads is Reads.PREDICTIONS else windows.grid.outcomes
+        )
+        self._of_features = family.scope is Scope.FEATURE
+        self.names: list[str] = windows.grid.world.class_names.texts
+        self._columns: Mapping[Any, Any]
+        self.window: Ints | None
+        self.feature: Ints | None
+        if self._of_features:
+            self._columns = windows.grid.predictions.units.columns
+            self._rows, self._group, self.window, self.feature = windows.units
+            self.groups = len(self.window)
+        else:
+            self._columns = self._side.table.columns
+            self._rows, self._group = windows.rows(self._side)
+            self.window, self.feature = None, None
+            self.groups = len(windows)
+
+    def _merged(self, name: str) -> Any:
+        column = self._columns[self._family.holder(name), name]
+        return column.merged(self._rows, self._group, self.groups)
+
+    counts = entries = sums = _merged
+
+    def _of_groups(self, column: Any) -> Any:
+        return column[self.window] if self._of_features else column
+
+    @property
+    def predictions(self) -> Ints:
+        """How many predictions the window of every group has."""
+        return self._of_groups(self._windows.predictions)  # type: ignore[no-any-return]
+
+    @property
+    def labels(self) -> Ints:
+        """How many labels took effect in the window of every group."""
+        return self._of_groups(self._windows.labels)  # type: ignore[no-any-return]
+
+    @property
+    def kind(self) -> NDArray[np.int8]:
+        """What kind of model that of every group is."""
+        return self._of_groups(self._windows.judged.kind)  # type: ignore[no-any-return]
+
+    @property
+    def words(self) -> NDArray[np.bool_]:
+        """Whether it has a third class, beside which words stay words."""
+        return self._of_groups(self._windows.judged.words)  # type: ignore[no-any-return]
+
+    @property
+    def positive(self) -> Ints:
+        """Code of the name of its positive class."""
+        return self._of_groups(self._windows.judged.positive)  # type: ignore[no-any-return]
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of features, by code."""
+        return self._windows.grid.world.features.texts
+
+    @property
+    def two(self) -> Ints:
+        """For every name, the code of what it is among two classes."""
+        return self._windows.grid.world.class_names.two
+
+    def classes(self, group: Ints, code: Ints) -> Ints:
+        """Return codes of names for codes of classes within their model."""
+        models = self._of_groups(self._windows.model)[group]
+        return self._windows.grid.world.classes.name_codes(models, code)
+
+
+def view(windows: Windows, family: Family) -> CellView:
+    """Return what a family sees of windows."""
+    return CellView(windows, family)
+
+
+__all__ = ["PANE_BITS", "CellView", "Judgements", "Windows", "view"]

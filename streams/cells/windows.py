@@ -1,0 +1,270 @@
+"""Windows of all models of a partition: counted into, published, forgotten, written down.
+
+A pane is the greatest common divisor of all window sizes and hops; a window is a merge of panes.
+A metric that no longer exists (its last label was retracted) is deleted from the compacted topic.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.cells.book import Due, MetricSets, Pages
+from streams.cells.grid import PANE_BITS, Grid, Observed, World
+from streams.cells.judging import Judges
+from streams.cells.names import Texts
+from streams.cells.page_records import PageRecords
+from streams.cells.publication import Publisher
+from streams.cells.records import CellRecords, Name, Written
+from streams.cells.view import CellView, Judgements, Windows
+from streams.families.family import Family, Judging
+from streams.monitors import Window, pane_ms
+from streams.outcomes import Ints
+from streams.tables import Table
+
+
+class Windowing:
+    """How windows are cut; the same for every model.
+
+    Parameters
+    ----------
+    horizon_ms
+        A window is final so long after its end: no label can change it any more.
+    """
+
+    def __init__(self, windows: tuple[Window, ...], *, horizon_ms: int) -> None:
+        self.windows = windows
+        self.pane_ms = pane_ms(windows)
+        self.horizon_ms = horizon_ms
+        self.longest_ms = max(window.size_ms for window in windows)
+        self.keep_ms = 2 * horizon_ms + self.longest_ms
+
+
+class Publication(NamedTuple):
+    """What was published.
+
+    Attributes
+    ----------
+    records
+        Code of the model, key and value of every record; no value deletes.
+    windows
+        Code of the model of every window.
+    improper
+        Model, and how many scores of a window are no probabilities and how many are; where the
+        first are too many.
+    """
+
+    records: list[tuple[int, bytes, bytes | None]]
+    windows: Ints
+    improper: list[tuple[int, int, int]]
+
+
+class WindowCells:
+    """Windows of a partition.
+
+    Parameters
+    ----------
+    names
+        Of models and versions, by code; the list grows.
+    """
+
+    def __init__(
+        self,
+        windowing: Windowing,
+        families: Sequence[Family],
+        world: World,
+        *,
+        names: Sequence[Name],
+        judges: Judges,
+    ) -> None:
+        self.windowing, self.families = windowing, families
+        self.grid = Grid(families, world)
+        self.pages = [Pages(w, world, pane_ms=windowing.pane_ms) for w in windowing.windows]
+        self.sets = MetricSets()
+        self.judges = judges
+        self.publisher = Publisher(self.sets, names)
+        self._cell_records = [CellRecords(side, names.__getitem__) for side in self.grid.sides]
+        self._page_records = [PageRecords(p, self.sets, names.__getitem__) for p in self.pages]
+
+    # ------------------------------------------------------------------ counting
+    def count(self, table: Table, observed: Observed, *, clock_ms: int) -> int:
+        """Count rows into their panes; return how many came after their pane was dropped."""
+        way = self.windowing
+        oldest = (clock_ms - way.keep_ms) // way.pane_ms if clock_ms >= 0 else -1
+        late, changed = 0, list[tuple[Ints, Ints]]()
+        for rows in (table.predictions, table.outcomes):
+            if not len(rows.time_ms):
+                continue
+            numbers = rows.time_ms // way.pane_ms
+            chosen = numbers >= oldest
+            missed = int(np.count_nonzero(~chosen))
+            late += missed
+            mask = chosen if missed else None
+            if rows is table.predictions:
+                changed += self.grid.count_predictions(table, observed, numbers, chosen=mask)
+            else:
+                changed += self.grid.count_outcomes(table, observed, numbers, chosen=mask)
+        if changed:
+            keys = np.unique(np.concatenate([s << PANE_BITS | n for s, n in changed]))
+            for pages in self.pages:
+                pages.change(keys >> PANE_BITS, keys & ((1 << PANE_BITS) - 1))
+        return late
+
+    def revise(self, model: int, *, clock_ms: int) -> None:
+        """Publish all windows of a model again that are not final: it is of another kind now."""
+        limit_ms = clock_ms - self.windowing.horizon_ms
+        for pages in self.pages:
+            pages.revise(model, limit_ms=limit_ms)
+
+    # ------------------------------------------------------------------ publishing
+    @property
+    def waiting(self) -> int:
+        """How many windows wait to be published."""
+        return sum(pages.queued for pages in self.pages)
+
+    def wants_publishing(self, clock_ms: int) -> bool:
+        """Whether a window has changed or become final since it was published."""
+        until_ms = clock_ms - self.windowing.horizon_ms
+        return any(pages.queue or pages.has_final(until_ms) for pages in self.pages)
+
+    def publish(self, *, limit: int, clock_ms: int) -> Publication:
+        """Publish windows, about `limit` of them at most; those that become final first."""
+        until_ms = clock_ms - self.windowing.horizon_ms
+        found = Publication([], np.empty(0, np.int64), [])
+        for pages in self.pages:
+            final = pages.take_final(limit, until_ms=until_ms)
+            limit -= len(final)
+            rows: NDArray[np.int32] = np.unique(np.concatenate([final, pages.take_waiting(limit)]))
+            limit -= len(rows) - len(final)
+            if len(rows):
+                found = self._publish(Due(pages, rows), until_ms, found)
+        return found
+
+    def _publish(self, due: Due, until_ms: int, found: Publication) -> Publication:
+        pages, rows = due
+        subject, first = due.subject, due.first
+        models = self.grid.world.subjects.models[subject]
+        order = np.lexsort((first, subject, models))
+        rows, subject, first, models = rows[order], subject[order], first[order], models[order]
+        ends_ms = pages.end_ms(first)
+        final = ends_ms <= until_ms
+        windows = Windows(
+            self.grid,
+            subject,
+            first,
+            panes=pages.panes,
+            judged=self._judged(models, ends_ms, final),
+        )
+        numbers = self.publisher.compute(windows, self.families)
+        before = pages.published[rows]
+        published = self.sets.hashes(numbers.window, numbers.metric, len(rows))
+        pages.publish(rows, final=final, published=published)
+        records = self.publisher.records(
+            windows, numbers, pane_ms=pages.pane_ms, revision=pages.revision[rows], final=final
+        )
+        codes = models.tolist()
+        found.records.extend((codes[place], key, value) for place, key, value in records)
+        for place in np.flatnonzero((before != published) & (before != 0)).tolist():
+            for name in self.sets.gone(int(before[place]), int(published[place])):
+                key = self.publisher.key(windows, place, name, pane_ms=pages.pane_ms)
+                found.records.append((codes[place], key, None))
+        found.improper.extend(self._improper(windows, codes))
+        return found._replace(windows=np.concatenate([found.windows, models]))
+
+    def _judged(self, models: Ints, ends_ms: Ints, final: NDArray[np.bool_]) -> Judgements:
+        """Return what each is judged to be: a window goes by what was known as it became final."""
+        if not final.any():
+            return self.judges.newest(models)
+        never = np.int64(1 << 62)
+        times_ms = np.where(final, ends_ms + self.windowing.horizon_ms, never)
+        return self.judges.at(models, times_ms)
+
+    def _improper(self, windows: Windows, codes: list[int]) -> Iterator[tuple[int, int, int]]:
+        """Yield model, and how many scores of a window are none and how many are probabilities."""
+        for family in self.families:
+            if not isinstance(family, Judging):
+                continue
+            outside, inside = family.improper(CellView(windows, family))
+            for place in np.flatnonzero(outside).tolist():
+                yield codes[place], int(outside[place]), int(inside[place])
+
+    # ------------------------------------------------------------------ forgetting
+    def forget(self, clock_ms: int) -> Iterator[tuple[tuple[Any, ...], None]]:
+        """Drop panes and windows that are final for long; yield what deletes their records.
+
+        A pane that takes no more rows is still needed for the windows that it shares with
+        panes that do.
+        """
+        way = self.windowing
+        for known, pages in zip(self._page_records, self.pages, strict=True):
+            for place in pages.forget(clock_ms - way.keep_ms):
+                yield from known.deletions(*place)
+        limit_ms = clock_ms - way.keep_ms - way.longest_ms
+        limit_ms = min(limit_ms, *(pages.first_waiting_ms() for pages in self.pages))
+        for kind, records in zip(_KINDS, self._cell_records, strict=True):
+            for number in list(records.side.members):
+                if (number + 1) * way.pane_ms <= limit_ms:
+                    for one in records.drop(number):
+                        yield (kind, *one[:3]), None
+
+    def drop_model(self, model: int) -> None:
+        """Forget all of a model."""
+        for side in self.grid.sides:
+            side.drop_model(model)
+        for pages in self.pages:
+            pages.drop_model(model)
+
+    @property
+    def entries(self) -> int:
+        """How many cells there are."""
+        return sum(side.table.live for side in self.grid.sides)
+
+    # ------------------------------------------------------------------ written down
+    def write(self, *, limit_bytes: int) -> Iterator[tuple[tuple[Any, ...], Any]]:
+        """Yield key and content of everything that has changed since.
+
+        Parameters
+        ----------
+        limit_bytes
+            What a record takes, see `take_too_large`.
+        """
+        for kind, cells in zip(_KINDS, self._cell_records, strict=True):
+            for one in cells.write(limit_bytes=limit_bytes):
+                yield (kind, *one[:3]), one.content
+
+    def take_too_large(self) -> dict[int, tuple[str, int]]:
+        """Return models with a cell that did not fit into a record: what it counts, its size."""
+        found: dict[int, tuple[str, int]] = {}
+        for kind, cells in zip(_KINDS, self._cell_records, strict=True):
+            for model, size in cells.too_large.items():
+                found.setdefault(model, (kind, size))
+            cells.too_large.clear()
+        return found
+
+    def write_pages(self) -> Iterator[tuple[tuple[Any, ...], Any]]:
+        """Yield key and content of what is known of windows that has changed since."""
+        for pages in self._page_records:
+            yield from pages.write()
+
+    def fold(self, key: Sequence[Any], content: Any, code_of: Callable[[Name], int]) -> set[str]:
+        """Fold a record; return the families in it of a version that is not known."""
+        kind, *place = key
+        if kind == "page":
+            size_ms, hop_ms, *place = place
+            for pages in self._page_records:
+                if (pages.pages.window.size_ms, pages.pages.window.hop_ms) == (size_ms, hop_ms):
+                    pages.restore(tuple(place), content, code_of)
+            return set()
+        records = self._cell_records[_KINDS.index(kind)]
+        if content is None:
+            records.delete(*place)
+            return set()
+        return records.restore(tuple(place), content, code_of)
+
+
+_KINDS = ("predictions", "outcomes")
+KINDS = (*_KINDS, "page")
+"""First part of the key of every record."""
+
+__all__ = ["KINDS", "Publication", "Texts", "WindowCells", "Windowing", "Written"]
