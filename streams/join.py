@@ -9,7 +9,7 @@ What decides a fate is the records' own times, never the moment at which they ar
 * of two labels the one with the newer timestamp counts, of equal ones the one read later.
 
 The clock only decides when something may be forgotten. `matching` decides fates, `join_state`
-holds what is remembered and writes it down; nothing here knows of metrics.
+holds what is remembered, `join_log` writes it down; nothing here knows of metrics.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from streams import join_state
+from streams import join_log
 from streams.clock import partition_clock_ms, settled_ms
 from streams.clock_limits import SHARE, Limits
 from streams.decoding import Decoder
@@ -26,7 +26,8 @@ from streams.events import peek_time_ms
 from streams.fast_clocks import WORTH_SAYING_MS, Ahead
 from streams.held import CLOSED, EFFECTIVE
 from streams.input_clock import InputClock
-from streams.join_state import LOG_BYTES, JoinState
+from streams.join_log import LOG_BYTES
+from streams.join_state import JoinState
 from streams.limits import LIMITS, RecordLimits
 from streams.matching import FATES, Matching
 from streams.outcomes import ClockNotice, encode_clock
@@ -132,10 +133,10 @@ class Join:
         changes = work.changes()
         work.fates.update(self._close(state, clock_ms))
         state.fates.update(work.fates)
-        deltas = join_state.write(state, changes, clock_ms=clock_ms)
+        deltas = join_log.write(state, changes, clock_ms=clock_ms)
         self._forget(state)
         state.unswept_bytes += sum(map(len, deltas))
-        marks = join_state.sweep(state, log_bytes=self.log_bytes)
+        marks = join_log.sweep(state, log_bytes=self.log_bytes)
         effects = Effects(
             state=[*((None, delta) for delta in deltas), *marks],
             records=[Record(self.outcomes, None, rows, p) for p, rows in work.rows.encode()],
@@ -153,7 +154,7 @@ class Join:
 
     def fold(self, state: JoinState, key: bytes | None, value: bytes | None) -> None:  # noqa: ARG002
         """Fold one record of the state log; its key means nothing here."""
-        clock_ms = join_state.read(state, value)
+        clock_ms = join_log.read(state, value)
         if clock_ms is not None:
             fates, pending = state.fates.copy(), state.pending  # as they were after it had passed
             self._close(state, clock_ms)

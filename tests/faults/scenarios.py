@@ -209,7 +209,7 @@ def dying_while_opening(trial: Trial) -> None:
 @scenario("dying-while-logs-are-cut", random=True)
 def dying_while_logs_are_cut(trial: Trial) -> None:
     """Workers die while they sweep over the state, and around the deletion of old records."""
-    for point in ("delete_records", "streams.join_state:sweep"):
+    for point in ("delete_records", "streams.join_log:sweep"):
         trial.injections += ["--crash-at", f"{point}={trial.random.randint(4, 40)}"]
     _write_while_they_die(trial)
 

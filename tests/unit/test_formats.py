@@ -10,7 +10,7 @@ import pytest
 
 from agents.partitions import Partition
 from agents.state_log import _Log
-from streams import evaluate, join_state, outcomes
+from streams import evaluate, join_log, outcomes
 from streams.errors import StateError
 from streams.formats import VERSION, Format
 from streams.steps import Batch
@@ -18,7 +18,7 @@ from tests.builders import label, prediction
 from tests.driver import TOPICS, Driver, as_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
-FORMATS = {"join": join_state.FORMAT, "monitor": evaluate.FORMAT, "outcomes": outcomes.FORMAT}
+FORMATS = {"join": join_log.FORMAT, "monitor": evaluate.FORMAT, "outcomes": outcomes.FORMAT}
 SECRET = "top-secret-customer"
 
 
