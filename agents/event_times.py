@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from streams.errors import RecordError
-from streams.events import LATEST_MS, check_time
+from streams.plausible_times import LATEST_MS, check_time
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)

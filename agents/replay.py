@@ -25,11 +25,12 @@ from agents.settings import read_monitors_file
 from agents.survey import Survey
 from streams.dryrun import Arrival, DryRun
 from streams.errors import ConfigError, RecordError
-from streams.events import LATEST_MS, Head, check_time, head_of
 from streams.hash_index import SEED_BYTES
+from streams.heads import Head, head_of
 from streams.limits import LIMITS, RecordLimits
 from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
+from streams.plausible_times import LATEST_MS, check_time
 from streams.topics import Topics
 from streams.topology import build
 

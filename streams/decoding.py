@@ -21,19 +21,12 @@ from xxhash import xxh3_64_digest
 
 from streams import native
 from streams.errors import RecordError
-from streams.events import (
-    Label,
-    Number,
-    Prediction,
-    check_time,
-    decode_label,
-    decode_prediction,
-    latest_ms,
-)
+from streams.events import Label, Number, Prediction, decode_label, decode_prediction
 from streams.features import Block, blocks_of
 from streams.hash_index import odd_of
 from streams.held import Hashes, hash_ids
 from streams.limits import LIMITS, RecordLimits
+from streams.plausible_times import check_time, latest_ms
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch
 from streams.texts import Texts

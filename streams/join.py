@@ -22,8 +22,8 @@ from streams.clock import partition_clock_ms, settled_ms
 from streams.clock_limits import SHARE, Limits
 from streams.decoding import Decoder
 from streams.errors import StateError
-from streams.events import peek_time_ms
 from streams.fast_clocks import WORTH_SAYING_MS, Ahead
+from streams.heads import peek_time_ms
 from streams.held import CLOSED, EFFECTIVE
 from streams.input_clock import InputClock
 from streams.join_log import LOG_BYTES

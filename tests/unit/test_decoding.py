@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from streams import native
 from streams.decoding import Decoder, Labels, Predictions
 from streams.errors import RecordError
-from streams.events import EARLIEST_MS, good_prediction, prediction_of_members
+from streams.events import good_prediction, prediction_of_members
 from streams.features import MOST_BLOCKS, Block, blocks_of, choose, merged
-from streams.limits import LIMITS, RecordLimits
+from streams.limits import EARLIEST_MS, LIMITS, RecordLimits
 from streams.steps import Batch
 from streams.values import Dropped, add_dropped
 

@@ -25,7 +25,8 @@ from agents.tables import parse_columns
 from driftline import Alert, Alerts, Publisher
 from streams import monitors as specification
 from streams import monitors_file as layout
-from streams.events import decode_label, decode_prediction, kind_of
+from streams.events import decode_label, decode_prediction
+from streams.heads import kind_of
 from streams.metrics import Metric
 from streams.monitors_file import parse_monitors
 from tests.pages import DOCS, EXAMPLE, PAGES, ROOT, blocks, commands, name

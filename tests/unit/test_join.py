@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from streams.events import EARLIEST_MS, MAX_FUTURE_MS
 from streams.join import Join
+from streams.limits import EARLIEST_MS
 from streams.outcomes import Outcomes, decode_outcomes
+from streams.plausible_times import MAX_FUTURE_MS
 from streams.steps import LARGEST_VALUE_BYTES, Batch
 from tests.builders import HOUR_MS, JOIN_CASES, MINUTE_MS, START_MS, Case, label, prediction
 from tests.driver import BOTH, NOW_MS, TOPICS, Driver, as_inputs, contents

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from streams import native
 from streams.decoding import Decoder
-from streams.events import EARLIEST_MS
 from streams.hash_index import SEED_BYTES, HashIndex
 from streams.held import hash_ids
+from streams.limits import EARLIEST_MS
 from streams.texts import Texts
 from tests.unit.test_decoding import NOW_MS, PREDICTION, at_once, batch, one_by_one, same
 

@@ -24,8 +24,9 @@ import pytest
 from confluent_kafka import KafkaException
 
 from driftline import Limits, Publisher, values
-from streams.events import EARLIEST_MS, LATEST_MS, decode_prediction
-from streams.limits import RecordLimits
+from streams.events import decode_prediction
+from streams.limits import EARLIEST_MS, RecordLimits
+from streams.plausible_times import LATEST_MS
 from streams.values import LARGEST_NUMBER, Dropped
 
 NOBODY = "127.0.0.1:1"  # a port that refuses connections

@@ -9,7 +9,8 @@ import pytest
 
 from streams import native
 from streams.errors import RecordError
-from streams.events import Prediction, decode_label, decode_prediction, head_of, peek_time_ms
+from streams.events import Prediction, decode_label, decode_prediction
+from streams.heads import head_of, peek_time_ms
 from streams.limits import RecordLimits
 from streams.values import FIELDS, NOT_NUMERIC, Dropped
 from tests.builders import START_MS, label, prediction

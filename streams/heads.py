@@ -1,0 +1,97 @@
+"""What has to be known of a record before it is decoded in full."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.errors import RecordError
+from streams.limits import LIMITS
+from streams.members import ABSENT_MEMBER, Decode, Members, decode_text, decode_time
+from streams.values import read_tolerantly
+
+
+class _Head(msgspec.Struct):
+    """What has to be known of a record before it is decoded in full, likewise."""
+
+    prediction_id: msgspec.Raw = ABSENT_MEMBER
+    timestamp_ms: msgspec.Raw = ABSENT_MEMBER
+    prediction: msgspec.Raw = ABSENT_MEMBER
+    label: msgspec.Raw = ABSENT_MEMBER
+    retract: msgspec.Raw = ABSENT_MEMBER
+
+
+_head_members: Decode = msgspec.json.Decoder(_Head).decode
+
+
+class Head(NamedTuple):
+    """The little that has to be known of a line of a recording before it is decoded in full.
+
+    Attributes
+    ----------
+    kind
+        `prediction` or `label`. A line with both is a label that carries its own prediction.
+    prediction_id
+        Empty where it is none.
+    timestamp_ms
+        `None` where it says none that can be read.
+    """
+
+    kind: str
+    prediction_id: str
+    timestamp_ms: int | None
+
+
+def head_of(value: bytes) -> Head:
+    """Tell what a line of a recording is.
+
+    Raises
+    ------
+    RecordError
+        If it is neither prediction nor label, or no JSON object.
+    """
+    raw = Members(_head_members, value, kind="record", limits=LIMITS).raw
+    said = {name: bytes(getattr(raw, name)) for name in ("prediction", "label", "retract")}
+    if said["label"] != b"null" or said["retract"] == b"true":
+        kind = "label"
+    elif said["prediction"] != b"null":
+        kind = "prediction"
+    elif said["retract"] not in (b"null", b"false"):
+        kind = "label"  # where it is refused with the reason
+    else:
+        raise RecordError("invalid_record", "neither `prediction` nor `label` nor `retract: true`")
+    return Head(
+        kind,
+        _or_none(decode_text, raw.prediction_id) or "",
+        _or_none(decode_time, raw.timestamp_ms),
+    )
+
+
+def kind_of(value: bytes) -> str:
+    """Tell what a line of a recorded file is; see `head_of`."""
+    return head_of(value).kind
+
+
+def peek_time_ms(value: bytes | None) -> int | None:
+    """Return what a record says its event time is, None if it says nothing that can be read.
+
+    Examples
+    --------
+    >>> peek_time_ms(b'{"prediction_id": "a", "timestamp_ms": 1767225942000}')
+    1767225942000
+    >>> peek_time_ms(b"no JSON")
+    """
+    if value is None or len(value) > LIMITS.record_bytes:
+        return None
+    try:
+        raw = read_tolerantly(_head_members, value).timestamp_ms
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    time_ms: int | None = _or_none(decode_time, raw)
+    return time_ms
+
+
+def _or_none(decode: Decode, raw: msgspec.Raw) -> Any:
+    try:
+        return decode(raw)
+    except msgspec.DecodeError:
+        return None
