@@ -10,24 +10,40 @@ the one before it does not take:
 A batch is plain only if every record would pass there: the result is the same.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 from xxhash import xxh3_64_digest
 
 from streams import native
+from streams.decoded import Labels, Predictions
 from streams.errors import RecordError
-from streams.events import Label, Number, Prediction, decode_label, decode_prediction
+from streams.events import Label, Prediction, decode_label, decode_prediction
 from streams.features import Block, blocks_of
 from streams.hash_index import odd_of
 from streams.held import Hashes, hash_ids
 from streams.limits import LIMITS, RecordLimits
+from streams.plain_records import (
+    Nested,
+    NotPlainError,
+    PlainLabel,
+    PlainPrediction,
+    PlainWithFeatures,
+    check_block,
+    check_scalars,
+    filled,
+    plain_ids,
+    plain_times,
+    plain_values,
+    require,
+    short_classes,
+    times_of,
+)
 from streams.plausible_times import check_time, latest_ms
-from streams.scalars import Scalars, scalars
+from streams.scalars import scalars
 from streams.steps import Batch
 from streams.texts import Texts
 from streams.values import LARGEST_NUMBER, Dropped
@@ -39,94 +55,6 @@ Refuse = Callable[[int, RecordError], None]
 
 Drop = Callable[[Sequence[Dropped]], None]
 """Called with values that were left out of good predictions."""
-
-
-class _Prediction(msgspec.Struct, gc=False):
-    """A prediction that is checked little; `scores` and `segments` are left as they are."""
-
-    prediction_id: str
-    model: str
-    prediction: str | int | float | bool
-    version: str = ""
-    timestamp_ms: int | None = None
-    score: float | None = None
-    scores: msgspec.Raw = msgspec.Raw(b"null")
-    segments: msgspec.Raw = msgspec.Raw(b"null")
-    latency_ms: float | None = None
-
-
-class _WithFeatures(_Prediction, gc=False):
-    features: dict[str, float | bool | str | None] | None = None
-
-
-class _Label(msgspec.Struct, gc=False):
-    prediction_id: str
-    timestamp_ms: int
-    label: str | int | float | bool | None = None
-    model: str = ""
-    retract: bool = False
-    prediction: str | int | float | bool | None = None
-
-
-class Predictions(NamedTuple):
-    """Good predictions of a batch, as columns.
-
-    Attributes
-    ----------
-    keys
-        Hashes of the ids.
-    checksum
-        Tells a repeated record from a conflicting one.
-    names, name
-        Models and versions, and which of them each prediction has.
-    score, latency_ms
-        NaN where not given.
-    scores, segments
-        `None` if no record has any.
-    """
-
-    ids: Sequence[bytes]
-    keys: Hashes
-    times_ms: NDArray[np.int64]
-    checksum: NDArray[np.uint32]
-    names: Sequence[tuple[str, str]]
-    name: NDArray[np.int32]
-    segments: Sequence[dict[str, str] | None] | None
-    values: Scalars
-    score: NDArray[np.float64]
-    scores: Sequence[dict[str, float] | None] | None
-    latency_ms: NDArray[np.float64]
-    features: list[Block]
-
-
-class Labels(NamedTuple):
-    """Good labels and retractions of a batch.
-
-    Attributes
-    ----------
-    keys
-        Hashes of the ids.
-    indexes
-        Of the records in their batch.
-    joined
-        Labels that carry their own prediction, and their indexes; these are in no other column.
-    every_ms, every_key
-        Times and half of the hashes of all good records in their order, the joined among them.
-    """
-
-    ids: Sequence[bytes]
-    keys: Hashes
-    indexes: Sequence[int]
-    times_ms: NDArray[np.int64]
-    values: Scalars
-    retract: NDArray[np.bool_]
-    joined: list[tuple[int, Label]]
-    every_ms: NDArray[np.int64]
-    every_key: NDArray[np.uint64]
-
-
-class _NotPlainError(Exception):
-    """The batch must be looked at record by record."""
 
 
 class Decoder:
@@ -148,9 +76,9 @@ class Decoder:
         self.features = features
         self.limits = limits
         self._factor = odd_of(seed)
-        kind = _WithFeatures if features else _Prediction
+        kind = PlainWithFeatures if features else PlainPrediction
         self._plain_prediction = msgspec.json.Decoder(kind).decode
-        self._nested = _Nested(limits)
+        self._nested = Nested(limits)
 
     def predictions(
         self, batch: Batch, *, now_ms: int, refuse: Refuse, drop: Drop
@@ -159,7 +87,7 @@ class Decoder:
         try:
             found = self._compiled_predictions(batch, now_ms)
             return found or self._plain_predictions(batch, now_ms)
-        except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
+        except (NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
             return self._each_prediction(batch, now_ms=now_ms, refuse=refuse, drop=drop)
 
     def prediction(self, value: bytes | None, *, drop: Drop) -> Prediction:
@@ -174,23 +102,23 @@ class Decoder:
 
     def _plain_predictions(self, batch: Batch, now_ms: int) -> Predictions:
         limits = self.limits
-        values = _plain_values(batch, limits)
+        values = plain_values(batch, limits)
         events = list(map(self._plain_prediction, values))
-        ids = _plain_ids([event.prediction_id for event in events], batch.keys, limits)
-        times_ms = _plain_times(_times(events, batch), now_ms, limits)
+        ids = plain_ids([event.prediction_id for event in events], batch.keys, limits)
+        times_ms = plain_times(times_of(events, batch), now_ms, limits)
         scores = self._nested.scores(bytes(event.scores) for event in events)
         segments = self._nested.segments(bytes(event.segments) for event in events)
         found = _prediction_columns(
             events, ids, times_ms, values, scores=scores, segments=segments, features=self.features
         )
         for model, version in found.names:
-            _require(model and limits.allow(model) and limits.allow(version))
-        _check_scalars(found.values)
-        _require(not (np.abs(found.score) > LARGEST_NUMBER).any())
-        _require(not ((found.latency_ms < 0) | (found.latency_ms > LARGEST_NUMBER)).any())
+            require(model and limits.allow(model) and limits.allow(version))
+        check_scalars(found.values)
+        require(not (np.abs(found.score) > LARGEST_NUMBER).any())
+        require(not ((found.latency_ms < 0) | (found.latency_ms > LARGEST_NUMBER)).any())
         for block in found.features:
-            _check_block(block, limits)
-        return found._replace(values=_short(found.values, limits))
+            check_block(block, limits)
+        return found._replace(values=short_classes(found.values, limits))
 
     def _compiled_predictions(self, batch: Batch, now_ms: int) -> Predictions | None:
         records = _texts(batch, self.limits)
@@ -208,8 +136,8 @@ class Decoder:
             return None
         times_ms = found.time_ms
         if not found.timed:
-            times_ms = _plain_times(
-                _filled(times_ms.tolist(), batch, missing=-1), now_ms, self.limits
+            times_ms = plain_times(
+                filled(times_ms.tolist(), batch, missing=-1), now_ms, self.limits
             )
         segments = scores = None
         if found.segments is not None:
@@ -224,7 +152,7 @@ class Decoder:
             found.names,
             found.name,
             segments,
-            _short(found.value, self.limits),
+            short_classes(found.value, self.limits),
             found.score,
             scores,
             found.latency_ms,
@@ -268,7 +196,7 @@ class Decoder:
         try:
             found = self._compiled_labels(batch, now_ms)
             return found or self._plain_labels(batch, now_ms)
-        except (_NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
+        except (NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
             return self._each_label(batch, now_ms=now_ms, refuse=refuse)
 
     def label(self, value: bytes | None, *, key: bytes | None, time_ms: int) -> Label:
@@ -288,18 +216,18 @@ class Decoder:
 
     def _plain_labels(self, batch: Batch, now_ms: int) -> Labels:
         limits = self.limits
-        events = list(map(_decode_plain_label, _plain_values(batch, limits)))
-        ids = _plain_ids([event.prediction_id for event in events], batch.keys, limits)
-        times_ms = _plain_times([event.timestamp_ms for event in events], now_ms, limits)
-        _require([event.prediction for event in events].count(None) == len(events))
-        _require(all(map(limits.allow, {event.model for event in events})))
+        events = list(map(_decode_plain_label, plain_values(batch, limits)))
+        ids = plain_ids([event.prediction_id for event in events], batch.keys, limits)
+        times_ms = plain_times([event.timestamp_ms for event in events], now_ms, limits)
+        require([event.prediction for event in events].count(None) == len(events))
+        require(all(map(limits.allow, {event.model for event in events})))
         labels = [event.label for event in events]
         retract = np.array([event.retract for event in events], bool)
         if None in labels:
-            _require(all(event.retract for event in events if event.label is None))
+            require(all(event.retract for event in events if event.label is None))
         values = scalars(labels)
-        _check_scalars(values)
-        values, every, keys = _short(values, limits), range(len(ids)), hash_ids(ids)
+        check_scalars(values)
+        values, every, keys = short_classes(values, limits), range(len(ids)), hash_ids(ids)
         return Labels(ids, keys, every, times_ms, values, retract, [], times_ms, keys.low)
 
     def _compiled_labels(self, batch: Batch, now_ms: int) -> Labels | None:
@@ -317,7 +245,7 @@ class Decoder:
             Hashes(found.high, found.low),
             range(len(times_ms)),
             times_ms,
-            _short(found.value, self.limits),
+            short_classes(found.value, self.limits),
             found.retract,
             [],
             times_ms,
@@ -363,58 +291,9 @@ class Decoder:
         )
 
 
-_NOTHING = {b"null": None, b"": None}
-
-
-class _Nested:
-    """Decode scores and segments of plain predictions; most of them are the same few."""
-
-    def __init__(self, limits: RecordLimits) -> None:
-        self._limits = limits
-        text = Annotated[str, Meta(max_length=limits.name_bytes)]  # in characters, to begin with
-        name = Annotated[str, Meta(min_length=1, max_length=limits.name_bytes)]
-        scores = Annotated[dict[text, Number], Meta(max_length=limits.scores)]
-        segments = Annotated[dict[name, text], Meta(max_length=limits.segments)]
-        self._scores = msgspec.json.Decoder(scores).decode
-        self._segments = msgspec.json.Decoder(segments).decode
-
-    def scores(self, texts: Iterable[bytes]) -> list[Any] | None:
-        return self._all(texts, self._scores)
-
-    def segments(self, texts: Iterable[bytes]) -> list[Any] | None:
-        return self._all(texts, self._segments)
-
-    def _all(self, texts: Iterable[bytes], decode: Callable[[bytes], Any]) -> list[Any] | None:
-        known: dict[bytes, Any] = dict(_NOTHING)
-        found = []
-        for text in texts:
-            if text not in known:
-                known[text] = decode(text)
-            found.append(known[text])
-        if len(known) == len(_NOTHING):
-            return None
-        whole = b"".join(known)
-        if not whole.isascii() or b"\\" in whole:  # a character may be several bytes
-            for members in filter(None, known.values()):
-                self._check(members)
-        return found
-
-    def _check(self, members: Mapping[str, Any]) -> None:
-        allow = self._limits.allow
-        for name, value in members.items():
-            _require(allow(name) and (not isinstance(value, str) or allow(value)))
-
-
 def _pieces(values: Texts, spans: NDArray[np.int64]) -> Iterator[bytes]:
     data = values.data.data
     return (bytes(data[at : at + size]) for at, size in spans.tolist())
-
-
-def _short(found: Scalars, limits: RecordLimits) -> Scalars:
-    """Name the classes whose text is too long for a name."""
-    if all(map(limits.allow, found.texts)):
-        return found
-    return found._replace(texts=list(map(limits.class_of, found.texts)))
 
 
 def _texts(batch: Batch, limits: RecordLimits) -> tuple[Texts, Texts] | None:
@@ -468,59 +347,4 @@ def _any(column: list[Any]) -> list[Any] | None:
     return None if column.count(None) == len(column) else column
 
 
-# --- checks by column
-
-
-def _require(fine: object) -> None:
-    if not fine:
-        raise _NotPlainError
-
-
-def _plain_values(batch: Batch, limits: RecordLimits) -> Sequence[bytes]:
-    values = batch.values
-    _require(values and None not in values)
-    _require(max(map(len, values)) <= limits.record_bytes)  # type: ignore[arg-type]
-    text = b"\n".join(values)  # type: ignore[arg-type]
-    if not text.isascii():
-        text.decode()  # msgspec does not look at what it skips
-    return values  # type: ignore[return-value]
-
-
-def _plain_ids(texts: list[str], keys: Sequence[bytes | None], limits: RecordLimits) -> list[bytes]:
-    ids = list(map(str.encode, texts))
-    _require(ids == keys if isinstance(keys, list) else ids == list(keys))
-    _require(all(ids) and max(map(len, ids)) <= limits.name_bytes)
-    return ids
-
-
-def _times(events: Sequence[Any], batch: Batch) -> list[int]:
-    times_ms = [event.timestamp_ms for event in events]
-    return _filled(times_ms, batch, missing=None)
-
-
-def _filled(times_ms: list[Any], batch: Batch, *, missing: int | None) -> list[int]:
-    """Give events that say no time that of their record."""
-    if missing not in times_ms:
-        return times_ms
-    return [batch.times_ms[i] if t == missing else t for i, t in enumerate(times_ms)]
-
-
-def _plain_times(times_ms: list[int], now_ms: int, limits: RecordLimits) -> NDArray[np.int64]:
-    found = np.array(times_ms, np.int64)
-    _require(found.min() >= limits.earliest_ms and found.max() <= latest_ms(now_ms))
-    return found
-
-
-def _check_scalars(found: Scalars) -> None:
-    if found.texts:
-        _require(np.isnan(found.number[found.code >= 0]).all())  # no number so large as to have one
-
-
-def _check_block(block: Block, limits: RecordLimits) -> None:
-    _require(len(block.names) <= limits.features and all(map(limits.allow, block.names)))
-    largest = np.abs(block.values, where=np.isfinite(block.values), out=np.zeros_like(block.values))
-    # What is larger may be too large, or rounded otherwise.
-    _require(largest.max() < 2.0**63)
-
-
-_decode_plain_label = msgspec.json.Decoder(_Label).decode
+_decode_plain_label = msgspec.json.Decoder(PlainLabel).decode

@@ -13,21 +13,21 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from streams.carried import rows_of, segment_names
 from streams.classes import score_of, scores_by_class
-from streams.decoding import Decoder, Labels, Predictions
+from streams.decoded import Labels, Predictions
+from streams.decoding import Decoder
 from streams.errors import RecordError
 from streams.events import Label, Prediction
-from streams.features import blocks_of, choose
 from streams.grouping import all_different
 from streams.hash_index import Slots
-from streams.held import CLOSED, EFFECTIVE, FED, LABELLED, Hashes, hash_ids
-from streams.identities import Identity
+from streams.held import CLOSED, EFFECTIVE, FED, LABELLED, Hashes
 from streams.input_clock import Seen
 from streams.join_state import Early, EarlyChange, JoinState
 from streams.outcomes import MODEL_FATES, Ints
 from streams.probabilities import Oddity, adds_up, note, odd_sum
 from streams.relabelling import Relabelling, outcomes_of
-from streams.row_chunks import OutcomeChunk, PredictionChunk
+from streams.row_chunks import PredictionChunk
 from streams.row_collector import RowCollector
 from streams.scalars import Scalars, scalars
 from streams.steps import Batch, DeadLetter
@@ -149,7 +149,7 @@ class Matching:
             new = todo[np.sort(first)]
             rest = np.setdiff1d(todo, new, assume_unique=True)
         if len(new):
-            self._add(found if len(new) == len(found.ids) else _pick(found, new))
+            self._add(found if len(new) == len(found.ids) else found.chosen(new))
         return rest
 
     def _count_known(self, slots: Slots, checksums: Any) -> None:
@@ -195,7 +195,9 @@ class Matching:
             codes = [code_of((model, version, ())) for model, version in new.names]
             return np.array(codes, np.int32)[new.name]
         rows = zip(new.name.tolist(), new.segments, strict=True)
-        return np.array([code_of((*new.names[n], _pairs(pairs))) for n, pairs in rows], np.int32)
+        return np.array(
+            [code_of((*new.names[n], segment_names(pairs))) for n, pairs in rows], np.int32
+        )
 
     def _take_scores(self, new: Predictions, slots: Slots) -> Any:
         """Keep scores by class; return the score of the predicted class where there is no other."""
@@ -367,74 +369,16 @@ class Matching:
             except RecordError as error:
                 self._dead(batch, index, error)
         if events:
-            self._count_joined(*zip(*events, strict=True), features=decoder.features)
-
-    def _count_joined(
-        self, labels: Sequence[Label], events: Sequence[Prediction], *, features: bool
-    ) -> None:
-        state, count = self._state, len(events)
-        self._check_sums(
-            [event.scores for event in events], lambda i: (events[i].model, events[i].version)
-        )
-        number, code = scalars([event.prediction for event in events]).coded(state.strings)
-        values = scalars([label.label for label in labels])
-        label_number, label_code = values.coded(state.strings)
-        identity = np.array([state.identities.code(_identity(event)) for event in events], np.int32)
-        time_ms, one = np.array([one.timestamp_ms for one in labels]), np.ones(count, np.int8)
-        tie = hash_ids([label.prediction_id.encode() for label in labels]).low.view(np.int64)
-        own, shown, label_score = np.array(list(map(_scores, labels, events)), np.float64).T.copy()
-        latency_ms = np.array([event.latency_ms for event in events], np.float64)
-        blocks = blocks_of([event.features for event in events]) if features else []
-        self.rows.predictions.append(
-            PredictionChunk(identity, time_ms, tie, number, code, shown, latency_ms, blocks)
-        )
-        self.rows.outcomes.append(
-            OutcomeChunk(
-                *(identity, time_ms, time_ms, time_ms, one, one, 0 * one, tie),
-                *(number, code, label_number, label_code, own, label_score),
+            self._check_sums(
+                [event.scores for _, event in events],
+                lambda i: (events[i][1].model, events[i][1].version),
             )
-        )
-        self.fates["joined"] += count
-
-
-def _scores(label: Label, event: Prediction) -> tuple[float | None, float | None, float | None]:
-    """Return the score that was given, the one of the prediction, and of the label's class."""
-    assert label.label is not None
-    own, scores = event.score, scores_by_class(event.scores or {})
-    shown = score_of(scores, event.prediction) if own is None else own
-    return own, shown, score_of(scores, label.label)
+            predictions, outcomes = rows_of(self._state, events, features=decoder.features)
+            self.rows.predictions.append(predictions)
+            self.rows.outcomes.append(outcomes)
+            self.fates["joined"] += len(events)
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _encode_json = msgspec.json.Encoder().encode
 _LONG_BYTES = 4_096
-
-
-def _pick(found: Predictions, chosen: Ints) -> Predictions:
-    """Return some of the predictions."""
-    indexes = chosen.tolist()
-
-    def of(column: Any) -> Any:
-        if column is None or isinstance(column, np.ndarray):
-            return None if column is None else column[chosen]
-        return [column[index] for index in indexes]
-
-    picked = {name: of(column) for name, column in found._asdict().items() if name not in _NESTED}
-    return Predictions(
-        **picked,
-        names=found.names,
-        keys=Hashes(found.keys.high[chosen], found.keys.low[chosen]),
-        values=found.values.chosen(chosen),
-        features=choose(found.features, chosen, count=len(found.ids)),
-    )
-
-
-_NESTED = ("names", "keys", "values", "features")
-
-
-def _identity(prediction: Prediction) -> Identity:
-    return prediction.model, prediction.version, _pairs(prediction.segments)
-
-
-def _pairs(segments: dict[str, str] | None) -> tuple[str, ...]:
-    return tuple(sorted(f"{k}={v}" for k, v in segments.items())) if segments else ()

@@ -67,8 +67,8 @@ def test_reasons_are_those_that_the_code_gives() -> None:
     folders = (ROOT / "streams", ROOT / "agents")
     code = "".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
     given = set(re.findall(r'RecordError\(\s*"(\w+)"', code))
-    # `_Members` makes a slug from what it decodes
-    given |= {f"invalid_{kind}" for kind in re.findall(r'_Members\([^()]*, kind="(\w+)"', code)}
+    # `Members` makes a slug from what it decodes
+    given |= {f"invalid_{kind}" for kind in re.findall(r'Members\([^()]*, kind="(\w+)"', code)}
 
     assert set(first_cells("reference/fates.md", "Dead letters")) == given
 
