@@ -116,14 +116,15 @@ def _judged(cells: Cells) -> tuple[Ints, Ints, Certain]:
     classes, those of the true one; of a regression there are none.
     """
     several = cells.kind == KINDS.index("multiclass")
-    neither = cells.kind == KINDS.index("regression")
-    outside, inside = (
-        np.where(several, cells.counts(f"class_{name}")[:, 0], cells.counts(name)[:, 0])
-        for name in ("outside", "inside")
-    )
+    two = (cells.kind == KINDS.index("binary")) | (cells.kind == KINDS.index("probability"))
+    outside, inside = np.zeros((2, cells.groups), np.int64)
+    for own, prefix in ((two, ""), (several, "class_")):
+        if own.any():
+            outside[own] = cells.counts(f"{prefix}outside")[own, 0]
+            inside[own] = cells.counts(f"{prefix}inside")[own, 0]
     sure = certain(cells)
     np.add.at(inside, sure.group, sure.counts)
-    return np.where(neither, 0, outside), np.where(neither, 0, inside), sure
+    return outside, inside, sure
 
 
 def _too_many(outside: Ints, inside: Ints) -> Mask:

@@ -89,6 +89,8 @@ class Classification(Family):
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
         two, several = labelled(cells, "binary"), labelled(cells, "multiclass")
+        if not (two | several).any():
+            return
         pairs = pairs_of(cells, two | several)
         correct = group_sums(pairs.group, np.where(pairs.right, pairs.counts, 0), cells.groups)
         with np.errstate(all="ignore"):

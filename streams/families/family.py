@@ -305,6 +305,6 @@ class Judging(Family):
 
 def labelled(cells: Cells, *kinds: str) -> Mask:
     """Tell which groups have labels and are of models of one of these kinds."""
-    numbers = [KINDS.index(kind) for kind in kinds]
-    found: Mask = (cells.labels > 0) & np.isin(cells.kind, numbers)
+    wanted = np.array([kind in kinds for kind in KINDS])
+    found: Mask = (cells.labels > 0) & wanted[cells.kind]
     return found

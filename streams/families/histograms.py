@@ -98,6 +98,8 @@ def quantile_estimates(
     metrics: Sequence[tuple[str, float]], entries: tuple[Ints, Ints, Ints], groups: int
 ) -> Iterator[Estimate]:
     """Yield quantiles of values, by name and share, bounded by the quantiles of their ranks."""
+    if not len(entries[0]):
+        return
     count = group_sums(entries[0], entries[2], groups)
     shares = [
         column for _, q in metrics for column in (np.full(groups, q), *quantile_ranks(q, count))

@@ -74,9 +74,10 @@ class Regression(Family):
         }
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
-        count = np.where(labelled(cells, "regression"), cells.counts("errors")[:, 0], 0)
-        if not count.any():
+        own = labelled(cells, "regression")
+        if not own.any():
             return
+        count = np.where(own, cells.counts("errors")[:, 0], 0)
         mae, bias, squares = (
             cells.sums(name).means(count) for name in ("absolute", "error", "squares")
         )

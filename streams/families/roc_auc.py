@@ -53,9 +53,9 @@ class RocAuc(Family):
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
         own = labelled(cells, "binary", "probability")
-        keys, ups, downs = _by_score(cells, own)
-        if not len(keys):
+        if not own.any():
             return
+        keys, ups, downs = _by_score(cells, own)
         found = areas(keys, ups, downs, cells.groups)
         ones, zeros = found.positives, found.negatives
         low, high = intervals.roc_auc(found.area, ones, zeros, tied=found.tied)

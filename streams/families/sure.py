@@ -56,8 +56,12 @@ class Certain(NamedTuple):
 
 def certain(cells: Cells) -> Certain:
     """Return those of all groups that are judged to predict probabilities."""
+    own = cells.kind == KINDS.index("probability")
+    if not own.any():
+        none = np.empty(0, np.int64)
+        return Certain(none, none != 0, none != 0, none)
     group, number, count = cells.entries("sure")
-    kept = cells.kind[group] == KINDS.index("probability")
+    kept = own[group]
     group, number, count = group[kept], number[kept], count[kept]
     label = cells.classes(group, number & CLASS_MASK)
     positive = cells.two[label] == cells.positive[group]
