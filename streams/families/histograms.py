@@ -174,14 +174,16 @@ def areas(keys: Ints, ups: Ints, downs: Ints, groups: int) -> Areas:
     ones, zeros = group_sums(group, ups, groups), group_sums(group, downs, groups)
     below = np.cumsum(downs) - downs - (np.cumsum(zeros) - zeros)[group]
     won = group_sums(group, ups * (2 * below + downs), groups)
-    pairs, ties = ones * zeros, group_sums(group, ups * downs, groups)
-    real = group_sums(group, np.where(_are_real(keys, group), ups * downs, 0), groups)
-    ties = np.where(ties > bins.FEW_TIES * pairs, ties - real, ties)
+    pairs, here = ones * zeros, ups * downs
+    ties = group_sums(group, here, groups)
+    many = ties > bins.FEW_TIES * pairs
+    if many.any():
+        here[~_are_real(keys, group)] = 0
+        ties = np.where(many, ties - group_sums(group, here, groups), ties)
     with np.errstate(all="ignore"):
         area = np.where((ones != 0) & (zeros != 0), won / (2 * pairs), np.nan)
         tied = ties / pairs
-    rows = group_sums(group, np.abs(ups) + np.abs(downs), groups)
-    for place in np.flatnonzero((rows >= _LARGEST) | (pairs >= _EXACT)).tolist():
+    for place in np.flatnonzero((ones + zeros >= _LARGEST) | (pairs >= _EXACT)).tolist():
         own = slice(*np.searchsorted(group, [place, place + 1]).tolist())
         area[place], tied[place] = _one_area(keys[own], ups[own], downs[own])
     return Areas(area, tied, ones, zeros)
