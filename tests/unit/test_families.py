@@ -281,6 +281,15 @@ def test_quantiles_of_any_number_of_values_have_the_rank_that_one_has(share: flo
 # --- large numbers
 
 
+def test_groups_without_values_have_no_quantiles_wherever_they_stand() -> None:
+    one = np.array([2])
+    entries = (np.array([1]), np.array([histograms.VALUE_ZERO]), one)
+
+    found = histograms.quantiles(entries, np.full((3, 1), 0.5), np.array([0, 2, 0]))
+
+    assert np.isnan(found[:, 0]).tolist() == [True, False, True]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_areas_and_ties_of_many_groups_are_those_of_each(seed: int) -> None:
     random = np.random.default_rng(seed)
