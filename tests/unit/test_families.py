@@ -1,7 +1,6 @@
 """What families compute of thousands of windows at once, against one window after the other."""
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,154 +9,15 @@ from sklearn import metrics as sklearn
 
 from streams import bins, families, quality
 from streams import intervals as scalar
-from streams.events import ABSENT
 from streams.families import histograms, intervals
 from streams.families.family import Part
-from streams.features import Block
-from streams.outcomes import OutcomeRows, PredictionRows
-from streams.tables import OutcomeColumns
 from streams.tallies import Inputs, Outcomes, add_outcomes, add_predictions
-from streams.task import Judged, Task
-from tests.plain_cells import PlainCells, PlainGrid, coded, count_answers
+from streams.task import Judged
+from tests.plain_cells import PlainCells, PlainGrid, count_answers
+from tests.row_batches import TASKS, Batch, judgement
 
 FAMILIES = families.CATALOGUE.families
-Random = np.random.Generator
 SEEDS = 80
-
-# --- rows of every sort
-
-
-def _scores(random: Random, size: int) -> Any:
-    """Return scores: probabilities, few or many different, percentages, logits, or anything."""
-    return random.choice(SCORES)(random, size)
-
-
-SCORES: tuple[Callable[[Random, int], Any], ...] = (
-    lambda random, size: random.random(size),
-    lambda random, size: random.random(size) ** 20,
-    lambda random, size: 1 - random.random(size) ** 40,
-    lambda random, size: random.integers(0, 11, size) / 10,
-    lambda random, size: random.integers(0, 3, size) / 2,
-    lambda random, size: 1000 + random.integers(0, 40, size) / 10,
-    lambda random, size: random.normal(0, 8, size),
-    lambda random, size: random.normal(0, 1, size) * 10.0 ** random.integers(-150, 150, size),
-    lambda random, size: np.where(random.random(size) < 0.015, 7.0, random.random(size)),
-    lambda random, size: random.choice([0.0, 1.0, 1 + 1e-7, -1e-7, 0.5, 1e-300], size),
-    lambda _, size: np.full(size, np.nan),
-)
-
-ANSWERS: tuple[tuple[Any, ...], ...] = (
-    (0, 1),
-    (1, -1),
-    ("yes", "No", "true", 0, 1),
-    ("fraud", "legit"),
-    ("cat", "dog", "fox", "yes", "1"),
-    ("positive", "negative", "neutral", 0, 1),
-    tuple(f"class {number:03}" for number in range(150)),
-    tuple(range(120)),
-    (0.25, 0.5, 0.0, 1.0, 0.999),
-    (1.5, -2.25, 1e150, -1e150, 3.0),
-    (0, 1, 0.75, "yes", "2", 2.5, -3),
-)
-
-
-class Batch:
-    """Predictions and outcomes of some windows.
-
-    Parameters
-    ----------
-    spans
-        For every window, its model.
-    """
-
-    def __init__(self, random: Random, models: Sequence[int], size: int) -> None:
-        self.random, self.size = random, size
-        self.windows = random.integers(0, len(models), size)
-        self.models = np.array(models)[self.windows]
-        self.times_ms = self.windows * 60_000 + random.integers(0, 60_000, size)
-
-    def predictions(self) -> tuple[PredictionRows, list[Block]]:
-        size, random = self.size, self.random
-        latency = np.abs(random.normal(50, 30, size)) * 10.0 ** random.integers(-3, 4, size)
-        latency[random.random(size) < random.choice([0.0, 0.6])] = 0.0
-        latency[random.random(size) < random.choice([0.0, 0.3, 1.0])] = np.nan
-        none = np.full(size, -1, np.int32)
-        rows = PredictionRows(
-            self.models.astype(np.int32),
-            self.times_ms,
-            np.arange(size),
-            np.zeros(size),
-            none,
-            np.full(size, np.nan),
-            latency,
-            none,
-        )
-        return rows, self._blocks()
-
-    def _blocks(self) -> list[Block]:
-        random, size = self.random, self.size
-        parts = np.array_split(random.permutation(size), 3)[:2]
-        layouts = (("age", "city"), ("zip", "age", "debt"))
-        blocks = []
-        for rows, names in zip(parts, layouts, strict=True):
-            shape = len(rows), len(names)
-            values = random.normal(0, 1, shape) * 10.0 ** random.integers(-150, 150, shape)
-            odd = random.random(shape)
-            values[odd < 0.3] = np.nan
-            values[odd < 0.2] = np.inf
-            values[odd < 0.1] = ABSENT
-            blocks.append(Block(names, rows, values))
-        return blocks
-
-    def outcomes(self, told: Sequence[Task]) -> tuple[OutcomeColumns, Any]:
-        """Return outcomes with their windows; some take back what others added."""
-        random, size, models = self.random, self.size, int(self.models.max()) + 1
-        answers = [random.choice(len(ANSWERS)) for _ in range(models)]
-        said, true = (
-            [ANSWERS[answers[m]][random.integers(len(ANSWERS[answers[m]]))] for m in self.models]
-            for _ in range(2)
-        )
-        strings = sorted({value for value in (*said, *true) if isinstance(value, str)})
-        score, label_score = (
-            np.where(random.random(size) < 0.1, np.nan, _scores(random, size)) for _ in range(2)
-        )
-        label_score[random.random(models)[self.models] < 0.5] = np.nan
-        columns = {
-            "model": self.models.astype(np.int32),
-            "time_ms": self.times_ms,
-            "label_ms": self.times_ms + random.integers(-5_000, int(random.choice(DELAYS)), size),
-            "at_ms": self.times_ms + 1,
-            "weight": np.ones(size, np.int8),
-            "first": np.ones(size, np.int8),
-            "delay": random.integers(0, 2, size).astype(np.int8),
-            "tie": np.arange(size),
-            **coded("", said, strings),
-            **coded("label_", true, strings),
-            "score": score,
-            "label_score": label_score,
-            "segments": np.full(size, -1, np.int32),
-        }
-        gone = np.flatnonzero(random.random(size) < 0.2)
-        every = {name: np.concatenate([c, c[gone]]) for name, c in columns.items()}
-        every["weight"][size:] = -1
-        settled_ms = np.where(random.random(models) < 0.1, 0, 2**62)
-        rows = OutcomeRows(**every)
-        found = OutcomeColumns(rows, strings, task_of=told.__getitem__, settled_ms=settled_ms)
-        return found, np.concatenate([self.windows, self.windows[gone]])
-
-
-DELAYS = (-4_000, 5_000, 900_000)
-TASKS = (Task(), Task(), Task("binary"), Task("binary", "dog"), Task("multiclass"))
-TASKS += (Task("regression"), Task(positive="fraud"))
-POSITIVES = ("1", "fraud", "cat", "ghost", "0", "class 003")
-
-
-def judgement(random: Random, outcomes: Outcomes) -> Judged:
-    kind = str(random.choice(["binary", "probability", "multiclass", "regression"]))
-    if kind == "multiclass" and not outcomes.confusion:
-        kind = "binary"  # who has several classes has shown some
-    positive = str(random.choice(POSITIVES))
-    return Judged(kind, "", positive, kind == "multiclass" and bool(random.integers(2)))
 
 
 class Case:
@@ -180,7 +40,7 @@ class Case:
             every = np.arange(len(where))
             add_outcomes(self.outcomes, columns, chosen=every, group=where)
             self.grid.count_outcomes(columns, where.tolist())
-        self.judged = [judgement(random, tally) for tally in self.outcomes]
+        self.judged = [judgement(random, classes=bool(tally.confusion)) for tally in self.outcomes]
 
     def expected(self) -> list[dict[str, quality.Value]]:
         parts = zip(self.inputs, self.outcomes, self.judged, strict=True)
