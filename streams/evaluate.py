@@ -30,17 +30,19 @@ from streams.families import CATALOGUE
 from streams.formats import Format
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
-from streams.monitors import DEFAULTS, Monitors, Window
-from streams.order import RuleCounter, Waiting, Watched, sequences
+from streams.monitors import DEFAULTS, Drift, Monitors, Window
+from streams.order import RuleCounter, Waiting, Watched
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
 from streams.probabilities import Oddity, no_probabilities, note
 from streams.quarantine import LARGEST_STATE_BYTES, Quarantined, deletions, is_part_of
+from streams.released import losses, seen
 from streams.rules import Rules
 from streams.shown import Noticed, Shown
 from streams.steps import NOT_QUIET, Batch, Effects, ModelKind, Record
 from streams.tables import OutcomeColumns, Table, since, table_of, without
 from streams.topics import Topics
 from streams.watch import Watch, Watcher
+from streams.watchers.drifts import Drifts, Found
 from streams.windows import Pane
 
 FORMAT = Format("a state of the monitor", 6)
@@ -87,6 +89,8 @@ class MonitorState:
         came; nothing goes on before they were read again.
     restored
         Likewise, with their rows, which were read again.
+    drifts
+        Drift monitors, and what they know of every input.
     untaken
         Offset and rows of the records that are not counted yet.
     noticed
@@ -108,8 +112,9 @@ class MonitorState:
         Likewise.
     """
 
-    def __init__(self, partition: int, windowing: Windowing) -> None:
+    def __init__(self, partition: int, windowing: Windowing, drifts: Sequence[Drift]) -> None:
         self.partition = partition
+        self.drifts = Drifts(drifts)
         self.next: dict[str, int] = {}
         self.notices: dict[int, ClockNotice] = {}
         self.sources = 0
@@ -189,7 +194,7 @@ class Monitor:
 
     def new_state(self, partition: int) -> MonitorState:
         """Return the state before the first record."""
-        return MonitorState(partition, self.windowing)
+        return MonitorState(partition, self.windowing, self.monitors.drifts)
 
     def step(
         self,
@@ -314,7 +319,7 @@ class Monitor:
         elif kind == "classes":
             state.world.classes.restore(code, content)
         else:
-            self._restore(state.models[code], kind, identity, content)
+            self._restore(state, code, kind, identity, content)
 
     def recalls(self, state: MonitorState) -> Mapping[str, Sequence[int]]:
         """Return the records that wait to be counted, or to be taken in order."""
@@ -329,17 +334,19 @@ class Monitor:
                 raise StateError(f"outcomes record {where} has no rows; the state says that it has")
             state.restored[offset] = state.recalled.pop(offset), rows
 
-    def _restore(self, model: Model, kind: str, identity: list[Any], content: Any) -> None:
+    def _restore(
+        self, state: MonitorState, code: int, kind: str, identity: list[Any], content: Any
+    ) -> None:
         """Put one part of a model's state back."""
-        watcher, watch, _ = model.watched
+        watcher, watch, _ = state.models[code].watched
         if kind == "rule":
             pane_ms, pane = content
             if pane_ms == watcher.rules.pane_ms:  # else the rules were changed meanwhile
                 watch.rules.panes[identity[2], identity[3]] = Pane.unpack(pane)
         elif kind == "watch":
             watcher.restore(watch, content)
-        elif kind == "detector":
-            watcher.restore_detector(watch, identity[2], identity[3], content)
+        elif kind == "lanes":
+            state.drifts.restore(identity[2], (code, identity[3]), content)
 
     def layout(self) -> list[list[int]]:
         """Return size and hop of every window: what panes in the state depend on."""
@@ -372,7 +379,9 @@ class Monitor:
         if code is None:
             code = state.codes[name] = len(state.models)
             shown = Shown(self.monitors.task(name[0]), every_ms=self.monitors.evaluate_ms)
-            state.models.append(Model(name, self._watcher(name, state.costs), shown))
+            watcher = self._watcher(name)
+            state.models.append(Model(name, watcher, shown))
+            state.drifts.watch(code, watcher.drifts)
             state.noticed.add(shown)
             state.by_key.add(name, code)
             state.names.append(name)
@@ -383,7 +392,7 @@ class Monitor:
     def set_aside(self, state: MonitorState, code: int, why: Quarantined) -> Model:
         """Forget all of a model and count it no more; return what is forgotten."""
         model, name = state.models[code], state.models[code].name
-        watcher = self._watcher(name, state.costs, watched=False)
+        watcher = self._watcher(name, watched=False)
         state.models[code] = Model(name, watcher, model.watched.shown)
         state.quarantined[code] = why
         state.windows.drop_model(code)
@@ -391,13 +400,13 @@ class Monitor:
         state.noticed.untold.discard(code)
         return model
 
-    def _watcher(self, name: Name, costs: Costs, *, watched: bool = True) -> Watcher:
+    def _watcher(self, name: Name, *, watched: bool = True) -> Watcher:
         thresholds, drifts = self.monitors.for_model(*name) if watched else ([], [])
         lengths_ms = {
             t.name: parse_duration_ms(t.window) if t.window else self.window_ms for t in thresholds
         }
         rules = Rules(thresholds, self.monitors, lengths_ms=lengths_ms)
-        return Watcher(*name, self.monitors, drifts=drifts, rules=rules, costs=costs)
+        return Watcher(*name, self.monitors, drifts=drifts, rules=rules)
 
     def table(self, state: MonitorState, records: Sequence[Outcomes]) -> Table:
         """Put records together."""
@@ -522,11 +531,11 @@ class _Work:
         alerts: dict[int, list[Alert]] = {}
         span = {"from_ms": state.frontier_ms, "until_ms": clock_ms}
         due = [one for one in state.waiting if one.first_ms < clock_ms]
-        for model, source, times_ms, values in sequences(due, self._watched, **span):
+        for found_one in self._drifted(due, **span):
+            model = found_one.change.model
             watcher, watch, _ = self._watched(model)
             self.watched.add(model)
-            state.costs.values[model] += len(values)
-            alerts.setdefault(model, []).extend(watcher.detect(watch, source, times_ms, values))
+            alerts.setdefault(model, []).extend(watcher.found(watch, found_one))
         for model, found in self.rules.advance(due, **span):
             self.watched.add(model)
             alerts.setdefault(model, []).extend(found)
@@ -536,6 +545,15 @@ class _Work:
         state.waiting = [one for one in state.waiting if one.last_ms >= clock_ms]
         state.frontier_ms = clock_ms
         self._tell()
+
+    def _drifted(self, due: Sequence[Waiting], *, from_ms: int, until_ms: int) -> Iterator[Found]:
+        """Let drift monitors see what is due."""
+        state = self.state
+        drifts, span = state.drifts, {"from_ms": from_ms, "until_ms": until_ms}
+        if drifts.covers("loss"):
+            for one in losses(due, state.noticed, **span):
+                yield from drifts.advance([one], state.costs)
+        yield from drifts.advance(seen(due, drifts.covers, **span), state.costs)
 
     def _tell(self) -> None:
         """Say what models are judged to be, once a boundary has passed."""
@@ -634,6 +652,7 @@ class _Work:
         state, monitor, at_ms = self.state, self.monitor, self.state.frontier_ms
         name = state.models[code].name
         why = Quarantined(*name, kind, size_bytes, monitor.largest_bytes, at_ms)
+        buckets = state.drifts.forget(code)
         model = monitor.set_aside(state, code, why)
         self.upserts = [
             (key, value)
@@ -641,6 +660,8 @@ class _Work:
             if key is None or value is None or not is_part_of(_decode(key), name)
         ]
         self.upserts += deletions(_keys(model))
+        lanes = (("lanes", *name, drift, bucket) for drift, (_, bucket) in buckets)
+        self.upserts += deletions(lanes)
         for key, content in (*state.windows.write(limit_bytes=monitor.largest_bytes),):
             self._write(key, content)
         for key, content in state.windows.write_pages():
@@ -659,6 +680,8 @@ class _Work:
         self._write_windows()
         for code in sorted(self.watched - state.quarantined.keys()):
             self._write_watch(state.models[code])
+        for name, (code, bucket), packed in state.drifts.changes():
+            self._upsert(("lanes", *state.models[code].name, name, bucket), packed)
         for code, why in self.too_large.items():
             self._set_aside(code, *why)
         if self.too_large:  # what did not fit was written again, without the model
@@ -691,9 +714,6 @@ class _Work:
     def _write_watch(self, model: Model) -> None:
         name, (watcher, watch, _) = model.name, model.watched
         self._upsert(("watch", *name), watch.pack())
-        for source in sorted(watch.fed):
-            self._upsert(("detector", *name, *source), watch.detectors[source].pack())
-        watch.fed.clear()
         for key in sorted(watch.rules.dirty):
             pane = watch.rules.panes.get(key)
             if pane is None:
@@ -750,7 +770,6 @@ def _keys(model: Model) -> Iterator[tuple[Any, ...]]:
     yield ("watch", *name)
     yield ("shown", *name)
     yield ("classes", *name)
-    yield from (("detector", *name, *source) for source in watch.detectors)
     yield from (("rule", *name, *key) for key in {*watch.rules.panes, *watch.rules.dirty})
 
 

@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from streams.classes import class_name
-from streams.drift import make_detector
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
 from streams.metric_ranges import check_limit, check_metric
@@ -26,6 +25,7 @@ from streams.monitors import (
 )
 from streams.nearest import nearest
 from streams.task import Task
+from streams.watchers import parameters_of, watcher_of
 
 T = TypeVar("T")
 
@@ -177,7 +177,7 @@ def _check_drift(drift: Drift) -> None:
         allowed = nearest(drift.input, [*inputs, "feature:<name>"])
         raise ConfigError(f"{where}: input: {drift.input!r} is unknown{allowed}")
     try:
-        make_detector(drift.detector, drift.parameters, raw=drift.input == "loss")
+        parameters_of(watcher_of(drift.detector), drift.parameters)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 

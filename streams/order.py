@@ -1,32 +1,24 @@
 """What needs order, of all models at once: rows wait here until the clock has passed them.
 
-They are then taken in event-time order: predictions at prediction time, outcomes at the time at
-which prediction and label were both there. Outcomes of one moment are taken in the order of their
-predictions' times: a nightly job stamps all its labels alike, and in the order of hashed ids the
-errors of a model that went wrong at noon would be spread evenly over its day. What is left is
-ordered by the hash of the id. Models do not touch each other, so that it does not matter in which
-order they are taken.
+They are then taken in event-time order, see `streams.released`. Models do not touch each other, so
+that it does not matter in which order they are taken.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.alerts import Alert
-from streams.features import Block, choose, merged
 from streams.grouping import distinct
-from streams.outcomes import Floats, Ints, OutcomeRows, PredictionRows
+from streams.outcomes import Ints, OutcomeRows, PredictionRows
+from streams.released import between
 from streams.shown import Shown
 from streams.tables import OutcomeColumns, Table, segment_layers
 from streams.tallies import add_outcomes, add_predictions
-from streams.task import Judged
 from streams.watch import Watch, Watcher
 from streams.windows import changing_panes
-
-_LARGEST_KEY = 1 << 62
 
 
 class Watched(NamedTuple):
@@ -61,184 +53,7 @@ class Waiting:
     def count(self, from_ms: int, until_ms: int) -> int:
         """Return how many rows are due in a span of time."""
         columns = self.table.predictions.time_ms, self.table.outcomes.at_ms
-        return sum(int(np.count_nonzero(_between(c, from_ms, until_ms))) for c in columns)
-
-
-# --- detectors
-
-
-class Course(NamedTuple):
-    """What detectors of a model see of one input, in order."""
-
-    model: int
-    source: str
-    times_ms: Ints
-    values: Floats
-
-
-def sequences(
-    waiting: Sequence[Waiting], watched_of: WatchedOf, *, from_ms: int, until_ms: int
-) -> Iterator[Course]:
-    """Yield what has become due since ``from_ms``."""
-    yield from _losses(waiting, watched_of, from_ms, until_ms)
-    yield from _inputs(waiting, watched_of, from_ms, until_ms)
-
-
-def _losses(
-    waiting: Sequence[Waiting], watched_of: WatchedOf, from_ms: int, until_ms: int
-) -> Iterator[Course]:
-    parts = []
-    for one in waiting:
-        rows, c = one.table.outcomes, one.columns
-        mask = _between(rows.at_ms, from_ms, until_ms) & (rows.first == 1)
-        if mask.any():
-            parts.append(
-                tuple(
-                    column[mask]
-                    for column in (
-                        *(rows.model, rows.at_ms, rows.time_ms, rows.tie),
-                        *(c.loss, c.word_loss, c.chance_loss, c.error),
-                    )
-                )
-            )
-    if not parts:
-        return
-    models, times, made, ties, *losses = map(np.concatenate, zip(*parts, strict=True))
-    losses[-1] = np.abs(losses[-1])
-    order, unclear = _ordered(models, times, made, ties)
-    if unclear:
-        order = np.lexsort((*losses, ties, made, times, models))
-    models, times = models[order], times[order]
-    losses = [column[order] for column in losses]
-    for model, span in _runs(models):
-        watcher, watch, shown = watched_of(model)
-        own = [column[span] for column in losses]
-        for part, judged in shown.spans(times[span]):
-            kind, values = _loss([column[part] for column in own], judged)
-            watcher.measure_loss(watch, kind)
-            yield Course(model, "loss", times[span][part], values)
-
-
-def _loss(losses: Sequence[Floats], judged: Judged) -> tuple[str, Floats]:
-    """Return what the loss is for a kind of model, and how it is measured."""
-    two, words, chance, distance = losses
-    if judged.kind == "probability":
-        return "chance", chance
-    if judged.kind == "regression":
-        return "distance", np.where(np.isnan(distance), two, distance)
-    return "class", words if judged.words else two
-
-
-def _inputs(
-    waiting: Sequence[Waiting], watched_of: WatchedOf, from_ms: int, until_ms: int
-) -> Iterator[Course]:
-    rows, features = [], []
-    for one in waiting:
-        p = one.table.predictions
-        chosen = np.flatnonzero(_between(p.time_ms, from_ms, until_ms))
-        if len(chosen):
-            rows.append(tuple(c[chosen] for c in (p.model, p.time_ms, p.tie, p.score)))
-            features.append((choose(one.table.features, chosen, count=len(p.time_ms)), len(chosen)))
-    if not rows:
-        return
-    models, times, ties, score = map(np.concatenate, zip(*rows, strict=True))
-    order, unclear = _ordered(models, times, ties)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    blocks = [Block(("score",), np.arange(len(score)), score[:, None])]
-    blocks += [block._replace(names=_sources(block.names)) for block in merged(features)]
-    parts: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
-    for block in blocks:
-        for model, source, part in _split(block, (models, times, ties), rank, watched_of):
-            parts.setdefault((model, source), []).append(part)
-    for (model, source), found in sorted(parts.items(), key=lambda part: part[0]):
-        times_ms, tie, values = found[0]
-        if len(found) > 1 or unclear:
-            times_ms, tie, values = (np.concatenate(c) for c in zip(*found, strict=True))
-            own = np.lexsort((values, tie, times_ms))
-            times_ms, values = times_ms[own], values[own]
-        yield Course(model, source, times_ms, values)
-
-
-def _sources(names: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"feature:{name}" for name in names)
-
-
-def _split(
-    block: Block, columns: tuple[Ints, Ints, Ints], rank: Ints, watched_of: WatchedOf
-) -> Iterator[tuple[int, str, tuple[Ints, Ints, Floats]]]:
-    """Yield every input that is watched of every model: times, ids and values, in order.
-
-    Parameters
-    ----------
-    columns
-        Models, times and ids of all rows.
-    rank
-        Which place every row has in the order.
-    """
-    place = np.full(len(rank), -1)
-    place[rank[block.rows]] = np.arange(len(block.rows))
-    order = place[place >= 0]
-    models, times, ties = (column[block.rows[order]] for column in columns)
-    runs = list(_runs(models))
-    watchers = {model: watched_of(model).watcher for model, _ in runs}
-    for index, source in enumerate(block.names):
-        watched = {model for model, watcher in watchers.items() if watcher.covering(source)}
-        if not watched:
-            continue
-        values = block.values[order, index]
-        known = np.isfinite(values)
-        own_runs, own = runs, (times, ties, values)
-        if not known.all():
-            own = times[known], ties[known], values[known]
-            own_runs = list(_runs(models[known]))
-        for model, span in own_runs:
-            if model in watched:
-                yield model, source, (own[0][span], own[1][span], own[2][span])
-
-
-def _between(times_ms: Ints, from_ms: int, until_ms: int) -> NDArray[np.bool_]:
-    return (times_ms >= from_ms) & (times_ms < until_ms)
-
-
-def _ordered(models: Ints, times_ms: Ints, *ties: Ints) -> tuple[Ints, bool]:
-    """Return the order by model, time and ties, and whether that leaves any two rows alike.
-
-    Rows come nearly in the order of time, which a stable sort makes use of; ids are in none, so
-    that ties are only looked at of rows that have model and time in common.
-
-    Parameters
-    ----------
-    ties
-        What decides among rows of one moment, most important first.
-    """
-    moment = times_ms - times_ms.min()
-    span = int(moment.max()) + 1
-    if span * (int(models.max()) + 1) >= _LARGEST_KEY:
-        values, moment = np.unique(moment, return_inverse=True)
-        span = len(values)
-    keys = models * span + moment
-    order = np.argsort(keys, kind="stable")
-    inside = keys[order]
-    same = inside[1:] == inside[:-1]
-    if not same.any():
-        return order, False
-    shared = np.append(same, False)
-    shared[1:] |= same
-    rows = order[shared]
-    rows = rows[np.lexsort((*(tie[rows] for tie in reversed(ties)), keys[rows]))]
-    order[shared] = rows
-    alike = [column[1:] == column[:-1] for column in (keys[rows], *(tie[rows] for tie in ties))]
-    return order, bool(np.logical_and.reduce(alike).any())
-
-
-def _runs(models: Ints) -> Iterator[tuple[int, slice]]:
-    """Yield every model of a sorted column, and where its rows are."""
-    if not len(models):
-        return
-    starts = np.flatnonzero(np.diff(models, prepend=models[0] - 1)).tolist()
-    for start, end in pairwise([*starts, len(models)]):
-        yield int(models[start]), slice(start, end)
+        return sum(int(np.count_nonzero(between(c, from_ms, until_ms))) for c in columns)
 
 
 # --- rules
@@ -258,7 +73,7 @@ class RuleCounter:
         for one in waiting:
             p, o = one.table.predictions, one.table.outcomes
             for rows, times_ms, inputs in ((p, p.time_ms, True), (o, o.at_ms, False)):
-                due = np.flatnonzero(_between(times_ms, from_ms, until_ms))
+                due = np.flatnonzero(between(times_ms, from_ms, until_ms))
                 if not len(due):
                     continue
                 pane_ms = self._pane_ms(rows.model[due], inputs=inputs)

@@ -51,7 +51,7 @@ _KINDS = {
     "classes": "names of classes",
     "rule": "counts of one pane of its rules",
     "watch": "references and alerts",
-    "detector": "drift detector",
+    "lanes": "drift detectors",
     "shown": "classes and numbers",
 }
 

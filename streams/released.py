@@ -113,16 +113,17 @@ def seen(
     order, unclear = ordered(models, times, ties)
     blocks = [Block(("score",), np.arange(len(score)), score[:, None])]
     blocks += [block._replace(names=_sources(block.names)) for block in merged(features)]
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
+    models, times, ties = models[order], times[order], ties[order]
     inputs = []
     for source, parts in _columns(blocks, order, covers).items():
         places, values = (np.concatenate(part) for part in zip(*parts, strict=True))
         if unclear or len(parts) > 1:
             keys = (values, ties[places], times[places], models[places])
-            own = np.lexsort(keys) if unclear else np.argsort(rank[places])
+            own = np.lexsort(keys) if unclear else np.argsort(places)
             places, values = places[own], values[own]
-        if len(places):
+        if len(places) == len(models):
+            inputs.append(_input(source, models, times, values))
+        elif len(places):
             inputs.append(_input(source, models[places], times[places], values))
     return inputs
 
@@ -130,15 +131,18 @@ def seen(
 def _columns(
     blocks: Sequence[Block], order: Ints, covers: Callable[[str], bool]
 ) -> dict[str, list[tuple[Ints, Floats]]]:
-    """Return by input, of every block that has it: which rows have a value, and the values."""
+    """Return by input, of every block that has it: places of values in the order, and values."""
     found: dict[str, list[tuple[Ints, Floats]]] = {}
     for block in blocks:
-        own = _in_order(block, order)
+        places, own = _in_order(block, order)
         for index, source in enumerate(block.names):
             if covers(source):
                 values = block.values[own, index]
                 known = np.isfinite(values)
-                found.setdefault(source, []).append((block.rows[own[known]], values[known]))
+                if known.all():
+                    found.setdefault(source, []).append((places, values))
+                else:
+                    found.setdefault(source, []).append((places[known], values[known]))
     return found
 
 
@@ -146,12 +150,13 @@ def _sources(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"feature:{name}" for name in names)
 
 
-def _in_order(block: Block, order: Ints) -> Ints:
-    """Return where a block has its rows, in the order of all rows."""
-    place = np.full(len(order), -1)
-    place[block.rows] = np.arange(len(block.rows))
-    place = place[order]
-    return place[place >= 0]
+def _in_order(block: Block, order: Ints) -> tuple[Ints, Ints]:
+    """Return the places of a block's rows in the order of all rows, and where it has them."""
+    row = np.full(len(order), -1)
+    row[block.rows] = np.arange(len(block.rows))
+    row = row[order]
+    places = np.flatnonzero(row >= 0)
+    return places, row[places]
 
 
 def _input(

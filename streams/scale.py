@@ -15,23 +15,17 @@ Three inputs have no quartiles to speak of:
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-
-from streams.errors import StateError
-
-Floats = NDArray[np.float64]
+from typing import NamedTuple
 
 CLIP = 5.0
 """Scaled values are about within this; it is where a 0 lies under a constant 1."""
 
 SAMPLE = 100
+"""So many first values of an input say what its scale is."""
+
 _QUARTILES = 1.349  # between the quartiles of a normal distribution lie so many deviations
 _APART = 5.0
 _ROUNDING = 1e-14
-_FEW = 24
 _WIDEST = 100.0
 
 
@@ -97,112 +91,3 @@ def _deviation(values: Sequence[float]) -> float:
     parts = [value / unit for value in values]
     mean = math.fsum(parts) / len(parts)
     return unit * math.sqrt(math.fsum((part - mean) ** 2 for part in parts) / len(parts))
-
-
-class Reference:
-    """The first `size` values of an input: the scale of the first 100, mean and deviation of all.
-
-    Attributes
-    ----------
-    count
-        Values so far, `size` at most.
-    sample
-        Values until there is a scale.
-    mean, squares
-        Of scaled values (Welford 1962).
-    unit
-        Where only signs count: how far the first value after the reference differed.
-    """
-
-    __slots__ = ("count", "mean", "sample", "scale", "size", "squares", "unit", "wide")
-
-    def __init__(self, size: int, *, wide: bool) -> None:
-        self.size, self.wide = size, wide
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
-        self.sample: list[float] = []
-        self.scale: Scale | None = None
-        self.unit = 0.0
-
-    def take(self, values: Floats) -> Floats:
-        """Use the first values up to `size`; return the rest."""
-        room = self.size - self.count
-        if room <= 0:
-            return values
-        fresh, rest = values[:room].tolist(), values[room:]
-        if self.scale is None:
-            missing = min(SAMPLE, self.size) - len(self.sample)
-            self.sample += fresh[:missing]
-            self.count += len(fresh[:missing])
-            fresh = fresh[missing:]
-            if self.count < min(SAMPLE, self.size):
-                return rest
-            self.scale = measure(self.sample, wide=self.wide)
-            self._learn(self.sample, before=0)
-            self.sample = []
-        self._learn(fresh, before=self.count)
-        self.count += len(fresh)
-        return rest
-
-    def _learn(self, values: list[float], *, before: int) -> None:
-        mean, squares = self.mean, self.squares
-        for count, value in enumerate(self._few(values), before + 1):
-            step = value - mean
-            mean += step / count
-            squares += step * (value - mean)
-        self.mean, self.squares = mean, squares
-
-    @property
-    def deviation(self) -> float:
-        """Standard deviation of scaled values; of a constant, as of one value that differs."""
-        variance = self.squares / self.count if self.count else 0.0
-        return math.sqrt(variance) or CLIP / math.sqrt(self.count + 2)
-
-    def scaled(self, values: Floats) -> Floats | list[float]:
-        """Scale values after the reference; a few of them without numpy's cost of a call."""
-        assert self.scale is not None
-        centre, spread, low, high = self.scale
-        if not spread:
-            if not self.unit:
-                apart = np.abs(values[values != centre] - centre)
-                self.unit = float(apart[0]) if len(apart) else 0.0
-            return np.sign(values - centre) * CLIP
-        if len(values) < _FEW:
-            return self._few(values.tolist())
-        scaled = np.minimum(np.maximum(values, low), high)
-        scaled -= centre
-        scaled /= spread
-        return scaled
-
-    def _few(self, values: list[float]) -> list[float]:
-        """Do what `scaled` does, to the bit."""
-        assert self.scale is not None
-        centre, spread, low, high = self.scale
-        if not spread:
-            return [CLIP * ((value > centre) - (value < centre)) for value in values]
-        return [(min(max(value, low), high) - centre) / spread for value in values]
-
-    def unscaled(self, level: float) -> float:
-        """Return a mean of scaled values in the input's own unit."""
-        assert self.scale is not None
-        return level * (self.scale.spread or self.unit / CLIP) + self.scale.centre
-
-    def pack(self) -> list[Any]:
-        """Return a form that msgpack can write."""
-        sample = np.array(self.sample, "<f8").tobytes()
-        scale = None if self.scale is None else list(self.scale)
-        return [self.count, self.mean, self.squares, self.unit, scale, sample]
-
-    def restore(self, packed: Sequence[Any]) -> None:
-        """Continue from what `pack` returned.
-
-        Raises
-        ------
-        StateError
-            If it is something else.
-        """
-        self.count, self.mean, self.squares, self.unit, scale, sample = packed
-        self.scale = None if scale is None else Scale(*scale)
-        left = 0 if scale is not None else self.count
-        if len(sample) != 8 * left or left > SAMPLE:
-            raise StateError(f"reference: {len(sample)} bytes are no sample of {left} values")
-        self.sample = np.frombuffer(sample, "<f8").tolist()

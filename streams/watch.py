@@ -1,39 +1,28 @@
-"""What needs order, of one model version: drift detectors, and the alerts that they raise."""
+"""What needs order, of one model version: its rules, and the alerts of drift monitors."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from streams.alerts import Alert, alert_id, resolve
-from streams.costs import Costs
-from streams.drift import Change, Detector, make_detector
 from streams.monitors import Drift, Monitors
 from streams.rules import Rules, RuleState
+from streams.watchers.drifts import Found
+from streams.watchers.lanes import Change
 
 
 class Watch:
-    """Detectors, rules and firing drift alerts of one model version.
-
-    Attributes
-    ----------
-    loss
-        What its detectors of the loss were fed last: `class`, `chance` or `distance`.
-    """
+    """Rules and firing drift alerts of one model version."""
 
     def __init__(self) -> None:
-        self.loss = ""
-        self.detectors: dict[tuple[str, str], Detector] = {}
-        self.fed: set[tuple[str, str]] = set()
         self.rules = RuleState()
         self.firing: dict[tuple[str, str], tuple[Alert, int]] = {}
 
     def pack(self) -> list[Any]:
-        """Return all but panes and detectors in a form that msgpack can write."""
+        """Return all but panes in a form that msgpack can write."""
         firing = [(key, msgspec.to_builtins(a), last) for key, (a, last) in self.firing.items()]
-        return [self.loss, self.rules.pack(), firing]
+        return [self.rules.pack(), firing]
 
 
 class Watcher:
@@ -47,15 +36,12 @@ class Watcher:
         *,
         drifts: list[Drift],
         rules: Rules,
-        costs: Costs,
     ) -> None:
         self.model, self.version = model, version
         self.resolve_ms = monitors.resolve_ms
         self.drifts = {drift.name: drift for drift in drifts}
         self.rules = rules
-        self.costs = costs
         self.identity = {"model": model, "version": version}
-        self._covering: dict[str, list[Drift]] = {}
 
     @property
     def looks(self) -> bool:
@@ -64,63 +50,18 @@ class Watcher:
 
     def restore(self, watch: Watch, packed: Sequence[Any]) -> None:
         """Put back what `Watch.pack` returned; what is no longer configured is dropped."""
-        watch.loss, rules, firing = packed
+        rules, firing = packed
         watch.rules.restore(rules)
         watch.firing = {
             (name, source): (msgspec.convert(alert, Alert), last)
             for (name, source), alert, last in firing
         }
 
-    def restore_detector(self, watch: Watch, name: str, source: str, packed: Sequence[Any]) -> None:
-        """Put back one detector, unless it is no longer configured."""
-        drift = self.drifts.get(name)
-        if drift is not None:
-            detector = _new_detector(drift, source)
-            detector.restore(packed)
-            watch.detectors[name, source] = detector
-
-    # ------------------------------------------------------------------ detectors
-    def covering(self, source: str) -> list[Drift]:
-        """Return the drifts that look at an input."""
-        found = self._covering.get(source)
-        if found is None:
-            found = [drift for drift in self.drifts.values() if drift.covers(source)]
-            self._covering[source] = found
-        return found
-
-    def detect(
-        self, watch: Watch, source: str, times_ms: NDArray[np.int64], values: NDArray[np.float64]
-    ) -> list[Alert]:
-        """Let detectors see the next values of an input, in order; return alert revisions."""
-        alerts = []
-        for drift in self.covering(source):
-            key = (drift.name, source)
-            watch.fed.add(key)
-            detector = watch.detectors.get(key)
-            if detector is None:
-                detector = watch.detectors[key] = _new_detector(drift, source)
-            started_s = self.costs.now_s()
-            changes = detector.feed(values)
-            self.costs.fed(drift.name, started_s=started_s, values=len(values))
-            for change in changes:
-                at_ms = int(times_ms[change.position])
-                alerts += self._found(watch, drift, source, change, at_ms)
-        return alerts
-
-    def measure_loss(self, watch: Watch, kind: str) -> None:
-        """Let the detectors of the loss begin anew where it is measured otherwise than before.
-
-        An error of 20,000 after losses of 0 and 1 is no drift: it is now a distance.
-        """
-        if watch.loss and watch.loss != kind:
-            for name in self.drifts:
-                watch.detectors.pop((name, "loss"), None)
-        watch.loss = kind
-
     # ------------------------------------------------------------------ drift alerts
-    def _found(
-        self, watch: Watch, drift: Drift, source: str, change: Change, at_ms: int
-    ) -> list[Alert]:
+    def found(self, watch: Watch, found: Found) -> list[Alert]:
+        """Take what a drift monitor has found; return alert revisions."""
+        drift, change = found
+        source, at_ms = change.source, change.at_ms
         key = (drift.name, source)
         alerts: list[Alert] = []
         direction = _direction(source, change)
@@ -132,13 +73,12 @@ class Watcher:
                 return alerts
             ended_ms = min(at_ms, last_ms + self.resolve_ms)
             alerts.append(resolve(alert, at_ms=ended_ms, message=f"no further drift of {source}"))
-        alert = self._alert(drift, source, change, at_ms=at_ms, direction=direction)
+        alert = self._alert(drift, change, direction=direction)
         watch.firing[key] = (alert, at_ms)
         return [*alerts, alert]
 
-    def _alert(
-        self, drift: Drift, source: str, change: Change, *, at_ms: int, direction: str
-    ) -> Alert:
+    def _alert(self, drift: Drift, change: Change, *, direction: str) -> Alert:
+        source, at_ms = change.source, change.at_ms
         evidence: dict[str, Any] = {
             "input": source,
             "index": change.index,
@@ -181,7 +121,3 @@ def _direction(source: str, change: Change) -> str:
     if source != "loss":
         return "changed"
     return "worse" if change.after > change.before else "better"
-
-
-def _new_detector(drift: Drift, source: str) -> Detector:
-    return make_detector(drift.detector, drift.parameters, raw=source == "loss")

@@ -20,7 +20,7 @@ from msgspec import Meta
 from streams.errors import StateError
 from streams.scale import CLIP
 from streams.watchers.scaling import Scales
-from streams.watchers.series import Ints, Series
+from streams.watchers.series import Floats, Ints, Mask, Series
 from streams.watchers.state import State
 from streams.watchers.watcher import Parameters, Shift, Watcher
 
@@ -73,23 +73,19 @@ class Adwin(Watcher):
         """Take the next values; hand over the blocks that they complete."""
         values = series.values if scales is None else (series.values + CLIP) / (2 * CLIP)
         lanes, blocks, filled = series.lanes, state["block"], state["filled"][series.lanes]
-        slots = filled[series.runs] + series.positions
         ends = (filled + series.counts) // BLOCK * BLOCK
-        first = slots < BLOCK
-        blocks[lanes[series.runs[first]], slots[first]] = values[first]
-        full = np.flatnonzero(ends)
-        starts = series.starts - filled  # where a block would begin that had begun here
-        heads = blocks[lanes[full]].tolist()
-        for run, head in zip(full.tolist(), heads, strict=True):
-            start, end = int(starts[run]), int(starts[run] + ends[run])
-            block = head + values[start + BLOCK : end].tolist()
-            for taken, *levels in _changes(state, int(lanes[run]), block, parameters.delta):
-                place = int(series.places[start + taken - 1])
+        _wait(state, series, values, ends == 0)
+        full = np.flatnonzero(ends).tolist()
+        starts = (series.starts - filled).tolist()  # where a block begins that began before
+        for run, waiting in zip(full, blocks[lanes[full]].tolist(), strict=True):
+            lane, count, start, end = int(lanes[run]), int(filled[run]), starts[run], int(ends[run])
+            whole = waiting[:count] + values[start + count : start + end].tolist()
+            for taken, *levels in _changes(state, lane, whole, parameters.delta):
+                place = series.place(start + taken - 1)
                 before, after = levels if scales is None else map(_in_spreads, levels)
-                yield Shift(place, int(lanes[run]), before, after)
-        left = slots - ends[series.runs]
-        last = (left >= 0) & ~first
-        blocks[lanes[series.runs[last]], left[last]] = values[last]
+                yield Shift(place, lane, before, after)
+            left = count + int(series.counts[run]) - end
+            blocks[lane, :left] = values[start + end : start + end + left]
         state["filled"][lanes] = filled + series.counts - ends
 
     def is_sound(self, state: State, lanes: Ints, parameters: Any) -> bool:  # noqa: ARG002
@@ -130,6 +126,18 @@ class Adwin(Watcher):
         state.objects[lane] = inner
 
 
+def _wait(state: State, series: Series, values: Floats, few: Mask) -> None:
+    """Let values wait of those lanes that have no full block yet."""
+    lanes, counts = series.lanes[few], series.counts[few]
+    if not len(lanes):
+        return
+    every = len(lanes) == len(series.lanes)
+    runs = np.repeat(np.arange(len(lanes)), counts)
+    slots = np.arange(len(runs)) + (state["filled"][lanes] - np.cumsum(counts) + counts)[runs]
+    own = values if every else values[np.repeat(few, series.counts)]
+    state["block"][lanes[runs], slots] = own
+
+
 def _in_spreads(level: float) -> float:
     return level * 2 * CLIP - CLIP
 
@@ -147,7 +155,7 @@ def _changes(
         if window is None:
             window = _new_window(delta)
         count, total = window.get_width(), window.get_total()
-        rest = iter(values[taken:])
+        rest = iter(values[taken:] if taken else values)
         # What river's `update` calls, without its wrapping; a loop in Python would cost as much.
         if not any(map(window.update, rest)):
             break

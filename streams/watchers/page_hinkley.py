@@ -17,7 +17,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from streams.watchers.scaling import Scales
-from streams.watchers.series import Ints, Series
+from streams.watchers.series import Floats, Ints, Mask, Series
 from streams.watchers.state import State
 from streams.watchers.watcher import Parameters, Shift, Watcher, Whole
 
@@ -25,7 +25,9 @@ _KEPT = 1 - 0.0001  # of the sums, from one block to the next: as river
 _FEWEST = 10  # blocks, before anything is found
 _NEWEST = 0.25  # of the level after a change: the last few blocks
 
-_SUMS = {"count": 0, "mean": 0.0, "up": 0.0, "down": 0.0, "low": math.inf, "high": -1.0}
+# Sums of what goes up and of what goes down. The second has river's opposite sign, which changes
+# no digit, so that both are lowest before a change; river starts it at -1.
+_SUMS = {"count": 0, "mean": 0.0, "sums": np.zeros(2), "lowest": np.array([math.inf, 1.0])}
 
 Positive = Annotated[float, Meta(gt=0)]
 
@@ -69,19 +71,21 @@ class PageHinkley(Watcher):
         assert scales is not None
         means = _block_means(state, series, parameters.block)
         lanes = means.lanes[means.by_length]
-        s = state.take(lanes)
         middle = scales.state["mean"][lanes]
         error = scales.deviation(lanes) / math.sqrt(parameters.block)
+        values, s, end = means.values[means.by_turn], state.take(lanes), 0
         for own, at in means.turns():
-            end = slice(len(own))
-            now = {name: column[end] for name, column in s.items()}  # views
-            fired = _advance(now, means.values[at], (middle[end], error[end]), parameters)
+            end += len(own)
+            now = {name: column[: len(own)] for name, column in s.items()}  # views
+            usual = middle[: len(own)], error[: len(own)]
+            fired = _advance(now, values[end - len(own) : end], usual, parameters)
+            if not fired.any():
+                continue
             for one in np.flatnonzero(fired).tolist():
                 levels = _levels(now, one, (middle, error), parameters.threshold)
-                yield Shift(int(means.places[at[one]]), int(own[one]), *levels)
-            if fired.any():
-                for name, start in _SUMS.items():
-                    now[name][fired] = start
+                yield Shift(means.place(int(at[one])), int(own[one]), *levels)
+            for name, start in _SUMS.items():
+                now[name][fired] = start
         state.put(lanes, s)
 
     def is_sound(self, state: State, lanes: Ints, parameters: PageHinkleyParameters) -> bool:
@@ -95,54 +99,53 @@ class PageHinkley(Watcher):
 def _block_means(state: State, series: Series, size: int) -> Series:
     """Add values up, one at a time; return the means of the blocks that are complete."""
     lanes, filled = series.lanes, state["filled"][series.lanes]
-    slots = filled[series.runs] + series.positions
-    whole = (filled + series.counts) // size
-    ends = np.cumsum(whole + 1)  # the last block of a lane is not complete
-    firsts = ends - whole - 1
-    sums = np.zeros(int(ends[-1]) if len(ends) else 0)
-    sums[firsts] = state["partial"][lanes]
-    np.add.at(sums, firsts[series.runs] + slots // size, series.values)
-    state["partial"][lanes] = sums[ends - 1]
-    state["filled"][lanes] = filled + series.counts - whole * size
-    complete = np.ones(len(sums), bool)
-    complete[ends - 1] = False
-    completing = (slots + 1) % size == 0
+    whole, left = np.divmod(filled + series.counts, size)
+    blocks = np.cumsum(whole + 1)  # the last one of a lane is not complete
+    first, last = blocks - whole - 1, blocks - 1
+    lengths = np.full(len(blocks) and blocks[-1], size)
+    lengths[last] = left
+    lengths[first] -= filled
+    sums = np.zeros(len(lengths))
+    sums[first] = state["partial"][lanes]
+    np.add.at(sums, np.repeat(np.arange(len(lengths)), lengths), series.values)
+    state["partial"][lanes], state["filled"][lanes] = sums[last], left
+    complete = np.ones(len(lengths), bool)
+    complete[last] = False
+    ends = np.cumsum(lengths)[complete] - 1
+    places = ends if series.places is None else series.places[ends]
     some = whole > 0
-    return Series(lanes[some], whole[some], sums[complete] / size, series.places[completing])
+    return Series(lanes[some], whole[some], sums[complete] / size, places)
 
 
 def _advance(
     s: dict[str, NDArray[Any]],
-    means: NDArray[np.float64],
-    reference: tuple[NDArray[np.float64], NDArray[np.float64]],
+    means: Floats,
+    usual: tuple[Floats, Floats],
     parameters: PageHinkleyParameters,
-) -> NDArray[np.bool_]:
+) -> Mask:
     """Take one block mean of every lane, in place; tell where a change is found."""
-    middle, error = reference
+    middle, error = usual
     s["blocks"] += 1
     s["level"] += (means - s["level"]) * np.maximum(_NEWEST, 1 / s["blocks"])
     values = (means - middle) / error
     s["count"] += 1
     s["mean"] += 1.0 / s["count"] * (values - s["mean"])
-    gap = values - s["mean"]
-    s["up"][:] = _KEPT * s["up"] + gap - parameters.delta
-    s["down"][:] = _KEPT * s["down"] + gap + parameters.delta
-    np.minimum(s["low"], s["up"], out=s["low"])
-    np.maximum(s["high"], s["down"], out=s["high"])
-    rose, fell = s["up"] - s["low"], s["high"] - s["down"]
-    beyond = (rose > parameters.threshold) | (fell > parameters.threshold)
-    found: NDArray[np.bool_] = (s["count"] >= _FEWEST) & beyond
-    return found
+    gap, sums, lowest = values - s["mean"], s["sums"], s["lowest"]
+    sums *= _KEPT
+    sums[:, 0] += gap
+    sums[:, 1] -= gap
+    sums -= parameters.delta
+    np.minimum(lowest, sums, out=lowest)
+    beyond = sums - lowest > parameters.threshold
+    fired: Mask = (beyond[:, 0] | beyond[:, 1]) & (s["count"] >= _FEWEST)
+    return fired
 
 
 def _levels(
-    s: dict[str, NDArray[Any]],
-    lane: int,
-    reference: tuple[NDArray[np.float64], NDArray[np.float64]],
-    threshold: float,
+    s: dict[str, NDArray[Any]], lane: int, usual: tuple[Floats, Floats], threshold: float
 ) -> tuple[float, float]:
     """Return the level before a change and after it."""
-    middle, error = (float(column[lane]) for column in reference)
-    before = float(s["mean"][lane]) * error + middle
-    level, rose = float(s["level"][lane]), s["up"][lane] - s["low"][lane] > threshold
+    middle, error = (float(column[lane]) for column in usual)
+    before, level = float(s["mean"][lane]) * error + middle, float(s["level"][lane])
+    rose = s["sums"][lane, 0] - s["lowest"][lane, 0] > threshold
     return before, max(level, before) if rose else min(level, before)

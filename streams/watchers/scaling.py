@@ -103,7 +103,7 @@ class Scales:
 
     def _scaled(self, series: Series) -> Series:
         centre, spread, low, high = (
-            self.state[name][series.lanes][series.runs] for name in Scale._fields
+            np.repeat(self.state[name][series.lanes], series.counts) for name in Scale._fields
         )
         scaled = np.minimum(np.maximum(series.values, low), high)
         scaled -= centre
@@ -135,6 +135,11 @@ class Samples:
         self._values = np.empty((0, size))
         self._row_of = np.empty(0, np.int64)
         self._free: list[int] = []
+
+    @property
+    def room(self) -> int:
+        """How many lanes there is memory for."""
+        return len(self._values)
 
     def add(self, series: Series, numbers: Ints) -> None:
         """Add values; numbers say which of its lane each is, from 0."""

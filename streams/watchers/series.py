@@ -23,7 +23,7 @@ class Series:
     values
         Those of the first lane, then those of the second, and so on.
     places
-        Where every value was in what a caller handed in; by default where it is here.
+        Where every value was in what a caller handed in; `None` where it is here.
 
     Examples
     --------
@@ -35,8 +35,7 @@ class Series:
     def __init__(
         self, lanes: Ints, counts: Ints, values: Floats, places: Ints | None = None
     ) -> None:
-        self.lanes, self.counts, self.values = lanes, counts, values
-        self.places = np.arange(len(values)) if places is None else places
+        self.lanes, self.counts, self.values, self.places = lanes, counts, values, places
 
     @cached_property
     def starts(self) -> Ints:
@@ -59,20 +58,32 @@ class Series:
             return self
         counts = np.bincount(self.runs[mask], minlength=len(self.lanes))
         some = counts > 0
-        return Series(self.lanes[some], counts[some], self.values[mask], self.places[mask])
+        places = np.flatnonzero(mask) if self.places is None else self.places[mask]
+        return Series(self.lanes[some], counts[some], self.values[mask], places)
+
+    def place(self, at: int) -> int:
+        """Return where a value was in what a caller handed in."""
+        return at if self.places is None else int(self.places[at])
 
     @cached_property
     def by_length(self) -> Ints:
         """Which of `lanes` have the most values, those first: in the order of `turns`."""
         return np.argsort(-self.counts, kind="stable")
 
+    @cached_property
+    def by_turn(self) -> Ints:
+        """Where the values are, in the order of `turns`."""
+        rank = np.empty_like(self.by_length)
+        rank[self.by_length] = np.arange(len(rank))
+        return np.argsort(self.positions * len(rank) + rank[self.runs], kind="stable")
+
     def turns(self) -> Iterator[tuple[Ints, Ints]]:
         """Yield the lanes that have a first value, and where it is; then a second; and so on.
 
         The lanes of each turn are the first ones of the turn before.
         """
-        counts, starts = self.counts[self.by_length], self.starts[self.by_length]
-        lanes = self.lanes[self.by_length]
-        longest = int(counts[0]) if len(counts) else 0
-        for turn, count in enumerate(np.searchsorted(-counts, -np.arange(longest)).tolist()):
-            yield lanes[:count], starts[:count] + turn
+        counts, lanes = self.counts[self.by_length], self.lanes[self.by_length]
+        longest, end = int(counts[0]) if len(counts) else 0, 0
+        for count in np.searchsorted(-counts, -np.arange(longest)).tolist():
+            start, end = end, end + count
+            yield lanes[:count], self.by_turn[start:end]

@@ -38,7 +38,7 @@ class Shift(NamedTuple):
     Attributes
     ----------
     place
-        Of the value after which it was found, see `Series.places`.
+        Of the value after which it was found, see `Series.place`.
     lane
         Where.
     before, after

@@ -15,7 +15,9 @@ from agents.settings import read_monitors_file
 from streams.classes import class_name, same_class, scores_by_class
 from streams.monitors import Monitors, Threshold
 from streams.monitors_file import parse_monitors
-from tests.builders import MINUTE_MS, START_MS, Event, label, prediction
+from streams.released import losses
+from streams.shown import NEVER_MS
+from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs
 
 ONE = (1, 1.0, True, "1", "1.0", "true", "TRUE", "Yes", "pOsItIvE")
@@ -110,8 +112,11 @@ def test_accuracy_f1_and_the_loss_know_the_same_classes(yes: Any, no: Any) -> No
         "recall": pytest.approx(5 / 7),
         "f1": pytest.approx(5 / 6),
     }
-    detectors = driver.monitors[0].models[0].watched.watch.detectors
-    assert detectors["loss-drift", "loss"].detector.estimation == pytest.approx(0.1)
+    waits = Driver(disorder_ms=HOUR_MS)
+    waits.feed(as_inputs(pairs(rows)))
+    [state] = waits.monitors
+    [due] = losses(state.waiting, state.noticed, from_ms=0, until_ms=NEVER_MS)
+    assert due.values.mean() == pytest.approx(0.1)
 
 
 def test_words_are_words_beside_a_third_class_and_ignore_case() -> None:

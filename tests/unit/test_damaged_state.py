@@ -3,13 +3,10 @@
 import ast
 import random
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 
-from streams.drift import Adwin, make_detector
 from streams.errors import StateError
 from streams.evaluate import Monitor
 from streams.steps import Batch
@@ -54,7 +51,7 @@ def state() -> list[tuple[Monitor, bytes, bytes]]:
         "page",
         "classes",
         "watch",
-        "detector",
+        "lanes",
         "rule",
         "rows",
     }
@@ -89,34 +86,6 @@ def test_state_that_is_cut_short_is_never_accepted(
         monitor, key, value = rng.choice(state)
         with pytest.raises((msgspec.DecodeError, StateError)):
             monitor.fold(monitor.new_state(0), key, value[: rng.randrange(len(value))])
-
-
-def _adwin_state() -> list[Any]:
-    detector = make_detector("adwin", {}, raw=True)
-    detector.feed(np.array([0.0, 1.0] * 200))
-    return detector.pack()
-
-
-@pytest.mark.parametrize(
-    ("position", "wrong"),
-    [(0, -1), (1, "x"), (3, [1, 0.0, 1.0]), (4, None), (5, b""), (5, bytes(90)), (5, "text")],
-    ids=["index", "count", "reference", "fired", "empty", "zeros", "text"],
-)
-def test_a_damaged_detector_is_a_state_error(position: int, wrong: Any) -> None:
-    packed = _adwin_state()
-    packed[position] = wrong
-
-    with pytest.raises(StateError, match="adwin"):
-        Adwin(raw=True).restore(packed)
-
-
-@pytest.mark.parametrize("field", range(8))
-def test_a_damaged_page_hinkley_is_a_state_error(field: int) -> None:
-    packed = make_detector("page_hinkley", {}, raw=True).pack()
-    packed[field] = "x"
-
-    with pytest.raises(StateError, match="page_hinkley"):
-        make_detector("page_hinkley", {}, raw=True).restore(packed)
 
 
 @pytest.mark.parametrize(

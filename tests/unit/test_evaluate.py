@@ -3,15 +3,11 @@
 import gc
 import random
 from itertools import count, pairwise
-from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from river import drift as river_drift
 
-from streams import order
 from streams.errors import StateError
 from streams.evaluate import Monitor
 from streams.monitors import DEFAULTS, Monitors, Window
@@ -375,24 +371,6 @@ def test_state_of_other_windows_is_refused_by_name() -> None:
 
     with pytest.raises(StateError, match=r"windows of 5m, the settings say 1m; "):
         one.fold(one.new_state(0), key, value)
-
-
-@pytest.mark.parametrize("largest_key", [1, 1 << 62])
-@given(
-    rows=st.lists(st.tuples(*[st.integers(0, 2)] * 3, st.integers(-2, 2)), min_size=1, max_size=40),
-    first_ms=st.sampled_from([0, 1 << 52]),
-)
-def test_rows_are_ordered_by_model_time_and_ties(
-    largest_key: int, rows: list[tuple[int, ...]], first_ms: int
-) -> None:
-    models, times_ms, made_ms, ties = np.array(rows, np.int64).T
-
-    with patch.object(order, "_LARGEST_KEY", largest_key):
-        found, unclear = order._ordered(models, times_ms + first_ms, made_ms, ties)
-
-    assert sorted(found.tolist()) == list(range(len(rows)))
-    assert [rows[index] for index in found.tolist()] == sorted(rows)
-    assert unclear == (len(set(rows)) < len(rows))
 
 
 def test_what_a_step_has_made_is_not_held_by_cycles() -> None:

@@ -1,14 +1,18 @@
 """The scale of an input: neither units nor sentinels matter."""
 
-import msgspec
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.drift import DETECTORS, make_detector
-from streams.errors import StateError
-from streams.scale import Reference, measure
+from streams.scale import measure
+from streams.watchers import BY_NAME
+from streams.watchers.scaling import Scales
+from streams.watchers.series import Series
+from tests.watching import feed, lanes_of
 
 STATIONARY = {
     "normal": lambda rng, n: rng.normal(1e6, 1.0, n),
@@ -37,14 +41,14 @@ SHIFTED = {
 }
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", BY_NAME)
 @pytest.mark.parametrize("kind", SHIFTED)
 def test_a_shift_is_found_in_any_unit_at_the_same_value(name: str, kind: str) -> None:
     values = SHIFTED[kind](np.random.default_rng(1), 4_000)
     found = []
 
     for unit in (1.0, 2.0**-10, 2.0**60, -(2.0**-70)):
-        changes = make_detector(name, {}, raw=False).feed(values * unit)
+        changes = feed(lanes_of(name), values * unit)
         found.append([change.index for change in changes])
         assert 0 <= changes[0].index - 2_000 < 500
         before, after = changes[0].before / unit, changes[0].after / unit
@@ -54,13 +58,13 @@ def test_a_shift_is_found_in_any_unit_at_the_same_value(name: str, kind: str) ->
     assert found == [found[0]] * 4
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", BY_NAME)
 @pytest.mark.parametrize("kind", STATIONARY)
 def test_what_does_not_change_raises_no_alarm(name: str, kind: str) -> None:
     for seed in range(10):
         values = STATIONARY[kind](np.random.default_rng(seed), 5_000)
 
-        assert make_detector(name, {}, raw=False).feed(values) == []
+        assert feed(lanes_of(name), values) == []
 
 
 @pytest.mark.parametrize(
@@ -95,38 +99,53 @@ def test_the_scale_of_normal_values_is_mean_and_deviation() -> None:
 floats = st.sampled_from([0.0, -0.0, 1.0, 2e150, 5e-324]) | st.floats(-2e150, 2e150)
 
 
-@given(st.lists(floats, min_size=1, max_size=120), st.lists(floats, min_size=24), st.booleans())
-def test_few_values_are_scaled_like_many(
-    sample: list[float], values: list[float], wide: bool
+def seen(scales: Scales, values: Sequence[float], before: int) -> list[float]:
+    """Let lane 0 see values; return those after the reference, scaled."""
+    series = Series(np.array([0]), np.array([len(values)]), np.array(values, float))
+    return scales.take(series, np.array([before])).values.tolist()  # type: ignore[no-any-return]
+
+
+def scales_of(size: int) -> Scales:
+    scales = Scales(size, of_means=True)
+    scales.begin(np.array([0]))
+    return scales
+
+
+@given(st.lists(floats, min_size=1, max_size=120), st.lists(floats, min_size=1))
+def test_what_is_scaled_is_finite_and_one_value_is_scaled_like_many(
+    sample: list[float], values: list[float]
 ) -> None:
-    reference = Reference(len(sample), wide=wide)
-    reference.take(np.array(sample))
+    many, few = scales_of(len(sample)), scales_of(len(sample))
+    for scales in (many, few):
+        seen(scales, sample, 0)
 
-    many = reference.scaled(np.array(values))
-    few = [reference.scaled(np.array([value]))[0] for value in values]
+    at_once = seen(many, values, len(sample))
 
-    assert list(many) == few
-    assert np.isfinite(many).all()
+    assert at_once == [x for one in values for x in seen(few, [one], len(sample))]
+    assert np.isfinite(at_once).all()
 
 
 @pytest.mark.parametrize("size", [1, 60, 100, 101, 250])
-def test_a_reference_is_the_same_whatever_the_batches_and_restarts(size: int) -> None:
-    values = np.random.default_rng(2).lognormal(1.0, 1.0, 300)
-    whole, cut = Reference(size, wide=True), Reference(size, wide=True)
+def test_a_reference_is_the_same_whatever_the_batches(size: int) -> None:
+    values = np.random.default_rng(2).lognormal(1.0, 1.0, 300).tolist()
+    whole, cut = scales_of(size), scales_of(size)
 
-    rest = [whole.take(values)]
+    at_once = seen(whole, values, 0)
     parts = []
-    for part in np.split(values, [1, 7, 99, 100, 130, 240]):
-        parts.append(cut.take(part))
-        packed = msgspec.msgpack.decode(msgspec.msgpack.encode(cut.pack()))
-        cut = Reference(size, wide=True)
-        cut.restore(packed)
+    for start, end in pairwise([0, 1, 7, 99, 100, 130, 240, 300]):
+        parts += seen(cut, values[start:end], start)
 
-    assert np.array_equal(np.concatenate(parts), rest[0])
-    assert len(rest[0]) == 300 - size
-    assert cut.pack() == whole.pack()
+    assert parts == at_once
+    assert len(at_once) == 300 - size
+    assert cut.state.pack(np.array([0])) == whole.state.pack(np.array([0]))
 
 
-def test_a_sample_of_another_length_than_its_count_is_refused() -> None:
-    with pytest.raises(StateError, match="16 bytes are no sample of 3 values"):
-        Reference(500, wide=False).restore([3, 0.0, 0.0, 0.0, None, bytes(16)])
+def test_samples_take_no_room_once_there_is_a_scale() -> None:
+    scales = Scales(500, of_means=False)
+    lanes, nothing = np.arange(50), np.zeros(50, np.int64)
+
+    for first in range(0, 1_000, 50):
+        scales.begin(first + lanes)
+        scales.take(Series(first + lanes, nothing + 100, np.ones(5_000)), nothing)
+
+    assert scales.samples.room == 50
