@@ -13,9 +13,11 @@ can be read and counted again.
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from streams.alerts import Alert, resolve
 from streams.cells.grid import BUCKET_BITS, World
@@ -61,6 +63,8 @@ _LONGEST_PATIENCE_MS = 30_000
 _COUNTED_ROWS_PER_MODEL = 32
 _COUNTING_PATIENCE_MS_PER_MODEL = 1
 _LONGEST_COUNTING_PATIENCE_MS = 5_000
+# A step that takes longer keeps a worker from answering.
+_ROWS_AT_ONCE = 20_000
 
 
 class Model:
@@ -102,6 +106,8 @@ class MonitorState:
     advanced_at_ms, taken_at_ms, held
         When rows were last taken in order and counted, by the wall clock, and whether some wait
         to be more.
+    behind
+        Whether there were more rows than one step takes.
     swept_ms
         What `settled_ms` was when windows were last looked through.
     quarantined
@@ -131,7 +137,7 @@ class MonitorState:
         self.touched: set[int] = set()
         self.waiting: list[Waiting] = []
         self.advanced_at_ms = self.taken_at_ms = -1
-        self.held = False
+        self.held = self.behind = False
         self.swept_ms = -1
         self.quarantined: dict[int, Quarantined] = {}
         self.oddities: dict[tuple[str, str, str], Oddity] = {}
@@ -164,6 +170,8 @@ class Monitor:
     least_windows
         A step publishes that many windows, if so many have changed, or more; one of many rows an
         eighth of them.
+    rows_at_once
+        A step takes so many rows of a backlog, or the rest of a record more.
     in_order
         Whether anybody looks at rows in order.
     largest_bytes
@@ -185,6 +193,7 @@ class Monitor:
         self.metrics, self.alerts = topics.metrics, topics.alerts
         self.hold_metrics = False
         self.least_windows = 200
+        self.rows_at_once = _ROWS_AT_ONCE
         self.largest_bytes = LARGEST_STATE_BYTES
         self.monitors = DEFAULTS if monitors is None else monitors
         self.in_order = bool(self.monitors.thresholds or self.monitors.drifts)
@@ -227,19 +236,21 @@ class Monitor:
             state.next[batch.topic] = batch.next_offset
         spent = state.costs
         clock_ms = joint_clock_ms(state.notices.values(), sources=state.sources)
-        state.held = not idle and not _worth_advancing(state, clock_ms, now_ms)
         with spent.on(spent.COUNTING):
-            work.put_back()
-            if not (state.held and self.in_order) or _worth_counting(state, now_ms):
-                state.taken_at_ms = now_ms
-                work.take()
-        if not state.held:
-            state.advanced_at_ms = now_ms
-            with spent.on(spent.ORDERED):
-                work.advance(clock_ms)
-        if not self.hold_metrics:
-            with spent.on(spent.PUBLISHING):
-                work.publish()
+            state.behind = not work.put_back()
+        if not state.behind:
+            state.held = not idle and not _worth_advancing(state, clock_ms, now_ms)
+            with spent.on(spent.COUNTING):
+                if not (state.held and self.in_order) or _worth_counting(state, now_ms):
+                    state.taken_at_ms = now_ms
+                    state.behind = not work.take()
+            if not (state.held or state.behind):
+                state.advanced_at_ms = now_ms
+                with spent.on(spent.ORDERED):
+                    state.behind = not work.advance(clock_ms)
+            if not self.hold_metrics:
+                with spent.on(spent.PUBLISHING):
+                    work.publish()
         with spent.on(spent.WRITING):
             return work.effects(changed=bool(batches))
 
@@ -250,8 +261,8 @@ class Monitor:
     def unfinished(self, state: MonitorState) -> bool:
         """Whether windows wait to be published, or rows that could be taken in order."""
         settled_ms = state.settled_ms
-        waiting = state.windows.wants_publishing(settled_ms)
-        return state.held or waiting or state.swept_ms != settled_ms
+        waiting = state.windows.wants_publishing(settled_ms) or state.swept_ms != settled_ms
+        return state.held or state.behind or bool(state.restored) or waiting
 
     def costs(self, state: MonitorState) -> tuple[Costs, list[Name]]:
         """Return what the partition has cost, and the names of its models by code."""
@@ -458,21 +469,40 @@ class _Work:
         self.rows += _rows(rows)
         self.arrived[offset] = self.state.frontier_ms
 
-    def put_back(self) -> None:
-        """Go on, after a restart, with the rows that wait; count those that no pane has."""
-        state, monitor = self.state, self.monitor
-        untaken = []
-        for offset, (clock_ms, rows) in sorted(state.restored.items()):
-            if offset >= state.taken:
-                untaken.append((offset, rows))
-                continue
-            table, _ = without(monitor.table(state, [rows]), state.quarantined)
-            kept, _ = since(table, clock_ms)
-            state.waiting.append(Waiting(kept, monitor.columns(state, kept), [offset]))
-            if offset >= state.counted:
-                self._count(table, monitor.columns(state, table))
+    def put_back(self) -> bool:
+        """Go on, after a restart, with the rows that wait; count those that no pane has.
+
+        Returns
+        -------
+        bool
+            Whether that is all. Until it is, nothing else may go on: what is not put back is
+            missing in panes, and may be due.
+        """
+        state = self.state
+        offsets = sorted(offset for offset in state.restored if offset < state.taken)
+        sizes = [_rows(state.restored[offset][1]) for offset in offsets]
+        some = offsets[: _fitting(sizes, self.monitor.rows_at_once)]
+        # Of many models, a record has few rows each: together they cost less.
+        for (clock_ms, counted), alike in groupby(
+            some, lambda offset: (state.restored[offset][0], offset < state.counted)
+        ):
+            self._put_back(list(alike), clock_ms, counted=counted)
+        if len(some) < len(offsets):
+            return False
+        untaken = [(offset, rows) for offset, (_, rows) in sorted(state.restored.items())]
         state.restored.clear()
         state.untaken[:0] = untaken
+        return True
+
+    def _put_back(self, offsets: list[int], clock_ms: int, *, counted: bool) -> None:
+        state, monitor = self.state, self.monitor
+        records = [state.restored.pop(offset)[1] for offset in offsets]
+        table, _ = without(monitor.table(state, records), state.quarantined)
+        kept, _ = since(table, clock_ms)
+        columns = monitor.columns(state, kept)
+        state.waiting.append(Waiting(kept, columns, offsets))
+        if not counted:
+            self._count(table, columns if kept is table else monitor.columns(state, table))
 
     def _count(self, table: Table, columns: OutcomeColumns) -> tuple[set[int], int]:
         """Count rows into their windows; return their models, and how many are too late for any."""
@@ -492,12 +522,22 @@ class _Work:
         state.touched |= codes
         return codes, late
 
-    def take(self) -> None:
-        """Count rows into their windows, and let them wait for the clock."""
+    def _most(self, rows_per_model: int) -> int:
+        """Return how many rows the step takes: more than have come, so that no backlog grows."""
+        return max(self.monitor.rows_at_once + self.rows, rows_per_model * len(self.state.models))
+
+    def take(self) -> bool:
+        """Count rows into their windows, and let them wait for the clock; tell if that is all."""
+        state = self.state
+        most = self._most(_COUNTED_ROWS_PER_MODEL)
+        count = _fitting([_rows(rows) for _, rows in state.untaken], most)
+        records, state.untaken = state.untaken[:count], state.untaken[count:]
+        if records:
+            self._take(records)
+        return not state.untaken
+
+    def _take(self, records: Sequence[tuple[int, Outcomes]]) -> None:
         state, monitor = self.state, self.monitor
-        records, state.untaken = state.untaken, []
-        if not records:
-            return
         state.taken = records[-1][0] + 1
         clock_ms = state.frontier_ms
         table = monitor.table(state, [rows for _, rows in records])
@@ -523,11 +563,17 @@ class _Work:
                 return
         self.gone += offsets
 
-    def advance(self, clock_ms: int) -> None:
-        """Take what the clock has passed, in order."""
+    def advance(self, clock_ms: int) -> bool:
+        """Take what the clock has passed, in order; tell if that is all."""
         state = self.state
         if clock_ms <= state.frontier_ms:
-            return
+            return True
+        until_ms = _passed_ms(state, clock_ms, self._most(_ROWS_PER_MODEL))
+        self._advance(until_ms)
+        return until_ms == clock_ms
+
+    def _advance(self, clock_ms: int) -> None:
+        state = self.state
         alerts: dict[int, list[Alert]] = {}
         span = {"from_ms": state.frontier_ms, "until_ms": clock_ms}
         due = [one for one in state.waiting if one.first_ms < clock_ms]
@@ -614,7 +660,8 @@ class _Work:
     def _write_windows(self) -> None:
         """Write down what was published; and panes, unless rows in them are, or nobody reads."""
         state = self.state
-        if self.monitor.hold_metrics:
+        # A pane that is written before all its rows are put back would be taken for complete.
+        if self.monitor.hold_metrics or state.restored:
             return
         for key, content in state.windows.write_pages():
             self._write(key, content)
@@ -740,6 +787,20 @@ def _worth_counting(state: MonitorState, now_ms: int) -> bool:
     if not 0 <= now_ms - state.taken_at_ms < patience_ms:
         return True
     return _untaken_rows(state) >= _COUNTED_ROWS_PER_MODEL * models
+
+
+def _fitting(sizes: Sequence[int], most: int) -> int:
+    """Return how many, from the first on, have so much together, or the last of them more."""
+    return int(np.searchsorted(np.cumsum(sizes), most)) + 1
+
+
+def _passed_ms(state: MonitorState, clock_ms: int, most: int) -> int:
+    """Return until when so many rows are due; rows of one moment are not parted."""
+    waiting = [one for one in state.waiting if one.first_ms < clock_ms]
+    if sum(one.count(state.frontier_ms, clock_ms) for one in waiting) <= most:
+        return clock_ms
+    due = np.concatenate([one.due_ms(state.frontier_ms, clock_ms) for one in waiting])
+    return max(int(np.partition(due, most)[most]), int(due.min()) + 1)
 
 
 def _untaken_rows(state: MonitorState) -> int:

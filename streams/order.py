@@ -52,8 +52,12 @@ class Waiting:
 
     def count(self, from_ms: int, until_ms: int) -> int:
         """Return how many rows are due in a span of time."""
-        columns = self.table.predictions.time_ms, self.table.outcomes.at_ms
-        return sum(int(np.count_nonzero(between(c, from_ms, until_ms))) for c in columns)
+        return len(self.due_ms(from_ms, until_ms))
+
+    def due_ms(self, from_ms: int, until_ms: int) -> Ints:
+        """Return when the rows are due that are so in a span of time."""
+        times_ms = np.concatenate([self.table.predictions.time_ms, self.table.outcomes.at_ms])
+        return times_ms[between(times_ms, from_ms, until_ms)]
 
 
 # --- rules

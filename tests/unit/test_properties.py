@@ -3,6 +3,7 @@
 import json
 import random
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,8 +80,10 @@ def run(
     events: list[Event], batches: list[int], partitions: int, restarts: int = 0, **how: int
 ) -> Driver:
     disorder_ms, least_windows = disorder_of(events), how.pop("least_windows", 200)
+    rows_at_once = how.pop("rows_at_once", 50_000)
     driver = Driver(partitions=partitions, disorder_ms=disorder_ms, monitors=SENSITIVE, **how)
     driver.monitor.least_windows = least_windows
+    driver.monitor.rows_at_once = rows_at_once
     luck = random.Random(restarts)
     for batch in cut(as_inputs(events), batches):
         driver.feed(batch)
@@ -127,6 +130,23 @@ def test_results_do_not_depend_on_how_much_a_step_puts_off(
     at_once = run(events, batches, partitions)
 
     slow = run(events, batches, partitions, int(restarts), least_windows=windows, pace_ms=0)
+
+    assert slow.result() == at_once.result()
+
+
+@QUICK
+@given(traffic(), sizes, st.sampled_from([1, 3]), st.sampled_from([1, 5, 30]), st.integers(0, 9))
+def test_results_do_not_depend_on_how_many_rows_of_a_backlog_a_step_takes(
+    events: list[Event], batches: list[int], partitions: int, rows: int, restarts: int
+) -> None:
+    """Some restarts come while rows of the one before are still to be restored."""
+    at_once = run(events, batches, partitions)
+
+    with (
+        patch("streams.evaluate._ROWS_PER_MODEL", 1),
+        patch("streams.evaluate._COUNTED_ROWS_PER_MODEL", 1),
+    ):
+        slow = run(events, batches, partitions, restarts, rows_at_once=rows)
 
     assert slow.result() == at_once.result()
 
