@@ -9,30 +9,46 @@ folder for them.
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-import uuid
-from base64 import urlsafe_b64encode
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from xml.etree import ElementTree
 
 import typer
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
+
+from agents.kafka_jars import (
+    LocalKafkaError,
+    cache_dir,
+    java_command,
+    kafka_version,
+    missing_tools,
+    resolve_jars,
+)
+from agents.kafka_storage import format_storage, known_cluster_id, new_cluster_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-POM = Path(__file__).resolve().parent.parent / "deploy" / "kafka" / "pom.xml"
+__all__ = [
+    "HOST",
+    "LocalKafka",
+    "LocalKafkaError",
+    "cache_dir",
+    "kafka_version",
+    "missing_tools",
+    "new_cluster_id",
+    "resolve_jars",
+]
+
 HOST = "127.0.0.1"
 STARTS = 3  # a free port may be taken by someone else before Kafka binds it
 START_SECONDS = 60
@@ -70,10 +86,6 @@ PROPERTIES: Mapping[str, str] = {
     "log.message.timestamp.after.max.ms": str(LONGEST_MS),
     "log.retention.ms": "-1",
 }
-
-
-class LocalKafkaError(RuntimeError):
-    """A local Kafka cannot run here; the message says what is missing or went wrong."""
 
 
 class LocalKafka:
@@ -233,10 +245,10 @@ class LocalKafka:
         self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "server.properties"
         config.write_text(_server_properties(self._folder, port=port, extra=self._properties))
-        if (known := _known_cluster_id(self._folder)) is not None:
+        if (known := known_cluster_id(self._folder)) is not None:
             self._cluster_id = known
         else:
-            _format_storage(libs, config, cluster_id=self._cluster_id)
+            format_storage(libs, config, cluster_id=self._cluster_id)
         self._launch(libs, f"{HOST}:{port}")
 
     def _launch(self, libs: Path, address: str) -> None:
@@ -244,7 +256,7 @@ class LocalKafka:
         config, log = self._folder / "server.properties", self._folder / "server.log"
         with log.open("ab") as output:
             self._server = subprocess.Popen(
-                [*_java(libs), *self._java_options, "kafka.Kafka", str(config)],
+                [*java_command(libs), *self._java_options, "kafka.Kafka", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -273,76 +285,6 @@ class _PortTakenError(LocalKafkaError):
     """The port was in use when Kafka tried to bind it."""
 
 
-def missing_tools() -> list[str]:
-    """Name the programs that a local Kafka needs and that are not on the ``PATH``."""
-    return [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-
-
-def kafka_version() -> str:
-    """Read the version of the Kafka server that ``deploy/kafka/pom.xml`` pins."""
-    if not POM.exists():
-        raise LocalKafkaError(f"{POM} is missing: a local Kafka runs from a checkout only")
-    version = ElementTree.parse(POM).findtext(".//{*}kafka.version")  # noqa: S314 - our own file
-    if not version:
-        raise LocalKafkaError(f"{POM} has no property kafka.version")
-    return version
-
-
-def cache_dir() -> Path:
-    """Name the folder that holds the server jars, whether or not it exists.
-
-    ``DRIFTLINE_CACHE_DIR`` replaces ``~/.cache/driftline``.
-    """
-    root = os.environ.get("DRIFTLINE_CACHE_DIR") or "~/.cache/driftline"
-    return Path(root).expanduser() / f"kafka-{kafka_version()}"
-
-
-def resolve_jars() -> Path:
-    """Download the server jars unless they are cached; return their folder.
-
-    Several processes may do so at once: the folder appears complete or not at all.
-
-    Raises
-    ------
-    LocalKafkaError
-        If Java or Maven is missing, or Maven fails.
-    """
-    missing = missing_tools()
-    if missing:
-        raise LocalKafkaError(
-            f"a local Kafka needs {' and '.join(missing)} on the PATH: install a JDK (17 or "
-            "later) and Maven, or set DRIFTLINE_BOOTSTRAP_SERVERS to a broker that runs"
-        )
-    target = cache_dir()
-    if target.is_dir():
-        return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="fetch-") as folder:
-        jars = Path(folder) / "jars"
-        _copy_dependencies(jars)
-        try:
-            jars.rename(target)
-        except OSError:  # another process was faster
-            if not target.is_dir():
-                raise
-    return target
-
-
-def _copy_dependencies(jars: Path) -> None:
-    command = ["mvn", "--quiet", "--batch-mode", "--file", str(POM), "dependency:copy-dependencies"]
-    options = [f"-DoutputDirectory={jars}", "-DincludeScope=runtime"]
-    done = subprocess.run(
-        [*command, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    if done.returncode or not any(jars.glob("kafka_*.jar")):
-        raise LocalKafkaError(f"Maven could not fetch Kafka:\n{done.stdout}{done.stderr}")
-
-
-def _java(libs: Path) -> list[str]:
-    # The heap starts small: most brokers here live for seconds and carry little.
-    return ["java", "-Xms128m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", f"{libs}/*"]
-
-
 def _server_properties(folder: Path, *, port: int, extra: Mapping[str, str]) -> str:
     controller = f"{HOST}:{_free_port(other_than=port)}"
     where = {
@@ -353,29 +295,6 @@ def _server_properties(folder: Path, *, port: int, extra: Mapping[str, str]) -> 
     }
     merged = {**PROPERTIES, **where, **extra}
     return "".join(f"{key}={value}\n" for key, value in merged.items())
-
-
-def new_cluster_id() -> str:
-    """Make a Kafka UUID, 22 characters, of which the first is never an option's dash."""
-    return "k" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
-
-
-def _format_storage(libs: Path, config: Path, *, cluster_id: str) -> None:
-    tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(config)]
-    done = subprocess.run(
-        [*_java(libs), *tool], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise LocalKafkaError(f"Kafka's storage tool failed:\n{done.stdout}{done.stderr}")
-
-
-def _known_cluster_id(folder: Path) -> str | None:
-    """Read which cluster the data in a folder are of; None if there are none yet."""
-    file = folder / "data" / "meta.properties"
-    if not file.exists():
-        return None
-    lines = dict(line.partition("=")[::2] for line in file.read_text().splitlines())
-    return lines.get("cluster.id")
 
 
 def _watch(pid: int, *, deleted: Path | None) -> subprocess.Popen[bytes]:
