@@ -12,14 +12,7 @@ from rich.console import Console
 from river import drift
 from sklearn import metrics as sklearn_metrics
 
-from agents.demo import (
-    LineView,
-    WorkerEndedError,
-    WorkerProcess,
-    render,
-    run_demo,
-    summarise,
-)
+from agents.demo import run_demo
 from agents.demo_model import (
     GARBAGE,
     MODEL,
@@ -45,6 +38,9 @@ from agents.demo_oracle import (
     judge,
     published_cells,
 )
+from agents.demo_summary import summarise
+from agents.demo_views import LineView, render
+from agents.demo_worker import WorkerEndedError, WorkerProcess
 
 START_MS = 1_764_000_000_000 // 3_600_000 * 3_600_000
 MOCK_PARTITION_BYTES = 5_000_000

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 from agents import tail_lines
-from agents.demo import LineView, render
 from agents.demo_model import Scenario
 from agents.demo_oracle import AlertRecord, Board
+from agents.demo_views import LineView, render
 from agents.exits import say
 from agents.printable import printable, printable_json
 from agents.printing import add_names, add_numbers, print_table
