@@ -10,31 +10,17 @@ Rules of this file:
 
 from __future__ import annotations
 
-import atexit
-import ctypes
-import logging
 import math
-import os
-import threading
 import time
-from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from types import MappingProxyType, TracebackType
 from typing import Self, SupportsFloat, SupportsInt
 
-import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
 from driftline import values
-from driftline.values import Limits, Scalar
+from driftline.delivery import Delivery
+from driftline.records import LabelRecord, PredictionRecord, encode, encoded
+from driftline.values import Limits
 from streams.servers import parse_servers
-
-logger = logging.getLogger("driftline.publisher")
-
-_LOG_INTERVAL_S = 10.0
-_POLL_S = 0.1
-_REPLACE_PAUSE_S = 1.0
 
 # What a user may override through `kafka=`. Equal keys must meet in equal partitions whoever wrote
 # them, hence the Java client's partitioner: librdkafka's own default (crc32) would break the join.
@@ -50,29 +36,6 @@ _DEFAULTS: Mapping[str, object] = MappingProxyType(
     }
 )
 
-
-class _Prediction(msgspec.Struct, omit_defaults=True, gc=False):
-    prediction_id: str
-    model: str
-    timestamp_ms: int
-    prediction: Scalar
-    version: str = ""
-    score: float | None = None
-    scores: dict[str, float] | None = None
-    features: dict[str, Scalar | None] | None = None
-    segments: dict[str, str] | None = None
-    latency_ms: float | None = None
-
-
-class _Label(msgspec.Struct, omit_defaults=True, gc=False):
-    prediction_id: str
-    timestamp_ms: int
-    label: Scalar | None = None
-    model: str | None = None
-    retract: bool = False
-
-
-_encode = msgspec.json.Encoder().encode
 _LIMITS = Limits()
 
 
@@ -156,10 +119,6 @@ class Publisher:
     >>> publisher.close()
     """
 
-    _producer: Producer | None
-    _stop: threading.Event
-    _pump: threading.Thread
-
     def __init__(
         self,
         bootstrap_servers: str = "localhost:9092",
@@ -176,18 +135,16 @@ class Publisher:
             raise ValueError(f"flush_timeout_s must be 0 or more, got {flush_timeout_s}")
         self._predictions_topic = f"{prefix}.predictions"
         self._labels_topic = f"{prefix}.labels"
-        self._flush_timeout_s = flush_timeout_s
         self._limits = limits
-        self._settings = {
+        settings = {
             **_DEFAULTS,
             "queue.buffering.max.messages": queue_size,
             **(kafka or {}),
             "bootstrap.servers": parse_servers(bootstrap_servers, setting="bootstrap_servers"),
         }
-        self._closed = False
-        self._reset()
-        self._check_settings()
-        _live.add(self)
+        self._delivery = Delivery(
+            settings, flush_timeout_s=flush_timeout_s, record_bytes=limits.record_bytes
+        )
 
     def prediction(
         self,
@@ -238,7 +195,7 @@ class Publisher:
         dropped: list[tuple[str, str, int]] = []
         limits, drop = self._limits, lambda *one: dropped.append(one)
         try:
-            record = _Prediction(
+            record = PredictionRecord(
                 values.name(prediction_id, "prediction_id", limits),
                 values.name(model, "model", limits),
                 _now_ms() if timestamp_ms is None else values.time_ms(timestamp_ms),
@@ -252,12 +209,12 @@ class Publisher:
                 if latency_ms is None
                 else values.number(latency_ms, "latency_ms", drop, smallest=0.0),
             )
-            value = _encoded(record, drop, limits)
+            value = encoded(record, drop, limits)
         except Exception as error:  # noqa: BLE001 - a value's own code may raise anything; the server must live
-            return self._drop("invalid", error)
-        sent = self._send(self._predictions_topic, record.prediction_id, value)
+            return self._delivery.drop("invalid", error)
+        sent = self._delivery.send(self._predictions_topic, record.prediction_id, value)
         if dropped and sent:
-            self._count_values(record.model, dropped)
+            self._delivery.count_values(record.model, dropped)
         return sent
 
     def label(
@@ -289,16 +246,16 @@ class Publisher:
             True if queued, False if dropped. Never raises.
         """
         try:
-            record = _Label(
+            record = LabelRecord(
                 values.name(prediction_id, "prediction_id", self._limits),
                 _now_ms() if timestamp_ms is None else values.time_ms(timestamp_ms),
                 values.answer(label, "label"),
                 None if model is None else values.name(model, "model", self._limits),
             )
-            value = _encode(record)
+            value = encode(record)
         except Exception as error:  # noqa: BLE001 - as in prediction()
-            return self._drop("invalid", error)
-        return self._send(self._labels_topic, record.prediction_id, value)
+            return self._delivery.drop("invalid", error)
+        return self._delivery.send(self._labels_topic, record.prediction_id, value)
 
     def retract(self, prediction_id: str, *, timestamp_ms: SupportsInt | None = None) -> bool:
         """Queue the withdrawal of a label: the prediction counts as unlabelled again.
@@ -316,25 +273,25 @@ class Publisher:
             True if queued, False if dropped. Never raises.
         """
         try:
-            record = _Label(
+            record = LabelRecord(
                 values.name(prediction_id, "prediction_id", self._limits),
                 _now_ms() if timestamp_ms is None else values.time_ms(timestamp_ms),
                 retract=True,
             )
-            value = _encode(record)
+            value = encode(record)
         except Exception as error:  # noqa: BLE001 - as in prediction()
-            return self._drop("invalid", error)
-        return self._send(self._labels_topic, record.prediction_id, value)
+            return self._delivery.drop("invalid", error)
+        return self._delivery.send(self._labels_topic, record.prediction_id, value)
 
     @property
     def sent(self) -> int:
         """Count the records that were queued, whatever became of them."""
-        return self._sent
+        return self._delivery.sent
 
     @property
     def delivered(self) -> int:
         """Count the records that the brokers acknowledged."""
-        return self._delivered
+        return self._delivery.delivered
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -342,14 +299,12 @@ class Publisher:
 
         ``delivery_failed`` records were queued before, so they are part of `sent` too.
         """
-        with self._lock:
-            return MappingProxyType(dict(self._dropped))
+        return self._delivery.dropped
 
     @property
     def values_dropped(self) -> Mapping[str, int]:
         """Count the values that were left out of predictions that were queued, by field; a copy."""
-        with self._lock:
-            return MappingProxyType(dict(self._values_dropped))
+        return self._delivery.values_dropped
 
     def close(self, timeout_s: float | None = None) -> None:
         """Send what is queued, then stop; later calls drop with reason ``closed``.
@@ -359,18 +314,7 @@ class Publisher:
         timeout_s
             How long to wait for delivery. None means `flush_timeout_s`.
         """
-        with self._lock:
-            producer, self._producer, self._closed = self._producer, None, True
-        _live.discard(self)
-        if producer is None:
-            return
-        _drain(producer, self._flush_timeout_s if timeout_s is None else timeout_s)
-        # The client's destructor waits for its threads, however long a name look-up keeps them:
-        # the last reference is left to the background thread, which nobody waits for without limit.
-        del producer
-        self._stop.set()
-        if self._pump is not threading.current_thread():
-            self._pump.join(timeout=10 * _POLL_S)
+        self._delivery.close(timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -383,156 +327,6 @@ class Publisher:
     ) -> None:
         self.close()
 
-    def _reset(self) -> None:
-        # An RLock: a signal handler or finaliser that publishes may interrupt the holder.
-        self._lock = threading.RLock()
-        self._producer = None
-        self._sent = 0
-        self._delivered = 0
-        self._dropped: Counter[str] = Counter()
-        self._values_dropped: Counter[str] = Counter()
-        self._logged_s = -math.inf
-
-    def _check_settings(self) -> None:
-        # A client without brokers looks no name up and connects to nothing: a process may be forked
-        # beside it. Those who preload an application fork right after making the publisher.
-        Producer(
-            {key: value for key, value in self._settings.items() if key != "bootstrap.servers"}
-            | {"log_level": 0},
-            logger=logger,
-        )
-
-    def _open(self) -> Producer | None:
-        with self._lock:
-            if self._producer is None and not self._closed:
-                producer = self._connect()
-                stop = threading.Event()
-                pump = threading.Thread(
-                    target=self._run, args=(producer, stop), name="driftline-publisher", daemon=True
-                )
-                pump.start()
-                self._producer, self._stop, self._pump = producer, stop, pump
-            return self._producer
-
-    def _connect(self) -> Producer:
-        return Producer({**self._settings, "on_delivery": self._on_delivery}, logger=logger)
-
-    def _run(self, producer: Producer, stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                producer.poll(_POLL_S)
-            except KafkaException as error:  # only a fatal error is raised here
-                logger.warning("Kafka client broke, making a new one: %s", error)
-                if not stop.wait(_REPLACE_PAUSE_S):
-                    producer = self._replace(producer)
-
-    def _replace(self, broken: Producer) -> Producer:
-        # After a fatal error of the idempotent producer every produce() fails for good; without a
-        # new one the server would go on unwatched until somebody restarts it.
-        with self._lock:
-            if self._closed:
-                return broken
-            fresh = self._connect()
-            self._producer = fresh
-        _drain(broken, 0)
-        return fresh
-
-    def _send(self, topic: str, key: str, value: bytes) -> bool:
-        if len(value) > self._limits.record_bytes:
-            allowed = self._limits.record_bytes
-            return self._drop("too_large", f"{len(value)} bytes, at most {allowed} are allowed")
-        try:
-            producer = self._producer or self._open()
-            if producer is None:
-                return self._drop("closed")
-            producer.produce(topic, value, key)
-        except BufferError:
-            return self._drop("queue_full")
-        except KafkaException as error:
-            cause = error.args[0]
-            too_large = cause.code() == KafkaError.MSG_SIZE_TOO_LARGE
-            return self._drop("too_large" if too_large else "unavailable", error)
-        except Exception as error:  # noqa: BLE001 - no thread or memory left to start the client with
-            return self._drop("unavailable", error)
-        with self._lock:
-            self._sent += 1
-        return True
-
-    def _drop(self, reason: str, detail: object = None) -> bool:
-        now_s = time.monotonic()
-        with self._lock:
-            self._dropped[reason] += 1
-            if now_s - self._logged_s < _LOG_INTERVAL_S:
-                return False
-            self._logged_s = now_s
-            counts = dict(self._dropped)
-        logger.warning("record dropped: %s (%s); dropped so far: %s", reason, detail, counts)
-        return False
-
-    def _count_values(self, model: str, dropped: list[tuple[str, str, int]]) -> None:
-        for field, why, count in dropped:
-            with self._lock:
-                first = field not in self._values_dropped
-                self._values_dropped[field] += count
-            if first:
-                text = "left out: %s of model %.80r: %s; more of %s are only counted"
-                logger.warning(text, field, model, why, field)
-
-    def _on_delivery(self, error: KafkaError | None, _message: Message) -> None:
-        if error is None:
-            with self._lock:  # close() runs callbacks beside the background thread
-                self._delivered += 1
-        else:
-            self._drop("delivery_failed", error)
-
-    def _forget_parent(self) -> None:
-        if self._producer is not None:
-            # The client's threads do not exist in this process, so its destructor would wait for
-            # them for ever: keep it alive until the process is gone.
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._producer))
-        self._reset()
-
-
-def _drain(producer: Producer, timeout_s: float) -> None:
-    # A client that broke for good says so by raising; it has no more to deliver, only to report.
-    remaining = 1
-    with suppress(KafkaException):
-        remaining = producer.flush(timeout_s)
-    if remaining:
-        with suppress(KafkaException):
-            producer.purge()
-        with suppress(KafkaException):
-            producer.flush(1.0)
-
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _encoded(record: _Prediction, drop: values.Drop, limits: Limits) -> bytes:
-    try:
-        return _encode(record)
-    except Exception:  # noqa: BLE001 - a number of too many digits, half of a character
-        if record.features is not None:
-            record.features = values.features(record.features, drop, limits, careful=True)
-        if record.segments is not None:
-            record.segments = values.segments(record.segments, drop, limits, careful=True)
-        return _encode(record)
-
-
-_live: set[Publisher] = set()
-
-
-def _close_all() -> None:
-    for publisher in tuple(_live):
-        publisher.close()
-
-
-def _after_fork() -> None:
-    for publisher in _live:
-        publisher._forget_parent()
-
-
-atexit.register(_close_all)
-if hasattr(os, "register_at_fork"):  # absent on Windows
-    os.register_at_fork(after_in_child=_after_fork)

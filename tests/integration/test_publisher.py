@@ -195,7 +195,7 @@ def test_a_client_that_broke_for_good_is_replaced(any_broker: Broker, prefix: st
         publisher.prediction(prediction_id="before", model="m", prediction=1)
         wait_for(lambda: publisher.delivered == 1)
 
-        break_for_good(publisher._producer)
+        break_for_good(publisher._delivery._producer)
         assert not publisher.prediction(prediction_id="during", model="m", prediction=1)
         wait_for(lambda: publisher.prediction(prediction_id="after", model="m", prediction=1))
 

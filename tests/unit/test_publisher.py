@@ -52,7 +52,7 @@ def publisher() -> Iterator[Publisher]:
 @pytest.fixture
 def wire(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Wire:
     wire = Wire()
-    monkeypatch.setattr(publisher, "_producer", wire)
+    monkeypatch.setattr(publisher._delivery, "_producer", wire)
     return wire
 
 
@@ -113,7 +113,7 @@ def test_close_does_not_wait_for_a_client_that_cannot_end(monkeypatch: pytest.Mo
             if self.brokers:
                 let_go.wait(30)
 
-    monkeypatch.setattr("driftline.publisher.Producer", Stuck)
+    monkeypatch.setattr("driftline.delivery.Producer", Stuck)
     publisher = Publisher(NOBODY, flush_timeout_s=0)
     publisher.prediction(**GOOD)
 
@@ -355,7 +355,7 @@ def test_of_too_many_values_the_last_by_name_are_left_out(
         NOBODY, limits=Limits(features=2, segments=2, scores=2), flush_timeout_s=0
     )
     wire = Wire()
-    monkeypatch.setattr(publisher, "_producer", wire)
+    monkeypatch.setattr(publisher._delivery, "_producer", wire)
     given = dict.fromkeys("dbac", "x" if field == "segments" else 1.0)
 
     assert publisher.prediction(**GOOD, **{field: given})
@@ -435,7 +435,7 @@ def test_drops_are_logged_once_in_ten_seconds(
     publisher: Publisher, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock_s = iter((100.0, 100.1, 109.9, 110.0, 119.0, 119.0))
-    monkeypatch.setattr("driftline.publisher.time.monotonic", lambda: next(clock_s, 119.0))
+    monkeypatch.setattr("driftline.delivery.time.monotonic", lambda: next(clock_s, 119.0))
 
     with caplog.at_level(logging.WARNING, "driftline.publisher"):
         for _ in range(5):
@@ -464,8 +464,8 @@ def test_a_bad_setting_is_refused_at_construction(
 
 def test_kafka_settings_of_the_user_win(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, object]] = []
-    monkeypatch.setattr("driftline.publisher.Producer", lambda conf, **_: seen.append(conf))
-    monkeypatch.setattr("driftline.publisher.threading.Thread.start", lambda _: None)
+    monkeypatch.setattr("driftline.delivery.Producer", lambda conf, **_: seen.append(conf))
+    monkeypatch.setattr("driftline.delivery.threading.Thread.start", lambda _: None)
 
     publisher = Publisher(NOBODY, kafka={"linger.ms": 5, "security.protocol": "ssl"})
     publisher.prediction(**GOOD)
