@@ -74,7 +74,8 @@ def metrics() -> str:
     rows: list[list[str]] = []
     for metric in families.CATALOGUE.metrics.values():
         rest = [_values(metric), metric.better, metric.interval or "", _kinds(metric)]
-        rows.append([f"`{metric.written}`", metric.help, *rest])
+        unit = f", in {metric.unit}" if metric.unit else ""
+        rows.append([f"`{metric.written}`", metric.help + unit, *rest])
         if metric.part is Part.CLASS:
             name = f"`{metric.name}:<class>`"
             rows.append(

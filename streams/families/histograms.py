@@ -98,9 +98,13 @@ def quantile_estimates(
     metrics: Sequence[tuple[str, float]], entries: tuple[Ints, Ints, Ints], groups: int
 ) -> Iterator[Estimate]:
     """Yield quantiles of values, by name and share, bounded by the quantiles of their ranks."""
-    if not len(entries[0]):
+    group, number, counts = entries
+    if not len(group):
         return
-    count = group_sums(entries[0], entries[2], groups)
+    # What was taken back and is not there, as after a family began anew, is no value: it would make
+    # the ranks of other groups fall between its bins.
+    entries = group, number, np.maximum(counts, 0)
+    count = group_sums(group, entries[2], groups)
     shares = [
         column for _, q in metrics for column in (np.full(groups, q), *quantile_ranks(q, count))
     ]

@@ -4,6 +4,7 @@ A power of Python is that of the C library, which may differ in the last bit fro
 square root, and from numpy's: where the scalar code has one, each value is taken on its own.
 """
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -95,5 +96,6 @@ def at_most(limit: float, values: Floats) -> Floats:
 
 
 def powers(values: Floats, exponent: float) -> Floats:
-    """Raise values to a power as Python does."""
-    return np.array([value**exponent for value in values.tolist()], np.float64)
+    """Raise values to a power as Python does; NaN where they are negative."""
+    powered = (value**exponent if value >= 0 else math.nan for value in values.tolist())
+    return np.fromiter(powered, np.float64, len(values))

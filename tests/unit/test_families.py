@@ -113,6 +113,23 @@ def test_windows_without_any_rows_have_counts_of_zero_and_nothing_else() -> None
     assert [sorted(values) for values in found] == [["labels", "predictions"]] * 3
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_window_that_took_back_more_than_it_had_disturbs_no_other(seed: int) -> None:
+    """A family that began anew between a label and its correction counts the latter alone."""
+    case = Case(seed)
+    whole = case.grid.values(case.judged)
+
+    for key in [key for key in (*case.grid.counts, *case.grid.sums) if key[2] == 2]:
+        if key in case.grid.sums:
+            case.grid.sums[key] *= -1
+        else:
+            for number in case.grid.counts[key]:
+                case.grid.counts[key][number] *= -1 if number % 3 else 1
+
+    found = case.grid.values(case.judged)
+    assert found[:2] + found[3:] == whole[:2] + whole[3:]
+
+
 def test_no_windows_are_no_values() -> None:
     assert PlainGrid(FAMILIES, []).values([]) == []
 
