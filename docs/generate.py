@@ -25,6 +25,7 @@ from streams import families
 from streams.families.family import EVERY_TASK, Metric, Part
 from streams.monitors import DEFAULTS, Drift, Threshold
 from streams.topics import Topics
+from streams.watchers import WATCHERS, described
 
 HERE = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -203,6 +204,18 @@ def _usage(parameter: Any) -> str:
     return _codes([name + value for name in (*parameter.opts, *parameter.secondary_opts)])
 
 
+def detectors() -> str:
+    """Return the parameters of every detector."""
+    return table(
+        ["detector", "parameter", "default", "allowed", "meaning"],
+        [
+            [f"`{w.name}`", f"`{p.name}`", f"`{p.default:g}`", p.allowed, p.meaning]
+            for w in WATCHERS
+            for p in described(w)
+        ],
+    )
+
+
 def code(path: str) -> str:
     """Return a file as it is."""
     return f"```python\n{(HERE / path).read_text(encoding='utf-8')}```"
@@ -216,6 +229,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "acls": acls,
     "metrics": metrics,
     "family": lambda: code("extend/cohen_kappa.py"),
+    "detector": lambda: code("extend/cusum.py"),
+    "detectors": detectors,
     "default monitors": default_monitors,
     "topics": topics,
     "cli": cli,

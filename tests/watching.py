@@ -1,6 +1,7 @@
 """Feed lanes in tests."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -52,3 +53,52 @@ def restore(lanes: Lanes, records: Records) -> Lanes:
     for bucket, packed in records.items():
         assert lanes.restore(bucket, msgspec.msgpack.decode(packed))
     return lanes
+
+
+def feed_in_parts(
+    name: str,
+    parameters: dict[str, float],
+    series: Sequence[NDArray[np.float64]],
+    *,
+    own_scale: bool,
+    most: int,
+    rng: np.random.Generator,
+) -> list[Change]:
+    """Let six lanes see so many values at a time, at random, with restarts among them.
+
+    They are the inputs `a` and `b` of models 0, 10 and 20; a time is the number of a value.
+    """
+    records: Records = {}
+    lanes, taken, found = lanes_of(name, parameters, own_scale=own_scale), np.zeros(6, int), []
+    lengths = np.array([len(values) for values in series])
+    while (taken < lengths).any():
+        counts = np.minimum(rng.integers(0, most, 6), lengths - taken)
+        found += lanes.advance(_inputs(series, taken.tolist(), counts.tolist()))
+        taken += counts
+        if rng.random() < 0.2:
+            write(lanes, records)
+            lanes = restore(lanes_of(name, parameters, own_scale=own_scale), records)
+    return found
+
+
+def _inputs(series: Sequence[Any], taken: list[int], counts: list[int]) -> list[Input]:
+    made = []
+    for source, half in (("a", range(3)), ("b", range(3, 6))):
+        lanes = [lane for lane in half if counts[lane]]
+        if lanes:
+            spans = [np.arange(taken[lane], taken[lane] + counts[lane]) for lane in lanes]
+            made.append(
+                Input(
+                    source,
+                    np.array([10 * (lane % 3) for lane in lanes]),
+                    np.array([counts[lane] for lane in lanes]),
+                    np.concatenate(spans),
+                    np.concatenate([series[i][span] for i, span in zip(lanes, spans, strict=True)]),
+                )
+            )
+    return made
+
+
+def lane_of(change: Change) -> int:
+    """Return which of the six lanes a change is of."""
+    return change.model // 10 + 3 * (change.source == "b")

@@ -4,8 +4,10 @@ A watcher is one file here and one line in `WATCHERS`; what `monitors.yaml` may 
 written down of it and how it is tested follow from what it declares.
 """
 
+import re
 from collections.abc import Iterator
-from typing import Any
+from inspect import cleandoc
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +21,16 @@ WATCHERS: tuple[Watcher, ...] = (
     PageHinkley(),
 )
 BY_NAME = {watcher.name: watcher for watcher in WATCHERS}
+
+
+class Described(NamedTuple):
+    """A parameter of a watcher: what is allowed, whether it is whole, and what it means."""
+
+    name: str
+    default: Any
+    allowed: str
+    whole: bool
+    meaning: str
 
 
 def watcher_of(name: str) -> Watcher:
@@ -50,33 +62,37 @@ def parameters_of(watcher: Watcher, given: dict[str, float]) -> Parameters:
     Traceback (most recent call last):
     streams.errors.ConfigError: detector adwin: delta 1 is out of range: more than 0, less than 1
     """
-    info = msgspec.inspect.type_info(watcher.parameters)
-    assert isinstance(info, msgspec.inspect.StructType)
-    kinds = {field.name: field.type for field in info.fields}
+    known = {one.name: one for one in described(watcher)}
     typed: dict[str, float] = {}
     for name, value in given.items():
         where = f"detector {watcher.name}"
-        if name not in kinds:
-            known = ", ".join(sorted(kinds))
-            raise ConfigError(f"{where}: unknown parameter {name!r}; it has {known}")
-        whole = isinstance(kinds[name], msgspec.inspect.IntType)
-        if whole and value % 1 != 0:
+        if name not in known:
+            names = ", ".join(sorted(known))
+            raise ConfigError(f"{where}: unknown parameter {name!r}; it has {names}")
+        if known[name].whole and value % 1 != 0:
             raise ConfigError(f"{where}: {name} {value:g} is no whole number")
-        typed[name] = int(value) if whole else value
+        typed[name] = int(value) if known[name].whole else value
         try:
             msgspec.convert({name: typed[name]}, watcher.parameters)
         except msgspec.ValidationError:
-            said = ", ".join(_bounds(kinds[name]))
-            raise ConfigError(f"{where}: {name} {value:g} is out of range: {said}") from None
+            said = f"{where}: {name} {value:g} is out of range: {known[name].allowed}"
+            raise ConfigError(said) from None
     return msgspec.convert(typed, watcher.parameters)
 
 
 _WORDS = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
-def _bounds(kind: Any) -> Iterator[str]:
-    return (
-        f"{words} {getattr(kind, side):g}"
-        for side, words in _WORDS.items()
-        if getattr(kind, side) is not None
-    )
+def described(watcher: Watcher) -> Iterator[Described]:
+    """Yield what can be set of a watcher, as its type and docstrings say."""
+    info = msgspec.inspect.type_info(watcher.parameters)
+    assert isinstance(info, msgspec.inspect.StructType)
+    documented = "\n".join(cleandoc(one.__doc__ or "") for one in watcher.parameters.__mro__)
+    for field in info.fields:
+        kind: Any = field.type
+        bounds = ((words, getattr(kind, side)) for side, words in _WORDS.items())
+        allowed = ", ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
+        said = re.search(rf"^{field.name}\n((?:    .+\n?)+)", documented, re.MULTILINE)
+        meaning = " ".join(said[1].split()).rstrip(".") if said else ""
+        whole = isinstance(kind, msgspec.inspect.IntType)
+        yield Described(field.name, field.default, allowed, whole, meaning)

@@ -1,5 +1,6 @@
 """What the docs show to whoever extends driftline is run."""
 
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -7,10 +8,14 @@ import pytest
 from sklearn import metrics as sklearn
 
 from docs.extend.cohen_kappa import CohenKappa
+from docs.extend.cusum import Cusum
 from streams import families
+from streams.errors import ConfigError
 from streams.monitors_file import parse_monitors
 from streams.task import Judged
+from streams.watchers import BY_NAME
 from tests.plain_cells import PlainGrid, count_answers
+from tests.watching import feed, feed_in_parts, lane_of, lanes_of
 
 NAMES = np.array(["ant", "bee", "cow", "dog"])
 KAPPA = families.CATALOGUE.with_family(CohenKappa())
@@ -62,3 +67,50 @@ def test_a_rule_on_a_metric_is_known_once_its_family_is_listed(
     ).thresholds
 
     assert families.CATALOGUE.needed([rule.metric]) == KAPPA.families[-1:]
+
+
+@pytest.fixture
+def cusum(monkeypatch: pytest.MonkeyPatch) -> str:
+    """CUSUM in the catalogue."""
+    monkeypatch.setitem(BY_NAME, Cusum.name, Cusum())
+    return Cusum.name
+
+
+@pytest.mark.parametrize("rise", [2.0, -2.0])
+def test_cusum_fires_where_its_formula_does_and_says_the_level(cusum: str, rise: float) -> None:
+    values = np.random.default_rng(3).normal(50, 4, 1_000)
+    values[700:] += 4 * rise
+    centre, spread = np.median(values[:100]), np.subtract(*np.quantile(values[:100], [0.75, 0.25]))
+
+    change, *_ = feed(lanes_of(cusum), values)
+
+    scaled = np.clip((values[500:] - centre) / (spread / 1.349), -5, 5) * np.sign(rise)
+    sums = list(accumulate(scaled, lambda total, value: max(total + value - 0.5, 0), initial=0.0))
+    first = int(np.flatnonzero(np.array(sums[1:]) > 15)[0])
+    assert change.index == pytest.approx(500 + first, abs=1)  # quartiles are taken otherwise
+    assert change.after == pytest.approx(50 + 4 * rise, abs=4)
+    assert change.before == pytest.approx(50, abs=1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cusum_finds_in_every_lane_what_it_would_find_alone(cusum: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parameters = {"reference": 120, "limit": 4}
+    series = [rng.normal(np.arange(n) // 200 % 2 * 2.0, 1.0) for n in rng.integers(0, 900, 6)]
+
+    found = feed_in_parts(cusum, parameters, series, own_scale=False, most=60, rng=rng)
+
+    expected = [
+        (lane, change.index, change.before, change.after)
+        for lane, values in enumerate(series)
+        for change in feed(lanes_of(cusum, parameters), values)
+    ]
+    assert sorted((lane_of(c), c.index, c.before, c.after) for c in found) == expected
+    assert expected
+
+
+def test_a_monitors_file_may_name_cusum_once_it_is_listed(cusum: str) -> None:
+    drift = {"name": "d", "input": "score", "detector": cusum, "parameters": {"limit": 0}}
+
+    with pytest.raises(ConfigError, match="detector cusum: limit 0 is out of range: more than 0"):
+        parse_monitors({"drift": [drift]})

@@ -13,7 +13,7 @@ from streams.watchers import BY_NAME
 from streams.watchers.lanes import Input, Lanes
 from tests.naive_watchers import NAIVE
 from tests.unit.test_watchers import SMALL, steps
-from tests.watching import Records, feed, lanes_of, restore, write
+from tests.watching import Records, feed, feed_in_parts, lane_of, lanes_of, restore, write
 
 SHIFT = steps(1, 0.1, 0.6, length=300)
 
@@ -44,19 +44,8 @@ def test_every_lane_finds_what_it_would_find_alone_one_value_at_a_time(
         for kind, n in zip(kinds, lengths, strict=True)
     ]
     most = data.draw(st.sampled_from([3, 40, 200]))
-    records: Records = {}
-    lanes, taken, found = lanes_of(name, parameters, own_scale=own_scale), [0] * 6, []
 
-    while any(start < len(values) for start, values in zip(taken, series, strict=True)):
-        counts = [
-            min(int(rng.integers(0, most)), len(values) - start)
-            for start, values in zip(taken, series, strict=True)
-        ]
-        found += lanes.advance(inputs(series, taken, counts))
-        taken = [start + count for start, count in zip(taken, counts, strict=True)]
-        if rng.random() < 0.2:
-            write(lanes, records)
-            lanes = restore(lanes_of(name, parameters, own_scale=own_scale), records)
+    found = feed_in_parts(name, parameters, series, own_scale=own_scale, most=most, rng=rng)
 
     expected = {
         (lane, *one)
@@ -66,29 +55,6 @@ def test_every_lane_finds_what_it_would_find_alone_one_value_at_a_time(
     assert {(lane_of(c), c.index, c.before, c.after) for c in found} == expected
     assert all(series[lane_of(c)][c.index] == series[lane_of(c)][c.at_ms] for c in found)
     assert len(found) == len(expected)
-
-
-def inputs(series: list[Any], taken: list[int], counts: list[int]) -> list[Input]:
-    """Inputs `a` and `b` of models 0, 10 and 20; a time is the number of a value."""
-    made = []
-    for source, half in (("a", range(3)), ("b", range(3, 6))):
-        lanes = [lane for lane in half if counts[lane]]
-        if lanes:
-            spans = [np.arange(taken[lane], taken[lane] + counts[lane]) for lane in lanes]
-            made.append(
-                Input(
-                    source,
-                    np.array([10 * (lane % 3) for lane in lanes]),
-                    np.array([counts[lane] for lane in lanes]),
-                    np.concatenate(spans),
-                    np.concatenate([series[i][span] for i, span in zip(lanes, spans, strict=True)]),
-                )
-            )
-    return made
-
-
-def lane_of(change: Any) -> int:
-    return int(change.model // 10 + 3 * (change.source == "b"))
 
 
 def test_a_change_is_found_with_the_value_that_completes_its_block() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from river import drift as river_drift
 
 from streams.errors import ConfigError
-from streams.watchers import BY_NAME, parameters_of, watcher_of
+from streams.watchers import BY_NAME, described, parameters_of, watcher_of
 from tests.driver import cut
 from tests.watching import feed, lanes_of
 
@@ -164,7 +164,7 @@ def test_whole_parameters_may_be_written_as_floats() -> None:
 
 def test_every_watcher_says_what_its_parameters_are() -> None:
     for watcher in BY_NAME.values():
-        documented = watcher.parameters.__doc__ or ""
+        found = list(described(watcher))
 
-        own = set(watcher.parameters.__struct_fields__) - {"reference"}
-        assert {name for name in own if f"    {name}\n" not in documented} == set()
+        assert {one.name for one in found} == set(watcher.parameters.__struct_fields__)
+        assert [one.name for one in found if not (one.allowed and one.meaning)] == []
