@@ -69,7 +69,7 @@ class Way(NamedTuple):
 
 AS_RECORDED = Way()
 OTHER_WAYS = (
-    Way(sizes=(37, 1, 240, 5, 400), partitions=3, restarts=0.3),
+    Way(sizes=(400, 1, 37, 900), partitions=3, restarts=0.4),
     Way(sizes=(100_000,), partitions=2, held=True),
 )
 

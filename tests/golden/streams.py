@@ -198,7 +198,7 @@ STREAMS: dict[str, Callable[[], Stream]] = {
     "demo": _demo,
     "benchmark": _benchmark,
     "every rule and detector": lambda: _late(
-        traffic.mixed(21, count=600, span_ms=90 * MINUTE_MS), ALL, bound_ms=MINUTE_MS
+        traffic.mixed(21, count=450, span_ms=70 * MINUTE_MS), ALL, bound_ms=MINUTE_MS
     ),
     "every detector": lambda: _late(
         traffic.mixed(28, count=2_000, kinds=("scored", "chance", "numbers")),
@@ -211,17 +211,17 @@ STREAMS: dict[str, Callable[[], Stream]] = {
     ),
     "labels first": lambda: _of(
         sorted(
-            builders.in_order(traffic.mixed(24, count=80)), key=lambda event: "label" not in event
+            builders.in_order(traffic.mixed(24, count=40)), key=lambda event: "label" not in event
         ),
         SENSITIVE,
     ),
     "short windows": lambda: _late(
-        traffic.mixed(25, count=120, kinds=("scored", "numbers"), span_ms=HOUR_MS // 2),
+        traffic.mixed(25, count=80, kinds=("scored", "numbers"), span_ms=HOUR_MS // 2),
         _SHORT,
         bound_ms=10 * SECOND_MS,
     )._replace(horizon_ms=5 * MINUTE_MS),
     "late for detectors": lambda: _late(
-        traffic.mixed(26, count=100), SENSITIVE, bound_ms=20 * MINUTE_MS
+        traffic.mixed(26, count=50), SENSITIVE, bound_ms=20 * MINUTE_MS
     )._replace(disorder_ms=SECOND_MS, anyhow=False),
     "without features": lambda: _late(
         traffic.mixed(27, count=120), PLAIN | {"features": False}, bound_ms=MINUTE_MS

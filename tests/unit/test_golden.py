@@ -105,6 +105,16 @@ def test_a_difference_names_stream_key_field_and_both_values() -> None:
     assert f"alert {gone} " in said
 
 
+def test_a_difference_that_is_not_in_the_sample_of_a_million_names_the_model() -> None:
+    want = million.read(results.path_of(million.NAME))
+    now = million.kept_of(want.full)  # whose digests are of the sample alone
+
+    with pytest.raises(AssertionError, match=r"m00 0: want \d+ metrics, .*, got \d+ metrics, "):
+        million.check(want.full, want)
+
+    million.check(want.full, want._replace(digests=now.digests))
+
+
 def test_files_are_small_and_of_streams_that_there_are() -> None:
     files = set(results.FILES.iterdir())
 
