@@ -157,6 +157,52 @@ def test_rows_may_come_in_any_cuts_and_be_added_up_later(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(15))
+def test_rows_that_are_left_out_may_come_another_time(seed: int) -> None:
+    case = Case(seed)
+    grid = Grid(FAMILIES, case.world)
+
+    for table, columns in case.tables:
+        observed = grid.observe(table, columns)
+        said, true = (
+            case.random.random(len(rows.time_ms)) < 0.4
+            for rows in (table.predictions, table.outcomes)
+        )
+        for chosen, other in ((said, true), (~said, ~true)):
+            numbers = table.predictions.time_ms // PANE_MS
+            list(grid.count_predictions(table, observed, numbers, chosen=chosen))
+            numbers = table.outcomes.time_ms // PANE_MS
+            list(grid.count_outcomes(table, observed, numbers, chosen=other))
+
+    assert case.values(grid) == case.values(case.counted(case.tables))
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_segments_that_nobody_wants_are_not_counted(seed: int) -> None:
+    case = Case(seed)
+    grid = Grid(FAMILIES, case.world)
+
+    def wanted(models: Any, names: list[str], name: Any) -> Any:
+        """Want one segment of one model, and two of the others."""
+        of_all = np.array([one != "" for one in names])[name]
+        return of_all & ((models != 1) | np.array([one == "tier=1" for one in names])[name])
+
+    for table, columns in case.tables:
+        observed = grid.observe(table, columns)
+        numbers = table.predictions.time_ms // PANE_MS
+        list(grid.count_predictions(table, observed, numbers, wanted=wanted))
+        numbers = table.outcomes.time_ms // PANE_MS
+        list(grid.count_outcomes(table, observed, numbers, wanted=wanted))
+
+    whole = case.values(case.counted(case.tables))
+    for (window, number), found, every in zip(case.keys, case.values(grid), whole, strict=True):
+        name, model = case.names[number], case.models[window]
+        if name == "tier=1" or (name and model != 1):
+            assert found == every
+        else:
+            assert found.keys() == {"predictions", "labels"}
+
+
+@pytest.mark.parametrize("seed", range(15))
 def test_what_is_dropped_leaves_nothing_behind(seed: int) -> None:
     """Rows of the table are used again: what was in them must be gone."""
     case = Case(seed)
