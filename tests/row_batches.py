@@ -104,6 +104,8 @@ class Batch:
             values[odd < 0.3] = np.nan
             values[odd < 0.2] = np.inf
             values[odd < 0.1] = ABSENT
+            if random.random() < 0.5:
+                values[:, -1] = np.nan
             blocks.append(Block(names, rows, values))
         return blocks
 

@@ -172,8 +172,6 @@ def areas(keys: Ints, ups: Ints, downs: Ints, groups: int) -> Areas:
     >>> found.area.tolist(), found.tied.tolist()
     ([0.875], [0.25])
     """
-    there = (ups != 0) | (downs != 0)
-    keys, ups, downs = keys[there], ups[there], downs[there]
     group = keys >> SCORE_BITS
     ones, zeros = group_sums(group, ups, groups), group_sums(group, downs, groups)
     below = np.cumsum(downs) - downs - (np.cumsum(zeros) - zeros)[group]
