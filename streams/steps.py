@@ -232,7 +232,9 @@ class Stage(Protocol):
         Parameters
         ----------
         now_ms
-            Wall clock of the runner; only used to refuse implausible event times.
+            Wall clock of the runner: what it says is too far in the future to be an event time, and
+            when to do what can wait to be more. Which values are published last, and which alerts,
+            depends on records alone.
         idle
             Inputs that are read to their end and have been quiet for the idle timeout.
         announce

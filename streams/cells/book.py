@@ -275,9 +275,12 @@ class Pages:
         self.waiting[rows] = waiting
         self.cells.dirty.clear()
 
-    def first_waiting_ms(self) -> int:
-        """Return when the first window begins that waits; far in the future if none does."""
-        earliest = 1 << 62
+    def first_unpublished_ms(self) -> int:
+        """Return when the first window begins that is to be published, or final and was not.
+
+        Its panes are still needed: a limit puts windows off, also those that only become final.
+        """
+        earliest = self._ends[0] * self.pane_ms if self._ends else 1 << 62
         for rows in self.queue:
             if len(rows):
                 number = int((self.cells.table.key[rows] & _LOW).min()) - _BEFORE_EPOCH

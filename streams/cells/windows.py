@@ -201,7 +201,7 @@ class WindowCells:
             for place in pages.forget(clock_ms - way.keep_ms):
                 yield from known.deletions(*place)
         limit_ms = clock_ms - way.keep_ms - way.longest_ms
-        limit_ms = min(limit_ms, *(pages.first_waiting_ms() for pages in self.pages))
+        limit_ms = min(limit_ms, *(pages.first_unpublished_ms() for pages in self.pages))
         for kind, records in zip(_KINDS, self._cell_records, strict=True):
             for number in list(records.side.members):
                 if (number + 1) * way.pane_ms <= limit_ms:

@@ -218,6 +218,28 @@ def test_windows_that_become_final_are_put_off_too() -> None:
     assert _published_models(driver, final=True) == 8
 
 
+def test_windows_that_become_final_later_than_they_could_are_still_whole() -> None:
+    """The clock leaps so far that their panes could be dropped at once."""
+    driver = Driver()
+    starts_ms = [START_MS + n * 10 * MINUTE_MS for n in range(8)]
+    names = [(f"p{n}", ms) for n, ms in enumerate(starts_ms)]
+    said = [prediction(name, timestamp_ms=ms) for name, ms in names]
+    driver.feed(as_inputs([*said, *(label(name, timestamp_ms=ms) for name, ms in names)]))
+    driver.monitor.least_windows = 1
+    late_ms = START_MS + 24 * HOUR_MS
+
+    driver.feed(as_inputs([prediction("z", timestamp_ms=late_ms)]))
+    driver.come_to(late_ms)
+    driver.finish()
+
+    finals = {
+        (record["window_start_ms"], record["metric"]): record["value"]
+        for record in driver.metrics.values()
+        if record["final"] and record["metric"] in ("predictions", "labels")
+    }
+    assert finals == {(ms, metric): 1.0 for ms in starts_ms for metric in ("predictions", "labels")}
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_a_window_that_became_final_is_published_with_what_came_until_then(late: bool) -> None:
     driver = Driver()
