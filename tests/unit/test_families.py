@@ -114,6 +114,48 @@ def test_windows_without_any_rows_have_counts_of_zero_and_nothing_else() -> None
     assert [sorted(values) for values in found] == [["labels", "predictions"]] * 3
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_windows_whose_labels_are_all_taken_back_have_no_quality(seed: int) -> None:
+    case = Case(seed)
+    for window in (0, 3):
+        case.grid.labels[window] = case.outcomes[window].count = 0
+
+    found = case.grid.values(case.judged)
+
+    assert found == case.expected()
+    assert not found[0].keys() & {"accuracy", "f1", "roc_auc", "log_loss", "mae"}
+
+
+@pytest.mark.parametrize(("outside", "there"), [(1, True), (2, False)])
+def test_one_of_a_hundred_scores_may_be_no_probability(outside: int, *, there: bool) -> None:
+    grid = PlainGrid(FAMILIES, [0])
+    scores = np.full(100, 0.75)
+    scores[:outside] = 75.0
+    count_answers(grid, [1] * 100, [1, 0] * 50, scores=scores)
+
+    [found] = grid.values([Judged("binary", "")])
+
+    assert ("log_loss" in found) == ("brier" in found) == there
+
+
+def test_a_power_is_that_of_python_to_the_last_bit() -> None:
+    """In one of a thousand values, numpy's root or product has another last bit."""
+    root, square = 183.70444405758226, 0.5778546367819534
+
+    assert intervals.powers(np.array([root]), 0.5).tolist() == [root**0.5]
+    assert intervals.powers(np.array([square]), 2).tolist() == [square**2]
+
+
+def test_the_root_of_the_mean_squared_error_is_that_of_python() -> None:
+    grid = PlainGrid(FAMILIES, [0])
+    one, other = 495.3974609375, 706.1796875
+    count_answers(grid, [one, other], [0.0, 0.0])
+
+    [found] = grid.values([Judged("regression", "")])
+
+    assert found["rmse"].value == ((one * one + other * other) / 2) ** 0.5
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_window_that_took_back_more_than_it_had_disturbs_no_other(seed: int) -> None:
     """A family that began anew between a label and its correction counts the latter alone."""
