@@ -4,8 +4,8 @@ from pathlib import PurePosixPath
 
 from xdist.scheduler import LoadScopeScheduling
 
-#: The tests of these files share nothing but brokers, which every process has anyway.
-SPREAD = ("tests/integration",)
+#: The tests of these share nothing but brokers, which every process has anyway.
+SPREAD = ("tests/integration", "tests/unit/test_golden.py")
 #: These share a broker that nobody else needs.
 TOGETHER = {"tests/e2e/test_acls.py": "secure", "tests/e2e/test_security.py": "secure"}
 
@@ -15,6 +15,6 @@ class ByWhatTestsShare(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, _ = nodeid.partition("::")
-        if PurePosixPath(file).parent.as_posix() in SPREAD:
+        if file in SPREAD or PurePosixPath(file).parent.as_posix() in SPREAD:
             return nodeid
         return TOGETHER.get(file, file)
