@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from streams.evaluate import Monitor
 from streams.join import Join
 from streams.matching import FATES
+from streams.monitor import Monitor
 from streams.steps import Batch, DeadLetter, Effects, ModelKind, Record
 from streams.values import Dropped, add_dropped
 

@@ -17,14 +17,13 @@ from streams.amounts import Amounts
 from streams.classes import class_name, same_class
 from streams.dryrun import DryRun
 from streams.durations import format_duration, parse_duration_ms
-from streams.evaluate import Monitor
 from streams.families.family import OUTCOMES, PREDICTIONS, Part
 from streams.join import Join
 from streams.metrics import Metric
+from streams.monitor import Monitor
 from streams.monitors import DEFAULT_DRIFTS, DEFAULT_THRESHOLDS, Drift, Monitors, Threshold
 from streams.nearest import nearest
 from streams.outcomes import Outcomes, decode_outcomes
-from streams.quality import value_of
 
 MOST_CLASSES = 1_000
 """So many classes of a model are told apart; the numbers of a regression would be more."""
@@ -182,7 +181,7 @@ def _never_measured(rule: Threshold, run: Rehearsal, shown: Observed) -> str | N
         return f"metric: class {part!r} never occurred{nearest(part, shown.classes)}"
     own = run.observed(rule.model, rule.version, rule.segment)
     metrics = set() if own is None else own.metrics
-    if value_of(dict.fromkeys(metrics, True), rule.metric) is None:
+    if metrics.isdisjoint(families.CATALOGUE.spellings(rule.metric)):
         there = ", ".join(sorted({metric.partition(":")[0] for metric in metrics}))
         return f"metric: {rule.metric!r} was never there; what there was: {there}"
     return None

@@ -1,8 +1,8 @@
 """The stages on one screen: predictions, labels -> join -> outcomes -> monitor -> metrics."""
 
-from streams.evaluate import Monitor
 from streams.join import Join
 from streams.limits import LIMITS, RecordLimits
+from streams.monitor import Monitor
 from streams.monitors import Monitors
 from streams.topics import Topics
 

@@ -223,10 +223,10 @@ class Driver:
         """What the monitor knows of the fates of every model's records, without zeros."""
         found = {}
         for state in self.monitors:
-            for code, model in enumerate(state.models):
+            for code, name in enumerate(state.names):
                 counts = {fate: n for fate, n in state.fates.of(code).items() if n}
                 if counts:
-                    found[model.name] = counts
+                    found[name] = counts
         return found
 
     def value(self, metric: str, **where: Any) -> float:

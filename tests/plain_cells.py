@@ -14,9 +14,9 @@ from streams.classes import binary_name
 from streams.families.family import KINDS, OUTCOMES, PREDICTIONS, Family, Scope, Sums, Totals
 from streams.features import Block
 from streams.outcomes import OutcomeRows, PredictionRows
-from streams.quality import Value
 from streams.tables import OutcomeColumns
 from streams.task import Judged, Task
+from tests.plain_quality import Value
 
 
 class PlainGrid:

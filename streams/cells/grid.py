@@ -136,6 +136,11 @@ class Cells:
         parts = self.members.get(number, {}).get(bucket, [])
         return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
+    def every_row(self) -> NDArray[np.int32]:
+        """Return the rows of all cells."""
+        parts = [r for pane in self.members.values() for found in pane.values() for r in found]
+        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+
     def drop(self, number: int) -> list[int]:
         """Forget a pane; return the buckets that it had."""
         buckets = list(self.members.get(number, ()))

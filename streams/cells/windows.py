@@ -40,6 +40,11 @@ class Windowing:
         self.longest_ms = max(window.size_ms for window in windows)
         self.keep_ms = 2 * horizon_ms + self.longest_ms
 
+    @property
+    def layout(self) -> list[list[int]]:
+        """Size and hop of every window: what panes in the state depend on."""
+        return [[window.size_ms, window.hop_ms] for window in self.windows]
+
 
 class Publication(NamedTuple):
     """What was published.

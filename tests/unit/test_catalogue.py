@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.recordings import Recordings
@@ -13,7 +14,7 @@ from agents.replay_letters import Letters
 from agents.replay_results import Results
 from benchmarks.exact import Expected
 from benchmarks.load import Load
-from streams import families, quality
+from streams import families
 from streams.dryrun import DryRun
 from streams.errors import ConfigError
 from streams.families.family import (
@@ -31,8 +32,7 @@ from streams.families.sure import Sure
 from streams.monitors import Monitors, Threshold
 from streams.monitors_file import parse_monitors
 from streams.rehearsal import Rehearsal
-from streams.rules import Rules
-from streams.tallies import Inputs, Outcomes
+from streams.rules import Plan
 from streams.topics import Topics
 from streams.topology import build
 
@@ -81,9 +81,9 @@ def rule(metric: str, **limits: Any) -> dict[str, Any]:
     return {"thresholds": [{"name": "r", "metric": metric, **limits}], "defaults": False}
 
 
-def rules(*metrics: str) -> Rules:
+def rules(*metrics: str) -> Plan:
     of = [Threshold(name=name, metric=name, above=0.1) for name in metrics]
-    return Rules(of, Monitors(), lengths_ms=dict.fromkeys(metrics, 60_000))
+    return Plan(of, Monitors(), lengths_ms=dict.fromkeys(metrics, 60_000))
 
 
 @pytest.mark.usefixtures("_luck")
@@ -112,24 +112,20 @@ def test_a_rule_on_a_new_metric_is_checked_by_what_it_declares(
 
 @pytest.mark.usefixtures("_luck")
 def test_rules_know_what_a_new_metric_needs_and_means() -> None:
-    two, none = Inputs(), Inputs()
-    two.count = 2
-    outcomes = Outcomes()
+    plan = rules("luck", "luck_p50", "luck_of:yes")
 
     assert parse_monitors(rule("luck_of:cat", above=0.1)).thresholds[0].metric == "luck_of:cat"
     assert parse_monitors(rule("luck_p50", below=-3)).thresholds
-    assert rules("luck").needs_inputs
-    assert not rules("luck_p50").needs_inputs
-    assert quality.parts_of("luck") == {"delays"}
-    assert quality.most_observations("luck", [(two, outcomes), (none, outcomes)]) == 2
-    assert quality.most_observations("luck_of:cat", [(two, outcomes)]) == math.inf
-    assert quality.as_published("luck_p50", 100.0) == 100.25
-    assert quality.value_of({"luck_of:1": 7}, "luck_of:yes") == 7
+    assert rules("luck").needs_predictions
+    assert not rules("luck_p50").needs_predictions
+    assert isinstance(plan.families[0], Luck)
+    assert plan.asked["luck_p50"].as_published(np.array([100.0])).tolist() == [100.25]
+    assert plan.asked["luck_of:yes"].names == ("luck_of:yes", "luck_of:1")
 
 
 @pytest.mark.usefixtures("_luck")
 def test_a_rule_on_a_new_count_goes_with_the_length_of_its_window() -> None:
-    assert [key[1] for key in rules("luck", "throws")._traffic] == ["throws"]
+    assert [key[1] for key in rules("luck", "throws").traffic] == ["throws"]
 
 
 @pytest.mark.usefixtures("_luck")
@@ -216,10 +212,7 @@ def test_every_metric_is_described() -> None:
 USUAL = {"predictions", "labels", "coverage", "mean"}
 #: Whoever computes metrics by other means, or shows a few chosen ones of a model that it knows.
 MAY_NAME = {
-    "streams/quality.py",  # computes them, from tallies
-    "streams/tallies.py",  # what it calls its sums
     "streams/tables.py",
-    "streams/chances.py",
     "streams/monitors.py",  # the default rules
     "agents/demo.py",
     "agents/demo_oracle.py",

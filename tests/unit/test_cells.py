@@ -15,9 +15,9 @@ from streams.classes import binary_name
 from streams.families.family import KINDS, Judging
 from streams.features import choose
 from streams.outcomes import OutcomeRows, PredictionRows
-from streams.quality import Value
 from streams.tables import OutcomeColumns, Table
 from tests.plain_cells import PlainCells, PlainGrid
+from tests.plain_quality import Value
 from tests.row_batches import TASKS, Batch, judgement
 
 FAMILIES = families.CATALOGUE.families

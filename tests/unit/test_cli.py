@@ -127,7 +127,7 @@ def test_a_broker_that_does_not_answer_is_worth_another_try_and_no_mistake() -> 
 def test_a_monitors_file_is_held_against_a_table_as_a_replay_reads_it(tmp_path: Path) -> None:
     """A class that is really called NA is one only where `--missing` says so, in both commands."""
     rules = tmp_path / "monitors.yaml"
-    rules.write_text('thresholds: [{name: r, metric: "recall:NA", below: 0.5}]')
+    rules.write_text('thresholds: [{name: r, metric: "recall:NA", below: 0.5, minimum: 10}]')
     table = tmp_path / "rows.csv"
     rows = [
         f"{'NA' if i % 2 else 'EU'},{'ASIA' if i % 5 else 'NA'},{1_767_225_600_000 + i}"

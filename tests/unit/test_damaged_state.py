@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from streams.errors import StateError
-from streams.evaluate import Monitor
+from streams.monitor import Monitor
 from streams.steps import Batch
 from streams.topics import Topics
 from tests.builders import history, in_order
@@ -50,9 +50,9 @@ def state() -> list[tuple[Monitor, bytes, bytes]]:
         "outcomes",
         "page",
         "classes",
-        "watch",
         "lanes",
         "rule",
+        "course",
         "rows",
     }
     return records

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from streams import bins, families, quality
+from streams import bins, families
 from streams import intervals as scalar
 from streams.families import histograms, intervals
 from streams.families.family import Part
-from streams.tallies import Inputs, Outcomes, add_outcomes, add_predictions
 from streams.task import Judged
+from tests import plain_quality as quality
 from tests.plain_cells import PlainCells, PlainGrid, count_answers
+from tests.plain_tallies import Inputs, Outcomes, add_outcomes, add_predictions
 from tests.row_batches import TASKS, Batch, judgement
 
 FAMILIES = families.CATALOGUE.families

@@ -124,7 +124,7 @@ def test_a_stream_of_one_record_a_minute_advances(partitions: int) -> None:
     behind_ms = []
     for event in events:
         driver.feed(as_inputs([event]), idle=BOTH)
-        behind_ms.append(event["timestamp_ms"] - driver.monitors[0].frontier_ms)
+        behind_ms.append(event["timestamp_ms"] - driver.monitors[0].watermark_ms)
 
     assert max(behind_ms[-500:]) < 30 * MINUTE_MS
     assert {alert["monitor"] for alert in driver.alerts} == {"loss"}

@@ -10,15 +10,16 @@ import pytest
 
 from agents.partitions import Partition
 from agents.state_log import _Log
-from streams import evaluate, join_log, outcomes
+from streams import join_log, outcomes
 from streams.errors import StateError
 from streams.formats import VERSION, Format
+from streams.monitor import tables
 from streams.steps import Batch
 from tests.builders import label, prediction
 from tests.driver import TOPICS, Driver, as_inputs
 
 ROOT = Path(__file__).resolve().parents[2]
-FORMATS = {"join": join_log.FORMAT, "monitor": evaluate.FORMAT, "outcomes": outcomes.FORMAT}
+FORMATS = {"join": join_log.FORMAT, "monitor": tables.FORMAT, "outcomes": outcomes.FORMAT}
 SECRET = "top-secret-customer"
 
 
@@ -116,7 +117,7 @@ def test_no_bytes_of_a_record_are_in_what_refuses_it(
 def test_no_bytes_of_a_damaged_state_record_are_in_what_a_worker_says(content: Any) -> None:
     driver = Driver()
     key = msgspec.msgpack.encode(("clock",))
-    value = msgspec.msgpack.encode([*evaluate.FORMAT.head, content])
+    value = msgspec.msgpack.encode([*tables.FORMAT.head, content])
     message: Any = SimpleNamespace(
         **{name: lambda value=value: value for name, value in (("key", key), ("value", value))},
         topic=lambda: "t",

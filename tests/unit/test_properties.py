@@ -143,8 +143,8 @@ def test_results_do_not_depend_on_how_many_rows_of_a_backlog_a_step_takes(
     at_once = run(events, batches, partitions)
 
     with (
-        patch("streams.evaluate._ROWS_PER_MODEL", 1),
-        patch("streams.evaluate._COUNTED_ROWS_PER_MODEL", 1),
+        patch("streams.monitor.pace.ROWS_PER_MODEL", 1),
+        patch("streams.monitor.pace.COUNTED_ROWS_PER_MODEL", 1),
     ):
         slow = run(events, batches, partitions, restarts, rows_at_once=rows)
 

@@ -46,12 +46,12 @@ def test_a_step_restores_so_many_rows_or_the_rest_of_a_record_more(
     left = []
 
     while driver.monitor.unfinished(state):
-        left.append(len(state.restored))
+        left.append(len(state.reread))
         driver.feed([])
 
     assert {before - after for before, after in pairwise(left)} == {2}
     assert len(left) > RECORDS // 3
-    assert sum(one.count(0, 1 << 60) for one in state.waiting) == ROWS * RECORDS
+    assert sum(one.due(0, 1 << 60) for one in state.waiting) == ROWS * RECORDS
 
 
 def test_nothing_else_goes_on_until_all_rows_are_restored(drivers: tuple[Driver, Driver]) -> None:
@@ -92,7 +92,7 @@ def test_a_backlog_is_taken_in_order_some_rows_at_a_time(drivers: tuple[Driver, 
 
     while driver.monitor.unfinished(driver.monitors[0]):
         driver.feed([])
-        clocks_ms.append(driver.monitors[0].frontier_ms)
+        clocks_ms.append(driver.monitors[0].watermark_ms)
 
     assert 1 < len(set(clocks_ms)) < RECORDS
     assert driver.result() == plain.result()
@@ -109,7 +109,7 @@ def test_a_step_takes_more_than_comes_so_that_no_backlog_grows() -> None:
         driver.feed(as_inputs([*said, *(label(name, timestamp_ms=at_ms) for name in names)]))
 
     for state in driver.monitors:  # one of them has the model, of which records are of three joins
-        assert state.untaken == []
+        assert state.backlog == []
         assert len(state.waiting) <= 2 * 3
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from streams import bins, intervals
-from streams.quality import compute
-from streams.tallies import Inputs, Outcomes
 from streams.task import Judged
+from tests.plain_quality import compute
+from tests.plain_tallies import Inputs, Outcomes
 
 TRUTHS = np.random.default_rng(7).random(4_000) < 0.3
 LOGITS = np.random.default_rng(8).normal(0.0, 1.5, 4_000) + 1.5 * TRUTHS

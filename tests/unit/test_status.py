@@ -25,7 +25,7 @@ from agents.status import (
 )
 from streams.costs import Costs, Spent
 from streams.errors import ConfigError, NoAnswerError
-from streams.evaluate import Monitor
+from streams.monitor import Monitor
 from streams.topics import Topics
 from tests.builders import label, prediction
 from tests.driver import Driver, as_inputs

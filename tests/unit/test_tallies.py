@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from streams import bins, exact_sum
-from streams.tallies import Mean, _add_bins, add_mean
 from tests.builders import Event, label, prediction
 from tests.driver import Driver, as_inputs
+from tests.plain_tallies import Mean, _add_bins, add_mean
 
 floats = st.floats(-1e300, 1e300)
 

@@ -75,7 +75,7 @@ def test_a_clock_that_is_not_known_is_not_made_up() -> None:
 
     wait(driver, DAY_MS, DAY_MS)
 
-    assert driver.joins[0].clock_ms == driver.monitors[0].frontier_ms == -1
+    assert driver.joins[0].clock_ms == driver.monitors[0].watermark_ms == -1
     assert {record["final"] for record in driver.metrics.values()} == {False}
     assert driver.joins[0].pending == 1
 

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from streams import bins, families, intervals
-from streams.chances import with_sure
 from streams.classes import binary_name
 from streams.probabilities import too_many
-from streams.tallies import PARTS, Feature, Inputs, Mean, Outcomes
 from streams.task import Judged
+from tests.plain_chances import with_sure
+from tests.plain_tallies import PARTS, Feature, Inputs, Mean, Outcomes
 
 T = TypeVar("T")
 

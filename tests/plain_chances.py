@@ -6,8 +6,8 @@ from streams import bins
 from streams.classes import binary_name
 from streams.exact_sum import exact
 from streams.probabilities import TINY
-from streams.tallies import Mean, Outcomes
 from streams.task import Judged
+from tests.plain_tallies import Mean, Outcomes
 
 
 def with_sure(tally: Outcomes, judged: Judged) -> Outcomes:

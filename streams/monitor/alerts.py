@@ -1,0 +1,201 @@
+"""The life cycle of alerts: what detectors and rules find becomes alerts, in one place.
+
+An alert fires, and is resolved: by its rule, as soon as that is no longer violated; one of a
+detector, which sees changes and not states, once nothing more was found for a while. What is found
+again meanwhile, in the same direction, belongs to the alert that fires.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams import families
+from streams.alerts import Alert, alert_id, resolve
+from streams.model_keys import Name
+from streams.monitors import Drift
+from streams.rules import Finding
+from streams.watchers.drifts import Found
+from streams.watchers.lanes import Change
+
+Key = tuple[str, str]
+"""Name of the monitor, and of its input; a rule has none."""
+
+
+class Firing(NamedTuple):
+    """An alert that fires, and when its monitor last found something."""
+
+    alert: Alert
+    last_ms: int
+
+
+class Alerts:
+    """Alerts of all models of a partition.
+
+    Parameters
+    ----------
+    names
+        Of models and versions, by code; the list grows.
+    resolve_ms
+        An alert of a detector is resolved when nothing was found for so long.
+
+    Attributes
+    ----------
+    changed
+        Models whose alerts are not written down as they are.
+    """
+
+    def __init__(self, names: Sequence[Name], *, resolve_ms: int) -> None:
+        self._names, self._resolve_ms = names, resolve_ms
+        self._firing: dict[int, dict[Key, Firing]] = {}
+        self._revisions: dict[int, list[Alert]] = {}
+        self.changed: set[int] = set()
+
+    def is_firing(self, model: int, rule: str) -> bool:
+        """Tell whether a rule fires for a model."""
+        return (rule, "") in self._firing.get(model, {})
+
+    # ------------------------------------------------------------------ findings
+    def drifted(self, found: Found) -> None:
+        """Take a change that a detector has found."""
+        drift, change = found
+        model, key, at_ms = change.model, (drift.name, change.source), change.at_ms
+        direction = _direction(change)
+        known = self._firing.get(model, {}).get(key)
+        if known is not None:
+            ends_ms = known.last_ms + self._resolve_ms
+            if at_ms < ends_ms and known.alert.direction == direction:
+                self._fire(model, key, Firing(known.alert, at_ms))
+                return
+            self._end(model, key, min(at_ms, ends_ms), f"no further drift of {change.source}")
+        alert = _drift_alert(self._names[model], drift, change, direction=direction)
+        self._fire(model, key, Firing(alert, at_ms))
+        self._revise(model, alert)
+
+    def judged(self, found: Finding) -> None:
+        """Take a rule that has begun to be violated, or is no longer."""
+        model, key = found.model, (found.threshold.name, "")
+        if not found.violated:
+            back = f"{found.threshold.metric} is {found.value:.4g}, back within {found.limit:.4g}"
+            self._end(model, key, found.at_ms, back)
+            return
+        alert = _rule_alert(self._names[model], found)
+        self._fire(model, key, Firing(alert, found.at_ms))
+        self._revise(model, alert)
+
+    def settle(self, until_ms: int) -> None:
+        """Resolve alerts of detectors that have found nothing for long enough."""
+        for model, firing in list(self._firing.items()):
+            for key, (_, last_ms) in list(firing.items()):
+                ends_ms = last_ms + self._resolve_ms
+                if key[1] and ends_ms < until_ms:
+                    self._end(model, key, ends_ms, f"no further drift of {key[1]}")
+
+    def end(self, model: int, *, at_ms: int, message: str) -> None:
+        """Resolve all alerts of a model."""
+        for key, firing in sorted(self._firing.get(model, {}).items()):
+            self._end(model, key, max(at_ms, firing.alert.at_ms), message)
+
+    def take(self) -> Iterator[Alert]:
+        """Yield the revisions since this was last asked, model by model, in order of time."""
+        revisions, self._revisions = self._revisions, {}
+        for model in sorted(revisions):
+            found = revisions[model]
+            found.sort(key=lambda a: (a.at_ms, a.monitor, a.alert_id, a.revision))
+            yield from found
+
+    def _fire(self, model: int, key: Key, firing: Firing) -> None:
+        self._firing.setdefault(model, {})[key] = firing
+        self.changed.add(model)
+
+    def _end(self, model: int, key: Key, at_ms: int, message: str) -> None:
+        alert = self._firing[model].pop(key).alert
+        if not self._firing[model]:
+            del self._firing[model]
+        self._revise(model, resolve(alert, at_ms=at_ms, message=message))
+
+    def _revise(self, model: int, alert: Alert) -> None:
+        self._revisions.setdefault(model, []).append(alert)
+        self.changed.add(model)
+
+    # ------------------------------------------------------------------ written down
+    def pack(self, model: int) -> list[Any]:
+        """Return what fires of a model in a form that msgpack can write."""
+        return [
+            [*key, msgspec.to_builtins(alert), last_ms]
+            for key, (alert, last_ms) in sorted(self._firing.get(model, {}).items())
+        ]
+
+    def restore(self, model: int, packed: Sequence[Any]) -> None:
+        """Put back what `pack` returned."""
+        self._firing.pop(model, None)
+        for monitor, source, alert, last_ms in packed:
+            firing = Firing(msgspec.convert(alert, Alert), last_ms)
+            self._firing.setdefault(model, {})[monitor, source] = firing
+
+
+def _direction(change: Change) -> str:
+    if change.source != "loss":
+        return "changed"
+    return "worse" if change.after > change.before else "better"
+
+
+def _drift_alert(name: Name, drift: Drift, change: Change, *, direction: str) -> Alert:
+    source, at_ms = change.source, change.at_ms
+    evidence: dict[str, Any] = {
+        "input": source,
+        "index": change.index,
+        "mean_before": change.before,
+        "mean_after": change.after,
+    }
+    if source == "loss":
+        evidence["outcome_index"] = change.index
+    return Alert(
+        alert_id=alert_id(*name, drift.name, source, at_ms, change.index),
+        state="firing",
+        model=name[0],
+        version=name[1],
+        segment="",
+        monitor=drift.name,
+        kind="drift",
+        severity="info" if direction == "better" else drift.severity,
+        at_ms=at_ms,
+        value=change.after,
+        threshold=change.before,
+        direction=direction,
+        detector=drift.detector,
+        message=f"{source} drifted from {change.before:.4g} to {change.after:.4g}",
+        revision=0,
+        evidence=evidence,
+    )
+
+
+def _rule_alert(name: Name, found: Finding) -> Alert:
+    rule = found.threshold
+    side = "below" if rule.falling else "above"
+    about = families.CATALOGUE.metric(rule.metric)
+    assert about is not None
+    return Alert(
+        alert_id=alert_id(*name, rule.segment, rule.name, found.at_ms),
+        state="firing",
+        model=name[0],
+        version=name[1],
+        segment=rule.segment,
+        monitor=rule.name,
+        kind="threshold",
+        severity=rule.severity,
+        at_ms=found.at_ms,
+        value=found.value,
+        threshold=found.limit,
+        direction="changed" if about.of_data else "worse",
+        detector="threshold",
+        message=f"{rule.metric} is {found.value:.4g}, {side} {found.limit:.4g}",
+        revision=0,
+        evidence={
+            "metric": found.metric,
+            "count": found.counts,
+            "low": found.low,
+            "high": found.high,
+            "reference": found.reference,
+        },
+    )

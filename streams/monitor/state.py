@@ -1,0 +1,244 @@
+"""What the monitor knows of one partition."""
+
+import zlib
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+
+from streams import families
+from streams.cells.grid import BUCKET_BITS, Observed, World
+from streams.cells.judging import Judges
+from streams.cells.windows import WindowCells, Windowing
+from streams.clock import joint_clock_ms, joint_passed_ms
+from streams.costs import Costs
+from streams.durations import parse_duration_ms
+from streams.model_fates import ModelFates
+from streams.model_keys import ModelCodes, Name
+from streams.monitor.alerts import Alerts
+from streams.monitors import Monitors
+from streams.outcomes import ClockNotice, Ints, Outcomes
+from streams.probabilities import Oddity
+from streams.quarantine import Quarantined
+from streams.released import between
+from streams.rules import Judge, Plan, RuleWatch
+from streams.rules.records import RuleRecords
+from streams.shown import Noticed, Shown
+from streams.tables import OutcomeColumns, Table
+from streams.watchers.drifts import Drifts
+
+
+class Waiting:
+    """Rows that are counted in windows, and not all taken in order yet.
+
+    Attributes
+    ----------
+    observed
+        What families see of them, for rules to count.
+    offsets
+        Of the records that they came with.
+    first_ms, last_ms
+        When the first and the last of them are due; the first may have been taken.
+    """
+
+    def __init__(
+        self, table: Table, columns: OutcomeColumns, observed: Observed, offsets: list[int]
+    ) -> None:
+        self.table, self.columns, self.observed = table, columns, observed
+        self.offsets = offsets
+        times_ms = [t for t in (table.predictions.time_ms, table.outcomes.at_ms) if len(t)]
+        self.first_ms = int(min((t.min() for t in times_ms), default=-1))
+        self.last_ms = int(max((t.max() for t in times_ms), default=-1))
+
+    def due(self, from_ms: int, until_ms: int) -> int:
+        """Return how many rows are due in a span of time."""
+        columns = self.table.predictions.time_ms, self.table.outcomes.at_ms
+        return sum(int(np.count_nonzero(between(c, from_ms, until_ms))) for c in columns)
+
+    def due_ms(self, from_ms: int, until_ms: int) -> Ints:
+        """Return when these are due."""
+        times_ms = np.concatenate([self.table.predictions.time_ms, self.table.outcomes.at_ms])
+        return times_ms[between(times_ms, from_ms, until_ms)]
+
+
+class Plans:
+    """What rules ask of models: one plan for all models that the same rules apply to."""
+
+    def __init__(self, monitors: Monitors, *, window_ms: int) -> None:
+        self._monitors, self._window_ms = monitors, window_ms
+        self._known: dict[tuple[str, ...], Plan] = {}
+        self._of_model: list[Plan | None] = []
+
+    def add(self, name: Name) -> tuple[bool, list[str]]:
+        """Take the next model; return whether it has any rule, and its drift monitors."""
+        thresholds, drifts = self._monitors.for_model(*name)
+        self._of_model.append(None)
+        if thresholds:
+            names = tuple(one.name for one in thresholds)
+            if names not in self._known:
+                lengths_ms = {
+                    one.name: parse_duration_ms(one.window) if one.window else self._window_ms
+                    for one in thresholds
+                }
+                self._known[names] = Plan(thresholds, self._monitors, lengths_ms=lengths_ms)
+            self._of_model[-1] = self._known[names]
+        return bool(thresholds), [drift.name for drift in drifts]
+
+    def of(self, model: int) -> Plan | None:
+        """Return what the rules of a model ask, `None` where it has none."""
+        return self._of_model[model]
+
+    def end(self, model: int) -> None:
+        """Let a model have no rules any more."""
+        self._of_model[model] = None
+
+    def every(self) -> Iterable[Plan]:
+        """Return all plans."""
+        return self._known.values()
+
+
+class MonitorState:
+    """State of one partition; `fold` over its compacted topic rebuilds it.
+
+    Attributes
+    ----------
+    watermark_ms
+        Rows older than this were taken in order; what comes later than that is too late for it.
+    names, codes, by_key
+        Names of models and versions by code, which is their place in the order of appearance.
+    ordered
+        Whether there is any rule or detector.
+    looking
+        By code, whether any rule or detector looks at a model.
+    fates
+        How many records of a model were repeated, corrected, late, ...
+    taken, counted
+        Records before these offsets are counted, and are so in the panes that are written down.
+    to_reread
+        By offset, records that the log says were not done with, and what the watermark was as
+        they came; nothing goes on before they were read again.
+    reread
+        Likewise, with their rows, which were read again.
+    backlog
+        Offset and rows of the records that are not counted yet.
+    waiting
+        Rows that are counted and wait to be taken in order.
+    noticed
+        What the models have shown of themselves.
+    world, judges, windows, rules, drifts, alerts
+        Names of what is counted, what kinds the models are of, their windows, what rules and
+        drift monitors know, and what fires.
+    touched
+        Models that have shown something that is not written down.
+    released_at_ms, counted_at_ms, held
+        When rows were last taken in order and counted, by the wall clock, and whether some wait
+        to be more.
+    behind
+        Whether there were more rows than one step takes.
+    swept_ms
+        What `settled_ms` was when windows were last looked through.
+    quarantined
+        Models that are set aside, by their code.
+    oddities
+        What was said about models since the partition was opened; not written down.
+    costs
+        Likewise.
+    layout
+        Windows of the state that was read back, see `Windowing.layout`.
+    restarted
+        Tables and families whose state was of another version: they have begun anew.
+    """
+
+    def __init__(
+        self, partition: int, monitors: Monitors, *, windowing: Windowing, window_ms: int
+    ) -> None:
+        self.partition, self._monitors = partition, monitors
+        self.ordered = bool(monitors.thresholds or monitors.drifts)
+        self.next: dict[str, int] = {}
+        self.notices: dict[int, ClockNotice] = {}
+        self.sources = 0
+        self.watermark_ms = -1
+        self.names: list[Name] = []
+        self.codes: dict[Name, int] = {}
+        self.by_key = ModelCodes()
+        self.looking: list[bool] = []
+        self.fates = ModelFates()
+        self.taken = self.counted = 0
+        self.to_reread: dict[int, int] = {}
+        self.reread: dict[int, tuple[int, Outcomes]] = {}
+        self.backlog: list[tuple[int, Outcomes]] = []
+        self.waiting: list[Waiting] = []
+        self.noticed = Noticed()
+        self.touched: set[int] = set()
+        self.released_at_ms = self.counted_at_ms = -1
+        self.held = self.behind = False
+        self.swept_ms = -1
+        self.quarantined: dict[int, Quarantined] = {}
+        self.oddities: dict[tuple[str, str, str], Oddity] = {}
+        self.costs = Costs()
+        self.restarted: set[str] = set()
+        self.layout: list[list[int]] | None = None
+        self.world = World()
+        self.judges = Judges(self.world.class_names, self.noticed.shown)
+        every = families.CATALOGUE.families
+        self.windows = WindowCells(
+            windowing, every, self.world, names=self.names, judges=self.judges
+        )
+        self.plans = Plans(monitors, window_ms=window_ms)
+        self.drifts = Drifts(monitors.drifts)
+        self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms)
+        judge = Judge(self.windows.publisher, self.judges, is_firing=self.alerts.is_firing)
+        self.rules = RuleWatch(
+            every,
+            self.world,
+            plan_of=self.plans.of,
+            judge=judge,
+            enough=monitors.reference,
+        )
+        self.rule_records = RuleRecords(self.rules, self.names)
+
+    @property
+    def settled_ms(self) -> int:
+        """How far windows are final: the watermark, and so long as nothing has come since."""
+        if self.watermark_ms < 0:
+            return -1
+        return self.watermark_ms + joint_passed_ms(self.notices.values(), sources=self.sources)
+
+    @property
+    def clock_ms(self) -> int:
+        """How far all partitions of the join have come."""
+        return joint_clock_ms(self.notices.values(), sources=self.sources)
+
+    def code(self, name: Name) -> int:
+        """Return the code of a model version, which gets its monitors if it is new."""
+        code = self.codes.get(name)
+        if code is None:
+            code = self.codes[name] = len(self.names)
+            self.names.append(name)
+            self.by_key.add(name, code)
+            shown = Shown(self._monitors.task(name[0]), every_ms=self._monitors.evaluate_ms)
+            self.noticed.add(shown)
+            self.world.add_model(code, bucket=_bucket(name))
+            self.judges.update(code)
+            has_rules, drifts = self.plans.add(name)
+            self.drifts.watch(code, drifts)
+            self.looking.append(has_rules or bool(drifts))
+        return code
+
+    def set_aside(self, code: int, why: Quarantined) -> None:
+        """Forget all that is counted of a model, and count it no more."""
+        self.quarantined[code] = why
+        self.windows.drop_model(code)
+        self.rules.drop_model(code)
+        self.plans.end(code)
+        self.looking[code] = False
+        self.touched.discard(code)
+        self.noticed.untold.discard(code)
+
+
+def _bucket(name: Name) -> int:
+    """Return in which records of the state a model is: the same for ever."""
+    return zlib.crc32(_encode(name)) & ((1 << BUCKET_BITS) - 1)
+
+
+_encode = msgspec.msgpack.Encoder().encode

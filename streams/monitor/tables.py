@@ -1,0 +1,173 @@
+"""The tables of the monitor's state: what each record says, and how it is put back.
+
+Every record of the state topic is of one table, whose name is the first part of its key, and says
+in which version of the table it was written. One of another version is left out, and the table
+begins anew: what it had known is missing, and nothing else. Only what all others rest on must be
+of the version that is known.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.cells.windows import KINDS as CELL_TABLES
+from streams.errors import StateError
+from streams.formats import Format
+from streams.monitor.state import MonitorState
+from streams.outcomes import ClockNotice
+from streams.quarantine import Quarantined
+from streams.rules.records import KINDS as RULE_TABLES
+
+FORMAT = Format("a state of the monitor", 6)
+
+Key = Sequence[Any]
+"""Parts of the key after the name of the table."""
+
+Fold = Callable[[MonitorState, str, Key, Any], None]
+"""Puts a record back: of a table, with its key and content; no content deletes."""
+
+
+class Table(NamedTuple):
+    """A table.
+
+    Attributes
+    ----------
+    about
+        What it knows, for people.
+    of_models
+        Whether its keys go on with model and version, of which alone the record is.
+    essential
+        Whether nothing can be understood without it.
+    """
+
+    fold: Fold
+    about: str
+    version: int = 1
+    of_models: bool = False
+    essential: bool = False
+
+
+# --- one function a table
+
+
+def _clock(state: MonitorState, _: str, __: Key, content: Any) -> None:
+    state.layout, state.next, state.sources, notices, *places = content
+    state.watermark_ms, state.counted, state.taken = places
+    state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
+
+
+def _rows(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if content is None:
+        state.to_reread.pop(key[0], None)
+    else:
+        state.to_reread[int(key[0])] = int(content)
+
+
+def _cells(state: MonitorState, table: str, key: Key, content: Any) -> None:
+    state.restarted |= state.windows.fold((table, *key), content, state.code)
+
+
+def _rules(state: MonitorState, table: str, key: Key, content: Any) -> None:
+    state.restarted |= state.rule_records.fold((table, *key), content, state.code)
+
+
+def _classes(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if content is not None:
+        state.world.classes.restore(state.code((key[0], key[1])), content)
+
+
+def _shown(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if content is not None:
+        code = state.code((key[0], key[1]))
+        state.noticed.shown[code].restore(content)
+        state.noticed.settle(code)
+        state.noticed.untold.add(code)
+        state.judges.update(code)
+
+
+def _lanes(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if content is not None:
+        code = state.code((key[0], key[1]))
+        state.drifts.restore(key[2], (code, key[3]), content)
+
+
+def _firing(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if content is not None:
+        state.alerts.restore(state.code((key[0], key[1])), content)
+
+
+def _fates(state: MonitorState, _: str, __: Key, content: Any) -> None:
+    if content is not None:
+        state.fates.restore(content, state.code)
+
+
+def _quarantine(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if content is not None:
+        name = key[0], key[1]
+        state.set_aside(state.code(name), Quarantined(*name, *content))
+
+
+TABLES = {
+    "clock": Table(_clock, "positions and the watermark", essential=True),
+    "rows": Table(_rows, "records that are not done with", essential=True),
+    "classes": Table(_classes, "names of classes", of_models=True, essential=True),
+    "quarantine": Table(_quarantine, "models that are set aside", of_models=True),
+    **dict.fromkeys(CELL_TABLES, Table(_cells, "counts of windows and what was published")),
+    **dict.fromkeys(RULE_TABLES, Table(_rules, "counts, references and boundaries of rules")),
+    "shown": Table(_shown, "classes and numbers that models have shown", of_models=True),
+    "lanes": Table(_lanes, "drift detectors", of_models=True),
+    "firing": Table(_firing, "alerts that fire", of_models=True),
+    "fates": Table(_fates, "records by model and fate"),
+}
+"""By the first part of the key."""
+
+
+def written(table: str, key: Key, content: Any) -> tuple[bytes, bytes | None]:
+    """Return key and value of a record; no content deletes it."""
+    name = encode((table, *key))
+    if content is None:
+        return name, None
+    return name, encode((*FORMAT.head, TABLES[table].version, content))
+
+
+def fold(state: MonitorState, key: bytes, value: bytes | None) -> None:
+    """Put a record back.
+
+    Raises
+    ------
+    StateError
+        If it is damaged, or its table is of another version and cannot be done without.
+    """
+    name, *place = decode(key)
+    table = TABLES.get(name)
+    if table is None:
+        state.restarted.add(str(name))
+        return
+    content = None
+    if value is not None:
+        version, content = FORMAT.read(value)
+        if version != table.version:
+            _refuse_if_essential(name, version)
+            state.restarted.add(name)
+            return
+    table.fold(state, name, place, content)
+
+
+def _refuse_if_essential(name: str, version: Any) -> None:
+    table = TABLES[name]
+    if table.essential:
+        raise StateError(
+            f"the state's {table.about} ({name}) are of version {version!r:.20}; this build reads"
+            f" version {table.version}: run the build that wrote them"
+        )
+
+
+def is_of(key: bytes, name: tuple[str, str]) -> bool:
+    """Tell whether a key is of a record of one model version alone."""
+    table, *place = decode(key)
+    return TABLES[table].of_models and (place[0], place[1]) == name
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder().decode

@@ -1,0 +1,264 @@
+"""One step of the monitor in progress: rows are restored, counted, released in order, published."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from streams.cells.grid import Observed
+from streams.monitor.pace import Budget, Load, budget_of
+from streams.monitor.state import MonitorState, Waiting
+from streams.monitor.writing import Writing
+from streams.outcomes import Outcomes
+from streams.probabilities import Oddity, no_probabilities, note
+from streams.released import losses, seen
+from streams.steps import ModelKind, Record
+from streams.tables import OutcomeColumns, Table, since, table_of, without
+from streams.topics import Topics
+
+
+class Work(Writing):
+    """One step in progress; `streams.monitor.writing` has what it writes.
+
+    Attributes
+    ----------
+    rows
+        How many have come with it.
+    """
+
+    def __init__(self, state: MonitorState, topics: Topics, *, largest_bytes: int) -> None:
+        super().__init__(state, topics, largest_bytes=largest_bytes)
+        self.rows = 0
+
+    def arrive(self, rows: Outcomes, offset: int) -> None:
+        """Let a record wait; until it was released, it is written down that it does."""
+        self.state.backlog.append((offset, rows))
+        self.rows += rows_of(rows)
+        self.arrived[offset] = self.state.watermark_ms
+
+    def budget(self, now_ms: int, *, rows_at_once: int, least_windows: int, idle: bool) -> Budget:
+        """Say what the step does."""
+        state = self.state
+        clock_ms, from_ms = state.clock_ms, state.watermark_ms
+        load = Load(
+            models=len(state.names),
+            arrived=self.rows,
+            backlog=sum(rows_of(rows) for _, rows in state.backlog),
+            due=sum(one.due(from_ms, clock_ms) for one in state.waiting),
+            windows=state.windows.waiting,
+            counted_ms=now_ms - state.counted_at_ms,
+            released_ms=now_ms - state.released_at_ms,
+            idle=idle,
+        )
+        return budget_of(
+            load, rows_at_once=rows_at_once, least_windows=least_windows, ordered=state.ordered
+        )
+
+    def tell_restarted(self) -> None:
+        """Say, once, which tables and families begin anew."""
+        state = self.state
+        if state.restarted:
+            names = ", ".join(sorted(state.restarted))
+            self.remarks.append(
+                f"the state of partition {state.partition} has {names} in a version that this"
+                " build does not read: these begin anew"
+            )
+            state.restarted.clear()
+
+    # ------------------------------------------------------------------ restoring
+    def restore(self, rows_at_once: int) -> bool:
+        """Go on, after a restart, with the rows that wait; count those that no pane has.
+
+        Returns
+        -------
+        bool
+            Whether that is all. Until it is, nothing else may go on: what is not restored is
+            missing in panes, and may be due.
+        """
+        state = self.state
+        offsets = sorted(offset for offset in state.reread if offset < state.taken)
+        sizes = [rows_of(state.reread[offset][1]) for offset in offsets]
+        some = offsets[: _fitting(sizes, rows_at_once)]
+        # Of many models, a record has few rows each: together they cost less.
+        for (watermark_ms, counted), alike in groupby(
+            some, lambda offset: (state.reread[offset][0], offset < state.counted)
+        ):
+            self._restore(list(alike), watermark_ms, counted=counted)
+        if len(some) < len(offsets):
+            return False
+        state.backlog[:0] = [(offset, rows) for offset, (_, rows) in sorted(state.reread.items())]
+        state.reread.clear()
+        return True
+
+    def _restore(self, offsets: list[int], watermark_ms: int, *, counted: bool) -> None:
+        state = self.state
+        records = [state.reread.pop(offset)[1] for offset in offsets]
+        table, _ = without(self._table(records), state.quarantined)
+        kept, _ = since(table, watermark_ms)
+        columns = self._columns(kept)
+        observed = state.windows.grid.observe(kept, columns)
+        state.waiting.append(Waiting(kept, columns, self._for_rules(observed), offsets))
+        if not counted:
+            if kept is not table:
+                columns = self._columns(table)
+                observed = state.windows.grid.observe(table, columns)
+            self._count_into_windows(table, columns, observed)
+
+    # ------------------------------------------------------------------ counting
+    def count(self, most: int) -> bool:
+        """Count rows into their windows, and let them wait; tell if that is all."""
+        state = self.state
+        size = _fitting([rows_of(rows) for _, rows in state.backlog], most)
+        records, state.backlog = state.backlog[:size], state.backlog[size:]
+        if records:
+            self._count(records)
+        return not state.backlog
+
+    def _count(self, records: Sequence[tuple[int, Outcomes]]) -> None:
+        state = self.state
+        state.taken = records[-1][0] + 1
+        table = self._table([rows for _, rows in records])
+        table, left_out = without(table, state.quarantined)
+        self.left_out_rows += left_out
+        columns = self._columns(table)
+        self.improper_scores += columns.improper_scores
+        observed = state.windows.grid.observe(table, columns)
+        codes, too_late = self._count_into_windows(table, columns, observed)
+        self.late_rows += too_late
+        self.unwritten = True
+        kept, late = since(table, state.watermark_ms)
+        self.late_rows += late
+        offsets = [offset for offset, _ in records]
+        if any(state.looking[code] for code in codes):
+            if late:
+                every = Waiting(table, columns, observed, [])
+                state.rules.count_late(every, clock_ms=state.watermark_ms)
+                columns = self._columns(kept)
+                observed = state.windows.grid.observe(kept, columns)
+            waiting = Waiting(kept, columns, self._for_rules(observed), offsets)
+            if waiting.last_ms >= 0:
+                state.waiting.append(waiting)
+                self.unwritten = False
+                return
+        self.done_with += offsets
+
+    def _for_rules(self, observed: Observed) -> Observed:
+        """Return what of it rules count later: else it would be kept for nothing."""
+        plans = list(self.state.plans.every())
+        if any(plan.needs_predictions for plan in plans):
+            return observed
+        return Observed({}, [], observed.outcomes if plans else {})
+
+    def _count_into_windows(
+        self, table: Table, columns: OutcomeColumns, observed: Observed
+    ) -> tuple[set[int], int]:
+        """Count rows; return their models, and how many are too late for any window."""
+        state = self.state
+        state.fates.add(table.fates, state.names.__getitem__)
+        late = state.windows.count(table, observed, clock_ms=state.watermark_ms)
+        codes = {
+            code
+            for rows in (table.predictions, table.outcomes)
+            for code in state.costs.count_rows(rows.model)
+        }
+        for code in state.noticed.take(columns):
+            state.judges.update(code)
+            state.windows.revise(code, clock_ms=state.watermark_ms)
+        state.touched |= codes
+        return codes, late
+
+    def _table(self, records: Sequence[Outcomes]) -> Table:
+        state = self.state
+        return table_of(records, lambda models: state.by_key.of(models, state.code))
+
+    def _columns(self, table: Table) -> OutcomeColumns:
+        state = self.state
+        return OutcomeColumns(
+            table.outcomes,
+            table.strings,
+            task_of=lambda code: state.noticed.shown[code].task,
+            settled_ms=state.noticed.settled_ms,
+        )
+
+    # ------------------------------------------------------------------ in order
+    def release(self, most: int) -> bool:
+        """Take what the clock has passed, in order; tell if that is all."""
+        state = self.state
+        clock_ms, from_ms = state.clock_ms, state.watermark_ms
+        if clock_ms <= from_ms:
+            return True
+        until_ms = _passed_ms(state, clock_ms, most)
+        span = {"from_ms": from_ms, "until_ms": until_ms}
+        due = [one for one in state.waiting if one.first_ms < until_ms]
+        if state.drifts.covers("loss"):
+            for one in losses(due, state.noticed, **span):
+                for found in state.drifts.advance([one], state.costs):
+                    state.alerts.drifted(found)
+        for found in state.drifts.advance(seen(due, state.drifts.covers, **span), state.costs):
+            state.alerts.drifted(found)
+        for finding in state.rules.advance(due, **span):
+            state.alerts.judged(finding)
+        state.alerts.settle(until_ms)
+        self.done_with += [
+            n for one in state.waiting if one.last_ms < until_ms for n in one.offsets
+        ]
+        state.waiting = [one for one in state.waiting if one.last_ms >= until_ms]
+        state.watermark_ms = until_ms
+        self._forget_rule_panes(until_ms)
+        self._tell()
+        return until_ms == clock_ms
+
+    def _tell(self) -> None:
+        """Say what models are judged to be, once a boundary has passed."""
+        state = self.state
+        for code in sorted(state.noticed.untold):
+            shown = state.noticed.shown[code]
+            judged = shown.decided(state.watermark_ms)
+            if judged is None:
+                continue
+            if judged.name != shown.told:
+                shown.told, shown.dirty = judged.name, True
+                state.touched.add(code)
+                self.remarks.append(str(ModelKind(*state.names[code], str(judged))))
+            if judged is shown.newest:
+                state.noticed.untold.discard(code)
+
+    # ------------------------------------------------------------------ publishing
+    def publish(self, most: int) -> None:
+        """Publish the metrics of windows that have changed or became final."""
+        state, windows = self.state, self.state.windows
+        settled_ms = state.settled_ms
+        swept_ms, state.swept_ms = state.swept_ms, settled_ms
+        found = windows.publish(limit=most, clock_ms=settled_ms)
+        topic = self.topics.metrics
+        self.published += ((code, Record(topic, key, value)) for code, key, value in found.records)
+        for code, outside, inside in found.improper:
+            self._oddity(no_probabilities(*state.names[code], outside=outside, inside=inside))
+        for code in found.windows.tolist():
+            state.costs.windows[code] += 1
+        pane_ms = windows.windowing.pane_ms
+        if swept_ms // pane_ms != settled_ms // pane_ms:
+            self.forget_windows()
+
+    def _oddity(self, oddity: Oddity) -> None:
+        if note(self.state.oddities, oddity):
+            self.oddities.append(oddity)
+
+
+def rows_of(rows: Outcomes) -> int:
+    """Return how many rows a record has."""
+    return len(rows.predictions.time_ms) + len(rows.outcomes.time_ms)
+
+
+def _fitting(sizes: Sequence[int], most: int) -> int:
+    """Return how many, from the first on, have so much together, or the last of them more."""
+    return int(np.searchsorted(np.cumsum(sizes), most)) + 1
+
+
+def _passed_ms(state: MonitorState, clock_ms: int, most: int) -> int:
+    """Return until when so many rows are due; rows of one moment are not parted."""
+    waiting = [one for one in state.waiting if one.first_ms < clock_ms]
+    if sum(one.due(state.watermark_ms, clock_ms) for one in waiting) <= most:
+        return clock_ms
+    every = np.concatenate([one.due_ms(state.watermark_ms, clock_ms) for one in waiting])
+    return max(int(np.partition(every, most)[most]), int(every.min()) + 1)

@@ -1,0 +1,184 @@
+"""What a step of the monitor writes: state, metrics and alerts, in one transaction."""
+
+from typing import Any
+
+import msgspec
+
+from streams.alerts import Alert
+from streams.monitor.state import MonitorState
+from streams.monitor.tables import is_of, written
+from streams.probabilities import Oddity
+from streams.quarantine import Quarantined
+from streams.steps import Effects, Record
+from streams.topics import Topics
+
+Key = tuple[Any, ...]
+
+
+class Writing:
+    """What has to be written so far.
+
+    Attributes
+    ----------
+    published
+        Code of the model and record of every metric.
+    arrived, done_with
+        Records that have come, with the watermark then; those that need not be read again.
+    unwritten
+        Whether rows were counted that nobody reads again.
+    """
+
+    def __init__(self, state: MonitorState, topics: Topics, *, largest_bytes: int) -> None:
+        self.state, self.topics, self._largest_bytes = state, topics, largest_bytes
+        self.published: list[tuple[int, Record]] = []
+        self.remarks: list[str] = []
+        self.oddities: list[Oddity] = []
+        self.arrived: dict[int, int] = {}
+        self.done_with: list[int] = []
+        self.late_rows = self.left_out_rows = self.improper_scores = 0
+        self.unwritten = False
+        self._upserts: dict[bytes, bytes | None] = {}
+        self._too_large: dict[int, tuple[str, int]] = {}
+        self._set_aside: list[Quarantined] = []
+
+    def _write(self, table: str, key: Key, content: Any) -> None:
+        name, value = written(table, key, content)
+        self._upserts.pop(name, None)
+        self._upserts[name] = value
+
+    def _write_of_model(self, table: str, code: int, content: Any, *more: Any) -> None:
+        """Write a record of one model, which is set aside if that does not fit."""
+        name, value = written(table, (*self.state.names[code], *more), content)
+        self._upserts[name] = value
+        size_bytes = len(name) + len(value or b"")
+        if size_bytes > self._largest_bytes:
+            self._too_large.setdefault(code, (table, size_bytes))
+
+    # ------------------------------------------------------------------ forgetting
+    def forget_windows(self) -> None:
+        """Delete what is final for long."""
+        for (table, *key), content in self.state.windows.forget(self.state.watermark_ms):
+            self._write(table, tuple(key), content)
+
+    def _forget_rule_panes(self, clock_ms: int) -> None:
+        """Delete panes that have left every window of a rule."""
+        state = self.state
+        for pane_ms, number in list(state.rules.forget(clock_ms, list(state.plans.every()))):
+            for (table, *key), content in state.rule_records.drop(pane_ms, number):
+                self._write(table, tuple(key), content)
+
+    # ------------------------------------------------------------------ the whole
+    def effects(self, *, changed: bool, hold_metrics: bool) -> Effects:
+        """Write down what the step has changed: positions and clocks, or not even these."""
+        state = self.state
+        # A pane that is written before all its rows are restored would be taken for complete.
+        if not (hold_metrics or state.reread):
+            self._write_windows()
+        self._write_watched()
+        alerts = [_alert_record(self.topics.alerts, alert) for alert in state.alerts.take()]
+        for code, why in self._too_large.items():
+            alerts += self._set_model_aside(code, *why)
+        self._write_positions()
+        records = [*alerts, *(record for _, record in self.published)]
+        if not (changed or self._upserts or records):
+            return Effects()
+        self._write_clock()
+        return Effects(
+            state=list(self._upserts.items()),
+            records=records,
+            late_rows=self.late_rows,
+            set_aside=self._set_aside,
+            set_aside_rows=self.left_out_rows,
+            oddities=self.oddities,
+            improper_scores=self.improper_scores,
+            remarks=self.remarks,
+        )
+
+    def _write_windows(self) -> None:
+        """Write down what was published; and panes, unless rows in them are."""
+        state = self.state
+        for (table, *key), content in state.windows.write_pages():
+            self._write(table, tuple(key), content)
+        if state.held and not self.unwritten:
+            return
+        self._write_cells()
+        for code in sorted(state.touched):
+            shown = state.noticed.shown[code]
+            if shown.dirty:
+                shown.dirty = False
+                self._write_of_model("shown", code, shown.pack())
+        state.touched.clear()
+        for bucket, content in state.fates.changes():
+            self._write("fates", (bucket,), content)
+        state.counted = state.taken
+
+    def _write_cells(self) -> None:
+        state, limit = self.state, self._largest_bytes
+        for (table, *key), content in state.windows.write(limit_bytes=limit):
+            self._write(table, tuple(key), content)
+        self._too_large |= state.windows.take_too_large()
+        for code in sorted(state.world.classes.changed):
+            self._write_of_model("classes", code, state.world.classes.names_of(code))
+        state.world.classes.changed.clear()
+
+    def _write_watched(self) -> None:
+        """Write down what rules, detectors and alerts know now."""
+        state = self.state
+        for (table, *key), content in state.rule_records.write(limit_bytes=self._largest_bytes):
+            self._write(table, tuple(key), content)
+        self._too_large |= state.rule_records.take_too_large()
+        for name, (code, bucket), packed in state.drifts.changes():
+            self._write_of_model("lanes", code, packed, name, bucket)
+        for code in sorted(state.alerts.changed - state.quarantined.keys()):
+            self._write_of_model("firing", code, state.alerts.pack(code))
+        state.alerts.changed.clear()
+
+    def _write_positions(self) -> None:
+        done_with = set(self.done_with)
+        for offset, watermark_ms in self.arrived.items():
+            if offset not in done_with:
+                self._write("rows", (offset,), watermark_ms)
+        for offset in self.done_with:
+            if offset not in self.arrived:
+                self._write("rows", (offset,), None)
+
+    def _write_clock(self) -> None:
+        state = self.state
+        notices = [msgspec.structs.astuple(notice) for notice in state.notices.values()]
+        place = [state.next, state.sources, notices, state.watermark_ms]
+        layout = state.windows.windowing.layout
+        self._write("clock", (), [layout, *place, state.counted, state.taken])
+
+    def _set_model_aside(self, code: int, table: str, size_bytes: int) -> list[Record]:
+        """Write down, instead of a model's state, that it does not fit; end its alerts."""
+        state, at_ms = self.state, self.state.watermark_ms
+        name = state.names[code]
+        why = Quarantined(*name, table, size_bytes, self._largest_bytes, at_ms)
+        buckets = state.drifts.forget(code)
+        state.set_aside(code, why)
+        self._upserts = {
+            key: value
+            for key, value in self._upserts.items()
+            if value is None or not is_of(key, name)
+        }
+        for one in ("shown", "classes", "firing", "course"):
+            self._write(one, name, None)
+        for drift, (_, bucket) in buckets:
+            self._write("lanes", (*name, drift, bucket), None)
+        self._write_cells()
+        for (page, *key), content in state.windows.write_pages():
+            self._write(page, tuple(key), content)
+        self._write_watched()
+        self._write("quarantine", name, msgspec.structs.astuple(why)[2:])
+        self.published = [one for one in self.published if one[0] != code]
+        self._set_aside.append(why)
+        state.alerts.end(code, at_ms=at_ms, message="the model is set aside")
+        state.alerts.changed.discard(code)
+        return [_alert_record(self.topics.alerts, alert) for alert in state.alerts.take()]
+
+
+def _alert_record(topic: str, alert: Alert) -> Record:
+    return Record(topic, alert.alert_id.encode(), _encode(alert))
+
+
+_encode = msgspec.json.Encoder().encode

@@ -1,0 +1,98 @@
+"""What a rule asks of a metric: under which names, what it rests on, which family computes it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams import bins, families
+from streams.cells.view import CellView, Windows
+from streams.families.family import OUTCOMES, PREDICTIONS, Family
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+OF_PREDICTIONS, OF_OUTCOMES = 0, 1
+"""Of which rows a reference is."""
+
+
+class Asked(NamedTuple):
+    """What a rule asks.
+
+    Attributes
+    ----------
+    text
+        The metric as the rule writes it.
+    names
+        Names under which the metric may be there, the first that is counts.
+    is_count
+        Whether it counts rows, and rests on nothing.
+    needs_predictions
+        Whether predictions must be counted for it.
+    side
+        Which part of a reference must be complete.
+    is_binned
+        Whether it is published as the middle of a bin.
+    of_data
+        Whether no value of it is better than another.
+    """
+
+    text: str
+    family: Family
+    names: tuple[str, ...]
+    is_count: bool
+    needs_predictions: bool
+    side: int
+    is_binned: bool
+    of_data: bool
+
+    def as_published(self, limits: Floats) -> Floats:
+        """Return what values that are exactly the limits are published as.
+
+        A latency that is 100 ms for all is published as 100.25, the middle of its bin.
+        """
+        if not self.is_binned:
+            return limits
+        numbers = bins.value_bins(np.where(np.isfinite(limits), limits, 0.0))
+        return np.array([bins.bin_value(number) for number in numbers.tolist()])
+
+    def most(self, windows: Windows) -> Ints:
+        """Return how many observations it rests on in windows, at most."""
+        view = CellView(windows, self.family)
+        most = families.CATALOGUE.most_observations(self.text, view)
+        if view.window is None or view.feature is None:
+            return most
+        code = view.feature_names.index(self.part) if self.part in view.feature_names else -1
+        own = view.feature == code
+        found = np.zeros(len(windows), np.int64)
+        found[view.window[own]] = most[own]
+        return found
+
+    @property
+    def part(self) -> str:
+        """The feature or class that the rule names."""
+        return self.text.partition(":")[2]
+
+
+def asked_of(text: str) -> Asked:
+    """Return what a rule on a metric asks.
+
+    Examples
+    --------
+    >>> asked = asked_of("recall:Yes")
+    >>> asked.names, asked.family.name, asked.is_count
+    (('recall:yes', 'recall:1'), 'classification', False)
+    """
+    about, family = families.CATALOGUE.metric(text), families.CATALOGUE.family_of(text)
+    assert about is not None
+    assert family is not None
+    return Asked(
+        text=text,
+        family=family,
+        names=families.CATALOGUE.spellings(text),
+        is_count=about.counts,
+        needs_predictions=PREDICTIONS in about.rests_on,
+        side=OF_OUTCOMES if OUTCOMES in about.rests_on else OF_PREDICTIONS,
+        is_binned=about.binned,
+        of_data=about.of_data,
+    )

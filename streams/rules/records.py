@@ -1,0 +1,91 @@
+"""What rules know, as records of the state topic."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from streams.cells.records import CellRecords, Name
+from streams.rules.boundaries import Course
+from streams.rules.watch import RuleWatch
+
+_CELLS, _REFERENCE = "rule", "reference"
+_COURSE = "course"
+KINDS = (_CELLS, _REFERENCE, _COURSE)
+"""First part of the key of every record."""
+
+Key = tuple[Any, ...]
+
+
+class RuleRecords:
+    """Writes what rules know down, and reads it back.
+
+    Parameters
+    ----------
+    names
+        Of models and versions, by code; the list grows.
+    """
+
+    def __init__(self, watch: RuleWatch, names: Sequence[Name]) -> None:
+        self._watch, self._names = watch, names
+        self._known: dict[tuple[int, int], CellRecords] = {}
+        self._references = [
+            CellRecords(side, names.__getitem__) for side in watch.references.grid.sides
+        ]
+
+    def _cells(self, pane_ms: int, side: int) -> CellRecords:
+        known = self._known.get((pane_ms, side))
+        if known is None:
+            cells = self._watch.grid(pane_ms).sides[side]
+            known = self._known[pane_ms, side] = CellRecords(cells, self._names.__getitem__)
+        return known
+
+    def write(self, *, limit_bytes: int) -> Iterator[tuple[Key, Any]]:
+        """Yield key and content of everything that has changed since."""
+        for pane_ms, grid in self._watch.grids.items():
+            for side in range(len(grid.sides)):
+                for one in self._cells(pane_ms, side).write(limit_bytes=limit_bytes):
+                    yield (_CELLS, pane_ms, side, *one[:3]), one.content
+        for side, records in enumerate(self._references):
+            for one in records.write(limit_bytes=limit_bytes):
+                yield (_REFERENCE, side, *one[:3]), one.content
+        for code in sorted(self._watch.changed):
+            course = self._watch.courses.get(code, Course())
+            content = [*course, self._watch.traffics.pack(code)]
+            yield (_COURSE, *self._names[code]), content
+        self._watch.changed.clear()
+
+    def drop(self, pane_ms: int, number: int) -> Iterator[tuple[Key, None]]:
+        """Forget a pane; yield what deletes its records."""
+        for side in range(2):
+            for one in self._cells(pane_ms, side).drop(number):
+                yield (_CELLS, pane_ms, side, *one[:3]), None
+
+    def take_too_large(self) -> dict[int, tuple[str, int]]:
+        """Return models with a cell that did not fit into a record: what it counts, its size."""
+        found: dict[int, tuple[str, int]] = {}
+        for kind, every in ((_CELLS, self._known.values()), (_REFERENCE, self._references)):
+            for records in every:
+                for model, size in records.too_large.items():
+                    found.setdefault(model, (kind, size))
+                records.too_large.clear()
+        return found
+
+    # ------------------------------------------------------------------ reading back
+    def fold(self, key: Sequence[Any], content: Any, code_of: Callable[[Name], int]) -> set[str]:
+        """Fold a record; return the families in it of a version that is not known."""
+        kind, *place = key
+        if kind == _COURSE:
+            if content is not None:
+                boundary_ms, last_ms, traffic = content
+                code = code_of((place[0], place[1]))
+                self._watch.restore(code, Course(boundary_ms, last_ms), traffic)
+            return set()
+        if kind == _CELLS:
+            pane_ms, side, *place = place
+            records = self._cells(pane_ms, side)
+        else:
+            side, *place = place
+            records = self._references[side]
+        if content is None:
+            records.delete(*place)
+            return set()
+        return records.restore((place[0], place[1], place[2]), content, code_of)

@@ -1,0 +1,285 @@
+"""The rules of all models of a partition: what they have seen, and what they find at boundaries.
+
+Because rows are counted in event-time order and a rule is only looked at when the watermark has
+passed a boundary, what is found does not depend on batches, partitions or workers.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.cells.grid import Grid, Mask, World
+from streams.families.family import Family
+from streams.grouping import distinct
+from streams.rules.boundaries import Course, Steps, pass_boundaries
+from streams.rules.cells import References
+from streams.rules.due import Part, arrivals, rounds
+from streams.rules.findings import Finding, Judge
+from streams.rules.plan import Plan
+from streams.rules.traffic import Traffics
+
+Ints = NDArray[np.int64]
+
+
+class RuleWatch:
+    """What rules know of all models of a partition.
+
+    Parameters
+    ----------
+    plan_of
+        Returns what the rules of a model ask, by its code; `None` where it has no rules.
+    enough
+        Rows that make a reference.
+
+    Attributes
+    ----------
+    grids
+        By length of panes.
+    courses
+        By the code of the model.
+    awake
+        Models with any pane that a window could reach.
+    changed
+        Models of which something but cells is not written down.
+    """
+
+    def __init__(
+        self,
+        families: Sequence[Family],
+        world: World,
+        *,
+        plan_of: Callable[[int], Plan | None],
+        judge: Judge,
+        enough: int,
+    ) -> None:
+        self._families, self.world = families, world
+        self._plan_of, self._judge = plan_of, judge
+        self.grids: dict[int, Grid] = {}
+        self.references = References(families, world)
+        self.courses: dict[int, Course] = {}
+        self.awake: set[int] = set()
+        self.traffics = Traffics()
+        self.changed: set[int] = set()
+        self._enough, self._settled = enough, False
+
+    def grid(self, pane_ms: int) -> Grid:
+        """Return the grid of panes of a length."""
+        found = self.grids.get(pane_ms)
+        if found is None:
+            found = self.grids[pane_ms] = Grid(self._families, self.world)
+        return found
+
+    # ------------------------------------------------------------------ going on
+    def advance(self, waiting: Sequence[Any], *, from_ms: int, until_ms: int) -> Iterator[Finding]:
+        """Count what has become due, and judge at all boundaries that are passed."""
+        if not self._settled:
+            self._settled = True
+            self.references.settle(enough=self._enough)
+        parts = [part for one in waiting for part in self._due(one, from_ms, until_ms)]
+        begun: dict[int, int] = {}
+        for some, ends_ms in rounds(parts):
+            came = self._count(some, begun)
+            models = came.keys() | ends_ms.keys()
+            if not ends_ms:
+                models |= self.awake
+            yield from self._pass(sorted(models), came, ends_ms, until_ms)
+            begun = begun | ends_ms
+        # Who has no rows in the last round has not come to the end yet.
+        yield from self._pass(sorted(self.awake), {}, {}, until_ms)
+
+    def _due(self, one: Any, from_ms: int, until_ms: int) -> Iterator[Part]:
+        table = one.table
+        for rows, times_ms, predictions in (
+            (table.predictions, table.predictions.time_ms, True),
+            (table.outcomes, table.outcomes.at_ms, False),
+        ):
+            due = np.flatnonzero((times_ms >= from_ms) & (times_ms < until_ms))
+            if not len(due):
+                continue
+            pane_ms = self._pane_ms(rows.model[due], predictions=predictions)
+            due, pane_ms = due[pane_ms > 0], pane_ms[pane_ms > 0]
+            if not len(due):
+                continue
+            starts_ms = times_ms[due] // pane_ms * pane_ms
+            numbers = starts_ms // pane_ms
+            if not predictions:
+                numbers = np.maximum(rows.label_ms[due], rows.time_ms[due]) // pane_ms
+            back = numbers * pane_ms != starts_ms
+            yield Part(one, predictions, due, rows.model[due], starts_ms, numbers, back)
+
+    def _pane_ms(self, models: Ints, *, predictions: bool) -> Ints:
+        """Return for every row the length of its model's panes, 0 where it is not needed."""
+        codes, places = distinct(models)
+        lengths = []
+        for code in codes.tolist():
+            plan = self._plan_of(code)
+            needed = plan is not None and (plan.needs_predictions or not predictions)
+            lengths.append(plan.pane_ms if plan is not None and needed else 0)
+        return np.array(lengths, np.int64)[places]
+
+    def _count(
+        self, parts: Sequence[Part], begun: dict[int, int]
+    ) -> dict[int, list[tuple[int, int]]]:
+        """Count rows; return for every model when they came and where they were counted."""
+        models, starts, newest = [], [], []
+        for part in parts:
+            kept = self._kept(part, begun)
+            part = part if kept is None else part.only(kept)  # noqa: PLW2901
+            lengths = self._pane_ms(part.models, predictions=part.predictions)
+            for pane_ms in distinct(lengths)[0].tolist():
+                own = part.only(lengths == pane_ms)
+                for model, number in self._count_part(own, pane_ms):
+                    counted_ms = number * pane_ms
+                    began = np.array([begun.get(code, -1) for code in model.tolist()], np.int64)
+                    models.append(model)
+                    starts.append(np.maximum(counted_ms, began))
+                    newest.append(counted_ms)
+        if not models:
+            return {}
+        return arrivals(*map(np.concatenate, (models, starts, newest)))
+
+    def _kept(self, part: Part, begun: dict[int, int]) -> Mask | None:
+        """Leave out what takes back a label that has left every rule's window."""
+        if not part.back.any():
+            return None
+        codes, places = distinct(part.models)
+        oldest = []
+        for code in codes.tolist():
+            plan = self._plan_of(code)
+            assert plan is not None
+            boundary_ms = self.courses.get(code, Course()).boundary_ms
+            if code not in self.awake:
+                boundary_ms = begun.get(code, boundary_ms)
+            oldest.append(-((plan.longest_ms - boundary_ms) // plan.pane_ms))
+        kept: Mask = part.numbers >= np.array(oldest, np.int64)[places]
+        return kept
+
+    def _count_part(self, part: Part, pane_ms: int) -> Iterator[tuple[Ints, Ints]]:
+        """Count rows of one length of panes; yield models and panes that have changed."""
+        one, grid = part.one, self.grid(pane_ms)
+        rows = one.table.predictions if part.predictions else one.table.outcomes
+        chosen = np.zeros(len(rows.model), np.bool_)
+        chosen[part.rows] = True
+        numbers = np.zeros(len(rows.model), np.int64)
+        numbers[part.rows] = part.numbers
+        count = grid.count_predictions if part.predictions else grid.count_outcomes
+        for subjects, panes in count(
+            one.table, one.observed, numbers, chosen=chosen, wanted=self._wanted
+        ):
+            keys = self.world.subjects.models[subjects], panes
+            yield _different(*keys)
+
+    def _wanted(self, models: NDArray[np.integer], names: list[str], name: Ints) -> Mask:
+        """Tell which rows are in a segment that a rule of their model names."""
+        codes, places = distinct(models)
+        asked = []
+        for code in codes.tolist():
+            plan = self._plan_of(code)
+            asked.append([plan is not None and one in plan.segments for one in names])
+        wanted: Mask = np.array(asked, np.bool_)[places, name]
+        return wanted
+
+    def count_late(self, one: Any, *, clock_ms: int) -> set[int]:
+        """Count outcomes that came too late to be taken in order; return their models.
+
+        Detectors skip them. A rule must not: a correction in time takes back what a late label
+        had added.
+        """
+        rows = one.table.outcomes
+        late = np.flatnonzero(rows.at_ms < clock_ms)
+        pane_ms = self._pane_ms(rows.model[late], predictions=False)
+        late, pane_ms = late[pane_ms > 0], pane_ms[pane_ms > 0]
+        if not len(late):
+            return set()
+        starts_ms = np.full(len(late), clock_ms) // pane_ms * pane_ms
+        numbers = np.maximum(rows.label_ms[late], rows.time_ms[late]) // pane_ms
+        back = np.ones(len(late), np.bool_)
+        part = Part(one, False, late, rows.model[late], starts_ms, numbers, back)
+        begun = dict(zip(part.models.tolist(), starts_ms.tolist(), strict=True))
+        for code, came in self._count([part], begun).items():
+            boundary_ms, last_ms = self.courses.get(code, Course())
+            if code not in self.awake:
+                boundary_ms = begun[code]
+            newest_ms = max(last_ms, *(newest for _, newest in came))
+            self._came_to(code, Course(boundary_ms, newest_ms))
+        return set(begun)
+
+    # ------------------------------------------------------------------ boundaries
+    def _pass(
+        self,
+        models: Sequence[int],
+        came: dict[int, list[tuple[int, int]]],
+        ends_ms: dict[int, int],
+        until_ms: int,
+    ) -> Iterator[Finding]:
+        """Let models go on to where they are to, and judge at the boundaries that they pass."""
+        by_plan: dict[int, tuple[Plan, list[tuple[int, int, int]]]] = {}
+        for code in models:
+            plan = self._plan_of(code)
+            if plan is None:
+                self.awake.discard(code)
+                continue
+            before = self.courses.get(code, Course())
+            steps = Steps(plan.pane_ms, plan.evaluate_ms, plan.longest_ms)
+            end_ms = ends_ms.get(code, until_ms)
+            course, spans = pass_boundaries(
+                before, came.get(code, []), until_ms=end_ms, steps=steps
+            )
+            self._came_to(code, course)
+            if spans:
+                found = by_plan.setdefault(id(plan), (plan, []))[1]
+                found += [(code, *span) for span in spans]
+        for plan, passed in by_plan.values():
+            yield from self._judge.at(self, plan, np.array(passed, np.int64))
+
+    def _came_to(self, code: int, course: Course) -> None:
+        if course == self.courses.get(code):
+            return
+        self.courses[code] = course
+        self.changed.add(code)
+        if course.last_ms >= 0:
+            self.awake.add(code)
+        else:
+            self.awake.discard(code)
+
+    def restore(self, code: int, course: Course, traffic: Sequence[Sequence[Any]]) -> None:
+        """Put back how far the rules of a model had come."""
+        self._came_to(code, course)
+        self.traffics.restore(code, traffic)
+        self.changed.discard(code)
+
+    def drop_model(self, code: int) -> None:
+        """Forget all of a model."""
+        for grid in (*self.grids.values(), self.references.grid):
+            for side in grid.sides:
+                side.drop_model(code)
+        self.references.drop_model(code)
+        self.traffics.drop(code)
+        self.courses.pop(code, None)
+        self.awake.discard(code)
+        self.changed.discard(code)
+
+    @property
+    def entries(self) -> int:
+        """How many cells there are."""
+        grids = (*self.grids.values(), self.references.grid)
+        return sum(side.table.live for grid in grids for side in grid.sides)
+
+    def forget(self, clock_ms: int, plans: Sequence[Plan]) -> Iterator[tuple[int, int]]:
+        """Yield lengths and numbers of panes that no window of a rule can reach any more."""
+        reach: dict[int, int] = {}
+        for plan in plans:
+            oldest_ms = clock_ms // plan.evaluate_ms * plan.evaluate_ms - plan.longest_ms
+            reach[plan.pane_ms] = min(reach.get(plan.pane_ms, oldest_ms), oldest_ms)
+        for pane_ms, grid in self.grids.items():
+            oldest_ms = reach.get(pane_ms, clock_ms)
+            for number in {*grid.predictions.members, *grid.outcomes.members}:
+                if (number + 1) * pane_ms <= oldest_ms:
+                    yield pane_ms, number
+
+
+def _different(models: Ints, numbers: Ints) -> tuple[Ints, Ints]:
+    keys = np.unique(models << 42 | numbers)
+    return keys >> 42, keys & ((1 << 42) - 1)
