@@ -143,10 +143,14 @@ class Cells:
 
     def drop(self, number: int) -> list[int]:
         """Forget a pane; return the buckets that it had."""
-        buckets = list(self.members.get(number, ()))
-        for bucket in buckets:
-            self.drop_bucket(number, bucket)
-        return buckets
+        buckets = self.members.pop(number, {})
+        parts = [rows for found in buckets.values() for rows in found if len(rows)]
+        if parts:  # all at once: to drop a few rows costs about as much as to drop hundreds
+            rows = np.concatenate(parts)
+            self.before_drop(rows)
+            self.table.drop(self.table.key[rows])
+        self.dirty.difference_update([(number, bucket) for bucket in buckets])
+        return list(buckets)
 
     def drop_bucket(self, number: int, bucket: int) -> None:
         """Forget the cells of a pane and bucket."""

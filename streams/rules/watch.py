@@ -132,9 +132,12 @@ class RuleWatch:
                 own = part.only(lengths == pane_ms)
                 for model, number in self._count_part(own, pane_ms):
                     counted_ms = number * pane_ms
-                    began = np.array([begun.get(code, -1) for code in model.tolist()], np.int64)
+                    starts_ms = counted_ms
+                    if begun:
+                        began = [begun.get(code, -1) for code in model.tolist()]
+                        starts_ms = np.maximum(counted_ms, np.array(began, np.int64))
                     models.append(model)
-                    starts.append(np.maximum(counted_ms, began))
+                    starts.append(starts_ms)
                     newest.append(counted_ms)
         if not models:
             return {}
