@@ -1,6 +1,5 @@
 """What was published of windows, as records: one for the start of windows and a bucket."""
 
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from streams.cells.book import MetricSets, Pages
 from streams.cells.grid import PANE_BITS
-from streams.cells.records import Name, _ints
+from streams.cells.records import Name, ints, numbered
 from streams.errors import StateError
 
 _FINAL, _WAITING = 1, 2
@@ -56,16 +55,14 @@ class PageRecords:
     def _named(self, models: list[int], segments: list[int], sets: list[int]) -> list[Any]:
         """Return names of models, segments and metrics, and the place of each row's among them."""
         texts = self.pages.cells.world.subjects.names.texts
-        places: list[dict[int, int]] = [{}, {}, {}]
-        own = [
-            array("H", [known.setdefault(one, len(known)) for one in column]).tobytes()
-            for known, column in zip(places, (models, segments, sets), strict=True)
-        ]
+        model, own = numbered(models)
+        segment, name = numbered(segments)
+        known, published = numbered(sets)
         return [
-            [self._names(code) for code in places[0]],
-            [texts[code] for code in places[1]],
-            [self._sets.names_of(one) for one in places[2]],
-            *own,
+            [self._names(code) for code in model],
+            [texts[code] for code in segment],
+            [self._sets.names_of(one) for one in known],
+            *(own, name, published),
         ]
 
     def deletions(self, number: int, bucket: int) -> Iterator[tuple[Key, None]]:
@@ -86,10 +83,10 @@ class PageRecords:
         names = world.subjects.names.codes(segments)
         hashes = np.array([self._sets.add(one) for one in sets], np.uint64)
         model, segment, published = (
-            _ints(column, "<u2", len(known))
+            ints(column, "<u2", len(known))
             for column, known in zip(columns, (codes, names, hashes), strict=True)
         )
-        revisions, signs = _ints(revision, "<u4", 1 << 32), _ints(flags, "<u1", 4)
+        revisions, signs = ints(revision, "<u4", 1 << 32), ints(flags, "<u1", 4)
         if len({len(c) for c in (model, segment, published, revisions, signs)}) != 1:
             raise StateError("a record of windows is damaged")
         subjects = world.subjects.of(codes[model], names[segment])

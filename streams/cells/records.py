@@ -6,7 +6,6 @@ version of it, leaves that part out, and reads the rest. A record that would be 
 takes is cut into several.
 """
 
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -144,15 +143,9 @@ class CellRecords:
     def _named(self, models: list[int], segments: list[int]) -> list[Any]:
         """Return names of models and segments, and the place of each row's among them."""
         texts = self.side.world.subjects.names.texts
-        model, segment = dict[int, int](), dict[int, int]()
-        own = [model.setdefault(code, len(model)) for code in models]
-        name = [segment.setdefault(code, len(segment)) for code in segments]
-        return [
-            [self._names(code) for code in model],
-            [texts[code] for code in segment],
-            array("H", own).tobytes(),
-            array("H", name).tobytes(),
-        ]
+        model, own = numbered(models)
+        segment, name = numbered(segments)
+        return [[self._names(code) for code in model], [texts[code] for code in segment], own, name]
 
     def drop(self, number: int) -> Iterator[Written]:
         """Forget a pane; yield what deletes its records."""
@@ -178,8 +171,8 @@ class CellRecords:
             known = self._several.get((number, bucket), 0)
             self._several[number, bucket] = max(known, part + 1)
         codes = np.array([code_of((name, version)) for name, version in models], np.int64)
-        own = codes[_ints(model, "<u2", len(codes))]
-        names = subjects.names.codes(segments)[_ints(segment, "<u2", len(segments))]
+        own = codes[ints(model, "<u2", len(codes))]
+        names = subjects.names.codes(segments)[ints(segment, "<u2", len(segments))]
         if len(own) != len(names):
             raise StateError("a record of cells is damaged")
         found = side.find(subjects.of(own, names), np.full(len(own), number), add=True)
@@ -187,9 +180,9 @@ class CellRecords:
         if units and isinstance(side, PredictionCells):
             layouts, cell, layout, parts = units
             codes = np.array([side.layout(tuple(names)) for names in layouts], np.int64)
-            cells = found[_ints(cell, "<u4", len(found))]
+            cells = found[ints(cell, "<u4", len(found))]
             rows = []
-            kinds = codes[_ints(layout, "<u2", len(codes))]
+            kinds = codes[ints(layout, "<u2", len(codes))]
             for one, kind in zip(cells.tolist(), kinds.tolist(), strict=True):
                 [first] = side.find_units(np.array([one], np.int32), kind)
                 rows.append(first + np.arange(len(side.layouts[kind]), dtype=np.int32))
@@ -227,13 +220,12 @@ class _Units:
     def content(self, start: int, end: int) -> list[Any]:
         """Return the units of a span of cells as a part of a record."""
         first, last = self._bounds[start], self._bounds[end]
-        kinds = dict[int, int]()
-        kind = [kinds.setdefault(one, len(kinds)) for one in self._kinds[first:last]]
+        kinds, kind = numbered(self._kinds[first:last])
         texts = self._side.world.features.texts
         return [
             [[texts[code] for code in self._side.layouts[one].tolist()] for one in kinds],
             (self._owner[first:last] - start).astype("<u4").tobytes(),
-            array("H", kind).tobytes(),
+            kind,
             self._packed.content(self._ends[first], self._ends[last]),
         ]
 
@@ -251,7 +243,20 @@ def _cuts(sizes: NDArray[np.int64]) -> list[int]:
     return cuts
 
 
-def _ints(data: bytes, kind: str, below: int) -> NDArray[np.int64]:
+def numbered(column: Sequence[int]) -> tuple[list[int], bytes]:
+    r"""Return what is different in a column, as it appears, and the place of each among it.
+
+    Examples
+    --------
+    >>> numbered([70, 71, 70])
+    ([70, 71], b'\x00\x00\x01\x00\x00\x00')
+    """
+    known = dict[int, int]()
+    places = [known.setdefault(one, len(known)) for one in column]
+    return list(known), np.array(places, "<u2").tobytes()
+
+
+def ints(data: bytes, kind: str, below: int) -> NDArray[np.int64]:
     """Read numbers, all of which must be below something."""
     if len(data) % int(kind[2:]):
         raise StateError("a record of cells is damaged")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.grid import PANE_BITS, ROWS, Cells, Grid
+from streams.cells.grid import ROWS, Cells, Grid
 from streams.families.family import Family, Reads, Scope
 
 Ints = NDArray[np.int64]
@@ -181,11 +181,3 @@ class CellView:
         """Return codes of names for codes of classes within their model."""
         models = self._of_groups(self._windows.model)[group]
         return self._windows.grid.world.classes.name_codes(models, code)
-
-
-def view(windows: Windows, family: Family) -> CellView:
-    """Return what a family sees of windows."""
-    return CellView(windows, family)
-
-
-__all__ = ["PANE_BITS", "CellView", "Judgements", "Windows", "view"]

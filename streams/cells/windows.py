@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from streams.cells.book import Due, MetricSets, Pages
 from streams.cells.grid import PANE_BITS, Grid, Observed, World
 from streams.cells.judging import Judges
-from streams.cells.names import Texts
 from streams.cells.page_records import PageRecords
 from streams.cells.publication import Publisher
-from streams.cells.records import CellRecords, Name, Written
+from streams.cells.records import CellRecords, Name
 from streams.cells.view import CellView, Judgements, Windows
 from streams.families.family import Family, Judging
 from streams.monitors import Window, pane_ms
@@ -271,5 +270,3 @@ class WindowCells:
 _KINDS = ("predictions", "outcomes")
 KINDS = (*_KINDS, "page")
 """First part of the key of every record."""
-
-__all__ = ["KINDS", "Publication", "Texts", "WindowCells", "Windowing", "Written"]

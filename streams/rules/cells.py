@@ -114,8 +114,15 @@ class References:
             since[: len(models)][models == code] = NEVER_MS
 
 
-def expanded(spans: Ints, pane_ms: int) -> tuple[Ints, Ints]:
-    """Return of every pane in spans the place of its span, and its number.
+def expanded(spans: Ints, step_ms: int) -> tuple[Ints, Ints]:
+    """Return of every step that ends in a span the place of its span, and its number.
+
+    Parameters
+    ----------
+    spans
+        Rows of model, start (not included) and end.
+    step_ms
+        Length of steps, such as panes; they begin at multiples of it.
 
     Examples
     --------
@@ -123,8 +130,8 @@ def expanded(spans: Ints, pane_ms: int) -> tuple[Ints, Ints]:
     >>> owners.tolist(), numbers.tolist()
     ([0, 0, 0, 1], [1, 2, 3, 0])
     """
-    first = spans[:, 1] // pane_ms
-    counts = spans[:, 2] // pane_ms - first
+    first = spans[:, 1] // step_ms
+    counts = spans[:, 2] // step_ms - first
     owners = np.repeat(np.arange(len(spans)), counts)
     ends = np.cumsum(counts)
     steps = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)

@@ -16,7 +16,7 @@ from streams.grouping import distinct
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_TIME_BITS = 42
+TIME_BITS = 42
 
 
 class Part(NamedTuple):
@@ -69,7 +69,7 @@ def rounds(parts: Sequence[Part]) -> Iterator[tuple[list[Part], dict[int, int]]]
     >>> [([p.rows.tolist() for p in some], until) for some, until in rounds([every])]
     [([[0, 2]], {0: 120}), ([[1, 3]], {})]
     """
-    cuts = [part.models << _TIME_BITS | part.starts_ms for part in parts if part.back.any()]
+    cuts = [part.models << TIME_BITS | part.starts_ms for part in parts if part.back.any()]
     marks = [
         key[part.back] for key, part in zip(cuts, (p for p in parts if p.back.any()), strict=True)
     ]
@@ -77,18 +77,18 @@ def rounds(parts: Sequence[Part]) -> Iterator[tuple[list[Part], dict[int, int]]]
         yield list(parts), {}
         return
     keys = np.unique(np.concatenate(marks))
-    models = keys >> _TIME_BITS
+    models = keys >> TIME_BITS
     codes, firsts = np.unique(models, return_index=True)
     turns = []
     for part in parts:
-        own = np.searchsorted(keys, part.models << _TIME_BITS | part.starts_ms, side="right")
+        own = np.searchsorted(keys, part.models << TIME_BITS | part.starts_ms, side="right")
         place = np.minimum(np.searchsorted(codes, part.models), len(codes) - 1)
         turns.append(np.where(codes[place] == part.models, own - firsts[place], 0))
     counts = np.diff(np.append(firsts, len(keys)))
     for turn in range(int(counts.max()) + 1):
         some = [part.only(own == turn) for part, own in zip(parts, turns, strict=True)]
         ahead = np.flatnonzero(counts > turn)
-        until = keys[firsts[ahead] + turn] & ((1 << _TIME_BITS) - 1)
+        until = keys[firsts[ahead] + turn] & ((1 << TIME_BITS) - 1)
         yield (
             [part for part in some if len(part.rows)],
             dict(zip(codes[ahead].tolist(), until.tolist(), strict=True)),
@@ -97,11 +97,11 @@ def rounds(parts: Sequence[Part]) -> Iterator[tuple[list[Part], dict[int, int]]]
 
 def arrivals(models: Ints, starts_ms: Ints, newest_ms: Ints) -> dict[int, list[tuple[int, int]]]:
     """Return for every model when rows came, and the newest pane that they were counted in."""
-    keys, places = distinct(models << _TIME_BITS | starts_ms)
+    keys, places = distinct(models << TIME_BITS | starts_ms)
     newest = np.full(len(keys), -1, np.int64)
     np.maximum.at(newest, places, newest_ms)
     found: dict[int, list[tuple[int, int]]] = {}
-    low = (1 << _TIME_BITS) - 1
+    low = (1 << TIME_BITS) - 1
     for key, last_ms in zip(keys.tolist(), newest.tolist(), strict=True):
-        found.setdefault(key >> _TIME_BITS, []).append((key & low, last_ms))
+        found.setdefault(key >> TIME_BITS, []).append((key & low, last_ms))
     return found

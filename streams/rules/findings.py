@@ -11,6 +11,7 @@ from streams.cells.judging import Judges
 from streams.cells.publication import Numbers, Publisher
 from streams.cells.view import Judgements, Windows
 from streams.monitors import Threshold
+from streams.rules.cells import expanded
 from streams.rules.limits import Readings, limits, readings_of, turns, violates
 from streams.rules.plan import Plan, WindowOf
 from streams.rules.traffic import Growth, grow
@@ -62,6 +63,14 @@ class Boundaries(NamedTuple):
         return Boundaries(self.models[where], self.times_ms[where], judged)
 
 
+class _References(NamedTuple):
+    """Metrics of references, how many of these there are, and which is that of every window."""
+
+    numbers: Numbers
+    size: int
+    places: Ints
+
+
 class Judge:
     """Judges rules of many models at many boundaries.
 
@@ -87,7 +96,8 @@ class Judge:
 
     def _at(self, watch: "RuleWatch", plan: Plan, spans: Ints) -> Iterator[Finding]:
         watch.references.pass_panes(watch.grid(plan.pane_ms), plan, spans)
-        models, times_ms = _expanded(spans, plan.evaluate_ms)
+        owners, numbers = expanded(spans, plan.evaluate_ms)
+        models, times_ms = spans[owners, 0], (numbers + 1) * plan.evaluate_ms
         growth = grow(watch, plan, spans) if plan.traffic else {}
         if not len(models):
             return
@@ -113,13 +123,15 @@ class _Look:
         some, compute = at.only(where), self._judge.publisher.compute
         windows = self._windows(some)
         numbers = compute(windows, self._plan.families)
+        known = None
         for rule, mask in zip(rules, may, strict=True):
-            grown = traffic[rule.name]
-            if grown is not None and rule.relative:
+            grown, reference = traffic[rule.name], np.full(len(where), np.nan)
+            if rule.relative and grown is not None:
                 enough, length_ms = self._plan.reference, self._window.length_ms
                 reference = grown.only(where).per_window(length_ms, enough=enough)
-            else:
-                reference = self._reference(windows, rule)
+            elif rule.relative:
+                known = known or self._references(windows)
+                reference = self._readings(known.numbers, rule, known.size).value[known.places]
             readings = self._readings(numbers, rule, len(where))
             yield from self._found(some, rule, readings, (reference, mask[where]))
 
@@ -155,10 +167,8 @@ class _Look:
         codes = [names.code(name) for name in self._plan.asked[rule.name].names]
         return readings_of(numbers, codes, size)
 
-    def _reference(self, windows: Windows, rule: Threshold) -> Floats:
-        """Return what a rule is relative to, of every window; NaN where there is nothing."""
-        if not rule.relative:
-            return np.full(len(windows), np.nan)
+    def _references(self, windows: Windows) -> "_References":
+        """Compute what rules are relative to, of all windows."""
         kinds = np.stack([windows.subject, *windows.judged], axis=1)
         different, places = np.unique(kinds, axis=0, return_inverse=True)
         subject, kind, words, positive = different.T
@@ -166,8 +176,7 @@ class _Look:
         first = np.zeros(len(subject), np.int64)
         known = Windows(self._watch.references.grid, subject, first, panes=1, judged=judged)
         numbers = self._judge.publisher.compute(known, self._plan.families)
-        values: Floats = self._readings(numbers, rule, len(subject)).value[places.ravel()]
-        return values
+        return _References(numbers, len(subject), places.ravel())
 
     def _found(
         self, at: Boundaries, rule: Threshold, readings: Readings, known: tuple[Floats, Mask]
@@ -205,20 +214,3 @@ class _Look:
 
 def _known(number: float) -> float | None:
     return None if np.isnan(number) else float(number)
-
-
-def _expanded(spans: Ints, evaluate_ms: int) -> tuple[Ints, Ints]:
-    """Return models and times of all boundaries in spans at which rules are judged.
-
-    Examples
-    --------
-    >>> models, times = _expanded(np.array([[7, 60, 240], [8, 0, 30]]), 60)
-    >>> models.tolist(), times.tolist()
-    ([7, 7, 7], [120, 180, 240])
-    """
-    first = spans[:, 1] // evaluate_ms + 1
-    counts = np.maximum(spans[:, 2] // evaluate_ms - first + 1, 0)
-    models = np.repeat(spans[:, 0], counts)
-    ends = np.cumsum(counts)
-    steps = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - counts, counts)
-    return models, (np.repeat(first, counts) + steps) * evaluate_ms

@@ -15,7 +15,7 @@ from streams.families.family import Family
 from streams.grouping import distinct
 from streams.rules.boundaries import Course, Steps, pass_boundaries
 from streams.rules.cells import References
-from streams.rules.due import Part, arrivals, rounds
+from streams.rules.due import TIME_BITS, Part, arrivals, rounds
 from streams.rules.findings import Finding, Judge
 from streams.rules.plan import Plan
 from streams.rules.traffic import Traffics
@@ -284,5 +284,5 @@ class RuleWatch:
 
 
 def _different(models: Ints, numbers: Ints) -> tuple[Ints, Ints]:
-    keys = np.unique(models << 42 | numbers)
-    return keys >> 42, keys & ((1 << 42) - 1)
+    keys = np.unique(models << TIME_BITS | numbers)
+    return keys >> TIME_BITS, keys & ((1 << TIME_BITS) - 1)
