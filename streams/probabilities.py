@@ -6,12 +6,13 @@ would be to judge a few chosen ones.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Counts: TypeAlias = int | NDArray[np.int64]
 
 TINY = 1e-15
 """A probability below this counts as this, so that no single answer costs more than all others."""
@@ -23,7 +24,7 @@ SUM_TOLERANCE = 0.02
 """Shares of three or four classes, rounded to two decimals, add up to 1 within this; what is meant
 otherwise (percentages, logits, a sigmoid for each class, the best few of many) does not."""
 
-ALLOWED = 100
+_ALLOWED = 100
 """Of so many scores, one may be no probability."""
 
 
@@ -73,15 +74,17 @@ def probabilities(scores: Floats) -> tuple[Floats, NDArray[np.bool_] | None]:
     return share, outside
 
 
-def too_many(outside: int, *, inside: int) -> bool:
+def too_many(outside: Counts, *, inside: Counts) -> Any:
     """Whether so many scores are no probabilities that the others must not speak for them.
+
+    Of numbers, or of arrays of them.
 
     Examples
     --------
     >>> too_many(1, inside=99), too_many(2, inside=198), too_many(2, inside=197)
     (False, False, True)
     """
-    return outside * ALLOWED > outside + inside
+    return outside * _ALLOWED > outside + inside
 
 
 def no_probabilities(model: str, version: str, *, outside: int, inside: int) -> Oddity:

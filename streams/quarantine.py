@@ -7,9 +7,6 @@ kept in its place; what comes of the model from then on is counted and left out.
 stay as they were, alerts that fire are resolved. A version is a model of its own.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 import msgspec
 
 LARGEST_STATE_BYTES = 4_000_000
@@ -50,24 +47,8 @@ _KINDS = {
     "outcomes": "counts of labels of one pane",
     "classes": "names of classes",
     "rule": "counts of one pane of its rules",
-    "watch": "references and alerts",
+    "reference": "reference of its rules",
+    "firing": "alerts that fire",
     "lanes": "drift detectors",
     "shown": "classes and numbers",
 }
-
-
-_IN_BUCKETS = frozenset({"predictions", "outcomes"})
-"""Kinds whose records are of several models."""
-
-
-def is_part_of(key: list[Any], name: tuple[str, str]) -> bool:
-    """Tell whether a key of the monitor's state belongs to a model version."""
-    return key[0] in _KINDS and key[0] not in _IN_BUCKETS and (key[1], key[2]) == name
-
-
-def deletions(keys: Iterator[tuple[Any, ...]]) -> Iterator[tuple[bytes, None]]:
-    """Yield what deletes parts of the state."""
-    return ((_encode(key), None) for key in keys)
-
-
-_encode = msgspec.msgpack.Encoder().encode

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from streams import bins
 from streams.classes import binary_name
 from streams.exact_sum import exact
 from streams.probabilities import TINY
 from streams.task import Judged
+from tests import plain_bins as bins
 from tests.plain_tallies import Mean, Outcomes
 
 

@@ -8,10 +8,12 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from streams import bins, families, intervals
+from streams import families
 from streams.classes import binary_name
 from streams.probabilities import too_many
 from streams.task import Judged
+from tests import plain_bins as bins
+from tests import plain_intervals as intervals
 from tests.plain_chances import with_sure
 from tests.plain_tallies import PARTS, Feature, Inputs, Mean, Outcomes
 

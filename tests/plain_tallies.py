@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams import bins, exact_sum
+from streams import exact_sum
 from streams.events import ABSENT
 from streams.features import Block
 from streams.grouping import distinct
 from streams.outcomes import Floats, Ints, PredictionRows
 from streams.tables import OutcomeColumns
+from tests import plain_bins as bins
 
 Weights = NDArray[np.int8] | None
 

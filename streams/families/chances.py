@@ -17,7 +17,6 @@ from streams.families.family import (
     Floats,
     Ints,
     Judging,
-    Mask,
     Metric,
     Observed,
     Sums,
@@ -25,7 +24,7 @@ from streams.families.family import (
 )
 from streams.families.intervals import normal
 from streams.families.sure import Certain, Sure, certain
-from streams.probabilities import ALLOWED, TINY
+from streams.probabilities import TINY, too_many
 
 # What it costs to be sure and wrong; to be sure and right costs nothing.
 _LOSS = float(-np.log(np.clip(0.0, TINY, 1.0)))
@@ -88,7 +87,7 @@ class Chances(Judging):
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
         outside, inside, sure = _judged(cells)
-        kept = labelled(cells, *KINDS[:3]) & ~_too_many(outside, inside)
+        kept = labelled(cells, *KINDS[:3]) & ~too_many(outside, inside=inside)
         count = np.where(kept, inside, 0)
         if not count.any():
             return
@@ -106,7 +105,7 @@ class Chances(Judging):
 
     def improper(self, cells: Cells) -> tuple[Ints, Ints]:
         outside, inside, _ = _judged(cells)
-        return np.where(_too_many(outside, inside), outside, 0), inside
+        return np.where(too_many(outside, inside=inside), outside, 0), inside
 
 
 def _judged(cells: Cells) -> tuple[Ints, Ints, Certain]:
@@ -125,11 +124,6 @@ def _judged(cells: Cells) -> tuple[Ints, Ints, Certain]:
     sure = certain(cells)
     np.add.at(inside, sure.group, sure.counts)
     return outside, inside, sure
-
-
-def _too_many(outside: Ints, inside: Ints) -> Mask:
-    found: Mask = outside * ALLOWED > outside + inside  # as `probabilities.too_many`
-    return found
 
 
 def _means(cells: Cells, name: str, count: Ints, sure: Certain) -> Floats:

@@ -1,4 +1,6 @@
-"""`streams.intervals` over arrays, equal to the bit; NaN where a bound is unknown.
+"""95 % confidence intervals over arrays, so that a number from twelve labels looks like one.
+
+A bound that is unknown is NaN. `tests.plain_intervals` has the formulas for one number.
 
 A power of Python is that of the C library, which may differ in the last bit from a product or a
 square root, and from numpy's: where the scalar code has one, each value is taken on its own.
@@ -10,9 +12,12 @@ from typing import TypeAlias
 import numpy as np
 
 from streams.families.family import Floats, Ints
-from streams.intervals import OPEN, Z
 
 Bounds: TypeAlias = tuple[Floats, Floats]
+
+Z = 1.959963984540054
+OPEN = 0.01
+"""Up to so large a part of pairs in an unknown order leaves the area open by 0.005 at most."""
 
 
 def wilson(successes: Ints, trials: Ints) -> Bounds:

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from streams import bins, families
-from streams import intervals as scalar
+from streams import families
 from streams.families import histograms, intervals
 from streams.families.family import Part
 from streams.task import Judged
+from tests import plain_bins as bins
+from tests import plain_intervals as scalar
 from tests import plain_quality as quality
 from tests.plain_cells import PlainCells, PlainGrid, count_answers
 from tests.plain_tallies import Inputs, Outcomes, add_outcomes, add_predictions

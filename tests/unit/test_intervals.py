@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import intervals
+from tests import plain_intervals as intervals
 
 
 def test_the_bounds_of_none_and_of_all_are_exactly_0_and_1() -> None:

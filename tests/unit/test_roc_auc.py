@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from streams import bins, intervals
 from streams.task import Judged
+from tests import plain_bins as bins
+from tests import plain_intervals as intervals
 from tests.plain_quality import compute
 from tests.plain_tallies import Inputs, Outcomes
 

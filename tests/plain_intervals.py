@@ -1,11 +1,10 @@
-"""95 % confidence intervals, so that a number from twelve labels looks like one."""
+"""`streams.families.intervals` of one number at a time, written plainly: what arrays must equal."""
 
 import math
 
-Z = 1.959963984540054
+from streams.families.intervals import OPEN, Z
+
 Interval = tuple[float | None, float | None]
-OPEN = 0.01
-"""Up to so large a part of pairs in an unknown order leaves the area open by 0.005 at most."""
 UNKNOWN: Interval = (None, None)
 
 
