@@ -110,15 +110,26 @@ class Installation:
         )
         consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
         records: list[Message] = []
-        ends = 0
-        while ends < PARTITIONS:
+        ended: set[int | None] = set()  # a partition that grows meanwhile may end twice
+        while len(ended) < PARTITIONS:
             for message in consumer.consume(1_000, 1.0):
                 if message.error() is None:
                     records.append(message)
                 else:
-                    ends += 1
+                    ended.add(message.partition())
         consumer.close()
         return records
+
+    def wait_for_letters(self, topic: str, count: int) -> list[Message]:
+        """Wait for so many dead letters: a commit becomes visible in one topic after another."""
+        letters: list[Message] = []
+
+        def reached() -> bool:
+            letters[:] = self.read(self.topics.dead_letters(topic))
+            return len(letters) >= count
+
+        self.wait_until(reached)
+        return letters
 
     def has_cut_transactions(self) -> bool:
         """Tell whether outcomes were written that nobody may read."""
@@ -297,7 +308,7 @@ def test_poison_reaches_the_dead_letters_byte_for_byte(installation: Installatio
     it.start()
     it.wait_until_counted()
 
-    [letter] = it.read(it.topics.dead_letters(it.topics.labels))
+    [letter] = it.wait_for_letters(it.topics.labels, 1)
     found = letter.headers()
     assert found is not None
     said = dict(found[2:])
@@ -325,7 +336,7 @@ def test_poison_of_ten_megabytes_arrives_whole_and_harms_nobody(
     it.start()
 
     it.wait_until_counted()
-    letters = it.read(it.topics.dead_letters(it.topics.predictions))
+    letters = it.wait_for_letters(it.topics.predictions, 6)
     assert [len(letter.value() or b"") for letter in letters] == [len(value)] * 6
 
 
