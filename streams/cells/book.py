@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.grid import PANE_BITS, Cells, World
 from streams.cells.names import Texts, grown
+from streams.cells.store import PANE_BITS, Cells, World
 from streams.monitors import Window
 
 Ints = NDArray[np.int64]

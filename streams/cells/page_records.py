@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from streams.cells.book import MetricSets, Pages
-from streams.cells.grid import PANE_BITS
 from streams.cells.records import Name, ints, numbered
+from streams.cells.store import PANE_BITS
 from streams.errors import StateError
 
 _FINAL, _WAITING = 1, 2

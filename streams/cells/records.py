@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.grid import PANE_BITS, ROWS, Cells, PredictionCells
+from streams.cells.prediction_cells import PredictionCells
+from streams.cells.store import PANE_BITS, ROWS, Cells
 from streams.columns import Table
 from streams.errors import StateError
 from streams.families.family import Family

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.grid import ROWS, Cells, Grid
+from streams.cells.grid import Grid
+from streams.cells.store import ROWS, Cells
 from streams.families.family import Family, Reads, Scope
 
 Ints = NDArray[np.int64]

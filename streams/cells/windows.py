@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.cells.book import Due, MetricSets, Pages
-from streams.cells.grid import PANE_BITS, Grid, Observed, World
+from streams.cells.grid import Grid, Observed
 from streams.cells.judging import Judges
 from streams.cells.page_records import PageRecords
 from streams.cells.publication import Publisher
 from streams.cells.records import CellRecords, Name
+from streams.cells.store import PANE_BITS, World
 from streams.cells.view import CellView, Judgements, Windows
 from streams.families.family import Family, Judging
 from streams.monitors import Window, pane_ms

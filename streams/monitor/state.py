@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 
 from streams import families
-from streams.cells.grid import BUCKET_BITS, Observed, World
+from streams.cells.grid import Observed
 from streams.cells.judging import Judges
+from streams.cells.store import BUCKET_BITS, World
 from streams.cells.windows import WindowCells, Windowing
 from streams.clock import joint_clock_ms, joint_passed_ms
 from streams.costs import Costs

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.grid import PANE_BITS, Cells, Grid, World
+from streams.cells.grid import Grid
 from streams.cells.names import grown
+from streams.cells.store import PANE_BITS, Cells, World
 from streams.families.family import Family
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.grid import Grid, Mask, World
+from streams.cells.grid import Grid, Mask
+from streams.cells.store import World
 from streams.families.family import Family
 from streams.grouping import distinct
 from streams.rules.boundaries import Course, Steps, pass_boundaries

@@ -8,8 +8,9 @@ import pytest
 
 from streams import families
 from streams.cells.book import MetricSets
-from streams.cells.grid import PANE_BITS, Grid, World
+from streams.cells.grid import Grid
 from streams.cells.publication import Publisher
+from streams.cells.store import PANE_BITS, World
 from streams.cells.view import CellView, Judgements, Windows
 from streams.classes import binary_name
 from streams.families.family import KINDS, Judging

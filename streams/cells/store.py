@@ -1,0 +1,164 @@
+"""Cells of one kind of rows: found by subject and pane, dropped by pane, bucket and model.
+
+A cell is a model in a segment (a subject) and a pane. What columns a cell has is what families
+declare, and how many rows were counted.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.cells.names import Classes, ClassNames, Subjects, Texts, grown
+from streams.columns import Column, Table, counts_column, sparse_column, sums_column, totals_column
+from streams.families.family import Counts, Family, Sparse, Totals
+from streams.grouping import distinct
+
+Ints = NDArray[np.int64]
+
+PANE_BITS = 41
+BUCKET_BITS = 9
+ROWS = ("", "rows")
+"""Name of the column that every cell has: how many rows were counted, by their weights."""
+
+NONE = -1
+
+
+class World:
+    """The names that all grids of a partition share, and where their models are kept.
+
+    Attributes
+    ----------
+    bucket_of
+        By the code of a model.
+    """
+
+    def __init__(self) -> None:
+        self.subjects = Subjects()
+        self.class_names = ClassNames()
+        self.classes = Classes(self.class_names)
+        self.features = Texts()
+        self.bucket_of = np.empty(0, np.int64)
+
+    def add_model(self, code: int, *, bucket: int) -> None:
+        """Add the next model."""
+        self.bucket_of = grown(self.bucket_of, code + 1)
+        self.bucket_of[code] = bucket
+
+
+class Cells:
+    """Cells of one kind of rows, and which of them belong to a pane and bucket.
+
+    Attributes
+    ----------
+    members
+        Rows of the table, by number of the pane, then by bucket.
+    dirty
+        Panes and buckets that are not written down as they are.
+    """
+
+    def __init__(self, families: Sequence[Family], world: World) -> None:
+        self.families, self.world = families, world
+        self.table = Table({ROWS: counts_column(), **columns_of(families)})
+        self.members: dict[int, dict[int, list[NDArray[np.int32]]]] = {}
+        self.dirty: set[tuple[int, int]] = set()
+
+    def find(self, subjects: Ints, numbers: Ints, *, add: bool = False) -> NDArray[np.int32]:
+        """Return the rows of cells, -1 where there is none; new ones if need be."""
+        keys = np.where(numbers >= 0, subjects << PANE_BITS | numbers, NONE)
+        rows, fresh = self.table.find(keys, add=add)
+        if len(fresh):
+            keys = self.table.key[fresh]
+            buckets = self.world.bucket_of[self.world.subjects.models[keys >> PANE_BITS]]
+            places = (keys & ((1 << PANE_BITS) - 1)) << BUCKET_BITS | buckets
+            order = np.argsort(places, kind="stable")
+            values, starts = np.unique(places[order], return_index=True)
+            for place, own in zip(values.tolist(), np.split(fresh[order], starts[1:]), strict=True):
+                pane = self.members.setdefault(place >> BUCKET_BITS, {})
+                pane.setdefault(place & ((1 << BUCKET_BITS) - 1), []).append(own)
+        return rows
+
+    def touch(self, models: NDArray[np.integer], numbers: Ints) -> None:
+        """Note that cells of these models and panes change."""
+        if not len(models):
+            return
+        places, _ = distinct(numbers << BUCKET_BITS | self.world.bucket_of[models])
+        low = (1 << BUCKET_BITS) - 1
+        self.dirty.update((place >> BUCKET_BITS, place & low) for place in places.tolist())
+
+    def rows_of(self, number: int, bucket: int) -> NDArray[np.int32]:
+        """Return the rows of a pane and bucket."""
+        parts = self.members.get(number, {}).get(bucket, [])
+        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+
+    def every_row(self) -> NDArray[np.int32]:
+        """Return the rows of all cells."""
+        parts = [r for pane in self.members.values() for found in pane.values() for r in found]
+        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+
+    def drop(self, number: int) -> list[int]:
+        """Forget a pane; return the buckets that it had."""
+        buckets = self.members.pop(number, {})
+        parts = [rows for found in buckets.values() for rows in found if len(rows)]
+        if parts:  # all at once: to drop a few rows costs about as much as to drop hundreds
+            rows = np.concatenate(parts)
+            self.before_drop(rows)
+            self.table.drop(self.table.key[rows])
+        self.dirty.difference_update([(number, bucket) for bucket in buckets])
+        return list(buckets)
+
+    def drop_bucket(self, number: int, bucket: int) -> None:
+        """Forget the cells of a pane and bucket."""
+        rows = self.rows_of(number, bucket)
+        if len(rows):
+            self.before_drop(rows)
+            self.table.drop(self.table.key[rows])
+        self.dirty.discard((number, bucket))
+        pane = self.members.get(number, {})
+        pane.pop(bucket, None)
+        if not pane:
+            self.members.pop(number, None)
+
+    def drop_model(self, model: int) -> None:
+        """Forget all cells of a model."""
+        bucket, subjects = int(self.world.bucket_of[model]), self.world.subjects
+        for number in [number for number, pane in self.members.items() if bucket in pane]:
+            rows = self.rows_of(number, bucket)
+            own = subjects.models[self.table.key[rows] >> PANE_BITS] == model
+            if not own.any():
+                continue
+            self.before_drop(rows[own])
+            self.table.drop(self.table.key[rows[own]])
+            self.members[number][bucket] = [rows[~own]]
+            self.dirty.add((number, bucket))
+
+    def before_drop(self, rows: NDArray[np.int32]) -> None:
+        """Forget what hangs on cells."""
+
+    def counted(self, rows: NDArray[np.int32]) -> Ints:
+        """Return how many rows were counted in cells, by their weights."""
+        places = np.arange(len(rows))
+        found: Ints = self.table.columns[ROWS].merged(rows, places, len(rows))[:, 0]
+        return found
+
+    def merge(self, rows: NDArray[np.int32], other: "Cells", others: NDArray[np.int32]) -> None:
+        """Add cells of another table to cells of this."""
+        self.table.merge(rows, other.table, others)
+
+
+def columns_of(families: Sequence[Family]) -> dict[tuple[str, str], Column]:
+    """Return what families declare, as columns without any rows."""
+    return {
+        (family.name, name): _column(declared)
+        for family in families
+        for name, declared in family.columns.items()
+    }
+
+
+def _column(declared: Any) -> Column:
+    if isinstance(declared, Counts):
+        return counts_column(declared.width)
+    if isinstance(declared, Totals):
+        return totals_column(declared.width)
+    return sparse_column() if isinstance(declared, Sparse) else sums_column()
