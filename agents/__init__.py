@@ -2,5 +2,6 @@
 
 Reading order: `settings`, `cli`, `app` (the one place where the parts meet), then what a worker
 does: `transport` and `reader` (record batches in), `partitions`, `opening`, `pipeline` (the commit
-interval), `ledger` (state, outputs and offsets in one transaction), `dead_letters`, `health`.
+loop), `timetable` (what is due), `commits`, `ledger` (state, outputs and offsets in one
+transaction), `dead_letters`, `health`.
 """

@@ -16,42 +16,28 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from agents.commits import Commits, Transaction
 from agents.deliveries import Backlog, size_bytes
-from agents.exits import describe, end_process, exit_code
 from agents.health import Health
 from agents.idleness import Input
 from agents.key_watch import KeyWatch
-from agents.ledger import Entry, Ledger, TransactionError, Written
+from agents.ledger import Entry, Ledger
 from agents.opening import Opener
 from agents.partitions import Partition
 from agents.reader import Reader
-from agents.remarks import Remarks
 from agents.settings import Settings
 from agents.state_changes import StateChanges
-from agents.status import COMMIT, Status, Tally, status_of
-from agents.topics_admin import way_out
-from agents.trimming import Trimmer
+from agents.status import Status, status_of
+from agents.tasks import Tasks
+from agents.timetable import EARLY_S, Timetable
 from agents.version import installed_version
 from agents.watchdog import Watchdog
-from streams.errors import StateError
 from streams.steps import Batch, Stage
 
-_EARLY_S = 0.002
-# For at least so many times as long as a transaction took, its stage rests: the longer, the cheaper
-# an event, and the later its result. Most of what a step costs is the same for a record as for
-# hundreds, so that rest pays where there were few. Where there were many, it would only make the
-# next transaction longer, and rest after that: at two thirds of a core results would be late for
-# ever. On a backlog they are late anyway: a stage that keeps up with the one behind rests longer.
-_REST_AFTER_FEW, _FEW_RECORDS = 3.0, 200
-_LONGEST_REST_S = 0.15
-_REST_ON_BACKLOG, _LONGEST_REST_ON_BACKLOG_S = 6.0, 0.5
-# A stage goes along with the transaction of another if it is due within this share of its interval,
-# or has so much to do that what a step costs besides does not matter.
-_ALONG, _MUCH_BYTES, _MUCH_BYTES_ON_BACKLOG = 0.25, 256 << 10, 8 << 20
 _SAMPLE_S = 2.0
 _ANSWER_S = 10.0
 _ANNOUNCE_S = 0.5
@@ -112,27 +98,27 @@ class Pipeline:
         self.health = health
         self.watchdog = watchdog
         self.reader: Reader | None = None
-        self._ledger = ledger
         self._keys = keys
         self._opener = Opener(settings, opened=self._opened, progressed=self._progressed)
-        self._remarks = Remarks()
-        self._trimmer = Trimmer(settings)
         self._owned: dict[tuple[str, int], Partition] = {}
         self._kept: dict[tuple[str, int], Partition] = {}
-        self._due_s = dict.fromkeys(self.stages, 0.0)
-        self._backlog = False
-        self._tally = Tally()
+        self._timetable = Timetable(settings, self.stages, owned=self._owned)
+        self._tasks = Tasks(settings)
+        self._commits = Commits(
+            settings,
+            owned=self._owned,
+            ledger=ledger,
+            health=health,
+            watchdog=watchdog,
+            tasks=self._tasks,
+        )
         self._changes = StateChanges()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._metadata: Any = None
         self._joined = False
         self._stopping = False
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._committing: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._opening = ThreadPoolExecutor(_OPENING_THREADS, "driftline-open")
-        self._writing = ThreadPoolExecutor(1, "driftline-write")
 
     # --- life
 
@@ -140,19 +126,16 @@ class Pipeline:
         """Connect the ledger and begin the commit loop."""
         loop = self._loop = asyncio.get_running_loop()
         self.watchdog.start(loop, inputs=self._inputs)
-        try:
-            await loop.run_in_executor(self._writing, self._ledger.start)
-        except TransactionError as error:
-            end_process(f"producer: {error}")
-        self._spawn(self._pump(), "commit loop")
-        self._spawn(self._sample(), "sampling")
+        await self._commits.start()
+        self._tasks.spawn(self._pump(), "commit loop")
+        self._tasks.spawn(self._sample(), "sampling")
 
     async def shutdown(self) -> None:
         """Finish the transaction under way and process nothing more."""
         self._stopping = True
         self._wake.set()
         async with self._lock:
-            await self._committed()
+            await self._commits.finish()
             for partition in self._owned.values():
                 partition.running = False
 
@@ -180,7 +163,7 @@ class Pipeline:
         async def ask() -> Status:
             return status_of(
                 self._owned.values(),
-                self._tally,
+                self._commits.tally,
                 worker_id=self.settings.worker_id,
                 version=installed_version(),
                 unready=self.unready(),
@@ -191,27 +174,11 @@ class Pipeline:
     def _inputs(self) -> list[Input]:
         return [source for one in list(self._owned.values()) for source in one.inputs]
 
-    def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
-        async def guarded() -> None:
-            try:
-                await work
-            except asyncio.CancelledError:
-                raise
-            except StateError as error:
-                end_process(f"{name}: {error}; {way_out(self.settings)}", code=exit_code(error))
-            except BaseException as error:  # noqa: BLE001 - a task that dies silently hangs a worker
-                end_process(f"{name}: {describe(error)}", code=exit_code(error))
-
-        task = asyncio.get_running_loop().create_task(guarded())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
     # --- rebalancing
 
     async def assigned(self, inputs: set[Input], metadata: Any) -> None:
         """Take over partitions and open those that do not run yet."""
-        self._metadata = metadata
+        self._commits.metadata = metadata
         fresh = []
         for name, stage in self.stages.items():
             for number in sorted(_co_partitioned(stage, inputs)):
@@ -222,7 +189,7 @@ class Pipeline:
         self._joined = True
         self._changes.assigned(self._owned)
         if fresh:
-            self._spawn(self._open(fresh), "opening partitions")
+            self._tasks.spawn(self._open(fresh), "opening partitions")
         else:
             self._say_if_ready()
 
@@ -283,7 +250,7 @@ class Pipeline:
         for _, partition in gone:
             partition.live = partition.running = False
         async with self._lock:
-            await self._committed()
+            await self._commits.finish()
             for key, partition in gone:
                 del self._owned[key]
                 self._processed(partition.drop())
@@ -324,23 +291,19 @@ class Pipeline:
             self.backlog.starving = not ready
             if not ready and self.backlog.crowded:
                 self._make_room()
-            due = self._due_stages(now_s)
+            due = self._timetable.stages(now_s)
             if not due:
                 await self._sleep_until_work(now_s)
                 continue
-            wait_s = min(self._due_s[name] for name in due) - now_s
+            wait_s = self._timetable.wait_s(due, now_s=now_s)
             if wait_s > 0 and self.backlog.crowded:
-                self._due_s |= dict.fromkeys(due, 0.0)  # what waits here keeps others from coming
+                self._timetable.wake(due)  # what waits here keeps others from coming
             elif wait_s > 0:
                 await asyncio.sleep(wait_s)
                 continue
             async with self._lock:
                 if not self._stopping:
                     await self._transact()
-
-    def _due_stages(self, now_s: float) -> set[str]:
-        parts = self._owned.values()
-        return {part.stage.name for part in parts if part.due(now_s, backlog=self._backlog)}
 
     def _make_room(self) -> None:
         """Pause what waits; if there is no room left, let something of it go out of turn."""
@@ -351,8 +314,7 @@ class Pipeline:
 
     async def _sleep_until_work(self, now_s: float) -> None:
         self._wake.clear()
-        times = [part.next_due_s() for part in self._owned.values()]
-        next_s = min((time_s for time_s in times if time_s is not None), default=None)
+        next_s = self._timetable.next_s()
         timeout_s = None if next_s is None else max(0.0, next_s - now_s)
         try:
             await asyncio.wait_for(self._wake.wait(), timeout_s)
@@ -361,128 +323,47 @@ class Pipeline:
 
     async def _transact(self) -> None:
         """Run the steps that are due and commit what they want written."""
-        entries: list[Entry] = []
-        offsets: dict[Input, int] = {}
-        processed: Counter[str] = Counter()
         started_s = time.monotonic()
-        partitions = self._due_partitions(started_s)
+        partitions = self._timetable.take(started_s)
+        transaction = Transaction([], {}, Counter())
         behind: set[str] = set()
         for partition in partitions:
-            batches = partition.take()
-            if batches:
-                self._tally.begin()
-            self._pace(partition)
-            with self._tally.spent.on(partition.stage.name):
-                effects = partition.step(
-                    batches, now_s=time.monotonic(), now_ms=time.time_ns() // 1_000_000
-                )
-            for batch in batches:
-                processed[batch.topic] += len(batch.offsets)
-                if self._keys is not None:
-                    self._keys.look(batch, partition.number)
-            self._processed(batches)
-            if batches or effects.state or effects.records:
-                entries.append(Entry(partition.stage, partition.number, effects))
-                offsets |= partition.offsets
+            self._step(partition, transaction)
             if partition.waiting:  # it has more than a transaction takes; what comes later does not
                 behind.add(partition.stage.name)
-        self._backlog = bool(behind)
-        await self._committed()
-        self._committing = self._spawn(self._commit(entries, offsets, processed), "commit")
+        self._timetable.backlog = bool(behind)
+        under_way = await self._commits.begin(transaction)
         if behind:
-            await asyncio.wait({self._committing}, timeout=_EARLY_S)  # it must begin, at least
+            await asyncio.wait({under_way}, timeout=EARLY_S)  # it must begin, at least
         else:
-            await self._committed()
-        records = sum(processed.values()) / (len(partitions) or 1)
+            await self._commits.finish()
+        records = sum(transaction.processed.values()) / (len(partitions) or 1)
         stages = {partition.stage.name for partition in partitions}
-        self._set_due(stages, behind, started_s=started_s, records=records)
+        self._timetable.rest(stages, behind, started_s=started_s, records=records)
 
-    async def _committed(self) -> None:
-        """Wait until no transaction is under way."""
-        if self._committing is not None:
-            await self._committing
-            self._committing = None
-
-    def _due_partitions(self, now_s: float) -> list[Partition]:
-        due: list[Partition] = []
-        for name in self.stages:
-            interval_s = self.settings.commit_interval_ms(name) / 1_000
-            soon = self._due_s[name] <= now_s + max(_EARLY_S, _ALONG * interval_s)
-            found = [
-                partition
-                for (stage, _), partition in self._owned.items()
-                if stage == name and partition.due(now_s, backlog=self._backlog)
-            ]
-            much_bytes = _MUCH_BYTES_ON_BACKLOG if self._backlog else _MUCH_BYTES
-            if found and (soon or sum(one.queued_bytes for one in found) >= much_bytes):
-                self._due_s[name] = now_s + interval_s
-                due += found
-        return due
-
-    def _set_due(
-        self, stages: set[str], behind: set[str], *, started_s: float, records: float
-    ) -> None:
-        """Decide when stages go on: a backlog does not wait; else costly work is done less often.
-
-        What a stage writes again in every transaction (metrics of windows under way) costs the
-        same however many records were read, so that waiting makes it cheaper.
-
-        Parameters
-        ----------
-        records
-            How many Kafka records there were of a partition.
-        """
-        now_s = time.monotonic()
-        took_s = now_s - started_s
-        if behind:
-            rest_s = min(_REST_ON_BACKLOG * took_s, _LONGEST_REST_ON_BACKLOG_S)
-        else:
-            rest = _REST_AFTER_FEW * _FEW_RECORDS / (_FEW_RECORDS + records)
-            rest_s = min(rest * took_s, _LONGEST_REST_S)
-        for name in stages:
-            self._due_s[name] = 0.0 if name in behind else max(self._due_s[name], now_s + rest_s)
-
-    async def _commit(
-        self, entries: Sequence[Entry], offsets: Mapping[Input, int], processed: Counter[str]
-    ) -> None:
-        if entries:
-            with self.watchdog.busy("a commit"):
-                await self._write(entries, offsets)
-            self.watchdog.committed()
-        for topic, count in processed.items():
-            self._tally.records += count
-            self.health.read(topic, count)
-
-    async def _write(self, entries: Sequence[Entry], offsets: Mapping[Input, int]) -> None:
-        started_s = time.monotonic()
-
-        def write() -> Written:
-            with self._tally.spent.on(COMMIT):
-                return self._ledger.commit(entries, offsets=offsets, metadata=self._metadata)
-
-        written = await asyncio.get_running_loop().run_in_executor(self._writing, write)
-        for partition in self._owned.values():
-            partition.log_end = written.ends.get(partition.log, partition.log_end)
-            partition.marks += written.marks.get(partition.log, ())
-        for entry in entries:
-            self._trim(entry)
-            self._remarks.say("set aside", map(str, entry.effects.set_aside))
-            self._remarks.say(entry.stage.name, entry.effects.remarks)
-            self._remarks.say_oddities(entry.effects.oddities)
-        self.health.committed(
-            [entry.effects for entry in entries], seconds=time.monotonic() - started_s
-        )
-
-    def _trim(self, entry: Entry) -> None:
-        partition = self._owned.get((entry.stage.name, entry.partition))
-        if partition is not None and entry.effects.marks is not None:
-            before = partition.keep_marks(entry.effects.marks)
-            if before is not None:
-                self._trimmer.want(partition.log, before=before)
+    def _step(self, partition: Partition, transaction: Transaction) -> None:
+        """Run a step of a partition; what it wants written goes into the transaction."""
+        batches = partition.take()
+        tally = self._commits.tally
+        if batches:
+            tally.begin()
+        self._pace(partition)
+        with tally.spent.on(partition.stage.name):
+            effects = partition.step(
+                batches, now_s=time.monotonic(), now_ms=time.time_ns() // 1_000_000
+            )
+        for batch in batches:
+            transaction.processed[batch.topic] += len(batch.offsets)
+            if self._keys is not None:
+                self._keys.look(batch, partition.number)
+        self._processed(batches)
+        if batches or effects.state or effects.records:
+            transaction.entries.append(Entry(partition.stage, partition.number, effects))
+            transaction.offsets.update(partition.offsets)
 
     async def _sample(self) -> None:
         while not self._stopping:
-            self._trimmer.advance()
+            self._commits.trim()
             self.health.sample(list(self._owned.values()), stages=list(self.stages))
             await asyncio.sleep(_SAMPLE_S)
 

@@ -89,33 +89,33 @@ def test_a_worker_that_stops_is_not_ready(pipeline: Pipeline) -> None:
 def test_a_stage_rests_in_proportion_to_its_work_unless_there_is_a_backlog(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agents.pipeline.time.monotonic", lambda: 103.0)
+    monkeypatch.setattr("agents.timetable.time.monotonic", lambda: 103.0)
 
-    pipeline._set_due({"join"}, set(), started_s=102.96, records=0)
-    assert pipeline._due_s["join"] == pytest.approx(103.12)
-    pipeline._set_due({"join"}, set(), started_s=102.0, records=0)
-    assert pipeline._due_s["join"] == pytest.approx(103.15)
+    pipeline._timetable.rest({"join"}, set(), started_s=102.96, records=0)
+    assert pipeline._timetable.due_s["join"] == pytest.approx(103.12)
+    pipeline._timetable.rest({"join"}, set(), started_s=102.0, records=0)
+    assert pipeline._timetable.due_s["join"] == pytest.approx(103.15)
 
-    pipeline._set_due({"join"}, {"monitor"}, started_s=102.95, records=0)
-    assert pipeline._due_s["join"] == pytest.approx(103.3)
-    pipeline._set_due({"join"}, {"monitor"}, started_s=100.0, records=0)
-    assert pipeline._due_s["join"] == 103.5
-    pipeline._set_due({"join"}, {"join"}, started_s=100.0, records=0)
-    assert pipeline._due_s["join"] == 0.0
+    pipeline._timetable.rest({"join"}, {"monitor"}, started_s=102.95, records=0)
+    assert pipeline._timetable.due_s["join"] == pytest.approx(103.3)
+    pipeline._timetable.rest({"join"}, {"monitor"}, started_s=100.0, records=0)
+    assert pipeline._timetable.due_s["join"] == 103.5
+    pipeline._timetable.rest({"join"}, {"join"}, started_s=100.0, records=0)
+    assert pipeline._timetable.due_s["join"] == 0.0
 
 
 def test_a_stage_rests_less_after_many_records(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To wait for more saves nothing then, and makes results late."""
-    monkeypatch.setattr("agents.pipeline.time.monotonic", lambda: 103.0)
+    monkeypatch.setattr("agents.timetable.time.monotonic", lambda: 103.0)
 
-    pipeline._set_due({"join"}, set(), started_s=102.9, records=400)
-    assert pipeline._due_s["join"] == pytest.approx(103.1)
+    pipeline._timetable.rest({"join"}, set(), started_s=102.9, records=400)
+    assert pipeline._timetable.due_s["join"] == pytest.approx(103.1)
 
-    pipeline._due_s["join"] = 0.0
-    pipeline._set_due({"join"}, set(), started_s=102.9, records=1_000_000)
-    assert pipeline._due_s["join"] == pytest.approx(103.0, abs=1e-3)
+    pipeline._timetable.due_s["join"] = 0.0
+    pipeline._timetable.rest({"join"}, set(), started_s=102.9, records=1_000_000)
+    assert pipeline._timetable.due_s["join"] == pytest.approx(103.0, abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -138,19 +138,19 @@ def test_a_stage_that_is_due_soon_goes_along_with_another(
     goes_along: bool,
 ) -> None:
     """A transaction of its own would cost as much again; on a backlog, larger steps are cheaper."""
-    queued_bytes, pipeline._backlog = queued
+    queued_bytes, pipeline._timetable.backlog = queued
     monkeypatch.setattr(Partition, "queued_bytes", queued_bytes)
     monkeypatch.setattr(Partition, "due", lambda *_, **__: True)
     second = Tally(Topics())
     second.name = "monitor"
     pipeline.stages["monitor"] = second
     join, monitor = (opened(pipeline._adopt(pipeline.stages[n], 0)) for n in ("join", "monitor"))
-    pipeline._due_s |= {"join": 100.0, "monitor": 100.0 + left_ms / 1_000}
+    pipeline._timetable.due_s |= {"join": 100.0, "monitor": 100.0 + left_ms / 1_000}
 
-    found = pipeline._due_partitions(100.0)
+    found = pipeline._timetable.take(100.0)
 
     assert found == [join, *([monitor] if goes_along else [])]
-    assert pipeline._due_s["monitor"] == pytest.approx(100.2 if goes_along else 100.051)
+    assert pipeline._timetable.due_s["monitor"] == pytest.approx(100.2 if goes_along else 100.051)
 
 
 def test_on_a_backlog_the_next_steps_run_during_a_commit_and_none_is_left_at_a_release(
@@ -168,7 +168,7 @@ def test_on_a_backlog_the_next_steps_run_during_a_commit_and_none_is_left_at_a_r
         await asyncio.sleep(0.05)
         events.append("end")
 
-    monkeypatch.setattr(pipeline, "_commit", commit)
+    monkeypatch.setattr(pipeline._commits, "_commit", commit)
     monkeypatch.setattr(partition, "take", take)
     monkeypatch.setattr(Partition, "waiting", True)
 
@@ -200,14 +200,14 @@ def test_what_comes_during_a_commit_is_no_backlog(
     async def commit(*_: object) -> None:
         partition.feed(records(1))
 
-    monkeypatch.setattr(pipeline, "_commit", commit)
+    monkeypatch.setattr(pipeline._commits, "_commit", commit)
     partition.set_quiet(ended=frozenset(partition.stage.inputs), idle=frozenset())
     partition.feed(records(0))
 
     asyncio.run(pipeline._transact())
 
     assert partition.waiting
-    assert pipeline._due_s["join"] > 0
+    assert pipeline._timetable.due_s["join"] > 0
 
 
 @pytest.mark.parametrize("other_goes", [False, True], ids=["alone", "beside another that goes"])
@@ -216,13 +216,13 @@ def test_a_stage_that_rests_keeps_a_crowded_worker_no_longer_than_another_can_go
 ) -> None:
     pipeline.backlog.change(records=1_000_000, size_bytes=0)
     rests_until_s = time.monotonic() + 60
-    pipeline._due_s = {"monitor": rests_until_s, "join": 0.0}
+    pipeline._timetable.due_s = {"monitor": rests_until_s, "join": 0.0}
     due = {"monitor", "join"} if other_goes else {"monitor"}
-    monkeypatch.setattr(pipeline, "_due_stages", lambda _: due)
+    monkeypatch.setattr(pipeline._timetable, "stages", lambda _: due)
     seen: list[float] = []
 
     async def transact() -> None:
-        seen.append(pipeline._due_s["monitor"])
+        seen.append(pipeline._timetable.due_s["monitor"])
         pipeline._stopping = True
 
     monkeypatch.setattr(pipeline, "_transact", transact)

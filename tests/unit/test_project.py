@@ -21,6 +21,7 @@ from streams.topics import Topics
 ROOT = Path(__file__).resolve().parents[2]
 PROBES = ("startup", "liveness", "readiness")
 PACKAGES = ("driftline", "streams", "agents")
+LONG = {"streams/cells/grid.py"}
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -39,6 +40,17 @@ def test_our_top_level_names_lead_to_this_checkout(name: str, tmp_path: Path) ->
     ).stdout.strip()
 
     assert Path(path) == ROOT / name
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_file_is_longer_than_a_reader_keeps_in_mind(name: str) -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for path in (ROOT / name).rglob("*.py")
+    }
+
+    assert lengths
+    assert [path for path, lines in lengths.items() if lines > 400 and path not in LONG] == []
 
 
 @pytest.mark.parametrize("name", ["streams", "agents"])
