@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from agents.memory import format_bytes, parse_budget
+from driftline.servers import parse_servers
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
-from streams.servers import parse_servers
 
 ENV_PREFIX = "DRIFTLINE_"
 

@@ -1,19 +1,44 @@
 """The user's side of driftline: publish predictions and labels, read alerts.
 
 Read in this order: `publisher` (what a model server imports), `alerts` (what an alert consumer
-imports).
+imports), `reader` (the loop below it, for all that reads results). What is asked for is imported
+then, so that nobody waits for what he does not use.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from __future__ import annotations
 
-from driftline.alerts import Alerts
-from driftline.publisher import Publisher
-from driftline.values import Limits
-from streams.alerts import Alert
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from driftline.alert import Alert
+    from driftline.alerts import Alerts
+    from driftline.publisher import Publisher
+    from driftline.values import Limits
 
 try:
     __version__ = version("driftline")
 except PackageNotFoundError:  # a source tree that was never installed has no metadata
     __version__ = "0+unknown"
 
+_MODULES = {
+    "Alert": "driftline.alert",
+    "Alerts": "driftline.alerts",
+    "Limits": "driftline.values",
+    "Publisher": "driftline.publisher",
+}
+
 __all__ = ["Alert", "Alerts", "Limits", "Publisher", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for the first time."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_MODULES]

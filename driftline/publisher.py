@@ -19,8 +19,8 @@ from typing import Self, SupportsFloat, SupportsInt
 from driftline import values
 from driftline.delivery import Delivery
 from driftline.records import LabelRecord, PredictionRecord, encode, encoded
+from driftline.servers import parse_servers
 from driftline.values import Limits
-from streams.servers import parse_servers
 
 # What a user may override through `kafka=`. Equal keys must meet in equal partitions whoever wrote
 # them, hence the Java client's partitioner: librdkafka's own default (crc32) would break the join.

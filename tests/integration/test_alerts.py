@@ -182,7 +182,7 @@ def test_partitions_that_are_added_later_are_read(
     """On a real broker alone: the embedded one cannot add partitions."""
     topic = f"growing-{uuid.uuid4().hex}"
     real_broker.create_topics({f"{topic}.alerts": 1})
-    monkeypatch.setattr("driftline.alerts._METADATA_INTERVAL_S", 0.1)
+    monkeypatch.setattr("driftline.reader._METADATA_INTERVAL_S", 0.1)
     with Alerts(real_broker.bootstrap_servers, prefix=topic) as alerts:
         assert alerts.poll(2.0) is None
         admin = AdminClient(real_broker.client())

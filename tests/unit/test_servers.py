@@ -6,8 +6,8 @@ import pytest
 
 from agents.settings import resolve
 from driftline import Alerts, Publisher
+from driftline.servers import parse_servers
 from streams.errors import ConfigError
-from streams.servers import parse_servers
 
 MALFORMED = [
     ("", "'' is empty"),

@@ -1,0 +1,44 @@
+"""The alert record, as users read it; that of the workers is `streams.alerts.Alert`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One revision of one alert.
+
+    Attributes
+    ----------
+    alert_id
+        The same for every revision, and for every run over the same events.
+    state
+        `firing`, `resolved` or `retracted`.
+    kind
+        `threshold`, `drift`, `data` or `pipeline`.
+    at_ms
+        Event time of this revision.
+    direction
+        `worse`, `better` or `changed`.
+    detector
+        Which test said so: `threshold`, `adwin`, `page_hinkley`.
+    """
+
+    alert_id: str
+    state: str
+    model: str
+    version: str
+    segment: str
+    monitor: str
+    kind: str
+    severity: str
+    at_ms: int
+    value: float | None
+    threshold: float | None
+    direction: str
+    detector: str
+    message: str
+    revision: int
+    evidence: dict[str, Any]
