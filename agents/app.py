@@ -120,6 +120,7 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
 
 
 def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
+    from streams.cells.schedule import Revising  # noqa: PLC0415
     from streams.monitors_file import parse_monitors  # noqa: PLC0415
     from streams.topology import build  # noqa: PLC0415
 
@@ -140,6 +141,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
     )
     limits = topics_admin.message_limits(settings, [topics.monitor_state])
     _, monitor = built
+    monitor.revising = Revising(settings.metrics_linger_ms, settings.metrics_refresh_ms)
     room_bytes = (limit - _BATCH_BYTES for limit in limits.values())
     monitor.largest_bytes = min([monitor.largest_bytes, *room_bytes])
     stages = cast("tuple[Stage, ...]", built)

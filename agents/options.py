@@ -200,6 +200,20 @@ OPTIONS = (
         "takes longer, so that it has time left for reading",
     ),
     Option(
+        "metrics_linger",
+        "metrics_linger_ms",
+        _Duration("1ms", "5m"),
+        "a window under way that has changed is looked at after so long: numbers that have "
+        "moved by a tenth of their interval, or 5 %, are published; windows that are new or "
+        "final, at once",
+    ),
+    Option(
+        "metrics_refresh",
+        "metrics_refresh_ms",
+        _Duration("1ms", "1h"),
+        "a number that has changed by less is published after so long, or once no more comes",
+    ),
+    Option(
         "session_timeout",
         "session_timeout_ms",
         _Duration("1s", "30m"),

@@ -63,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     join_commit_interval_ms, monitor_commit_interval_ms
         Shortest time between two transactions that contain work of the stage, unless there is
         much of it and another is due.
+    metrics_linger_ms, metrics_refresh_ms
+        How soon windows under way are written again; see `streams.cells.schedule.Revising`.
     stall_ms
         How long the worker may make no progress before it ends itself.
     memory_budget_bytes
@@ -88,6 +90,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: int | None = None
     join_commit_interval_ms: int = 100
     monitor_commit_interval_ms: int = 200
+    metrics_linger_ms: int = 2_000
+    metrics_refresh_ms: int = 30_000
     session_timeout_ms: int = 10_000
     stall_ms: int = 60_000
     memory_budget_bytes: int | None = None

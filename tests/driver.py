@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from streams.cells.schedule import Revising
 from streams.held import EFFECTIVE, LABEL, PREDICTION, Hashes
 from streams.join_state import JoinState
 from streams.monitors import Monitors
@@ -23,6 +24,7 @@ from streams.topics import Topics
 from streams.topology import build
 from tests.builders import HOUR_MS, MINUTE_MS, Event
 
+AT_ONCE = Revising(0, 0)
 NOW_MS = 1_800_000_000_000
 TOPICS = Topics()
 BOTH = frozenset({TOPICS.predictions, TOPICS.labels})
@@ -38,6 +40,8 @@ class Driver:
     ----------
     metrics
         The compacted metrics topic: decoded records by decoded key.
+    revising
+        Windows under way are written again at once, unless something else is said.
     pace_ms
         How far the wall clock goes on between rounds.
     """
@@ -54,6 +58,7 @@ class Driver:
         log_bytes: int = 2_000,
         pace_ms: int = MINUTE_MS,
         seed: bytes | None = None,
+        revising: Revising = AT_ONCE,
     ) -> None:
         self.join, self.monitor = build(
             TOPICS,
@@ -65,6 +70,7 @@ class Driver:
             grace_ms=grace_ms,
             seed=seed,
         )
+        self.monitor.revising = revising
         self.pace_ms, self.now_ms = pace_ms, NOW_MS
         self.partitions = range(partitions)
         self.joins = [self.join.new_state(p) for p in self.partitions]
@@ -180,9 +186,17 @@ class Driver:
         rows: list[Input] = [(TOPICS.outcomes, None, value) for value in values]
         batch = self._batch(TOPICS.outcomes, partition, rows, 0)
         idle = frozenset() if values else frozenset(self.monitor.inputs)
-        effects = self.monitor.step(
-            self.monitors[partition], [batch], now_ms=self.now_ms, idle=idle
-        )
+        state = self.monitors[partition]
+        effects = self.monitor.step(state, [batch], now_ms=self.now_ms, idle=idle)
+        self._take(partition, effects)
+
+    def pass_time(self, milliseconds: int) -> None:
+        """Let time pass in which nothing comes, but nothing is idle yet."""
+        self.now_ms += milliseconds
+        for partition, state in enumerate(self.monitors):
+            self._take(partition, self.monitor.step(state, [], now_ms=self.now_ms))
+
+    def _take(self, partition: int, effects: Effects) -> None:
         self.late_rows += effects.late_rows
         self.improper_scores += effects.improper_scores
         self.oddities += [oddity.text for oddity in effects.oddities]

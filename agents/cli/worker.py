@@ -68,6 +68,20 @@ def worker(
     monitor_commit_interval: Annotated[
         str | None, typer.Option(metavar="DURATION", help="Between results. Default: 200ms.")
     ] = None,
+    metrics_linger: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="A window that has changed is published again after so long, as far as its "
+            "numbers moved. Default: 2s.",
+        ),
+    ] = None,
+    metrics_refresh: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="Numbers that hardly moved, after so long. Default: 30s."
+        ),
+    ] = None,
     session_timeout: Annotated[
         str | None,
         typer.Option(

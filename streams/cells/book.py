@@ -5,80 +5,26 @@ depends on what is counted in a window: only on which of its panes have changed.
 """
 
 import heapq
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.names import Texts, grown
+from streams.cells.metric_sets import Hashes
+from streams.cells.names import grown
+from streams.cells.revisions import Revisions
+from streams.cells.schedule import Schedule
 from streams.cells.store import PANE_BITS, Cells, World
 from streams.monitors import Window
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
-Hashes = NDArray[np.uint64]
 
 _BEFORE_EPOCH = 1 << 30
 """Windows may begin so many panes before 1970: the first of those that hop."""
 
 _LOW = (1 << PANE_BITS) - 1
-
-
-class MetricSets:
-    """Names of metrics, and sets of them by their hash: what was published of a window.
-
-    Most windows have one of few sets, and a set costs a number.
-    """
-
-    def __init__(self) -> None:
-        self.names = Texts()
-        self._mixed = np.empty(0, np.uint64)
-        self._sets: dict[int, Ints] = {0: np.empty(0, np.int64)}
-        self._names: dict[int, list[str]] = {}
-
-    def hashes(self, window: Ints, codes: Ints, count: int) -> Hashes:
-        """Return the hash of every window's set; `window` rises, and no code comes twice."""
-        known = len(self._mixed)
-        if known < len(self.names.texts):
-            more = np.arange(known, len(self.names.texts), dtype=np.uint64)
-            self._mixed = np.append(self._mixed, _mix(more + np.uint64(1)))
-        total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(self._mixed[codes])])
-        bounds = np.searchsorted(window, np.arange(count + 1))
-        found = np.diff(total[bounds])
-        for place in np.unique(found, return_index=True)[1].tolist():
-            own = int(found[place])
-            if own not in self._sets:
-                self._sets[own] = codes[bounds[place] : bounds[place + 1]]
-        return found
-
-    def names_of(self, own: int) -> list[str]:
-        """Return the names in a set."""
-        known = self._names.get(own)
-        if known is None:
-            known = [self.names.texts[code] for code in self._sets[own].tolist()]
-            self._names[own] = known
-        return known
-
-    def add(self, names: Sequence[str]) -> int:
-        """Return the hash of a set of names."""
-        codes = self.names.codes(names)
-        return int(self.hashes(np.zeros(len(codes), np.int64), codes, 1)[0])
-
-    def gone(self, before: int, now: int) -> list[str]:
-        """Return the names that were in a set and are not in another, in order."""
-        return sorted(set(self.names_of(before)) - set(self.names_of(now)))
-
-
-def _mix(numbers: Hashes) -> Hashes:
-    """Return a number that looks random for each (splitmix64, Steele et al. 2014)."""
-    with np.errstate(over="ignore"):
-        mixed = numbers * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        found: Hashes = mixed ^ (mixed >> np.uint64(31))
-    return found
 
 
 class Due(NamedTuple):
@@ -107,7 +53,9 @@ class Pages:
     revision, final, published
         By row: how often it was published, whether as final, and hash of its metrics.
     waiting
-        By row, whether it is to be published.
+        By row, whether anything of it is to be published.
+    schedule, written
+        When rows that wait are looked at; what was written of them last.
     """
 
     def __init__(self, window: Window, world: World, *, pane_ms: int) -> None:
@@ -117,8 +65,7 @@ class Pages:
         self.revision = np.empty(0, np.int32)
         self.final, self.waiting = np.empty(0, np.bool_), np.empty(0, np.bool_)
         self.published = np.empty(0, np.uint64)
-        self.queue: deque[Rows] = deque()
-        self.queued = 0
+        self.schedule, self.written = Schedule(), Revisions()
         self._ends: list[int] = []
         self._ending: dict[int, list[Rows]] = {}
 
@@ -136,6 +83,7 @@ class Pages:
             self.final = grown(self.final, size)
             self.waiting = grown(self.waiting, size)
             self.published = grown(self.published, size)
+            self.schedule.grow(size)
         if self.cells.table.live > before:
             new = (self.revision[rows] == 0) & ~self.waiting[rows]
             self._await_end(rows[new], firsts[new])
@@ -156,14 +104,16 @@ class Pages:
         for back in range(hops):
             firsts = last - back * self.hop
             keys = np.unique(subjects << PANE_BITS | (firsts + _BEFORE_EPOCH))
-            self._wait(self.rows(keys >> PANE_BITS, (keys & _LOW) - _BEFORE_EPOCH))
+            rows = self.rows(keys >> PANE_BITS, (keys & _LOW) - _BEFORE_EPOCH)
+            self._wait(rows)
+            known = self.revision[rows] > 0
+            self.schedule.at_once(rows[~known])
+            self.schedule.linger(rows[known])
 
     def _wait(self, rows: Rows) -> None:
         fresh = rows[~self.waiting[rows]]
         if len(fresh):
             self.waiting[fresh] = True
-            self.queue.append(fresh)
-            self.queued += len(fresh)
             self._touch(fresh)
 
     def _touch(self, rows: Rows) -> None:
@@ -180,6 +130,7 @@ class Pages:
             rows = self.cells.rows_of(number, bucket)
             models = self.cells.world.subjects.models[self.cells.table.key[rows] >> PANE_BITS]
             self._wait(rows[models == model])
+            self.schedule.at_once(rows[models == model])
 
     # ------------------------------------------------------------------ publishing
     def take_final(self, limit: int, *, until_ms: int) -> Rows:
@@ -198,30 +149,39 @@ class Pages:
         return bool(self._ends) and self.end_ms(self._ends[0]) <= until_ms
 
     def take_waiting(self, limit: int) -> Rows:
-        """Return windows that wait, the first that came to it first, at most `limit`."""
-        found: list[Rows] = []
-        while self.queue and limit > 0:
-            rows = self.queue.popleft()
-            self.queued -= len(rows)
-            if len(rows) > limit:
-                self.queue.appendleft(rows[limit:])
-                self.queued += len(rows) - limit
-                rows = rows[:limit]
-            rows = rows[self.waiting[rows]]
-            found.append(rows)
-            limit -= len(rows)
-        return np.concatenate(found) if found else np.empty(0, np.int32)
+        """Return windows that wait and are due, about `limit`, the first that came to it first."""
+        rows = self.schedule.take(limit)
+        found: Rows = rows[self.waiting[rows]]
+        return found
 
-    def publish(self, rows: Rows, *, final: NDArray[np.bool_], published: Hashes) -> None:
-        """Note that windows are published."""
+    def publish(
+        self,
+        rows: Rows,
+        *,
+        final: NDArray[np.bool_],
+        published: Hashes,
+        revised: NDArray[np.bool_],
+        whole: NDArray[np.bool_],
+        rest_ms: int,
+    ) -> None:
+        """Note that windows are published.
+
+        Parameters
+        ----------
+        revised, whole
+            Which have a new revision; of which nothing is left that has changed.
+        rest_ms
+            When, by the wall clock, the others are looked at once more.
+        """
         again = self.final[rows] & ~final
         if again.any():  # a soft clock had said that they were final
             own = rows[again]
             self._await_end(own, (self.cells.table.key[own] & _LOW) - _BEFORE_EPOCH)
-        self.revision[rows] += 1
+        self.revision[rows] += revised
         self.final[rows], self.published[rows] = final, published
-        self.waiting[rows] = False
-        self._touch(rows)
+        self.waiting[rows] = ~whole
+        self.schedule.rest(rows[~whole], rest_ms)
+        self._touch(rows[revised | whole])
 
     def forget(self, until_ms: int) -> Iterator[tuple[int, int]]:
         """Forget windows that end by a time and do not wait; yield their panes and buckets."""
@@ -234,17 +194,14 @@ class Pages:
                 rows = self.cells.rows_of(number, bucket)
                 if self.waiting[rows].any():
                     continue
+                self._clear(rows)
                 self.cells.drop_bucket(number, bucket)
-                for column in (self.revision, self.final, self.published):
-                    column[rows] = 0
                 yield number, bucket
 
     def drop(self, number: int, bucket: int) -> None:
         """Forget windows by what their record is called."""
-        rows = self.cells.rows_of(number, bucket)
+        self._clear(self.cells.rows_of(number, bucket))
         self.cells.drop_bucket(number, bucket)
-        for column in (self.revision, self.final, self.published, self.waiting):
-            column[rows] = 0
 
     def drop_model(self, model: int) -> None:
         """Forget all windows of a model."""
@@ -252,9 +209,13 @@ class Pages:
         for pane in self.cells.members.values():
             for rows in pane.get(bucket, []):
                 models = self.cells.world.subjects.models[self.cells.table.key[rows] >> PANE_BITS]
-                for column in (self.revision, self.final, self.published, self.waiting):
-                    column[rows[models == model]] = 0
+                self._clear(rows[models == model])
         self.cells.drop_model(model)
+
+    def _clear(self, rows: Rows) -> None:
+        for column in (self.revision, self.final, self.published, self.waiting):
+            column[rows] = 0
+        self.written.forget(rows)
 
     def restore(
         self,
@@ -271,8 +232,8 @@ class Pages:
         rows = self.rows(subjects, firsts)
         self.revision[rows], self.final[rows] = revision, final
         self.published[rows] = published
-        self._wait(rows[waiting & ~self.waiting[rows]])
         self.waiting[rows] = waiting
+        self.schedule.at_once(rows[waiting])
         self.cells.dirty.clear()
 
     def first_unpublished_ms(self) -> int:
@@ -281,7 +242,8 @@ class Pages:
         Its panes are still needed: a limit puts windows off, also those that only become final.
         """
         earliest = self._ends[0] * self.pane_ms if self._ends else 1 << 62
-        for rows in self.queue:
+        for pending in self.schedule.pending():
+            rows = pending[self.waiting[pending]]
             if len(rows):
                 number = int((self.cells.table.key[rows] & _LOW).min()) - _BEFORE_EPOCH
                 earliest = min(earliest, number * self.pane_ms)

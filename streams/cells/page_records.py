@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from streams.cells.book import MetricSets, Pages
+from streams.cells.book import Pages
+from streams.cells.metric_sets import MetricSets
 from streams.cells.records import Name, ints, numbered
 from streams.cells.store import PANE_BITS
 from streams.errors import StateError

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.book import MetricSets
+from streams.cells.metric_sets import MetricSets
 from streams.cells.view import CellView, Windows
 from streams.families.family import BINARY, EVERY_TASK, MULTICLASS, REGRESSION, Family, Reads
 
@@ -34,6 +34,10 @@ class Numbers(NamedTuple):
     low: Floats
     high: Floats
     counts: Ints
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Numbers":
+        """Return some of them."""
+        return Numbers(*(column[chosen] for column in self))  # type: ignore[arg-type]
 
 
 class Publisher:
@@ -106,11 +110,12 @@ class Publisher:
         pane_ms: int,
         revision: NDArray[np.integer],
         final: NDArray[np.bool_],
+        coverage: Floats,
     ) -> Iterator[tuple[int, bytes, bytes]]:
         """Yield, for every number, the place of its window, and key and value of its record."""
         self._write_names()
         heads = self._heads(windows, pane_ms)
-        tails = self._tails(numbers, revision, final)
+        tails = _tails(coverage, revision, final)
         columns = (_texts(c) for c in (numbers.value, numbers.low, numbers.high, numbers.counts))
         texts, places = self._texts, numbers.window.tolist()
         for place, metric, value, low, high, count in zip(
@@ -162,19 +167,24 @@ class Publisher:
         head = _encode({"model": model, "version": version, "segment": segment})
         return _encode([model, version, segment])[:-1] + b",", head[:-1]
 
-    def _tails(
-        self, numbers: Numbers, revision: NDArray[np.integer], final: NDArray[np.bool_]
-    ) -> list[bytes]:
-        coverage = np.full(len(revision), np.nan)
+    def coverage(self, numbers: Numbers, count: int) -> Floats:
+        """Return the coverage of so many windows; NaN where there is none."""
+        coverage = np.full(count, np.nan)
         own = numbers.metric == self._coverage
         coverage[numbers.window[own]] = numbers.value[own]
-        return [
-            b',"coverage":%b,"revision":%d,"final":%b}'
-            % (share, count, b"true" if end else b"false")
-            for share, count, end in zip(
-                _texts(coverage), revision.tolist(), final.tolist(), strict=True
-            )
-        ]
+        return coverage
+
+
+def _tails(
+    coverage: Floats, revision: NDArray[np.integer], final: NDArray[np.bool_]
+) -> list[bytes]:
+    """Return how the values of a window's records end."""
+    return [
+        b',"coverage":%b,"revision":%d,"final":%b}' % (share, count, b"true" if end else b"false")
+        for share, count, end in zip(
+            _texts(coverage), revision.tolist(), final.tolist(), strict=True
+        )
+    ]
 
 
 _TASKS = (BINARY, BINARY, MULTICLASS, REGRESSION)

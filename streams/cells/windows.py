@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.book import Due, MetricSets, Pages
+from streams.cells.book import Due, Pages
 from streams.cells.grid import Grid, Observed
 from streams.cells.judging import Judges
+from streams.cells.metric_sets import MetricSets
 from streams.cells.page_records import PageRecords
 from streams.cells.publication import Publisher
 from streams.cells.records import CellRecords, Name
+from streams.cells.schedule import Revising
 from streams.cells.store import PANE_BITS, World
 from streams.cells.view import CellView, Judgements, Windows
 from streams.families.family import Family, Judging
@@ -125,16 +127,29 @@ class WindowCells:
     # ------------------------------------------------------------------ publishing
     @property
     def waiting(self) -> int:
-        """How many windows wait to be published."""
-        return sum(pages.queued for pages in self.pages)
+        """How many windows are to be looked at now."""
+        return sum(pages.schedule.count for pages in self.pages)
+
+    def wake(self, now_ms: int, revising: Revising) -> None:
+        """Let windows be looked at that have lingered since they changed."""
+        for pages in self.pages:
+            pages.schedule.wake(now_ms, revising)
 
     def wants_publishing(self, clock_ms: int) -> bool:
         """Whether a window has changed or become final since it was published."""
         until_ms = clock_ms - self.windowing.horizon_ms
-        return any(pages.queue or pages.has_final(until_ms) for pages in self.pages)
+        return any(not pages.schedule.empty or pages.has_final(until_ms) for pages in self.pages)
 
-    def publish(self, *, limit: int, clock_ms: int) -> Publication:
-        """Publish windows, about `limit` of them at most; those that become final first."""
+    def publish(
+        self, *, limit: int, clock_ms: int, now_ms: int = 0, refresh_ms: int = 0
+    ) -> Publication:
+        """Publish windows, about `limit` of them at most; those that become final first.
+
+        Parameters
+        ----------
+        now_ms, refresh_ms
+            What has changed by next to nothing since it was written is written after so long.
+        """
         until_ms = clock_ms - self.windowing.horizon_ms
         found = Publication([], np.empty(0, np.int64), [])
         for pages in self.pages:
@@ -143,10 +158,13 @@ class WindowCells:
             rows: NDArray[np.int32] = np.unique(np.concatenate([final, pages.take_waiting(limit)]))
             limit -= len(rows) - len(final)
             if len(rows):
-                found = self._publish(Due(pages, rows), until_ms, found)
+                due = Due(pages, rows)
+                found = self._publish(due, found, until_ms, now_ms=now_ms, refresh_ms=refresh_ms)
         return found
 
-    def _publish(self, due: Due, until_ms: int, found: Publication) -> Publication:
+    def _publish(
+        self, due: Due, found: Publication, until_ms: int, *, now_ms: int, refresh_ms: int
+    ) -> Publication:
         pages, rows = due
         subject, first = due.subject, due.first
         models = self.grid.world.subjects.models[subject]
@@ -164,13 +182,31 @@ class WindowCells:
         numbers = self.publisher.compute(windows, self.families)
         before = pages.published[rows]
         published = self.sets.hashes(numbers.window, numbers.metric, len(rows))
-        pages.publish(rows, final=final, published=published)
+        coverage = self.publisher.coverage(numbers, len(rows))
+        written, revised, whole = pages.written.choose(
+            rows, numbers, coverage, final=final, now_ms=now_ms, refresh_ms=refresh_ms
+        )
+        gone = (before != published) & (before != 0)
+        revised |= gone
+        pages.publish(
+            rows,
+            final=final,
+            published=published,
+            revised=revised,
+            whole=whole,
+            rest_ms=now_ms + refresh_ms,
+        )
         records = self.publisher.records(
-            windows, numbers, pane_ms=pages.pane_ms, revision=pages.revision[rows], final=final
+            windows,
+            numbers.where(written),
+            pane_ms=pages.pane_ms,
+            revision=pages.revision[rows],
+            final=final,
+            coverage=coverage,
         )
         codes = models.tolist()
         found.records.extend((codes[place], key, value) for place, key, value in records)
-        for place in np.flatnonzero((before != published) & (before != 0)).tolist():
+        for place in np.flatnonzero(gone).tolist():
             for name in self.sets.gone(int(before[place]), int(published[place])):
                 key = self.publisher.key(windows, place, name, pane_ms=pages.pane_ms)
                 found.records.append((codes[place], key, None))

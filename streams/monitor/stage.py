@@ -8,6 +8,7 @@ the rows are, so that they can be read and counted again.
 
 from collections.abc import Mapping, Sequence
 
+from streams.cells.schedule import Revising
 from streams.cells.windows import Windowing
 from streams.costs import Costs
 from streams.durations import format_duration
@@ -39,6 +40,9 @@ class Monitor:
     hold_metrics
         While it is set, revisions wait for a later step: a run over a file needs only the last
         one. A worker must not set it, since what waits is not written down.
+    revising
+        How soon windows under way are written again; at once, and all of it, where the input is
+        idle.
     least_windows, rows_at_once
         See `streams.monitor.pace.budget_of`.
     largest_bytes
@@ -60,6 +64,7 @@ class Monitor:
         self.state_topic = topics.monitor_state
         self.metrics, self.alerts = topics.metrics, topics.alerts
         self.hold_metrics = False
+        self.revising = Revising()
         self.least_windows = 200
         self.rows_at_once = _ROWS_AT_ONCE
         self.largest_bytes = LARGEST_STATE_BYTES
@@ -92,9 +97,11 @@ class Monitor:
         work.tell_restarted()
         self._take(work, batches)
         costs, least = state.costs, self.least_windows
+        revising = Revising(0, 0) if idle else self.revising
         with costs.on(costs.COUNTING):
             state.behind = not work.restore(self.rows_at_once)
         if not state.behind:
+            state.windows.wake(now_ms, revising)
             budget = work.budget(
                 now_ms, rows_at_once=self.rows_at_once, least_windows=least, idle=bool(idle)
             )
@@ -107,9 +114,10 @@ class Monitor:
                 state.released_at_ms = now_ms
                 with costs.on(costs.ORDERED):
                     state.behind = not work.release(budget.most_released)
+            state.windows.wake(now_ms, revising)
             if not self.hold_metrics:
                 with costs.on(costs.PUBLISHING):
-                    work.publish(budget.windows)
+                    work.publish(budget.windows, now_ms=now_ms, refresh_ms=revising.refresh_ms)
         with costs.on(costs.WRITING):
             return work.effects(changed=bool(batches), hold_metrics=self.hold_metrics)
 

@@ -224,12 +224,14 @@ class Work(Writing):
                 state.noticed.untold.discard(code)
 
     # ------------------------------------------------------------------ publishing
-    def publish(self, most: int) -> None:
+    def publish(self, most: int, *, now_ms: int, refresh_ms: int) -> None:
         """Publish the metrics of windows that have changed or became final."""
         state, windows = self.state, self.state.windows
         settled_ms = state.settled_ms
         swept_ms, state.swept_ms = state.swept_ms, settled_ms
-        found = windows.publish(limit=most, clock_ms=settled_ms)
+        found = windows.publish(
+            limit=most, clock_ms=settled_ms, now_ms=now_ms, refresh_ms=refresh_ms
+        )
         topic = self.topics.metrics
         self.published += ((code, Record(topic, key, value)) for code, key, value in found.records)
         for code, outside, inside in found.improper:

@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from streams.cells.schedule import Revising
 from streams.monitors_file import parse_monitors
-from tests.driver import Driver, Input, cut
+from tests.builders import MINUTE_MS
+from tests.driver import AT_ONCE, Driver, Input, cut
 from tests.golden.streams import Stream
 
 FILES = Path(__file__).with_name("files")
@@ -59,17 +61,23 @@ class Way(NamedTuple):
         How often, between two batches, all state is forgotten and folded from what was written.
     held
         Whether metrics are published at the end only, as in a replay.
+    revising
+        How soon windows under way are written again.
+    pace_ms
+        How far the wall clock goes on between batches.
     """
 
     sizes: tuple[int, ...] = (500,)
     partitions: int = 1
     restarts: float = 0.0
     held: bool = False
+    revising: Revising = AT_ONCE
+    pace_ms: int = MINUTE_MS
 
 
 AS_RECORDED = Way()
 OTHER_WAYS = (
-    Way(sizes=(400, 1, 37, 900), partitions=3, restarts=0.4),
+    Way(sizes=(400, 1, 37, 900), partitions=3, restarts=0.4, revising=Revising(), pace_ms=700),
     Way(sizes=(100_000,), partitions=2, held=True),
 )
 
@@ -81,6 +89,8 @@ def run(stream: Stream, way: Way = AS_RECORDED) -> Results:
         disorder_ms=stream.disorder_ms,
         horizon_ms=stream.horizon_ms,
         monitors=parse_monitors(stream.watched),
+        revising=way.revising,
+        pace_ms=way.pace_ms,
     )
     driver.monitor.hold_metrics = way.held
     luck = random.Random(len(stream.inputs))

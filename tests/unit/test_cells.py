@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from streams import families
-from streams.cells.book import MetricSets
 from streams.cells.grid import Grid
+from streams.cells.metric_sets import MetricSets
 from streams.cells.publication import Publisher
 from streams.cells.store import PANE_BITS, World
 from streams.cells.view import CellView, Judgements, Windows

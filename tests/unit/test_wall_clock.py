@@ -6,9 +6,10 @@ from itertools import cycle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.cells.schedule import Revising
 from streams.monitors import Drift, Monitors, Threshold, Window
 from tests.builders import MINUTE_MS, Event, delayed, history
-from tests.driver import NOW_MS, Driver, as_inputs, cut, disorder_of
+from tests.driver import AT_ONCE, NOW_MS, Driver, as_inputs, cut, disorder_of
 
 MONITORS = Monitors(
     windows=(Window(10 * MINUTE_MS, 10 * MINUTE_MS), Window(30 * MINUTE_MS, 10 * MINUTE_MS)),
@@ -33,6 +34,7 @@ MODELS = 6
 """So many that rows wait to be more, for as long as 24 ms."""
 
 sizes = st.lists(st.integers(1, 90), min_size=1, max_size=5)
+paces = st.sampled_from([AT_ONCE, Revising(), Revising(50, 50)])
 clocks = st.lists(
     st.integers(-(10**12), 10**12) | st.integers(-60, 60) | st.just(0), min_size=1, max_size=8
 )
@@ -70,15 +72,16 @@ def run(driver: Driver, events: list[Event], batches: list[int]) -> Driver:
 
 
 @settings(max_examples=20)
-@given(st.integers(0, 2**32 - 1), sizes, st.sampled_from([1, 3]), clocks)
+@given(st.integers(0, 2**32 - 1), sizes, st.sampled_from([1, 3]), clocks, paces)
 def test_last_values_and_alerts_do_not_depend_on_the_wall_clock(
-    seed: int, batches: list[int], partitions: int, leaps: list[int]
+    seed: int, batches: list[int], partitions: int, leaps: list[int], revising: Revising
 ) -> None:
     events = events_of(seed)
     how = {"monitors": MONITORS, "disorder_ms": disorder_of(events)}
     steady = run(Driver(**how), events, [len(events)])
 
-    other = run(Wandering(leaps, partitions=partitions, **how), events, batches)
+    other = Wandering(leaps, partitions=partitions, revising=revising, **how)
+    run(other, events, batches)
 
     assert other.result() == steady.result()
 

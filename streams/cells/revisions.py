@@ -1,0 +1,139 @@
+"""What of a window is written again: numbers that moved, and those that are not news in a while.
+
+A window under way changes with every row, most of its metrics by next to nothing. What was written
+last is known in memory alone, for as long as a window is looked at often; without it, everything is
+written.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.cells.publication import Numbers
+
+Rows = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+MOVED_SHARE = 0.1
+"""A value has moved by so much of its interval."""
+
+GROWN_SHARE = 0.05
+"""A count has moved by so much; so has a value without an interval."""
+
+MOST_KNOWN = 50_000
+"""Of so many windows it is known what was written last."""
+
+_METRIC, _VALUE, _LOW, _HIGH, _COUNT, _COVERAGE, _AT_MS = range(7)
+
+
+class Chosen(NamedTuple):
+    """What is written of windows.
+
+    Attributes
+    ----------
+    numbers
+        Which numbers.
+    revised
+        Of which windows something is.
+    whole
+        Of which windows nothing is left that has changed.
+    """
+
+    numbers: Mask
+    revised: Mask
+    whole: Mask
+
+
+def moved(now: Floats, last: Floats) -> Mask:
+    """Tell which numbers have moved by more than their own uncertainty makes worth telling.
+
+    Parameters
+    ----------
+    now, last
+        Rows are the columns of `Numbers` but the window; what was written last may be NaN.
+
+    Examples
+    --------
+    >>> now = np.array([[7, 7, 7], [0.30, 0.33, 0.30], [0.2] * 3, [0.4] * 3, [100, 100, 106]])
+    >>> last = now.copy()
+    >>> last[1], last[4] = 0.30, 100
+    >>> moved(now, last).tolist()
+    [False, True, True]
+    """
+    width = now[_HIGH] - now[_LOW]
+    share = GROWN_SHARE * np.abs(last[_VALUE])
+    least = np.where(np.isnan(width), share, MOVED_SHARE * width)
+    far = np.abs(now[_VALUE] - last[_VALUE]) > least
+    found: Mask = far | (np.abs(now[_COUNT] - last[_COUNT]) > GROWN_SHARE * last[_COUNT])
+    return found
+
+
+class Revisions:
+    """What was written last of windows of one size, by row."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, Floats] = {}
+
+    def choose(
+        self,
+        rows: Rows,
+        numbers: Numbers,
+        coverage: Floats,
+        *,
+        final: Mask,
+        now_ms: int,
+        refresh_ms: int,
+    ) -> Chosen:
+        """Choose what is written of windows; of those that are final, everything.
+
+        Parameters
+        ----------
+        coverage
+            Of every window.
+        refresh_ms
+            A number that has changed, however little, is written after so long; 0: now.
+        """
+        window, count = numbers.window, len(rows)
+        now = np.empty((7, len(window)))
+        now[: _COUNT + 1] = numbers[1:]
+        now[_COVERAGE], now[_AT_MS] = coverage[window], now_ms
+        bounds = np.searchsorted(window, np.arange(count + 1)).tolist()
+        last, known = self._recall(rows, now, bounds)
+        known &= ~final
+        known &= np.bincount(window[last[_METRIC] != now[_METRIC]], minlength=count) == 0
+        fresh = ~known[window]
+        same = (now == last) | (np.isnan(now) & np.isnan(last))
+        changed = ~same[:_AT_MS].all(axis=0)
+        age_ms = now_ms - last[_AT_MS]
+        rested = ~((age_ms >= 0) & (age_ms < refresh_ms))
+        wanted = fresh | (changed & (rested | moved(now, last)))
+        self._remember(rows, np.where(wanted, now, last), bounds, final)
+        return Chosen(
+            wanted,
+            revised=~known | (np.bincount(window[wanted], minlength=count) > 0),
+            whole=np.bincount(window[changed & ~wanted], minlength=count) == 0,
+        )
+
+    def _recall(self, rows: Rows, now: Floats, bounds: list[int]) -> tuple[Floats, Mask]:
+        """Return what was written last, as far as it is known, and of which windows it is."""
+        last, known = np.full(now.shape, np.nan), np.zeros(len(rows), np.bool_)
+        for place, row in enumerate(rows.tolist()):
+            own = self._last.pop(row, None)
+            if own is not None and own.shape[1] == bounds[place + 1] - bounds[place]:
+                last[:, bounds[place] : bounds[place + 1]] = own
+                known[place] = True
+        return last, known
+
+    def _remember(self, rows: Rows, written: Floats, bounds: list[int], final: Mask) -> None:
+        for place, (row, ended) in enumerate(zip(rows.tolist(), final.tolist(), strict=True)):
+            if not ended:
+                self._last[row] = written[:, bounds[place] : bounds[place + 1]].copy()
+        for row in list(self._last)[: len(self._last) - MOST_KNOWN]:
+            del self._last[row]
+
+    def forget(self, rows: Rows) -> None:
+        """Forget what was written: the rows are, or will be, of other windows."""
+        for row in rows.tolist():
+            self._last.pop(row, None)
