@@ -10,12 +10,11 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import msgspec
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 from rich.console import Console
 from rich.text import Text
 
@@ -38,6 +37,7 @@ from agents.demo_views import LineView, LiveView, View
 from agents.demo_worker import WorkerEndedError, WorkerProcess, worker_command
 from agents.embedded import EmbeddedBroker, EmbeddedBrokerError
 from agents.printing import plain_console
+from driftline.reader import Reader
 
 PARTITIONS = 4
 STREAM_S = 24
@@ -50,32 +50,6 @@ _TOPICS = (
     *("predictions.dlq", "labels.dlq", "monitors.dlq", "outcomes.dlq"),
 )
 _TICK_S = 0.2
-
-
-@contextmanager
-def _reader(bootstrap_servers: str, topics: Sequence[str]) -> Iterator[Consumer]:
-    """Read every partition of `topics` from its beginning, committed records only."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": "driftline-demo",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "check.crcs": False,
-            "fetch.queue.backoff.ms": 20,
-        }
-    )
-    try:
-        consumer.assign(
-            [
-                TopicPartition(topic, partition, OFFSET_BEGINNING)
-                for topic in topics
-                for partition in range(PARTITIONS)
-            ]
-        )
-        yield consumer
-    finally:
-        consumer.close()
 
 
 def run_demo(
@@ -150,7 +124,7 @@ def _run(view: View, *, stream_s: float) -> Summary:
     with (
         EmbeddedBroker(topics) as broker,
         WorkerProcess(worker_command(broker.bootstrap_servers)) as worker,
-        _reader(broker.bootstrap_servers, board.topics) as reader,
+        Reader(broker.bootstrap_servers, board.topics, kafka={"log_level": 2}) as reader,
     ):
         rows = shuttle_rows()
         score = train(rows[:TRAINING_ROWS])
@@ -173,12 +147,13 @@ def _start_ms() -> int:
 
 
 def _watch(
-    view: View, *, board: Board, server: ModelServer, worker: WorkerProcess, reader: Consumer
+    view: View, *, board: Board, server: ModelServer, worker: WorkerProcess, reader: Reader
 ) -> Comparison:
     """Read and show what the worker publishes, until all is as it must be or it is too late."""
     deadline_s: float | None = None
     while True:
-        _fold_all(board, reader.consume(5_000, _TICK_S))
+        for entry in reader.read(_TICK_S):
+            board.fold(entry.topic, key=entry.key or b"", value=entry.value)
         server.check()
         worker.check()
         view.update(board, sent=server.sent)
@@ -190,14 +165,6 @@ def _watch(
         if (alarms and not comparison.differing) or time.monotonic() > deadline_s:
             view.finish(board)
             return comparison
-
-
-def _fold_all(board: Board, messages: Sequence[Message]) -> None:
-    for message in messages:
-        topic = message.topic()
-        # The client reports here what it retries by itself; what stays broken shows in the numbers.
-        if message.error() is None and topic is not None:
-            board.fold(topic, key=message.key() or b"", value=message.value())
 
 
 def _choose_view(console: Console, *, json_output: bool) -> View:

@@ -4,37 +4,71 @@ from __future__ import annotations
 
 import sys
 import time
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
-    Consumer,
-    KafkaError,
-    Message,
-    TopicPartition,
-)
+import msgspec
+from confluent_kafka import KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from agents import clients, topics_admin
-from agents.passing import passes
+from agents.ends import find_offsets
 from agents.settings import Settings
-from agents.tail_lines import KINDS
-from streams.errors import ConfigError
+from agents.tail_lines import KINDS, window_length_ms
+from driftline.reader import Reader
+from driftline.snapshot import snapshot
+from streams.errors import ConfigError, NoAnswerError
 from streams.topics import Topics
 
 _POLL_S = 0.2
-_QUIET_S = 30.0
+_ANSWER_S = 15.0
+
+Place = tuple[str, int]
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which records are shown; None means all.
+
+    Attributes
+    ----------
+    window_ms
+        Length of the window.
+    final
+        Only values that labels can change no more, and deletions.
+    """
+
+    model: str | None = None
+    metric: str | None = None
+    segment: str | None = None
+    window_ms: int | None = None
+    final: bool = False
+
+    def takes(self, record: Mapping[str, Any], *, deleted: bool) -> bool:
+        """Tell whether a record is one of them, by its fields.
+
+        Examples
+        --------
+        >>> Selection(model="fraud", window_ms=1_000).takes({"model": "fraud"}, deleted=False)
+        False
+        """
+        names = {"model": self.model, "metric": self.metric, "segment": self.segment}
+        if any(wanted is not None and record.get(name) != wanted for name, wanted in names.items()):
+            return False
+        if self.window_ms is not None and window_length_ms(record) != self.window_ms:
+            return False
+        return deleted or not self.final or record.get("final") is True
 
 
 def tail(
     settings: Settings,
     *,
     kind: str,
-    model: str | None,
-    from_beginning: bool,
-    follow: bool,
-    json_output: bool,
+    selection: Selection,
+    from_beginning: bool = False,
+    since_ms: int | None = None,
+    latest: bool = False,
+    follow: bool = True,
+    json_output: bool = False,
 ) -> int:
     """Print records of a kind as they come.
 
@@ -42,8 +76,10 @@ def tail(
     ----------
     kind
         ``metrics``, ``alerts`` or ``dlq``, the dead letters of all inputs.
-    model
-        Only records of this model; None means all.
+    since_ms
+        Begin with what was written then, whatever `from_beginning` says.
+    latest
+        Print only the last record of each key that is there, without deleted ones, and stop.
     follow
         Go on for ever; otherwise stop at the end of what is there.
 
@@ -51,16 +87,33 @@ def tail(
     -------
     int
         The exit code.
+
+    Raises
+    ------
+    ConfigError, NoAnswerError
+        If the topic does not exist, or the brokers refuse or do not answer.
     """
-    show, write = KINDS[kind], sys.stdout.write
     partitions = _partitions(settings, kind)
-    for message in _messages(settings, partitions, from_beginning=from_beginning, follow=follow):
-        if message.value() is None and kind != "dlq":
-            continue  # what is gone from a compacted topic
-        shown = show(message)
-        if model is None or shown.model == model:
-            write((shown.json if json_output else shown.line) + "\n")
-            sys.stdout.flush()
+    start: Any = "earliest" if from_beginning or latest else "latest"
+    if since_ms is not None:
+        start = _since(settings, partitions, since_ms)
+    follow = follow and not latest
+    # Failures are raised, so the client logs hardly anything.
+    kafka = {"log_level": 2, **settings.kafka}
+    try:
+        with Reader(
+            settings.bootstrap_servers, list(partitions), start=start, kafka=kafka
+        ) as reader:
+            messages = _forever(reader) if follow else snapshot(reader)
+            for message in _last_of_keys(messages) if latest else messages:
+                one = KINDS[kind](message)
+                if selection.takes(one.record, deleted=message.value() is None):
+                    sys.stdout.write((one.json if json_output else one.line) + "\n")
+                    sys.stdout.flush()
+    except KafkaException as error:
+        raise ConfigError(f"topic {', '.join(partitions)}: {error.args[0].str()}") from None
+    except TimeoutError as error:
+        raise NoAnswerError(str(error)) from None
     return 0
 
 
@@ -77,54 +130,30 @@ def _partitions(settings: Settings, kind: str) -> dict[str, int]:
     return found
 
 
-def _messages(
-    settings: Settings, partitions: Mapping[str, int], *, from_beginning: bool, follow: bool
-) -> Iterator[Message]:
-    consumer = Consumer(
-        {
-            **clients.admin(settings),
-            "group.id": f"driftline-tail-{uuid.uuid4()}",  # joined by nobody: no subscription
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "fetch.queue.backoff.ms": 20,
-        }
-    )
-    try:
-        unread = {(name, number) for name, count in partitions.items() for number in range(count)}
-        start = OFFSET_BEGINNING if from_beginning else OFFSET_END
-        consumer.assign([TopicPartition(*place, start) for place in unread])
-        heard_s = time.monotonic()
-        while follow or (unread and time.monotonic() - heard_s < _QUIET_S):
-            for message in consumer.consume(500, _POLL_S):
-                heard_s = time.monotonic()
-                if _about_the_group(message) or _passes(message):
-                    continue
-                if _at_end(message):
-                    unread.discard((message.topic(), message.partition()))
-                else:
-                    yield message
-    finally:
-        consumer.close()
+def _since(settings: Settings, partitions: Mapping[str, int], at_ms: int) -> dict[Place, int]:
+    """Find the first record of each partition that was written then or later, or else its end."""
+    places = [(name, number) for name, count in partitions.items() for number in range(count)]
+    admin = AdminClient(clients.admin(settings))
+    spec = OffsetSpec.for_timestamp(at_ms)
+    answers = admin.list_offsets({TopicPartition(*place): spec for place in places})
+    first = {(at.topic, at.partition): one.result(_ANSWER_S).offset for at, one in answers.items()}
+    until_s = time.monotonic() + _ANSWER_S
+    ends = find_offsets(admin, places, latest=True, wanted=lambda: time.monotonic() < until_s)
+    return {place: first[place] if first[place] >= 0 else ends[place] for place in places}
 
 
-def _about_the_group(message: Message) -> bool:
-    # librdkafka looks the group up though nobody joins it; a user needs no right to it.
-    error = message.error()
-    return error is not None and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+def _forever(reader: Reader) -> Iterator[Message]:
+    while True:
+        yield from reader.messages(_POLL_S)
 
 
-def _passes(message: Message) -> bool:
-    # A broker has gone, for example: librdkafka goes on by itself.
-    error = message.error()
-    return error is not None and passes(error)
-
-
-def _at_end(message: Message) -> bool:
-    error = message.error()
-    if error is None:
-        return False
-    if error.code() == KafkaError._PARTITION_EOF:
-        return True
-    raise ConfigError(f"topic {message.topic()}: {error.str()}")
+def _last_of_keys(messages: Iterable[Message]) -> list[Message]:
+    """Return the last record of each key, without deleted ones, as they were written."""
+    found: dict[tuple[str | None, bytes | str | None], Message] = {}
+    for message in messages:
+        place = (message.topic(), message.key())
+        if message.value() is None:
+            found.pop(place, None)
+        else:
+            found[place] = message
+    return sorted(found.values(), key=lambda message: message.timestamp()[1])

@@ -7,70 +7,79 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from confluent_kafka import Message
 
 from agents.printable import printable, printable_json
+from streams.durations import format_duration
 
 _SHOWN_BYTES = 120
 _REASON = "driftline.reason"
 _ERRORS = "__connect.errors."
+_LONGEST_MS = 1_000 * 86_400_000
 
 
-class Rendered(msgspec.Struct):
-    """A record, ready to be shown.
+class Rendered(NamedTuple):
+    """A record, ready to be shown, and its content, by which it is chosen.
 
     Attributes
     ----------
-    model
-        The model that it is about; None if it says none.
-    line, json
-        Without line breaks.
+    record
+        Its fields as they came; of a deletion, those of its key. Empty if it is no JSON object.
     """
 
-    model: Any
-    line: str
-    json: str
+    record: dict[str, Any]
+    write_line: Callable[[], str]
+    write_json: Callable[[], str]
+
+    @property
+    def line(self) -> str:
+        """The record for people, without line breaks."""
+        return printable(self.write_line())
+
+    @property
+    def json(self) -> str:
+        """The record for programs, without line breaks."""
+        return printable_json(self.write_json())
 
 
 def metric(message: Message) -> Rendered:
-    """Show a metric."""
-    return _result(message, _metric_line)
+    """Show a metric, or that one was deleted."""
+    value = message.value()
+    if value is None:
+        fields = ("model", "version", "segment", "window_start_ms", "window_end_ms", "metric")
+        key = _json(message.key())
+        record = dict(zip(fields, key, strict=False)) if isinstance(key, list) else {}
+        return _deletion(message, record, _metric_deletion)
+    return _result(value, _metric_line)
 
 
 def alert(message: Message) -> Rendered:
-    """Show an alert."""
-    return _result(message, _alert_line)
+    """Show an alert, or that one was deleted."""
+    value = message.value()
+    if value is None:
+        record = {"alert_id": (message.key() or b"").decode(errors="replace")}
+        return _deletion(message, record, _alert_deletion)
+    return _result(value, _alert_line)
 
 
 def dead_letter(message: Message) -> Rendered:
     """Show a record that could not be used, and why."""
-    headers = _headers(message)
-    value, key = message.value(), message.key()
-    facts = {
-        "reason": headers.get(_REASON, "-"),
-        "detail": headers.get(f"{_ERRORS}exception.message", ""),
-        "topic": headers.get(f"{_ERRORS}topic", "-"),
-        "partition": _number(headers.get(f"{_ERRORS}partition")),
-        "offset": _number(headers.get(f"{_ERRORS}offset")),
-        "dead_letter_topic": message.topic(),
-        "dead_letter_partition": message.partition(),
-        "dead_letter_offset": message.offset(),
-        "timestamp_ms": _time_ms(message),
-        "headers": headers,
-        **_text("key", key),
-        **_text("value", value),
-    }
-    place = f"{facts['topic']}/{facts['partition']}@{facts['offset']}"
-    start = "(no value)" if value is None else value[:_SHOWN_BYTES].decode(errors="replace")
-    line = (
-        f"{_clock(facts['timestamp_ms'])}  {facts['reason']:<18} {place} {facts['detail']}: {start}"
+    return Rendered(
+        _decoded(message.value()),
+        lambda: _letter_line(message),
+        lambda: json.dumps(_letter(message)),
     )
-    return Rendered(_decoded(value).get("model"), printable(line), json.dumps(facts))
+
+
+def window_length_ms(record: Mapping[str, Any]) -> int | None:
+    """Return how long a window is; None if the record does not say."""
+    start_ms, end_ms = record.get("window_start_ms"), record.get("window_end_ms")
+    return end_ms - start_ms if isinstance(start_ms, int) and isinstance(end_ms, int) else None
 
 
 KINDS: dict[str, Callable[[Message], Rendered]] = {
@@ -81,18 +90,54 @@ KINDS: dict[str, Callable[[Message], Rendered]] = {
 """What can be tailed, and how it is shown."""
 
 
-def _result(message: Message, line: Callable[[dict[str, Any]], str]) -> Rendered:
-    value = message.value() or b""
+def _result(value: bytes, line: Callable[[dict[str, Any]], str]) -> Rendered:
     record = _decoded(value)
-    whole = printable_json(value.decode(errors="replace"))
-    return Rendered(record.get("model"), printable(line(record)), whole)
+    return Rendered(record, lambda: line(record), lambda: value.decode(errors="replace"))
+
+
+def _deletion(
+    message: Message, record: dict[str, Any], line: Callable[[dict[str, Any]], str]
+) -> Rendered:
+    deleted = {**record, "deleted": True, "timestamp_ms": _time_ms(message)}
+    return Rendered(record, lambda: line(deleted), lambda: json.dumps(deleted, ensure_ascii=False))
+
+
+def _letter(message: Message) -> dict[str, Any]:
+    headers = _headers(message)
+    return {
+        "reason": headers.get(_REASON, "-"),
+        "detail": headers.get(f"{_ERRORS}exception.message", ""),
+        "topic": headers.get(f"{_ERRORS}topic", "-"),
+        "partition": _number(headers.get(f"{_ERRORS}partition")),
+        "offset": _number(headers.get(f"{_ERRORS}offset")),
+        "dead_letter_topic": message.topic(),
+        "dead_letter_partition": message.partition(),
+        "dead_letter_offset": message.offset(),
+        "timestamp_ms": _time_ms(message),
+        "headers": headers,
+        **_text("key", message.key()),
+        **_text("value", message.value()),
+    }
+
+
+def _letter_line(message: Message) -> str:
+    facts, value = _letter(message), message.value()
+    place = f"{facts['topic']}/{facts['partition']}@{facts['offset']}"
+    start = "(no value)" if value is None else value[:_SHOWN_BYTES].decode(errors="replace")
+    return (
+        f"{_clock(facts['timestamp_ms'])}  {facts['reason']:<18} {place} {facts['detail']}: {start}"
+    )
+
+
+def _json(text: bytes | None) -> Any:
+    try:
+        return msgspec.json.decode(text or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _decoded(value: bytes | None) -> dict[str, Any]:
-    try:
-        record = msgspec.json.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        record = None
+    record = _json(value)
     return record if isinstance(record, dict) else {}
 
 
@@ -132,15 +177,34 @@ def _who(record: dict[str, Any]) -> str:
     return "/".join(str(record.get(name, "")) for name in ("model", "version", "segment"))
 
 
+def _window(record: dict[str, Any]) -> str:
+    """Say when a window begins, and how long it is."""
+    start_ms, length_ms = record.get("window_start_ms"), window_length_ms(record)
+    whole = length_ms is not None and 0 < length_ms < _LONGEST_MS
+    return f"{_clock(start_ms)} {format_duration(length_ms or 0) if whole else '-':<4}"
+
+
+def _metric_head(record: dict[str, Any]) -> str:
+    who, metric = _who(record).rstrip("/"), str(record.get("metric", "-"))
+    return f"{_window(record)}  {who:<24} {metric:<24}"
+
+
 def _metric_line(record: dict[str, Any]) -> str:
     value = record.get("value")
     shown = f"{value:.6g}" if isinstance(value, int | float) else "-"
     final = " final" if record.get("final") else ""
     return (
-        f"{_clock(record.get('window_start_ms'))}  {_who(record).rstrip('/'):<24} "
-        f"{record.get('metric', '-')!s:<24} {shown:>12}  n={record.get('count', '-')}"
+        f"{_metric_head(record)} {shown:>12}  n={record.get('count', '-')}"
         f" rev={record.get('revision', '-')}{final}"
     )
+
+
+def _metric_deletion(record: dict[str, Any]) -> str:
+    return f"{_metric_head(record)} {'deleted':>12}"
+
+
+def _alert_deletion(record: dict[str, Any]) -> str:
+    return f"{_clock(record['timestamp_ms'])}  deleted   alert {record['alert_id']}"
 
 
 def _alert_line(record: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""The user's side of driftline: publish predictions and labels, read alerts.
+"""The user's side of driftline: publish predictions and labels, read alerts and metrics.
 
-Read in this order: `publisher` (what a model server imports), `alerts` (what an alert consumer
-imports), `reader` (the loop below it, for all that reads results). What is asked for is imported
-then, so that nobody waits for what he does not use.
+Read in this order: `publisher` (what a model server imports), `alerts` and `metrics` (what takes
+results), `reader` (the loop below both). What is asked for is imported then, so that nobody waits
+for what he does not use.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from driftline.alert import Alert
     from driftline.alerts import Alerts
+    from driftline.metric import Metric
+    from driftline.metrics import Metrics
     from driftline.publisher import Publisher
     from driftline.values import Limits
 
@@ -26,10 +28,12 @@ _MODULES = {
     "Alert": "driftline.alert",
     "Alerts": "driftline.alerts",
     "Limits": "driftline.values",
+    "Metric": "driftline.metric",
+    "Metrics": "driftline.metrics",
     "Publisher": "driftline.publisher",
 }
 
-__all__ = ["Alert", "Alerts", "Limits", "Publisher", "__version__"]
+__all__ = ["Alert", "Alerts", "Limits", "Metric", "Metrics", "Publisher", "__version__"]
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,7 @@ Rules of this file:
   comes again.
 * Brokers and topics that are not there yet are waited for, with pauses that grow. What waiting
   does not heal (no access, a wrong password) is raised.
-* Nothing is skipped silently: where the log begins later than wanted, that is a `Gap`.
+* Where the log begins later than wanted, that is a `Gap`, never a silent skip.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class Reader:
         if not isinstance(start, Mapping) and start not in ("latest", "earliest"):
             raise ValueError(f"start must be 'latest' or 'earliest', got {start!r}")
         self.gaps: list[Gap] = []
-        self._topics = tuple(topics)
+        self.topics = tuple(topics)
         self._wanted = start if isinstance(start, Mapping) else {}
         self._latest = start == "latest"
         self._grouped = group_id is not None
@@ -133,7 +133,7 @@ class Reader:
         self._consumer = Consumer({**settings, "error_cb": self._on_error}, logger=logger)
         if self._subscribes:
             self._consumer.subscribe(
-                list(self._topics), on_assign=self._on_assign, on_revoke=self._on_revoke
+                list(self.topics), on_assign=self._on_assign, on_revoke=self._on_revoke
             )
 
     # ------------------------------------------------------------------ what users call
@@ -286,7 +286,7 @@ class Reader:
             raise KafkaException(error)
         # librdkafka looks a group up though nobody joins it; no right to it is needed then.
         elif code != KafkaError.GROUP_AUTHORIZATION_FAILED:
-            logger.warning("%s: %s", message.topic() or ", ".join(self._topics), error)
+            logger.warning("%s: %s", message.topic() or ", ".join(self.topics), error)
 
     # ------------------------------------------------------------------ where partitions begin
     def _prepare(self, deadline_s: float) -> None:
@@ -301,7 +301,7 @@ class Reader:
             if is_hopeless(cause, grouped=self._grouped):
                 raise
             complete = False
-            logger.info("%s: not readable yet: %s", ", ".join(self._topics), cause)
+            logger.info("%s: not readable yet: %s", ", ".join(self.topics), cause)
         if complete:
             self._pause_s = _FIRST_PAUSE_S
         else:
@@ -316,7 +316,7 @@ class Reader:
         if time.monotonic() < self._metadata_due_s:
             return True
         there = True
-        for topic in self._topics:
+        for topic in self.topics:
             # Topics that are asked for together could be refused together.
             answer = self._consumer.list_topics(topic, timeout=_left(deadline_s)).topics[topic]
             if answer.error is not None and answer.error.code() not in UNKNOWN:

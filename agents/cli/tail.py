@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,61 +12,164 @@ from agents.cli.shared_options import Json, Kafka, Prefix, Servers, settings_of
 FromBeginning = Annotated[
     bool, typer.Option("--from-beginning", help="Begin with the oldest record that is kept.")
 ]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Begin with what was written so long ago, such as 1h."),
+]
+Latest = Annotated[
+    bool,
+    typer.Option(
+        "--latest", help="Only the last of each there is now, without deleted ones; then stop."
+    ),
+]
 Model = Annotated[str | None, typer.Option(help="Only this model.")]
+Metric = Annotated[str | None, typer.Option(help="Only this metric.")]
+Segment = Annotated[
+    str | None, typer.Option(metavar="NAME=VALUE", help="Only this segment; '' is all traffic.")
+]
+Window = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="Only windows of this length.")
+]
+Final = Annotated[
+    bool,
+    typer.Option("--final", help="Only values that labels can change no more, and deletions."),
+]
 Follow = Annotated[bool, typer.Option(help="Go on, or stop at the end of what is there.")]
 
 
-def _printing(kind: str, *examples: str, help_text: str) -> Command:
-    """Return the command that prints this kind of records; all have the same options."""
+def _metrics(
+    *,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    model: Model = None,
+    metric: Metric = None,
+    segment: Segment = None,
+    window: Window = None,
+    final: Final = False,
+    latest: Latest = False,
+    since: Since = None,
+    from_beginning: FromBeginning = False,
+    follow: Follow = True,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Print metric records as they come, and which were deleted."""
+    chosen: dict[str, Any] = {"model": model, "metric": metric, "segment": segment, "final": final}
+    if window is not None:
+        chosen["window_ms"] = _duration_ms(window, "--window")
+    _tail(
+        "metrics",
+        {"bootstrap_servers": bootstrap_servers, "prefix": prefix},
+        kafka=kafka,
+        chosen=chosen,
+        latest=latest,
+        since=since,
+        from_beginning=from_beginning,
+        follow=follow,
+        json_output=json_output,
+    )
 
-    def run(
-        *,
-        bootstrap_servers: Servers = None,
-        prefix: Prefix = None,
-        model: Model = None,
-        from_beginning: FromBeginning = False,
-        follow: Follow = True,
-        kafka: Kafka = None,
-        json_output: Json = False,
-    ) -> None:
-        settings = settings_of(
-            {"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka
-        )
-        from agents.tail import tail  # noqa: PLC0415
 
-        raise typer.Exit(
-            tail(
-                settings,
-                kind=kind,
-                model=model,
-                from_beginning=from_beginning,
-                follow=follow,
-                json_output=json_output,
-            )
-        )
+def _alerts(
+    *,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    model: Model = None,
+    segment: Segment = None,
+    latest: Latest = False,
+    since: Since = None,
+    from_beginning: FromBeginning = False,
+    follow: Follow = True,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Print alerts as they come."""
+    _tail(
+        "alerts",
+        {"bootstrap_servers": bootstrap_servers, "prefix": prefix},
+        kafka=kafka,
+        chosen={"model": model, "segment": segment},
+        latest=latest,
+        since=since,
+        from_beginning=from_beginning,
+        follow=follow,
+        json_output=json_output,
+    )
 
-    return Command(run, *examples, name=kind, help_text=help_text)
+
+def _dead_letters(
+    *,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    model: Model = None,
+    since: Since = None,
+    from_beginning: FromBeginning = False,
+    follow: Follow = True,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Print records that could not be used, where they were, and why."""
+    _tail(
+        "dlq",
+        {"bootstrap_servers": bootstrap_servers, "prefix": prefix},
+        kafka=kafka,
+        chosen={"model": model},
+        since=since,
+        from_beginning=from_beginning,
+        follow=follow,
+        json_output=json_output,
+    )
+
+
+def _tail(
+    kind: str,
+    where: dict[str, str | None],
+    *,
+    kafka: list[str] | None,
+    chosen: dict[str, Any],
+    since: str | None,
+    **how: bool,
+) -> None:
+    import time  # noqa: PLC0415
+
+    settings = settings_of(where, kafka=kafka)
+    since_ms = None
+    if since is not None:
+        since_ms = time.time_ns() // 1_000_000 - _duration_ms(since, "--since")
+    from agents.tail import Selection, tail  # noqa: PLC0415
+
+    raise typer.Exit(
+        tail(settings, kind=kind, selection=Selection(**chosen), since_ms=since_ms, **how)
+    )
+
+
+def _duration_ms(text: str, option: str) -> int:
+    from streams.durations import parse_duration_ms  # noqa: PLC0415
+
+    return parse_duration_ms(text, setting=option)
 
 
 GROUP = Group(
     "tail",
     "Print metrics, alerts or dead letters as they come.",
-    _printing(
-        "metrics",
+    Command(
+        _metrics,
         "driftline tail metrics --bootstrap-servers kafka:9092 --model fraud",
-        "driftline tail metrics --from-beginning --no-follow --json > metrics.jsonl",
-        help_text="Print metric records as they come.",
+        "driftline tail metrics --latest --final --metric accuracy --segment '' --window 5m",
+        "driftline tail metrics --since 1h --no-follow --json > metrics.jsonl",
+        name="metrics",
     ),
-    _printing(
-        "alerts",
+    Command(
+        _alerts,
         "driftline tail alerts --bootstrap-servers kafka:9092",
         "driftline tail alerts --from-beginning --no-follow --json | jq .message",
-        help_text="Print alerts as they come.",
+        "driftline tail alerts --latest --model fraud",
+        name="alerts",
     ),
-    _printing(
-        "dlq",
+    Command(
+        _dead_letters,
         "driftline tail dlq --bootstrap-servers kafka:9092",
         "driftline tail dlq --from-beginning --no-follow --json | jq -r .reason | sort | uniq -c",
-        help_text="Print records that could not be used, where they were, and why.",
+        name="dlq",
     ),
 )

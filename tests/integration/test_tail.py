@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 
 from agents.dead_letters import Origin, dead_record
 from agents.settings import Settings
-from agents.tail import tail
+from agents.tail import Selection, tail
 from streams.errors import ConfigError
 from streams.steps import DeadLetter
 from streams.topics import Topics
@@ -39,7 +39,7 @@ def shown(
         code = tail(
             settings,
             kind="dlq",
-            model=model,
+            selection=Selection(model=model),
             from_beginning=True,
             follow=False,
             json_output=json_output,

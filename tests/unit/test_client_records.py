@@ -7,10 +7,14 @@ import pytest
 
 import driftline
 import streams.alerts
+import streams.metrics
 
 Fields = list[tuple[str, object, bool]]
 
-PAIRS = [pytest.param(driftline.Alert, streams.alerts.Alert, id="alert")]
+PAIRS = [
+    pytest.param(driftline.Alert, streams.alerts.Alert, id="alert"),
+    pytest.param(driftline.Metric, streams.metrics.Metric, id="metric"),
+]
 
 
 def fields(kind: type[msgspec.Struct]) -> Fields:

@@ -118,6 +118,11 @@ def test_tail(name: str) -> None:
     if is_unicode(name):
         assert_is_harmless(tail_lines.metric(message(result)).line, name)
         assert json.loads(tail_lines.metric(message(result)).json) == result
+        key = json.dumps([name, name, name, MS, MS + 1, name], ensure_ascii=False).encode()
+        gone = tail_lines.metric(Message(topic="t", partition=0, key=key, timestamp=(1, MS)))
+        assert_is_harmless(gone.line, name)
+        assert_is_harmless(gone.json)
+        assert json.loads(gone.json)["metric"] == name
 
 
 @given(name=names)
