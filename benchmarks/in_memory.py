@@ -3,8 +3,8 @@
     python -m benchmarks.in_memory --events 400000 --job full
 
 Batches are as a worker on a backlog makes them. The last line is JSON: CPU microseconds per input
-event of the join and of the monitor, between 20 % of the input and its end, and the records that
-the monitor would have written.
+event of the join and of the monitor, between 20 % of the input and its end; the records that the
+monitor would have written, and the bytes of these that are its state.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def measure(load: Load, *, detectors: bool, step: int) -> dict[str, float]:
     begun_ms = START_MS + load.span_ms + load.delay_ms
     joined, monitored = join.new_state(0), monitor.new_state(0)
     used = {"join_us": 0.0, "monitor_us": 0.0}
-    done = counted = offset = written = 0
+    done = counted = offset = written = state_bytes = 0
     for batches in _steps(load, step):
         records = sum(len(batch.offsets) for batch in batches)
         now_ms = begun_ms + int(1_000 * time.monotonic())
@@ -55,11 +55,13 @@ def measure(load: Load, *, detectors: bool, step: int) -> dict[str, float]:
         if done > load.events // 5:
             counted += records
             written += len(results.records) + len(results.state)
+            state_bytes += sum(len(key or b"") + len(value or b"") for key, value in results.state)
             used["join_us"] += between_s - started_s
             used["monitor_us"] += ended_s - begun_s
     counted = max(counted, 1)
     found = {name: 1e6 * seconds / counted for name, seconds in used.items()}
-    return {**found, "monitor_records": written / counted}
+    per_event = {"monitor_records": written, "monitor_state_bytes": state_bytes}
+    return {**found, **{name: amount / counted for name, amount in per_event.items()}}
 
 
 def _steps(load: Load, step: int) -> list[list[Batch]]:

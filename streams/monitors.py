@@ -23,6 +23,20 @@ class Window(msgspec.Struct, frozen=True):
     hop_ms: int
 
 
+class Coarse(msgspec.Struct, frozen=True, kw_only=True):
+    """How long finished panes are kept as hours, and after that as days.
+
+    Attributes
+    ----------
+    hours_of_week
+        Whether days are added up by hour of the week, too, over five weeks each.
+    """
+
+    hours_ms: int = 3 * 24 * 3_600_000
+    days_ms: int = 35 * 24 * 3_600_000
+    hours_of_week: bool = False
+
+
 class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule on a metric of the last `window`.
 
@@ -92,6 +106,8 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     windows
         Windows whose metrics are published; empty for the worker's `--window`.
+    coarse
+        How long finished panes are kept as coarser ones; `None` for not at all.
     evaluate_ms
         How often thresholds are evaluated, in event time.
     reference
@@ -103,6 +119,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     windows: tuple[Window, ...] = ()
+    coarse: Coarse | None = None
     evaluate_ms: int = 60_000
     reference: int = 1_000
     resolve_ms: int = 3_600_000

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from streams.cells.windowing import check_coarse
 from streams.classes import class_name
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
@@ -17,6 +18,7 @@ from streams.metric_ranges import check_limit, check_metric
 from streams.monitors import (
     DEFAULT_DRIFTS,
     DEFAULT_THRESHOLDS,
+    Coarse,
     Drift,
     Monitors,
     Positive,
@@ -40,12 +42,19 @@ class _Window(msgspec.Struct, forbid_unknown_fields=True):
     hop: str | None = None
 
 
+class _Coarse(msgspec.Struct, forbid_unknown_fields=True):
+    hours: str = "3d"
+    days: str = "35d"
+    hours_of_week: bool = False
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     """The whole file; `settings` belongs to the worker and is not read here."""
 
     settings: dict[str, Any] = {}
     defaults: bool = True
     windows: list[Any] = []
+    coarse: bool | dict[str, Any] = False
     evaluate_every: str = "1m"
     reference: Positive = 1_000
     resolve_after: str = "1h"
@@ -100,8 +109,13 @@ def _parse(data: object) -> Monitors:
         *((*DEFAULT_THRESHOLDS, *DEFAULT_DRIFTS) if file.defaults else ()),
     ]
     _check_names(every)
+    windows = tuple(_window(window) for window in file.windows)
+    coarse = _coarse(file.coarse)
+    if coarse is not None:
+        check_coarse(windows, coarse)
     return Monitors(
-        windows=tuple(_window(window) for window in file.windows),
+        windows=windows,
+        coarse=coarse,
         evaluate_ms=parse_duration_ms(file.evaluate_every, setting="evaluate_every"),
         reference=file.reference,
         resolve_ms=parse_duration_ms(file.resolve_after, setting="resolve_after"),
@@ -138,6 +152,15 @@ def _window(given: object) -> Window:
     if size_ms % hop_ms:
         raise ConfigError(f"windows: size {window.size} is no multiple of hop {window.hop}")
     return Window(size_ms, hop_ms)
+
+
+def _coarse(given: bool | dict[str, Any]) -> Coarse | None:
+    if given is False:
+        return None
+    found = _converted({} if given is True else given, _Coarse, where="coarse")
+    hours_ms = parse_duration_ms(found.hours, setting="coarse: hours")
+    days_ms = parse_duration_ms(found.days, setting="coarse: days")
+    return Coarse(hours_ms=hours_ms, days_ms=days_ms, hours_of_week=found.hours_of_week)
 
 
 def _check_names(monitors: list[Threshold | Drift]) -> None:

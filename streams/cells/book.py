@@ -97,12 +97,21 @@ class Pages:
                 heapq.heappush(self._ends, first)
             own.append(rows[firsts == first])
 
-    def change(self, subjects: Ints, numbers: Ints) -> None:
-        """Let the windows of panes wait to be published; no pane may come twice."""
+    def change(self, subjects: Ints, numbers: Ints, *, from_ms: int = -1) -> None:
+        """Let the windows of panes wait to be published; no pane may come twice.
+
+        Parameters
+        ----------
+        from_ms
+            Windows that begin before have lost panes: they are not published; -1: none has.
+        """
         hops = self.panes // self.hop
         last = numbers - numbers % self.hop
         for back in range(hops):
             firsts = last - back * self.hop
+            if from_ms >= 0:
+                whole = firsts * self.pane_ms >= from_ms
+                subjects, last, firsts = subjects[whole], last[whole], firsts[whole]
             keys = np.unique(subjects << PANE_BITS | (firsts + _BEFORE_EPOCH))
             rows = self.rows(keys >> PANE_BITS, (keys & _LOW) - _BEFORE_EPOCH)
             self._wait(rows)

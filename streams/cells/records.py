@@ -150,7 +150,12 @@ class CellRecords:
 
     def drop(self, number: int) -> Iterator[Written]:
         """Forget a pane; yield what deletes its records."""
-        for bucket in self.side.drop(number):
+        return self.drop_places([(number, b) for b in self.side.members.get(number, {})])
+
+    def drop_places(self, places: Sequence[tuple[int, int]]) -> Iterator[Written]:
+        """Forget panes and buckets; yield what deletes their records."""
+        self.side.drop_places(places)
+        for number, bucket in places:
             for part in range(max(self._several.pop((number, bucket), 1), 1)):
                 yield Written(number, bucket, part, None)
 

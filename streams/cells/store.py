@@ -89,36 +89,48 @@ class Cells:
 
     def rows_of(self, number: int, bucket: int) -> NDArray[np.int32]:
         """Return the rows of a pane and bucket."""
-        parts = self.members.get(number, {}).get(bucket, [])
-        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+        return self._rows_at([(number, bucket)])
 
     def every_row(self) -> NDArray[np.int32]:
         """Return the rows of all cells."""
         parts = [r for pane in self.members.values() for found in pane.values() for r in found]
         return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
-    def drop(self, number: int) -> list[int]:
-        """Forget a pane; return the buckets that it had."""
-        buckets = self.members.pop(number, {})
-        parts = [rows for found in buckets.values() for rows in found if len(rows)]
-        if parts:  # all at once: to drop a few rows costs about as much as to drop hundreds
-            rows = np.concatenate(parts)
-            self.before_drop(rows)
-            self.table.drop(self.table.key[rows])
-        self.dirty.difference_update([(number, bucket) for bucket in buckets])
-        return list(buckets)
-
     def drop_bucket(self, number: int, bucket: int) -> None:
         """Forget the cells of a pane and bucket."""
-        rows = self.rows_of(number, bucket)
+        self.drop_places([(number, bucket)])
+
+    def drop_places(self, places: Sequence[tuple[int, int]]) -> None:
+        """Forget the cells of panes and buckets.
+
+        All at once: to drop a few rows costs about as much as to drop hundreds.
+        """
+        rows = self._rows_at(places)
         if len(rows):
             self.before_drop(rows)
             self.table.drop(self.table.key[rows])
-        self.dirty.discard((number, bucket))
-        pane = self.members.get(number, {})
-        pane.pop(bucket, None)
-        if not pane:
-            self.members.pop(number, None)
+        self.dirty.difference_update(places)
+        for number, bucket in places:
+            pane = self.members.get(number, {})
+            pane.pop(bucket, None)
+            if not pane:
+                self.members.pop(number, None)
+
+    def gather(self, places: Sequence[tuple[int, int]], number: int, bucket: int) -> int:
+        """Add cells of panes of a bucket to those of another; return how many were added."""
+        rows = self._rows_at(places)
+        if not len(rows):
+            return 0
+        subjects = self.table.key[rows] >> PANE_BITS
+        target = self.find(subjects, np.full(len(rows), number), add=True)
+        self.merge(target, self, rows)
+        self.dirty.add((number, bucket))
+        return len(rows)
+
+    def _rows_at(self, places: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
+        """Return the rows of panes and buckets."""
+        parts = [rows for n, bucket in places for rows in self.members.get(n, {}).get(bucket, [])]
+        return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
     def drop_model(self, model: int) -> None:
         """Forget all cells of a model."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.cells.grid import Grid
+from streams.cells.levels import Places
 from streams.cells.store import ROWS, Cells
 from streams.families.family import Family, Reads, Scope
 
@@ -44,13 +45,23 @@ class Windows:
         Of every window, the number of its model in a segment, and of its first pane.
     panes
         How many panes each has.
+    places
+        Which panes these are, where some are of another length.
     """
 
     def __init__(
-        self, grid: Grid, subject: Ints, first: Ints, *, panes: int, judged: Judgements
+        self,
+        grid: Grid,
+        subject: Ints,
+        first: Ints,
+        *,
+        panes: int,
+        judged: Judgements,
+        places: Places | None = None,
     ) -> None:
         self.grid, self.subject, self.first = grid, subject, first
         self.panes, self.judged = panes, judged
+        self._places = places
         self._rows: dict[int, tuple[Rows, Ints]] = {}
 
     def __len__(self) -> int:
@@ -65,12 +76,19 @@ class Windows:
         """Return the rows of the windows' cells, and of each the place of its window."""
         known = self._rows.get(id(side))
         if known is None:
-            numbers = self.first[:, None] + np.arange(self.panes)
-            subjects = np.repeat(self.subject, self.panes)
-            rows = side.find(subjects, numbers.ravel())
+            numbers, owners = self.places
+            rows = side.find(self.subject[owners], numbers)
             there = np.flatnonzero(rows >= 0)
-            known = self._rows[id(side)] = rows[there], there // self.panes
+            known = self._rows[id(side)] = rows[there], owners[there]
         return known
+
+    @cached_property
+    def places(self) -> Places:
+        """Which panes the windows have."""
+        if self._places is not None:
+            return self._places
+        numbers = self.first[:, None] + np.arange(self.panes)
+        return Places(numbers.ravel(), np.repeat(np.arange(len(self)), self.panes))
 
     @cached_property
     def predictions(self) -> Ints:

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.cells.book import Due, Pages
+from streams.cells.coarse import CoarsePanes
 from streams.cells.grid import Grid, Observed
 from streams.cells.judging import Judges
+from streams.cells.levels import HOUR_MS, merged_ms, pane_end_ms
 from streams.cells.metric_sets import MetricSets
 from streams.cells.page_records import PageRecords
 from streams.cells.publication import Publisher
@@ -20,32 +22,10 @@ from streams.cells.records import CellRecords, Name
 from streams.cells.schedule import Revising
 from streams.cells.store import PANE_BITS, World
 from streams.cells.view import CellView, Judgements, Windows
+from streams.cells.windowing import Windowing, level_ms
 from streams.families.family import Family, Judging
-from streams.monitors import Window, pane_ms
 from streams.outcomes import Ints
 from streams.tables import Table
-
-
-class Windowing:
-    """How windows are cut; the same for every model.
-
-    Parameters
-    ----------
-    horizon_ms
-        A window is final so long after its end: no label can change it any more.
-    """
-
-    def __init__(self, windows: tuple[Window, ...], *, horizon_ms: int) -> None:
-        self.windows = windows
-        self.pane_ms = pane_ms(windows)
-        self.horizon_ms = horizon_ms
-        self.longest_ms = max(window.size_ms for window in windows)
-        self.keep_ms = 2 * horizon_ms + self.longest_ms
-
-    @property
-    def layout(self) -> list[list[int]]:
-        """Size and hop of every window: what panes in the state depend on."""
-        return [[window.size_ms, window.hop_ms] for window in self.windows]
 
 
 class Publication(NamedTuple):
@@ -90,9 +70,11 @@ class WindowCells:
         self.pages = [Pages(w, world, pane_ms=windowing.pane_ms) for w in windowing.windows]
         self.sets = MetricSets()
         self.judges = judges
+        self._merged_hour = -1
         self.publisher = Publisher(self.sets, names)
         self._cell_records = [CellRecords(side, names.__getitem__) for side in self.grid.sides]
         self._page_records = [PageRecords(p, self.sets, names.__getitem__) for p in self.pages]
+        self.coarse = CoarsePanes(self.grid, list(zip(_KINDS, self._cell_records, strict=True)))
 
     # ------------------------------------------------------------------ counting
     def count(self, table: Table, observed: Observed, *, clock_ms: int) -> int:
@@ -114,8 +96,13 @@ class WindowCells:
                 changed += self.grid.count_outcomes(table, observed, numbers, chosen=mask)
         if changed:
             keys = np.unique(np.concatenate([s << PANE_BITS | n for s, n in changed]))
+            merged = merged_ms(self.coarse.numbers)
             for pages in self.pages:
-                pages.change(keys >> PANE_BITS, keys & ((1 << PANE_BITS) - 1))
+                pages.change(
+                    keys >> PANE_BITS,
+                    keys & ((1 << PANE_BITS) - 1),
+                    from_ms=merged.get(level_ms(pages.window), -1),
+                )
         return late
 
     def revise(self, model: int, *, clock_ms: int) -> None:
@@ -178,6 +165,7 @@ class WindowCells:
             first,
             panes=pages.panes,
             judged=self._judged(models, ends_ms, final),
+            places=self.coarse.places(first * pages.pane_ms, ends_ms, pane_ms=pages.pane_ms),
         )
         numbers = self.publisher.compute(windows, self.families)
         before = pages.published[rows]
@@ -241,13 +229,40 @@ class WindowCells:
         for known, pages in zip(self._page_records, self.pages, strict=True):
             for place in pages.forget(clock_ms - way.keep_ms):
                 yield from known.deletions(*place)
-        limit_ms = clock_ms - way.keep_ms - way.longest_ms
+        if way.coarse is not None:
+            return
+        limit_ms = way.finished_ms(clock_ms)
         limit_ms = min(limit_ms, *(pages.first_unpublished_ms() for pages in self.pages))
         for kind, records in zip(_KINDS, self._cell_records, strict=True):
             for number in list(records.side.members):
-                if (number + 1) * way.pane_ms <= limit_ms:
+                if pane_end_ms(number, pane_ms=way.pane_ms) <= limit_ms:
                     for one in records.drop(number):
                         yield (kind, *one[:3]), None
+
+    def merge(self, clock_ms: int, *, most: int) -> Iterator[tuple[tuple[Any, ...], None]]:
+        """Merge finished panes into coarser ones; yield what deletes their records.
+
+        What they are merged into must be written down in the same transaction.
+
+        Parameters
+        ----------
+        most
+            See `CoarsePanes.merge`.
+        """
+        way = self.windowing
+        if way.coarse is None:
+            return
+        hour = way.finished_ms(clock_ms) // HOUR_MS
+        if hour == self._merged_hour and not self.coarse.behind:
+            return
+        self._merged_hour = hour
+        unpublished_ms: dict[int, int] = {}
+        for pages in self.pages:
+            level, first_ms = level_ms(pages.window), pages.first_unpublished_ms()
+            unpublished_ms[level] = min(unpublished_ms.get(level, first_ms), first_ms)
+        finished = way.finished(clock_ms, unpublished_ms)
+        yield from self.coarse.merge(finished, pane_ms=way.pane_ms, most=most)
+        self.coarse.behind |= finished.panes_ms // HOUR_MS < hour
 
     def drop_model(self, model: int) -> None:
         """Forget all of a model."""

@@ -9,7 +9,7 @@ the rows are, so that they can be read and counted again.
 from collections.abc import Mapping, Sequence
 
 from streams.cells.schedule import Revising
-from streams.cells.windows import Windowing
+from streams.cells.windowing import Windowing
 from streams.costs import Costs
 from streams.durations import format_duration
 from streams.errors import StateError
@@ -71,7 +71,7 @@ class Monitor:
         self.monitors = DEFAULTS if monitors is None else monitors
         windows = self.monitors.windows or (Window(window_ms, window_ms),)
         self.window_ms = windows[0].size_ms
-        self.windowing = Windowing(windows, horizon_ms=horizon_ms)
+        self.windowing = Windowing(windows, horizon_ms=horizon_ms, coarse=self.monitors.coarse)
 
     def new_state(self, partition: int) -> MonitorState:
         """Return the state before the first record."""

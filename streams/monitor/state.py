@@ -10,7 +10,8 @@ from streams import families
 from streams.cells.grid import Observed
 from streams.cells.judging import Judges
 from streams.cells.store import BUCKET_BITS, World
-from streams.cells.windows import WindowCells, Windowing
+from streams.cells.windowing import Windowing
+from streams.cells.windows import WindowCells
 from streams.clock import joint_clock_ms, joint_passed_ms
 from streams.costs import Costs
 from streams.durations import parse_duration_ms

@@ -241,6 +241,8 @@ class Work(Writing):
         pane_ms = windows.windowing.pane_ms
         if swept_ms // pane_ms != settled_ms // pane_ms:
             self.forget_windows()
+        if not state.held:
+            self.merge_panes()
 
     def _oddity(self, oddity: Oddity) -> None:
         if note(self.state.oddities, oddity):

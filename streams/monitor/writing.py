@@ -14,6 +14,9 @@ from streams.topics import Topics
 
 Key = tuple[Any, ...]
 
+_MERGED_CELLS = 20_000
+"""A step merges about so many cells of finished panes at most: a worker must answer."""
+
 
 class Writing:
     """What has to be written so far.
@@ -58,6 +61,12 @@ class Writing:
     def forget_windows(self) -> None:
         """Delete what is final for long."""
         for (table, *key), content in self.state.windows.forget(self.state.watermark_ms):
+            self._write(table, tuple(key), content)
+
+    def merge_panes(self) -> None:
+        """Merge finished panes into coarser ones, which this step must write down."""
+        state = self.state
+        for (table, *key), content in state.windows.merge(state.watermark_ms, most=_MERGED_CELLS):
             self._write(table, tuple(key), content)
 
     def _forget_rule_panes(self, clock_ms: int) -> None:

@@ -20,6 +20,11 @@ def drift(**fields: Any) -> dict[str, Any]:
     return {"drift": [{"name": "d", "input": "loss"} | fields]}
 
 
+def coarse(given: dict[str, Any], window: str = "5m") -> dict[str, Any]:
+    windows = [window, {"size": "1d", "hop": "1h"}] if window == "5m" else [window]
+    return {"coarse": given, "windows": windows}
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
@@ -53,6 +58,11 @@ def drift(**fields: Any) -> dict[str, Any]:
             {"drift": [{"name": "loss-drift", "input": "loss"}]},
             "the name 'loss-drift' is used twice; the default monitors have names, too",
         ),
+        ({"coarse": True}, "coarse: no window is merged from hours or days, so nobody would"),
+        (coarse({"hour": "1d"}), "coarse: no such key 'hour'; did you mean hours?"),
+        (coarse({"hours": "9h"}), "coarse: hours: 9h is shorter than the window of 1d every 1h"),
+        (coarse({"days": "2d"}), "coarse: days: 2d is shorter than hours: 3d"),
+        (coarse({}, "7d"), "coarse: panes of 7d do not divide an hour; take windows that do"),
         ({"windows": [5]}, "windows: 5 is no mapping of keys to values"),
         ({"windows": [{"siz": "5m"}]}, "windows: no such key 'siz'; did you mean size?"),
         ({"reference": "x"}, "reference: 'x': expected int, got str"),
