@@ -22,7 +22,8 @@ class Grant(NamedTuple):
     ----------
     part
         Who: ``worker``, ``publisher``, ``alerts`` (a consumer with `driftline.Alerts`), ``tail``,
-        ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
+        ``sink``, ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics
+        reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.
     """
@@ -32,6 +33,9 @@ class Grant(NamedTuple):
     name: str
     operations: tuple[str, ...]
     prefixed: bool = False
+
+
+_TOPICS = ("Create", "Describe", "DescribeConfigs", "AlterConfigs")
 
 
 def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
@@ -53,7 +57,10 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         Grant("tail", "topic", topics.metrics, ("Read",)),
         Grant("tail", "topic", topics.alerts, ("Read",)),
         *(Grant("tail", "topic", name, ("Read",)) for name in topics.all_dead_letters),
-        Grant("topics", "topic", f"{prefix}.", ("Create", "Describe"), prefixed=True),
+        Grant("sink", "topic", topics.metrics, ("Read",)),
+        Grant("sink", "topic", topics.alerts, ("Read",)),
+        Grant("sink", "group", f"{prefix}-sink-", ("Read",), prefixed=True),
+        Grant("topics", "topic", f"{prefix}.", _TOPICS, prefixed=True),
         *_reset(topics),
     ]
 

@@ -27,7 +27,12 @@ FIRST_PORT, PORTS = 9464, 100
 """Where a worker answers Prometheus that was not told where: the first of these that is free."""
 
 KAFKA_ENV_PREFIX = "DRIFTLINE_KAFKA_"
-_OTHER_NAMES = frozenset({"DRIFTLINE_CACHE_DIR"})  # where a local Kafka for tests keeps its jars
+_OTHER_NAMES = frozenset(
+    {
+        "DRIFTLINE_CACHE_DIR",  # where a local Kafka for tests keeps its jars
+        "DRIFTLINE_HISTORY",  # the database of `driftline sink sql`, see `agents.history.database`
+    }
+)
 # Only what is known to be no secret: a command, a URL or a property of a librdkafka to come may
 # hold one.
 _SHOWN = re.compile(

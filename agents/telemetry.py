@@ -10,7 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -235,7 +235,7 @@ CATALOGUE = WORKER + RESOURCES
 
 
 class Telemetry:
-    """Hold the worker's metrics in a registry of their own.
+    """Hold the metrics of a catalogue in a registry of their own.
 
     Counters without labels, and fates, begin at 0, so that `rate` sees the first event.
     A counter is only ever counted up, a gauge set, a histogram observed: anything else, an unknown
@@ -245,6 +245,8 @@ class Telemetry:
     ----------
     version
         Version of driftline, for ``driftline_build_info``.
+    entries
+        The catalogue.
 
     Attributes
     ----------
@@ -260,20 +262,25 @@ class Telemetry:
     3.0
     """
 
-    def __init__(self, *, version: str) -> None:
+    def __init__(self, *, version: str, entries: Sequence[Entry] = WORKER) -> None:
         # The client's extra `_created` series double the number of counters and nothing reads them.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the client forgot the types
         self.registry = CollectorRegistry(auto_describe=True)
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
-        for entry in WORKER:
+        self._entries = entries
+        for entry in entries:
             self._add(entry)
+        if entries is WORKER:
+            self._begin_at_zero()
+        self.set("driftline_build_info", 1, version=version, python=platform.python_version())
+
+    def _begin_at_zero(self) -> None:
         for fate in FATES:
             self.count("driftline_records_total", 0, fate=fate)
         for field in FIELDS:
             self.count("driftline_values_dropped_total", 0, field=field)
-        self.set("driftline_build_info", 1, version=version, python=platform.python_version())
 
     def _add(self, entry: Entry) -> None:
         name, kind, labels, help_text = entry
@@ -321,7 +328,7 @@ class Telemetry:
         wanted = {name: str(value) for name, value in labels.items()}
         if not wanted:
             return
-        for entry in WORKER:
+        for entry in self._entries:
             if entry.kind == "gauge" and wanted.keys() <= set(entry.labels):
                 _remove(self._gauges[entry.name], entry.labels, wanted)
 

@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from agents import clients
+from agents import clients, topics_kept
 from agents.passing import UNKNOWN, passes
 from agents.settings import Settings
 from streams.errors import ConfigError, NoAnswerError
@@ -42,29 +42,40 @@ _PAUSE_S = 0.5
 
 
 class Created(NamedTuple):
-    """What became of one topic; `new` is False if it was there already."""
+    """What became of one topic.
+
+    Attributes
+    ----------
+    new
+        False if it was there already.
+    altered
+        What one that was there was told.
+    """
 
     name: str
     partitions: int
     new: bool
+    altered: dict[str, str] = {}  # noqa: RUF012 - never changed
 
 
 def wanted(topics: Topics) -> dict[str, dict[str, str]]:
     """Return the configuration of every topic.
 
-    Compacted ones keep the last record of a key for ever. The broker never deletes of the join's
+    Compacted ones keep the last record of a key for ever, and those of results every other one for
+    a week, see `agents.topics_kept`. The broker never deletes of the join's
     log, which is the state: the worker does, see `agents.trimming`. Inputs keep the broker's own
     retention.
     """
     inputs = (topics.predictions, topics.labels)
+    kept = topics_kept.kept(topics)
     return {
         **dict.fromkeys(inputs, _CREATE_TIME),
         topics.monitors: _COMPACTED,
         topics.outcomes: _INTERNAL,
         topics.join_state: _JOIN_STATE,
         topics.monitor_state: _COMPACTED,
-        topics.metrics: _COMPACTED,
-        topics.alerts: _INTERNAL,
+        topics.metrics: _COMPACTED | kept[topics.metrics],
+        topics.alerts: _COMPACTED | kept[topics.alerts],
         **{
             topics.dead_letters(topic): _DEAD_LETTERS
             for topic in (*inputs, topics.monitors, topics.outcomes)
@@ -79,7 +90,9 @@ def create(
     *,
     progress: Callable[[Created], None] = lambda _: None,
 ) -> list[Created]:
-    """Create the topics that are missing; those that exist are left as they are.
+    """Create the topics that are missing, and tell those of results how long to keep revisions.
+
+    Everything else of topics that exist is left as it is.
 
     Parameters
     ----------
@@ -98,10 +111,12 @@ def create(
     found = existing(settings)
     admin = _admin(settings)
     results = []
+    kept = topics_kept.kept(Topics(settings.prefix))
     replicated = _REPLICATED if replication_factor >= _COPIES else {}
     for name, config in wanted(Topics(settings.prefix)).items():
         if name in found:
-            created = Created(name, found[name], new=False)
+            altered = topics_kept.alter(admin, {name: kept[name]} if name in kept else {})
+            created = Created(name, found[name], new=False, altered=altered.get(name, {}))
         else:
             _create_one(
                 admin,

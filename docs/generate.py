@@ -20,6 +20,7 @@ from agents.acls import grants
 from agents.cli import app
 from agents.options import OPTIONS, Option
 from agents.settings import Settings
+from agents.sinks.telemetry import SINK
 from agents.telemetry import RESOURCES, WORKER, Entry
 from streams import families
 from streams.families.family import EVERY_TASK, Metric, Part
@@ -225,6 +226,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "settings": settings,
     "telemetry worker": lambda: telemetry(WORKER),
     "telemetry resources": lambda: telemetry(RESOURCES),
+    "telemetry sinks": lambda: telemetry(SINK),
     "prometheus rules": prometheus_rules,
     "acls": acls,
     "metrics": metrics,

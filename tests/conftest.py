@@ -6,7 +6,7 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -20,6 +20,7 @@ from tests.brokers import (
     run_embedded_broker,
     run_real_broker,
 )
+from tests.postgres import MissingProgramsError, Postgres, run_postgres
 from tests.secure_broker import SecureBroker, run_secure_broker
 
 if TYPE_CHECKING:
@@ -82,6 +83,19 @@ def embedded_broker() -> Iterator[Broker]:
     """The in-process broker."""
     with run_embedded_broker() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL; where it is not installed, skip on a laptop and fail on CI."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(run_postgres())
+        except MissingProgramsError as error:
+            if on_ci():
+                pytest.fail(f"CI needs PostgreSQL: {error}")
+            pytest.skip(str(error))
+        yield running
 
 
 @pytest.fixture(scope="session", params=["embedded", "real"])

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from agents.cli import demo, monitors, replay, status, tail, topics, version, worker
+from agents.cli import (
+    asof,
+    demo,
+    diff,
+    monitors,
+    replay,
+    sink,
+    status,
+    tail,
+    topics,
+    version,
+    worker,
+)
 
 CATALOGUE = (
     worker.COMMAND,
@@ -14,6 +26,9 @@ CATALOGUE = (
     version.COMMAND,
     topics.GROUP,
     tail.GROUP,
+    asof.COMMAND,
+    diff.COMMAND,
+    sink.GROUP,
     monitors.GROUP,
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import typer
+from typer.core import TyperGroup
 
 
 class Command:
@@ -41,12 +42,18 @@ class Command:
 class Group:
     """Commands under one name, such as ``driftline topics …``."""
 
-    def __init__(self, name: str, help_text: str, *commands: Command) -> None:
-        self.name, self.help_text, self.commands = name, help_text, commands
+    def __init__(
+        self,
+        name: str,
+        help_text: str,
+        *commands: Command,
+        kind: type[TyperGroup] = TyperGroup,
+    ) -> None:
+        self.name, self.help_text, self.commands, self._kind = name, help_text, commands, kind
 
     def add_to(self, app: typer.Typer) -> None:
         """Make it a group of an application."""
-        group = typer.Typer(help=self.help_text, no_args_is_help=True)
+        group = typer.Typer(cls=self._kind, help=self.help_text, no_args_is_help=True)
         for command in self.commands:
             command.add_to(group)
         app.add_typer(group, name=self.name)

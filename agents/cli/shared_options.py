@@ -47,6 +47,23 @@ Missing = Annotated[
         "like; '' for empty ones alone.",
     ),
 ]
+History = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Where `driftline sink sql` writes. Default: DRIFTLINE_HISTORY of the environment, or "
+        "driftline-history.db.",
+    ),
+]
+OneModel = Annotated[str | None, typer.Option("--model", help="Only this model.")]
+Time = Annotated[
+    str,
+    typer.Argument(
+        metavar="TIME",
+        help="A time of today (UTC), such as 10:00, or a date, such as 2026-11-29T10:00.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 

@@ -26,7 +26,10 @@ def create_topics(
     kafka: Kafka = None,
     json_output: Json = False,
 ) -> None:
-    """Create the topics that are missing; run it again as often as you like."""
+    """Create the topics that are missing; run it again as often as you like.
+
+    Topics of results that exist are told to keep every revision for seven days, if they do not.
+    """
     settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
     from agents.topics_admin import Created, create  # noqa: PLC0415
 
@@ -34,6 +37,8 @@ def create_topics(
         if not json_output:
             verb = "created" if one.new else "exists "
             typer.echo(f"{verb} {one.name} ({one.partitions} partitions)")
+            for key, value in one.altered.items():
+                typer.echo(f"        now with {key}={value}")
 
     results = create(
         settings,

@@ -1,0 +1,5 @@
+"""The history: a database that has every revision of metrics and alerts.
+
+Read in this order: `tables`, `writing` (a batch in one transaction, with the source's offsets),
+`reading` (what was known at a time), `schema` (its version), `database` (where it is).
+"""

@@ -1,0 +1,1 @@
+"""A file a version; each names the one before."""

@@ -1,0 +1,118 @@
+"""The tables of the history, as they are in the newest version of the schema.
+
+`metrics` has the last revision of a key, `metric_revisions` and `alert_revisions` have every one,
+deletions too; `visible_at_ms` is the timestamp of the record on the topic. `id` grows in the order
+of the topic's partition.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+METADATA = MetaData()
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by INTEGER alone
+
+KEY = ("model", "version", "segment", "window_start_ms", "window_end_ms", "metric")
+"""What a metric is identified by, in the order of its key on the topic."""
+
+
+def _key(*, primary: bool) -> list[Column[object]]:
+    kinds = (Text, Text, Text, BigInteger, BigInteger, Text)
+    return [
+        Column(name, kind, nullable=False, primary_key=primary)
+        for name, kind in zip(KEY, kinds, strict=True)
+    ]
+
+
+def _values(*, nullable: bool) -> list[Column[object]]:
+    return [
+        Column("value", Double, nullable=nullable),
+        Column("low", Double),
+        Column("high", Double),
+        Column("count", BigInteger, nullable=nullable),
+        Column("coverage", Double),
+        Column("revision", BigInteger, nullable=nullable),
+        Column("final", Boolean, nullable=nullable),
+    ]
+
+
+def _place() -> list[Column[object]]:
+    return [
+        Column("deleted", Boolean, nullable=False),
+        Column("visible_at_ms", BigInteger, nullable=False),
+        Column("kafka_partition", Integer, nullable=False),
+        Column("kafka_offset", BigInteger, nullable=False),
+    ]
+
+
+metrics = Table(
+    "metrics",
+    METADATA,
+    *_key(primary=True),
+    *_values(nullable=False),
+    Column("visible_at_ms", BigInteger, nullable=False),
+)
+
+metric_revisions = Table(
+    "metric_revisions",
+    METADATA,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    *_key(primary=False),
+    *_values(nullable=True),
+    *_place(),
+    Index("metric_revisions_visible_at_ms", "visible_at_ms"),
+)
+
+alert_revisions = Table(
+    "alert_revisions",
+    METADATA,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("alert_id", Text, nullable=False),
+    *(
+        Column(name, Text)
+        for name in ("state", "model", "version", "segment", "monitor", "kind", "severity")
+    ),
+    Column("at_ms", BigInteger),
+    Column("value", Double),
+    Column("threshold", Double),
+    *(Column(name, Text) for name in ("direction", "detector", "message")),
+    Column("revision", BigInteger),
+    Column("evidence", Text),
+    *_place(),
+    Index("alert_revisions_visible_at_ms", "visible_at_ms"),
+    Index("alert_revisions_alert_id", "alert_id"),
+)
+
+positions = Table(
+    "positions",
+    METADATA,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("timestamp_ms", BigInteger, nullable=False),
+    Column("written_at_ms", BigInteger, nullable=False),
+)
+
+gaps = Table(
+    "gaps",
+    METADATA,
+    Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("after_ms", BigInteger),
+    Column("until_ms", BigInteger),
+    Column("what", Text, nullable=False),
+)
+
+METRIC_REVISION = tuple(column.name for column in metric_revisions.columns if column.name != "id")
+ALERT_REVISION = tuple(column.name for column in alert_revisions.columns if column.name != "id")

@@ -1,0 +1,145 @@
+"""What a sink is: a class with `write`, `flush` and `close`, and what it is handed.
+
+Rules of this contract, which one test holds for all sinks:
+
+* What `flush` has returned for is safe: offsets are committed after it, never before.
+* A call may be repeated with the same upserts after an error or a crash. A sink that keeps offsets
+  itself (`start`) does so in the transaction of its records, and then has every record once.
+* Upserts of one key come in their order.
+* `AwayError` means: try again later, the same. `RefusedError`: never this record. `ConfigError`:
+  a person must act, and the process ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from streams.alerts import Alert
+from streams.errors import DriftlineError
+from streams.metrics import Metric
+
+if TYPE_CHECKING:
+    from driftline.places import Gap, Place
+
+Kind: TypeAlias = Literal["metrics", "alerts"]
+
+Clock: TypeAlias = Callable[[], int]
+"""Returns the wall time in milliseconds."""
+
+
+class AwayError(DriftlineError):
+    """The target does not answer, or not now; the message says why, without secrets."""
+
+
+class RefusedError(DriftlineError):
+    """The target takes everything but this: nothing was written of it.
+
+    Parameters
+    ----------
+    reason
+        A slug, which becomes a label.
+    detail
+        For people, without secrets.
+    upsert
+        Which one; None if it is one of all that were handed over, of which none is written then.
+    """
+
+    def __init__(self, reason: str, detail: str, *, upsert: Upsert | None = None) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail, self.upsert = reason, detail, upsert
+
+
+class Upsert(NamedTuple):
+    """The new value of a key.
+
+    Attributes
+    ----------
+    record
+        None if the key is deleted.
+    key, value
+        As they are on the topic.
+    timestamp_ms
+        Of the record: when it became visible.
+    """
+
+    kind: Kind
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes
+    value: bytes | None
+    record: Metric | Alert | None
+
+
+class NoOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """A sink that cannot be told anything."""
+
+
+def option(text: str, metavar: str | None = None) -> msgspec.Meta:
+    """Describe a field of a sink's options for ``--help``."""
+    return msgspec.Meta(description=text, extra={"metavar": metavar})
+
+
+Target = Annotated[str, option("Where to.", "TARGET")]
+
+
+class Sink:
+    """What every sink derives from; its constructor takes `options` and connects to nothing.
+
+    Attributes
+    ----------
+    name
+        What it is called on the command line.
+    reads
+        Which topics it is handed.
+    options
+        A `msgspec.Struct`: each field is an option of the command, a field `target` its argument.
+    examples
+        Command lines for ``--help``, whose text is the docstring of the class.
+    """
+
+    name: ClassVar[str]
+    reads: ClassVar[tuple[Kind, ...]] = ("metrics", "alerts")
+    options: ClassVar[type[msgspec.Struct]] = NoOptions
+    examples: ClassVar[tuple[str, ...]] = ()
+
+    def start(self) -> Mapping[Place, int] | Literal["group", "beginning"]:
+        """Connect, and say where to begin.
+
+        Returns
+        -------
+        Mapping of Place to int
+            The next offsets, which the target keeps; other partitions begin at their beginning.
+        "group"
+            The consumer group keeps them.
+        "beginning"
+            Nobody keeps them: all is read at every start.
+
+        Raises
+        ------
+        ConfigError
+            If a person must act: wrong credentials, an unknown schema.
+        AwayError
+            If the target does not answer; this is called again then.
+        """
+        return "group"
+
+    def write(self, upserts: Sequence[Upsert]) -> None:
+        """Take upserts, which need not be safe before `flush`."""
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Make safe what was written; called at least once a second, also without anything new."""
+
+    def caught_up(self) -> None:
+        """Take note that all that was on the topics has been handed over; called once."""
+
+    def missing(self, gap: Gap) -> None:
+        """Take note of records that were gone from a topic before they were read."""
+
+    def close(self) -> None:
+        """Let go of the target; nothing is made safe by it."""

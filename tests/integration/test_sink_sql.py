@@ -1,0 +1,403 @@
+"""The history in SQLite and in PostgreSQL: every revision once, whatever happens."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import Connection, text
+
+from agents.history import database, reading, schema
+from agents.sinks.contract import AwayError, Upsert
+from agents.sinks.sql import Sql, SqlOptions
+from driftline.places import Gap
+from streams.errors import ConfigError
+from streams.metrics import Metric
+from tests import killing, oracle
+from tests.postgres import Postgres
+from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, letters, metric, run
+
+DAY_MS = 86_400_000
+NOW_MS = START_MS + DAY_MS
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "history.db")
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.make_database(f"test_{uuid.uuid4().hex[:8]}")
+
+
+def sql(url: str, *, keep: str = "90d", now_ms: int = NOW_MS) -> Sql:
+    return Sql(SqlOptions(target=url, keep=keep), clock=lambda: now_ms)
+
+
+def start(url: str, *, now_ms: int = NOW_MS) -> None:
+    sink = sql(url, now_ms=now_ms)
+    try:
+        sink.start()
+    finally:
+        sink.close()
+
+
+def ask(url: str, question: Callable[[Connection], Any]) -> Any:
+    engine = database.engine_of(database.url_of(url))
+    try:
+        with engine.begin() as connection:
+            return question(connection)
+    finally:
+        engine.dispose()
+
+
+def rows(url: str, query: str) -> list[tuple[Any, ...]]:
+    return ask(url, lambda connection: [tuple(row) for row in connection.execute(text(query))])  # type: ignore[no-any-return]
+
+
+def a_log() -> Log:
+    """Return revisions of two metrics and an alert, with deletions and keys that come back."""
+    log, other = Log(), metric(1, model="o'brien \"/<b>\x1b[31m", metric="mean:f")
+    log.add(metric(1), other, metric(2), alert())
+    log.delete(other)
+    log.add(metric(3, final=True), alert("resolved", 1), metric(1, metric="recall"))
+    log.delete(metric(1, metric="recall"))
+    log.add(other)
+    return log
+
+
+def asof_by_hand(log: Log, until_ms: int) -> Mapping[tuple[Any, ...], dict[str, Any]]:
+    """Return what an independent reader finds in the topic up to a time."""
+    found = {}
+    for entry in log.entries:
+        if entry.topic == TOPICS.metrics and entry.timestamp_ms <= until_ms:
+            key = tuple(msgspec.json.decode(entry.key or b""))
+            found[key] = None if entry.value is None else msgspec.json.decode(entry.value)
+    return {key: record for key, record in sorted(found.items()) if record is not None}
+
+
+def assert_history_is(url: str, log: Log) -> None:
+    revisions = rows(url, "SELECT kafka_offset, deleted FROM metric_revisions ORDER BY id")
+    ours = [one for one in log.entries if one.topic == TOPICS.metrics]
+    assert [(n, bool(gone)) for n, gone in revisions] == [(e.offset, e.value is None) for e in ours]
+    alerts = [one.offset for one in log.entries if one.topic == TOPICS.alerts]
+    assert rows(url, "SELECT kafka_offset FROM alert_revisions ORDER BY id") == [
+        (offset,) for offset in alerts
+    ]
+    last = asof_by_hand(log, sys.maxsize)
+    columns = ", ".join(f'"{name}"' for name in Metric.__struct_fields__)
+    assert sorted(rows(url, f"SELECT {columns} FROM metrics")) == sorted(
+        tuple(record.values()) for record in last.values()
+    )
+
+
+def test_every_revision_is_there_and_the_last_ones_by_key(url: str, tmp_path: Path) -> None:
+    log = a_log()
+
+    run(sql(url), log, tmp_path)
+
+    assert_history_is(url, log)
+    assert letters(tmp_path) == []
+    offsets = rows(url, "SELECT topic, next_offset FROM positions ORDER BY topic")
+    assert offsets == [(TOPICS.alerts, 2), (TOPICS.metrics, 8)]
+
+
+@pytest.mark.parametrize("most", [1, 3, 100])
+def test_as_of_any_time_is_what_an_independent_reader_finds(
+    url: str, tmp_path: Path, most: int
+) -> None:
+    log = a_log()
+    run(sql(url), log, tmp_path, most=most)
+
+    for entry in log.entries:
+        at_ms = entry.timestamp_ms
+        known = ask(url, lambda connection, at_ms=at_ms: reading.metrics_at(connection, at_ms))
+        by_hand = asof_by_hand(log, at_ms)
+        assert {key: one.record for key, one in known.items()} == by_hand
+
+
+def test_what_changed_between_two_times_is_what_differs(url: str, tmp_path: Path) -> None:
+    log = a_log()
+    run(sql(url), log, tmp_path)
+    before, after = log.entries[2].timestamp_ms, log.entries[5].timestamp_ms
+
+    def question(connection: Connection) -> list[reading.Change]:
+        old = reading.metrics_at(connection, before)
+        return list(reading.changes(old, reading.metrics_at(connection, after)))
+
+    revised, gone = ask(url, question)
+
+    assert revised.before.record["revision"] == 2
+    assert revised.after.record["revision"] == 3
+    assert revised.after.record["final"] is True
+    assert (gone.before.record["metric"], gone.after) == ("mean:f", None)
+
+
+def test_killed_between_any_two_calls_it_has_everything_once(url: str, tmp_path: Path) -> None:
+    log = a_log()
+    killing.save(log, tmp_path)
+    (tmp_path / "plan.py").write_text(
+        "import psycopg\n"  # before children are forked
+        "from agents.history import database, failures, schema, writing\n"
+        "from agents.sinks.sql import Sql, SqlOptions\n"
+        "from tests import killing\n"
+        "def made(folder):\n"
+        f"    options = SqlOptions(target={url!r})\n"
+        f"    return Sql(options, clock=lambda: {NOW_MS}), killing.load(folder)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.killing", str(tmp_path)],
+        cwd=oracle.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert int((tmp_path / "kills").read_text()) >= 10
+    assert_history_is(url, log)
+
+
+def test_poison_for_the_database_is_set_aside_and_the_rest_is_there(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    url = postgres.make_database(f"test_{uuid.uuid4().hex[:8]}")
+    log = Log()
+    long = "".join(uuid.uuid4().hex for _ in range(400))
+    log.add(metric(1), metric(2, model="a\x00b"), metric(3, count=2**70), metric(4, model=long))
+    log.put(TOPICS.metrics, b"no key", None)
+    log.add(metric(5))
+
+    run(sql(url), log, tmp_path)
+
+    reasons = {(one["reason"], one["offset"]) for one in letters(tmp_path)}
+    assert reasons == {
+        ("refused_by_database", 1),
+        ("refused_by_database", 2),
+        ("refused_by_database", 3),
+        ("no_key", 4),
+    }
+    assert rows(url, "SELECT revision FROM metric_revisions ORDER BY id") == [(1,), (5,)]
+
+
+def test_a_number_too_large_for_sqlite_is_set_aside(tmp_path: Path) -> None:
+    log, url = Log(), str(tmp_path / "history.db")
+    log.add(metric(1), metric(2, count=2**70), metric(3))
+
+    run(sql(url), log, tmp_path)
+
+    assert [one["offset"] for one in letters(tmp_path)] == [1]
+    assert rows(url, "SELECT revision FROM metrics") == [(3,)]
+
+
+def test_a_database_that_goes_away_is_waited_for(postgres: Postgres, tmp_path: Path) -> None:
+    url = postgres.make_database(f"test_{uuid.uuid4().hex[:8]}")
+    log, sink = a_log(), sql(url)
+    run(sink, log, tmp_path)
+    log.add(metric(9))
+    write, failed = sink.write, []
+
+    def write_while_it_is_away(upserts: Sequence[Upsert]) -> None:
+        if not failed:
+            postgres.stop()
+        try:
+            write(upserts)
+        except AwayError as error:
+            failed.append(str(error))
+            if len(failed) == 3:
+                postgres.start()
+            raise
+
+    sink.write = write_while_it_is_away  # type: ignore[method-assign]
+    run(sink, log, tmp_path)
+
+    assert len(failed) >= 3
+    assert "s3cret" not in "".join(failed)
+    assert_history_is(url, log)
+
+
+def test_wrong_credentials_are_refused_without_showing_them(postgres: Postgres) -> None:
+    with pytest.raises(ConfigError, match="password authentication failed") as refused:
+        start(postgres.url(password="wr0ng"))
+
+    assert "wr0ng" not in str(refused.value)
+
+
+def test_of_two_sinks_on_one_history_one_is_refused(url: str, tmp_path: Path) -> None:
+    log = a_log()
+    first, second = sql(url), sql(url)
+    second.start()
+    run(first, log, tmp_path)
+
+    second.start = dict  # type: ignore[method-assign]
+
+    with pytest.raises(ConfigError, match="another sink writes"):
+        run(second, log, tmp_path)
+
+    second.close()
+    assert_history_is(url, log)
+
+
+# ------------------------------------------------------------------ the schema
+def test_the_tables_are_those_that_the_migrations_make(url: str) -> None:
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+
+    def question(connection: Connection) -> list[Any]:
+        schema.prepare(connection)
+        options = {"version_table": "driftline_schema", "compare_type": True}
+        context = MigrationContext.configure(connection, opts=options)
+        return compare_metadata(context, schema.METADATA)  # type: ignore[no-any-return]
+
+    assert ask(url, question) == []
+
+
+def test_a_newer_schema_is_refused_with_the_fix(url: str) -> None:
+    start(url)
+    rows_changed = "UPDATE driftline_schema SET version_num = '99'"
+    ask(url, lambda connection: connection.execute(text(rows_changed)))
+
+    with pytest.raises(
+        ConfigError, match=r"'99', which this driftline does not know.*install that"
+    ):
+        start(url)
+
+
+def test_tables_of_another_program_are_refused(url: str) -> None:
+    ask(url, lambda connection: connection.execute(text("CREATE TABLE metrics (x INTEGER)")))
+
+    with pytest.raises(ConfigError, match="tables metrics that driftline did not make"):
+        start(url)
+
+
+def test_a_database_that_is_not_supported_is_refused() -> None:
+    with pytest.raises(ConfigError, match="SQLite or PostgreSQL, not in 'mysql'"):
+        sql("mysql://me:s3cret@db/x")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        sql("://")
+
+
+# ------------------------------------------------------------------ age and gaps
+def test_revisions_are_forgotten_by_age_but_not_alerts_that_fire(url: str, tmp_path: Path) -> None:
+    log = Log()
+    old = {"at_ms": START_MS}
+    log.add(metric(1), metric(2, model="old"), alert(), **old)
+    log.add(alert(alert_id="a2"), alert("resolved", 1, alert_id="a2"), **old)
+    log.add(metric(3), at_ms=START_MS + MINUTE_MS)
+    now_ms = START_MS + MINUTE_MS + 30_000
+
+    run(sql(url, keep="1m", now_ms=now_ms), log, tmp_path)
+
+    assert rows(url, "SELECT model, revision FROM metric_revisions") == [("fraud", 3)]
+    assert rows(url, "SELECT model FROM metrics") == [("fraud",)]
+    assert rows(url, "SELECT alert_id FROM alert_revisions") == [("a1",)]
+
+
+def test_a_gap_is_written_down_and_told_to_who_asks_about_that_time(
+    url: str, tmp_path: Path
+) -> None:
+    log = a_log()
+    log.gaps.append(Gap(TOPICS.metrics, 0, 10, 50, None, START_MS + 5_000))
+    run(sql(url), log, tmp_path)
+
+    def told(connection: Connection) -> tuple[list[str], list[str]]:
+        early = reading.holes(connection, START_MS + 6_000, NOW_MS)
+        return early, reading.holes(connection, START_MS, NOW_MS)
+
+    after, during = ask(url, told)
+
+    assert after == []
+    assert during == [str(log.gaps[0])]
+
+
+def test_a_sink_that_was_away_for_longer_than_revisions_stay_says_so(
+    url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(sql(url), a_log(), tmp_path)
+
+    start(url, now_ms=NOW_MS + 6 * DAY_MS)
+    in_time = capfd.readouterr()[1]
+    start(url, now_ms=NOW_MS + 8 * DAY_MS)
+
+    assert "missing" not in in_time
+    assert "revisions may be missing: driftline.metrics/0: away for 8d:" in capfd.readouterr()[1]
+    assert len(rows(url, "SELECT what FROM gaps")) == 2
+
+
+# ------------------------------------------------------------------ on the command line
+def driftline(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agents.cli", *words],
+        cwd=folder,
+        env={"PYTHONPATH": str(oracle.ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    run(sql(str(tmp_path / "driftline-history.db")), a_log(), tmp_path)
+    return tmp_path
+
+
+def test_asof_prints_what_was_known(folder: Path) -> None:
+    at = datetime.fromtimestamp(START_MS / 1_000 + 4, UTC)
+
+    done = driftline(folder, "asof", at.isoformat())
+    only = driftline(folder, "asof", at.isoformat(), "--model", "fraud", "--json")
+
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.split("  ", 1)[1].split() == [
+        "fraud/3", "accuracy", "0.52", "(n=20", "rev=2)",
+    ]  # fmt: skip
+    assert second == (
+        "2026-01-01 00:00:00  firing    critical fraud/3 accuracy-drop: accuracy is 0.4, below 0.8"
+    )
+    assert done.stderr == "1 metrics and 1 alerts at 2026-01-01 00:00:04 UTC\n"
+    records = [msgspec.json.decode(line) for line in only.stdout.splitlines()]
+    assert [one["visible_at_ms"] for one in records] == [START_MS + 2_000, START_MS + 3_000]
+
+
+def test_diff_prints_what_changed(folder: Path) -> None:
+    done = driftline(folder, "diff", "2026-01-01T00:00:02", "2026-01-01T00:00:06")
+
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "0.52 (n=20 rev=2) -> 0.53 (n=30 rev=3 final)" in lines[0]
+    assert lines[1].endswith("-> deleted")
+    assert r"o'brien \"/<b>\x1b[31m/3" in lines[1].replace('"', r"\"")
+    assert "accuracy-drop: new -> resolved" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("asof", "soon"), "'soon' is no time; write one of today"),
+        (("asof", "2999-01-01"), "is still to come"),
+        (("diff", "2026-01-02", "2026-01-01"), "'2026-01-02' is after '2026-01-01'"),
+        (("asof", "2026-01-01", "--history", "none.db"), "there is no history 'none.db'"),
+        (("asof", "2026-01-01", "--history", "dead.jsonl"), "file is not a database"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_one_line(
+    folder: Path, words: tuple[str, ...], why: str
+) -> None:
+    (folder / "dead.jsonl").write_text("x" * 1_000)
+
+    done = driftline(folder, *words)
+
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert done.stderr.count("\n") == 1
