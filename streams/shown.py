@@ -14,7 +14,8 @@ detectors by that of the last boundary before each outcome.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,16 @@ _PLAIN_KINDS = 32
 
 _CLASSES, _LABELS, _PREDICTED, _TRUE, _FLAGS = range(5)
 _ALONE = (_CLASSES, _LABELS, _FLAGS)
+_FROM_MS = itemgetter(0)
 _MOST = (MOST_CLASSES + 1, MOST_CLASSES + 1, MOST_NUMBERS + 1, MOST_NUMBERS + 1, NEVER_MS)
+
+
+class Order(NamedTuple):
+    """What a model is told to be from a moment on, and how far boundaries are apart then."""
+
+    from_ms: int
+    task: Task
+    every_ms: int
 
 
 class Shown:
@@ -45,6 +55,8 @@ class Shown:
 
     Attributes
     ----------
+    task
+        What it is told to be last, see `tell`.
     told
         What was said last that it is.
     dirty
@@ -54,16 +66,17 @@ class Shown:
     __slots__ = (
         "_changes",
         "_first_ms",
+        "_orders",
         "_since_ms",
         "_starts",
         "dirty",
-        "every_ms",
         "task",
         "told",
     )
 
     def __init__(self, task: Task, *, every_ms: int) -> None:
-        self.task, self.every_ms = task, every_ms
+        self.task = task
+        self._orders = [Order(-1, task, every_ms)]
         self._first_ms: list[dict[str, int]] = [{} for _ in _MOST]
         self.told, self.dirty = "", False
         self._judge()
@@ -102,6 +115,18 @@ class Shown:
         first_ms[name] = at_ms
         self.dirty = True
         return True
+
+    def tell(self, orders: Sequence[Order]) -> bool:
+        """Judge by what the model is told to be from when on; see `judge`.
+
+        Parameters
+        ----------
+        orders
+            In the order of time; the first holds from the beginning.
+        """
+        self._orders = list(orders)
+        self.task = orders[-1].task
+        return self.judge()
 
     # ------------------------------------------------------------------ what follows from it
     def judge(self) -> bool:
@@ -160,7 +185,17 @@ class Shown:
 
     def _boundary_ms(self) -> int:
         first_ms = min((ms for kind in self._first_ms for ms in kind.values()), default=NEVER_MS)
-        return (first_ms // self.every_ms + 1) * self.every_ms
+        return self._boundary_after_ms(first_ms)
+
+    def _boundary_after_ms(self, time_ms: int) -> int:
+        every_ms = self._order(time_ms).every_ms
+        return (time_ms // every_ms + 1) * every_ms
+
+    def _order(self, time_ms: int) -> Order:
+        """Return what the model is told to be at a moment."""
+        if len(self._orders) == 1:
+            return self._orders[0]
+        return self._orders[bisect_right(self._orders, time_ms, key=_FROM_MS) - 1]
 
     def _many_ms(self) -> int:
         """When there had been many different whole numbers on both sides."""
@@ -170,12 +205,14 @@ class Shown:
         return max(max(side.values()) for side in sides)
 
     def _judge(self) -> None:
-        boundary_ms, found = self._boundary_ms(), {-1: self.task.judge(Evidence())}
+        boundary_ms, first = self._boundary_ms(), self._orders[0]
+        found = {-1: first.task.judge(Evidence())}
         times_ms = {ms for kind in _ALONE for ms in self._first_ms[kind].values()}
         for ms in times_ms | {self._many_ms()} - {NEVER_MS}:
-            start_ms = ms if ms < boundary_ms else (ms // self.every_ms + 1) * self.every_ms
-            until_ms = start_ms + 1 if start_ms < boundary_ms else start_ms
-            found[start_ms] = self.task.judge(self._evidence(until_ms))
+            start_ms = ms if ms < boundary_ms else self._boundary_after_ms(ms)
+            found[start_ms] = self._judged(start_ms, boundary_ms)
+        for order in self._orders[1:]:
+            found[order.from_ms] = self._judged(order.from_ms, boundary_ms)
         self._starts: list[int] = []
         self._changes: list[Judged] = []
         self._since_ms = -1
@@ -186,6 +223,10 @@ class Shown:
             self._starts.append(start_ms)
             self._changes.append(judged)
             self._since_ms = start_ms
+
+    def _judged(self, start_ms: int, boundary_ms: int) -> Judged:
+        until_ms = start_ms + 1 if start_ms < boundary_ms else start_ms
+        return self._order(start_ms).task.judge(self._evidence(until_ms))
 
     def _evidence(self, until_ms: int) -> Evidence:
         classes, labels, flags = (

@@ -95,6 +95,15 @@ def since(table: Table, time_ms: int) -> tuple[Table, int]:
     return (_chosen(table, predictions, outcomes), late) if late else (table, 0)
 
 
+def made_between(table: Table, from_ms: int, until_ms: int) -> Table:
+    """Return the rows whose predictions were made in a span of time, and no fates."""
+    predictions, outcomes = (
+        (rows.time_ms >= from_ms) & (rows.time_ms < until_ms)
+        for rows in (table.predictions, table.outcomes)
+    )
+    return _chosen(table, predictions, outcomes)._replace(fates=FateRows.none())
+
+
 def without(table: Table, models: Collection[int]) -> tuple[Table, int]:
     """Return the rows that are not of these models, and how many are."""
     if not models:

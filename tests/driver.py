@@ -19,7 +19,8 @@ from streams.held import EFFECTIVE, LABEL, PREDICTION, Hashes
 from streams.join_state import JoinState
 from streams.monitors import Monitors
 from streams.outcomes import ClockNotice, decode_outcomes
-from streams.steps import MARK, Batch, Effects
+from streams.specification import KEY
+from streams.steps import MARK, Batch, DeadLetter, Effects
 from streams.topics import Topics
 from streams.topology import build
 from tests.builders import HOUR_MS, MINUTE_MS, Event
@@ -79,6 +80,8 @@ class Driver:
         self.join_logs: list[list[Any]] = [[] for _ in self.partitions]
         self.monitor_logs: list[dict[bytes, bytes]] = [{} for _ in self.partitions]
         self.outcomes: list[list[bytes]] = [[] for _ in self.partitions]
+        self.specifications: list[Input] = []
+        self.specified_ms: list[int] = []
         self.offsets: Counter[tuple[str, int]] = Counter()
         self.received = 0
         self.metrics: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -89,6 +92,7 @@ class Driver:
         self.late_rows = self.improper_scores = 0
         self.oddities: list[str] = []
         self.kinds: list[str] = []
+        self.refused: list[DeadLetter] = []
 
     # ------------------------------------------------------------------ driving
     def feed(
@@ -124,6 +128,11 @@ class Driver:
         for partition, values in outcomes.items():
             self._evaluate(partition, values)
         self.now_ms += self.pace_ms
+
+    def specify(self, value: bytes | None, *, key: bytes | None = KEY, time_ms: int = 0) -> None:
+        """Append a record to the topic of specifications; every partition reads it next."""
+        self.specifications.append((TOPICS.monitors, key, value))
+        self.specified_ms.append(time_ms)
 
     def finish(self) -> None:
         """Say that nothing more comes, not even to a record far ahead; let the monitor finish."""
@@ -184,10 +193,11 @@ class Driver:
     def _evaluate(self, partition: int, values: Sequence[bytes]) -> None:
         self.outcomes[partition] += values
         rows: list[Input] = [(TOPICS.outcomes, None, value) for value in values]
-        batch = self._batch(TOPICS.outcomes, partition, rows, 0)
+        batches = [self._batch(TOPICS.outcomes, partition, rows, 0)]
         idle = frozenset() if values else frozenset(self.monitor.inputs)
         state = self.monitors[partition]
-        effects = self.monitor.step(state, [batch], now_ms=self.now_ms, idle=idle)
+        batches += self._specified(state.next.get(TOPICS.monitors, 0))
+        effects = self.monitor.step(state, batches, now_ms=self.now_ms, idle=idle)
         self._take(partition, effects)
 
     def pass_time(self, milliseconds: int) -> None:
@@ -197,6 +207,7 @@ class Driver:
             self._take(partition, self.monitor.step(state, [], now_ms=self.now_ms))
 
     def _take(self, partition: int, effects: Effects) -> None:
+        self.refused += effects.dead_letters
         self.late_rows += effects.late_rows
         self.improper_scores += effects.improper_scores
         self.oddities += [oddity.text for oddity in effects.oddities]
@@ -216,6 +227,15 @@ class Driver:
             self.metrics.pop(name, None)
             if record.value is not None:
                 self.metrics[name] = json.loads(record.value)
+
+    def _specified(self, first: int) -> list[Batch]:
+        end = len(self.specifications)
+        if first == end:
+            return []
+        offsets = range(first, end)
+        batch = batch_of(TOPICS.monitors, self.specifications[first:], offsets=offsets)
+        batch.times_ms = self.specified_ms[first:]
+        return [batch]
 
     # ------------------------------------------------------------------ looking
     def check_conservation(self) -> None:

@@ -83,18 +83,33 @@ class Alerts:
         self._fire(model, key, Firing(alert, found.at_ms))
         self._revise(model, alert)
 
-    def settle(self, until_ms: int) -> None:
+    def settle(self, until_ms: int, *, not_before_ms: int = -1) -> None:
         """Resolve alerts of detectors that have found nothing for long enough."""
         for model, firing in list(self._firing.items()):
             for key, (_, last_ms) in list(firing.items()):
                 ends_ms = last_ms + self._resolve_ms
                 if key[1] and ends_ms < until_ms:
-                    self._end(model, key, ends_ms, f"no further drift of {key[1]}")
+                    at_ms = max(ends_ms, not_before_ms)
+                    self._end(model, key, at_ms, f"no further drift of {key[1]}")
 
     def end(self, model: int, *, at_ms: int, message: str) -> None:
         """Resolve all alerts of a model."""
         for key, firing in sorted(self._firing.get(model, {}).items()):
             self._end(model, key, max(at_ms, firing.alert.at_ms), message)
+
+    def firing(self) -> list[tuple[int, str]]:
+        """Return which monitors fire for which models."""
+        return sorted({(m, key[0]) for m, firing in self._firing.items() for key in firing})
+
+    def end_monitor(self, model: int, monitor: str, *, at_ms: int, message: str) -> None:
+        """Resolve all alerts of one monitor of a model."""
+        for key in sorted(key for key in self._firing.get(model, {}) if key[0] == monitor):
+            self._end(model, key, at_ms, message)
+
+    def resolve_after(self, resolve_ms: int, *, at_ms: int) -> None:
+        """Resolve alerts of detectors after another time from now on."""
+        self._resolve_ms = resolve_ms
+        self.settle(at_ms, not_before_ms=at_ms)
 
     def take(self) -> Iterator[Alert]:
         """Yield the revisions since this was last asked, model by model, in order of time."""

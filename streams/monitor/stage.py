@@ -8,6 +8,8 @@ the rows are, so that they can be read and counted again.
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from streams.cells.schedule import Revising
 from streams.cells.windowing import Windowing
 from streams.costs import Costs
@@ -61,6 +63,7 @@ class Monitor:
     ) -> None:
         self.topics = topics
         self.inputs = (topics.outcomes,)
+        self.global_inputs = (topics.monitors,)
         self.state_topic = topics.monitor_state
         self.metrics, self.alerts = topics.metrics, topics.alerts
         self.hold_metrics = False
@@ -75,9 +78,9 @@ class Monitor:
 
     def new_state(self, partition: int) -> MonitorState:
         """Return the state before the first record."""
-        return MonitorState(
-            partition, self.monitors, windowing=self.windowing, window_ms=self.window_ms
-        )
+        way = self.windowing
+        own = msgspec.structs.replace(self.monitors, windows=way.windows)
+        return MonitorState(partition, own, windowing=way, window_ms=self.window_ms)
 
     def step(
         self,
@@ -100,6 +103,8 @@ class Monitor:
         revising = Revising(0, 0) if idle else self.revising
         with costs.on(costs.COUNTING):
             state.behind = not work.restore(self.rows_at_once)
+        if state.specifications.unscheduled and not state.reread:
+            work.schedule()
         if not state.behind:
             state.windows.wake(now_ms, revising)
             budget = work.budget(
@@ -124,6 +129,10 @@ class Monitor:
     def _take(self, work: Work, batches: Sequence[Batch]) -> None:
         state = work.state
         for batch in batches:
+            if batch.topic == self.topics.monitors:
+                work.specify(batch)
+                state.next[batch.topic] = batch.next_offset
+                continue
             for offset, value in zip(batch.offsets, batch.values, strict=True):
                 if value is None:
                     continue

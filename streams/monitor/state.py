@@ -1,7 +1,8 @@
 """What the monitor knows of one partition."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from streams.durations import parse_duration_ms
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitor.alerts import Alerts
+from streams.monitor.specifications import Specifications
 from streams.monitors import Monitors
 from streams.outcomes import ClockNotice, Ints, Outcomes
 from streams.probabilities import Oddity
@@ -28,6 +30,7 @@ from streams.rules.records import RuleRecords
 from streams.shown import Noticed, Shown
 from streams.tables import OutcomeColumns, Table
 from streams.watchers.drifts import Drifts
+from streams.watchers.numbering import Bucket
 
 
 class Waiting:
@@ -73,8 +76,13 @@ class Plans:
 
     def add(self, name: Name) -> tuple[bool, list[str]]:
         """Take the next model; return whether it has any rule, and its drift monitors."""
+        plan, drifts = self._plan(name)
+        self._of_model.append(plan)
+        return plan is not None, drifts
+
+    def _plan(self, name: Name) -> tuple[Plan | None, list[str]]:
         thresholds, drifts = self._monitors.for_model(*name)
-        self._of_model.append(None)
+        found = None
         if thresholds:
             names = tuple(one.name for one in thresholds)
             if names not in self._known:
@@ -83,8 +91,24 @@ class Plans:
                     for one in thresholds
                 }
                 self._known[names] = Plan(thresholds, self._monitors, lengths_ms=lengths_ms)
-            self._of_model[-1] = self._known[names]
-        return bool(thresholds), [drift.name for drift in drifts]
+            found = self._known[names]
+        return found, [drift.name for drift in drifts]
+
+    def replace(
+        self, monitors: Monitors, names: Sequence[Name], *, without: Container[int]
+    ) -> list[tuple[Plan | None, Plan | None, list[str]]]:
+        """Have other rules; return for every model its rules before and now, and its detectors.
+
+        Parameters
+        ----------
+        without
+            Models that have neither.
+        """
+        before, self._monitors, self._known = self._of_model, monitors, {}
+        none: tuple[Plan | None, list[str]] = None, []
+        now = [none if code in without else self._plan(name) for code, name in enumerate(names)]
+        self._of_model = [plan for plan, _ in now]
+        return [(old, *new) for old, new in zip(before, now, strict=True)]
 
     def of(self, model: int) -> Plan | None:
         """Return what the rules of a model ask, `None` where it has none."""
@@ -99,6 +123,25 @@ class Plans:
         return self._known.values()
 
 
+class Replacement(NamedTuple):
+    """What was replaced by what.
+
+    Attributes
+    ----------
+    plans
+        By the code of the model, before and now.
+    judged
+        Models whose newest judgement is another one.
+    lanes
+        What may be written down of detectors that are gone: their key, and the bucket.
+    """
+
+    before: Monitors
+    plans: list[tuple[Plan | None, Plan | None]]
+    judged: list[int]
+    lanes: list[tuple[str, Bucket]]
+
+
 class MonitorState:
     """State of one partition; `fold` over its compacted topic rebuilds it.
 
@@ -108,6 +151,8 @@ class MonitorState:
         Rows older than this were taken in order; what comes later than that is too late for it.
     names, codes, by_key
         Names of models and versions by code, which is their place in the order of appearance.
+    monitors, specifications
+        What is watched now, and what has come of that while workers run.
     ordered
         Whether there is any rule or detector.
     looking
@@ -149,12 +194,15 @@ class MonitorState:
         Windows of the state that was read back, see `Windowing.layout`.
     restarted
         Tables and families whose state was of another version: they have begun anew.
+    unclaimed
+        Records of detectors that the monitors known so far do not have; by key and bucket.
     """
 
     def __init__(
         self, partition: int, monitors: Monitors, *, windowing: Windowing, window_ms: int
     ) -> None:
-        self.partition, self._monitors = partition, monitors
+        self.partition, self.monitors = partition, monitors
+        self.specifications = Specifications(monitors)
         self.ordered = bool(monitors.thresholds or monitors.drifts)
         self.next: dict[str, int] = {}
         self.notices: dict[int, ClockNotice] = {}
@@ -179,6 +227,7 @@ class MonitorState:
         self.oddities: dict[tuple[str, str, str], Oddity] = {}
         self.costs = Costs()
         self.restarted: set[str] = set()
+        self.unclaimed: dict[tuple[str, Bucket], Any] = {}
         self.layout: list[list[int]] | None = None
         self.world = World()
         self.judges = Judges(self.world.class_names, self.noticed.shown)
@@ -218,7 +267,9 @@ class MonitorState:
             code = self.codes[name] = len(self.names)
             self.names.append(name)
             self.by_key.add(name, code)
-            shown = Shown(self._monitors.task(name[0]), every_ms=self._monitors.evaluate_ms)
+            shown = Shown(self.monitors.task(name[0]), every_ms=self.monitors.evaluate_ms)
+            if self.specifications.holding is not None:
+                shown.tell(self.specifications.orders(name[0]))
             self.noticed.add(shown)
             self.world.add_model(code, bucket=_bucket(name))
             self.judges.update(code)
@@ -226,6 +277,48 @@ class MonitorState:
             self.drifts.watch(code, drifts)
             self.looking.append(has_rules or bool(drifts))
         return code
+
+    def use(self, monitors: Monitors, *, keys: Mapping[str, str]) -> Replacement:
+        """Watch something else from now on; what models are told to be changes, too.
+
+        Parameters
+        ----------
+        keys
+            Under which the state of a detector is written down if it is a new one.
+        """
+        before, self.monitors = self.monitors, monitors
+        self.ordered = bool(monitors.thresholds or monitors.drifts)
+        models = range(len(self.names))
+        lanes = self.drifts.replace(monitors.drifts, models, keys=keys)
+        plans, judged = [], []
+        every = self.plans.replace(monitors, self.names, without=self.quarantined)
+        for code, (old, new, drifts) in enumerate(every):
+            plans.append((old, new))
+            lanes += self.drifts.watch_only(code, drifts)
+            self.looking[code] = new is not None or bool(drifts)
+            if self.noticed.shown[code].tell(self.specifications.orders(self.names[code][0])):
+                judged.append(code)
+            self.noticed.settle(code)
+            self.judges.update(code)
+        return Replacement(before, plans, judged, lanes)
+
+    def restore_specifications(self, packed: Sequence[Any]) -> None:
+        """Put back what `Specifications.pack` returned, in any order with all else."""
+        self.specifications.restore(packed)
+        if self.specifications.holding is None:
+            return
+        unclaimed = self.unclaimed
+        self.use(self.specifications.monitors, keys=self.specifications.keys)
+        self.alerts.resolve_after(self.monitors.resolve_ms, at_ms=-1)
+        self.rules.expect(self.monitors.reference)
+        self.unclaimed = {}
+        for (key, bucket), content in unclaimed.items():
+            self.restore_lanes(key, bucket, content)
+
+    def restore_lanes(self, key: str, bucket: Bucket, content: Any) -> None:
+        """Put back what is known of a detector; or keep it for the specification that has it."""
+        if not self.drifts.restore(key, bucket, content):
+            self.unclaimed[key, bucket] = content
 
     def set_aside(self, code: int, why: Quarantined) -> None:
         """Forget all that is counted of a model, and count it no more."""

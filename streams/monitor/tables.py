@@ -89,12 +89,17 @@ def _shown(state: MonitorState, _: str, key: Key, content: Any) -> None:
 def _lanes(state: MonitorState, _: str, key: Key, content: Any) -> None:
     if content is not None:
         code = state.code((key[0], key[1]))
-        state.drifts.restore(key[2], (code, key[3]), content)
+        state.restore_lanes(key[2], (code, key[3]), content)
 
 
 def _firing(state: MonitorState, _: str, key: Key, content: Any) -> None:
     if content is not None:
         state.alerts.restore(state.code((key[0], key[1])), content)
+
+
+def _specification(state: MonitorState, _: str, __: Key, content: Any) -> None:
+    if content is not None:
+        state.restore_specifications(content)
 
 
 def _fates(state: MonitorState, _: str, __: Key, content: Any) -> None:
@@ -112,6 +117,7 @@ TABLES = {
     "clock": Table(_clock, "positions and the watermark", essential=True),
     "rows": Table(_rows, "records that are not done with", essential=True),
     "classes": Table(_classes, "names of classes", of_models=True, essential=True),
+    "specification": Table(_specification, "specification that holds", essential=True),
     "quarantine": Table(_quarantine, "models that are set aside", of_models=True),
     **dict.fromkeys(CELL_TABLES, Table(_cells, "counts of windows and what was published")),
     **dict.fromkeys(RULE_TABLES, Table(_rules, "counts, references and boundaries of rules")),

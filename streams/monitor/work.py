@@ -6,19 +6,19 @@ from itertools import groupby
 import numpy as np
 
 from streams.cells.grid import Observed
+from streams.monitor.changing import Changing, Part
 from streams.monitor.pace import Budget, Load, budget_of
 from streams.monitor.state import MonitorState, Waiting
-from streams.monitor.writing import Writing
 from streams.outcomes import Outcomes
 from streams.probabilities import Oddity, no_probabilities, note
 from streams.released import losses, seen
 from streams.steps import ModelKind, Record
-from streams.tables import OutcomeColumns, Table, since, table_of, without
+from streams.tables import Table, since, table_of, without
 from streams.topics import Topics
 
 
-class Work(Writing):
-    """One step in progress; `streams.monitor.writing` has what it writes.
+class Work(Changing):
+    """One step in progress; `writing` has what it writes, `changing` what specifications do.
 
     Attributes
     ----------
@@ -64,6 +64,8 @@ class Work(Writing):
                 " build does not read: these begin anew"
             )
             state.restarted.clear()
+        state.unclaimed.clear()
+        self.tell_holding()
 
     # ------------------------------------------------------------------ restoring
     def restore(self, rows_at_once: int) -> bool:
@@ -95,14 +97,10 @@ class Work(Writing):
         records = [state.reread.pop(offset)[1] for offset in offsets]
         table, _ = without(self._table(records), state.quarantined)
         kept, _ = since(table, watermark_ms)
-        columns = self._columns(kept)
-        observed = state.windows.grid.observe(kept, columns)
-        state.waiting.append(Waiting(kept, columns, self._for_rules(observed), offsets))
+        parts = self._observed(kept)
+        self._let_wait(parts, offsets, always=True)
         if not counted:
-            if kept is not table:
-                columns = self._columns(table)
-                observed = state.windows.grid.observe(table, columns)
-            self._count_into_windows(table, columns, observed)
+            self._count_into_windows(parts if kept is table else self._observed(table))
 
     # ------------------------------------------------------------------ counting
     def count(self, most: int) -> bool:
@@ -120,50 +118,58 @@ class Work(Writing):
         table = self._table([rows for _, rows in records])
         table, left_out = without(table, state.quarantined)
         self.left_out_rows += left_out
-        columns = self._columns(table)
-        self.improper_scores += columns.improper_scores
-        observed = state.windows.grid.observe(table, columns)
-        codes, too_late = self._count_into_windows(table, columns, observed)
+        parts = self._observed(table)
+        self.improper_scores += sum(part.columns.improper_scores for part, _ in parts)
+        codes, too_late = self._count_into_windows(parts)
         self.late_rows += too_late
         self.unwritten = True
         kept, late = since(table, state.watermark_ms)
         self.late_rows += late
         offsets = [offset for offset, _ in records]
-        if any(state.looking[code] for code in codes):
+        if state.specifications.waiting or any(state.looking[code] for code in codes):
             if late:
-                every = Waiting(table, columns, observed, [])
-                state.rules.count_late(every, clock_ms=state.watermark_ms)
-                columns = self._columns(kept)
-                observed = state.windows.grid.observe(kept, columns)
-            waiting = Waiting(kept, columns, self._for_rules(observed), offsets)
-            if waiting.last_ms >= 0:
-                state.waiting.append(waiting)
+                for part, observed in parts:
+                    every = Waiting(*part, observed, [])
+                    state.rules.count_late(every, clock_ms=state.watermark_ms)
+                parts = self._observed(kept)
+            if self._let_wait(parts, offsets):
                 self.unwritten = False
                 return
         self.done_with += offsets
 
-    def _for_rules(self, observed: Observed) -> Observed:
-        """Return what of it rules count later: else it would be kept for nothing."""
-        plans = list(self.state.plans.every())
-        if any(plan.needs_predictions for plan in plans):
-            return observed
-        return Observed({}, [], observed.outcomes if plans else {})
+    def _observed(self, table: Table) -> list[tuple[Part, Observed]]:
+        """Let families see rows."""
+        grid = self.state.windows.grid
+        return [(part, grid.observe(*part)) for part in self._parts(table)]
 
-    def _count_into_windows(
-        self, table: Table, columns: OutcomeColumns, observed: Observed
-    ) -> tuple[set[int], int]:
+    def _let_wait(
+        self, parts: Sequence[tuple[Part, Observed]], offsets: list[int], *, always: bool = False
+    ) -> bool:
+        """Let rows wait to be taken in order; tell whether there are any.
+
+        Parameters
+        ----------
+        always
+            Whether their records are not done with, either, if there are none.
+        """
+        waiting = [Waiting(*part, self._for_rules(observed), []) for part, observed in parts]
+        # Their records are done with when the last of them is.
+        last = max(waiting, key=lambda one: one.last_ms)
+        last.offsets = offsets
+        self.state.waiting += [
+            one for one in waiting if one.last_ms >= 0 or (always and one is last)
+        ]
+        return last.last_ms >= 0
+
+    def _count_into_windows(self, parts: Sequence[tuple[Part, Observed]]) -> tuple[set[int], int]:
         """Count rows; return their models, and how many are too late for any window."""
-        state = self.state
-        state.fates.add(table.fates, state.names.__getitem__)
-        late = state.windows.count(table, observed, clock_ms=state.watermark_ms)
-        codes = {
-            code
-            for rows in (table.predictions, table.outcomes)
-            for code in state.costs.count_rows(rows.model)
-        }
-        for code in state.noticed.take(columns):
-            state.judges.update(code)
-            state.windows.revise(code, clock_ms=state.watermark_ms)
+        state, late, codes = self.state, 0, set[int]()
+        for (table, columns), observed in parts:
+            state.fates.add(table.fates, state.names.__getitem__)
+            late += state.windows.count(table, observed, clock_ms=state.watermark_ms)
+            for rows in (table.predictions, table.outcomes):
+                codes.update(state.costs.count_rows(rows.model))
+            self._notice(columns, clock_ms=state.watermark_ms)
         state.touched |= codes
         return codes, late
 
@@ -171,23 +177,25 @@ class Work(Writing):
         state = self.state
         return table_of(records, lambda models: state.by_key.of(models, state.code))
 
-    def _columns(self, table: Table) -> OutcomeColumns:
-        state = self.state
-        return OutcomeColumns(
-            table.outcomes,
-            table.strings,
-            task_of=lambda code: state.noticed.shown[code].task,
-            settled_ms=state.noticed.settled_ms,
-        )
-
     # ------------------------------------------------------------------ in order
     def release(self, most: int) -> bool:
         """Take what the clock has passed, in order; tell if that is all."""
         state = self.state
-        clock_ms, from_ms = state.clock_ms, state.watermark_ms
-        if clock_ms <= from_ms:
+        clock_ms = state.clock_ms
+        if clock_ms <= state.watermark_ms:
             return True
         until_ms = _passed_ms(state, clock_ms, most)
+        for change in state.specifications.due(until_ms):
+            self._release(change.from_ms)
+            self.take_effect(change)
+        self._release(until_ms)
+        return until_ms == clock_ms
+
+    def _release(self, until_ms: int) -> None:
+        state = self.state
+        from_ms = state.watermark_ms
+        if until_ms <= from_ms:
+            return
         span = {"from_ms": from_ms, "until_ms": until_ms}
         due = [one for one in state.waiting if one.first_ms < until_ms]
         if state.drifts.covers("loss"):
@@ -206,7 +214,6 @@ class Work(Writing):
         state.watermark_ms = until_ms
         self._forget_rule_panes(until_ms)
         self._tell()
-        return until_ms == clock_ms
 
     def _tell(self) -> None:
         """Say what models are judged to be, once a boundary has passed."""

@@ -9,7 +9,7 @@ from streams.monitor.state import MonitorState
 from streams.monitor.tables import is_of, written
 from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
-from streams.steps import Effects, Record
+from streams.steps import DeadLetter, Effects, Record
 from streams.topics import Topics
 
 Key = tuple[Any, ...]
@@ -27,6 +27,8 @@ class Writing:
         Code of the model and record of every metric.
     arrived, done_with
         Records that have come, with the watermark then; those that need not be read again.
+    refused
+        Specifications that cannot be used.
     unwritten
         Whether rows were counted that nobody reads again.
     """
@@ -35,6 +37,7 @@ class Writing:
         self.state, self.topics, self._largest_bytes = state, topics, largest_bytes
         self.published: list[tuple[int, Record]] = []
         self.remarks: list[str] = []
+        self.refused: list[DeadLetter] = []
         self.oddities: list[Oddity] = []
         self.arrived: dict[int, int] = {}
         self.done_with: list[int] = []
@@ -88,6 +91,7 @@ class Writing:
         for code, why in self._too_large.items():
             alerts += self._set_model_aside(code, *why)
         self._write_positions()
+        self._write_specifications()
         records = [*alerts, *(record for _, record in self.published)]
         if not (changed or self._upserts or records):
             return Effects()
@@ -95,6 +99,7 @@ class Writing:
         return Effects(
             state=list(self._upserts.items()),
             records=records,
+            dead_letters=self.refused,
             late_rows=self.late_rows,
             set_aside=self._set_aside,
             set_aside_rows=self.left_out_rows,
@@ -151,6 +156,12 @@ class Writing:
             if offset not in self.arrived:
                 self._write("rows", (offset,), None)
 
+    def _write_specifications(self) -> None:
+        known = self.state.specifications
+        if known.dirty:
+            known.dirty = False
+            self._write("specification", (), known.pack())
+
     def _write_clock(self) -> None:
         state = self.state
         notices = [msgspec.structs.astuple(notice) for notice in state.notices.values()]
@@ -170,7 +181,7 @@ class Writing:
             for key, value in self._upserts.items()
             if value is None or not is_of(key, name)
         }
-        for one in ("shown", "classes", "firing", "course"):
+        for one in ("shown", "classes", "firing", "course", "floors"):
             self._write(one, name, None)
         for drift, (_, bucket) in buckets:
             self._write("lanes", (*name, drift, bucket), None)

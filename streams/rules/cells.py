@@ -108,6 +108,10 @@ class References:
             done = cells.counted(rows) >= enough
             self._since[side][subjects[done]] = -1
 
+    def clear(self) -> None:
+        """Let all references begin anew; their cells are for others to drop."""
+        self._since = [np.full(len(since), NEVER_MS, np.int64) for since in self._since]
+
     def drop_model(self, code: int) -> None:
         """Note that a model has no references any more; their cells are gone."""
         for since in self._since:

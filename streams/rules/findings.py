@@ -153,10 +153,16 @@ class _Look:
 
         A small model has mostly too few rows to be judged: nothing is computed of them then.
         """
-        asked = self._plan.asked[rule.name]
+        asked, starts_ms = self._plan.asked[rule.name], at.times_ms - self._window.length_ms
+        enough: Mask
         if traffic is not None:
-            return traffic.covers(rule, starts_ms=at.times_ms - self._window.length_ms)
-        enough: Mask = asked.most(windows) >= rule.minimum
+            enough = traffic.covers(rule, starts_ms=starts_ms)
+        else:
+            enough = asked.most(windows) >= rule.minimum
+        if (floors := self._watch.floors).highest_ms >= 0:
+            enough &= floors.at_least(at.models, rule.segment, asked.sides) <= starts_ms
+        if traffic is not None:
+            return enough
         if rule.relative:
             known_ms = self._watch.references.complete_ms(windows.subject, side=asked.side)
             enough &= known_ms <= at.times_ms

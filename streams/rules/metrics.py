@@ -69,6 +69,11 @@ class Asked(NamedTuple):
         return found
 
     @property
+    def sides(self) -> tuple[int, ...]:
+        """Which rows must be counted for it."""
+        return (self.side, OF_PREDICTIONS) if self.needs_predictions else (self.side,)
+
+    @property
     def part(self) -> str:
         """The feature or class that the rule names."""
         return self.text.partition(":")[2]

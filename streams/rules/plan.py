@@ -65,3 +65,7 @@ class Plan:
         self.traffic = sorted(
             {(one.segment, one.metric) for one in thresholds if self.asked[one.name].is_count}
         )
+
+    def reach_ms(self, time_ms: int) -> int:
+        """Return how far back the windows reach of the last boundary that is not after a time."""
+        return time_ms // self.evaluate_ms * self.evaluate_ms - self.longest_ms

@@ -8,8 +8,8 @@ from streams.rules.boundaries import Course
 from streams.rules.watch import RuleWatch
 
 _CELLS, _REFERENCE = "rule", "reference"
-_COURSE = "course"
-KINDS = (_CELLS, _REFERENCE, _COURSE)
+_COURSE, _FLOORS = "course", "floors"
+KINDS = (_CELLS, _REFERENCE, _COURSE, _FLOORS)
 """First part of the key of every record."""
 
 Key = tuple[Any, ...]
@@ -52,12 +52,21 @@ class RuleRecords:
             content = [*course, self._watch.traffics.pack(code)]
             yield (_COURSE, *self._names[code]), content
         self._watch.changed.clear()
+        for code, floors in self._watch.floors.changes():
+            yield (_FLOORS, *self._names[code]), floors
 
     def drop(self, pane_ms: int, number: int) -> Iterator[tuple[Key, None]]:
         """Forget a pane; yield what deletes its records."""
         for side in range(2):
             for one in self._cells(pane_ms, side).drop(number):
                 yield (_CELLS, pane_ms, side, *one[:3]), None
+
+    def drop_references(self) -> Iterator[tuple[Key, None]]:
+        """Forget all references; yield what deletes their records."""
+        for side, records in enumerate(self._references):
+            for number in list(records.side.members):
+                for one in records.drop(number):
+                    yield (_REFERENCE, side, *one[:3]), None
 
     def take_too_large(self) -> dict[int, tuple[str, int]]:
         """Return models with a cell that did not fit into a record: what it counts, its size."""
@@ -78,6 +87,10 @@ class RuleRecords:
                 boundary_ms, last_ms, traffic = content
                 code = code_of((place[0], place[1]))
                 self._watch.restore(code, Course(boundary_ms, last_ms), traffic)
+            return set()
+        if kind == _FLOORS:
+            if content is not None:
+                self._watch.floors.restore(code_of((place[0], place[1])), content)
             return set()
         if kind == _CELLS:
             pane_ms, side, *place = place

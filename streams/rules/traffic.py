@@ -5,7 +5,7 @@ waited for: a model that falls silent is what such a rule is for. And it goes wi
 its window: 40 in a minute are not few because the reference has 1,000 records.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from streams.monitors import Threshold
 from streams.rules.cells import expanded
 
 if TYPE_CHECKING:
+    from streams.rules.floors import Replanned
     from streams.rules.plan import Plan
     from streams.rules.watch import RuleWatch
 
@@ -51,6 +52,10 @@ class Traffic(NamedTuple):
         if self.since_ms >= 0:
             return Traffic(self.since_ms, self.counts + rows, self.span_ms + pane_ms)
         return Traffic(end_ms) if rows else self
+
+    def lacks(self, plan: "Plan") -> bool:
+        """Tell whether it is not enough for the rules that there are."""
+        return self.counts < plan.reference or self.span_ms < plan.longest_ms
 
 
 class Growth(NamedTuple):
@@ -106,7 +111,7 @@ def grow(watch: "RuleWatch", plan: "Plan", spans: Ints) -> dict[tuple[str, str],
         for code, end_ms, rows in zip(codes, ends_ms, counts, strict=True):
             key = code, segment, metric
             known = watch.traffics.known.get(key, Traffic())
-            if known.counts < plan.reference or known.span_ms < plan.longest_ms:
+            if known.lacks(plan):
                 known = watch.traffics.known[key] = known.grown(
                     rows, end_ms=end_ms, pane_ms=plan.pane_ms
                 )
@@ -131,7 +136,21 @@ class Traffics:
         """Forget a model."""
         self.known = {key: found for key, found in self.known.items() if key[0] != code}
 
+    def replan(self, changed: Mapping[int, "Replanned"]) -> None:
+        """Forget what the rules of models ask no more, and what began in panes of other length."""
+        self.known = {
+            key: found
+            for key, found in self.known.items()
+            if key[0] not in changed or _goes_on(changed[key[0]], key, found)
+        }
+
     def restore(self, code: int, packed: Sequence[Sequence[Any]]) -> None:
         """Put back what `pack` returned."""
         for segment, metric, *found in packed:
             self.known[code, segment, metric] = Traffic(*found)
+
+
+def _goes_on(one: "Replanned", key: Key, found: Traffic) -> bool:
+    if one.after is None or key[1:] not in one.after.traffic:
+        return False
+    return one.keeps_panes or not found.lacks(one.after)

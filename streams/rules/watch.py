@@ -5,19 +5,22 @@ passed a boundary, what is found does not depend on batches, partitions or worke
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.grid import Grid, Mask
+from streams.cells.grid import Grid, Mask, Wanted
 from streams.cells.store import World
 from streams.families.family import Family
 from streams.grouping import distinct
 from streams.rules.boundaries import Course, Steps, pass_boundaries
-from streams.rules.cells import References
+from streams.rules.cells import NEVER_MS, References
 from streams.rules.due import TIME_BITS, Part, arrivals, rounds
 from streams.rules.findings import Finding, Judge
+from streams.rules.floors import Floors, Replanned
+from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS
 from streams.rules.plan import Plan
 from streams.rules.traffic import Traffics
 
@@ -42,6 +45,8 @@ class RuleWatch:
         By the code of the model.
     awake
         Models with any pane that a window could reach.
+    floors
+        Since when rows are counted, where rules have changed.
     changed
         Models of which something but cells is not written down.
     """
@@ -62,6 +67,7 @@ class RuleWatch:
         self.courses: dict[int, Course] = {}
         self.awake: set[int] = set()
         self.traffics = Traffics()
+        self.floors = Floors()
         self.changed: set[int] = set()
         self._enough, self._settled = enough, False
 
@@ -131,7 +137,10 @@ class RuleWatch:
             lengths = self._pane_ms(part.models, predictions=part.predictions)
             for pane_ms in distinct(lengths)[0].tolist():
                 own = part.only(lengths == pane_ms)
-                for model, number in self._count_part(own, pane_ms):
+                counted = self._count_part(own, pane_ms)
+                if int(own.numbers.min()) * pane_ms < self.floors.highest_ms:
+                    counted = self._count_above_floors(own, pane_ms)
+                for model, number in counted:
                     counted_ms = number * pane_ms
                     starts_ms = counted_ms
                     if begun:
@@ -160,7 +169,16 @@ class RuleWatch:
         kept: Mask = part.numbers >= np.array(oldest, np.int64)[places]
         return kept
 
-    def _count_part(self, part: Part, pane_ms: int) -> Iterator[tuple[Ints, Ints]]:
+    def _count_above_floors(self, part: Part, pane_ms: int) -> Iterator[tuple[Ints, Ints]]:
+        """Count rows of segments that were counted when the pane began that they belong to."""
+        for number in distinct(part.numbers)[0].tolist():
+            wanted = partial(self._wanted, side=_side(part), start_ms=number * pane_ms)
+            own = part.only(part.numbers == number)
+            yield from self._count_part(own, pane_ms, wanted)
+
+    def _count_part(
+        self, part: Part, pane_ms: int, wanted: Wanted | None = None
+    ) -> Iterator[tuple[Ints, Ints]]:
         """Count rows of one length of panes; yield models and panes that have changed."""
         one, grid = part.one, self.grid(pane_ms)
         rows = one.table.predictions if part.predictions else one.table.outcomes
@@ -170,18 +188,35 @@ class RuleWatch:
         numbers[part.rows] = part.numbers
         count = grid.count_predictions if part.predictions else grid.count_outcomes
         for subjects, panes in count(
-            one.table, one.observed, numbers, chosen=chosen, wanted=self._wanted
+            one.table, one.observed, numbers, chosen=chosen, wanted=wanted or self._wanted
         ):
             keys = self.world.subjects.models[subjects], panes
             yield _different(*keys)
 
-    def _wanted(self, models: NDArray[np.integer], names: list[str], name: Ints) -> Mask:
-        """Tell which rows are in a segment that a rule of their model names."""
+    def _wanted(
+        self,
+        models: NDArray[np.integer],
+        names: list[str],
+        name: Ints,
+        *,
+        side: int = OF_OUTCOMES,
+        start_ms: int = NEVER_MS,
+    ) -> Mask:
+        """Tell which rows are in a segment that a rule of their model names.
+
+        Parameters
+        ----------
+        side, start_ms
+            And that is counted, on this side, since this time or longer.
+        """
         codes, places = distinct(models)
         asked = []
         for code in codes.tolist():
             plan = self._plan_of(code)
-            asked.append([plan is not None and one in plan.segments for one in names])
+            segments = frozenset[str]() if plan is None else plan.segments
+            asked.append(
+                [s in segments and self.floors.of(code, s, (side,)) <= start_ms for s in names]
+            )
         wanted: Mask = np.array(asked, np.bool_)[places, name]
         return wanted
 
@@ -209,6 +244,29 @@ class RuleWatch:
             newest_ms = max(last_ms, *(newest for _, newest in came))
             self._came_to(code, Course(boundary_ms, newest_ms))
         return set(begun)
+
+    # ------------------------------------------------------------------ other rules
+    def expect(self, enough: int) -> None:
+        """Say how many rows make a reference, of a state that is read back."""
+        self._enough = enough
+
+    def replan(self, every: Sequence[Replanned], *, at_ms: int, enough: int) -> None:
+        """Let models have other rules, at a time that all of them have come to.
+
+        Of models whose panes keep their length, all that is counted for rules that stay goes on;
+        references do in any case, unless another number of rows makes them.
+        """
+        if enough != self._enough:
+            self._enough = enough
+            self.traffics = Traffics()
+            self.references.clear()
+        for one in every:
+            self.floors.replan(one, at_ms=at_ms)
+            course = self.courses.get(one.code)
+            if course is not None and not one.keeps_panes:
+                self._came_to(one.code, _anew(course, one.after, at_ms))
+        self.traffics.replan({one.code: one for one in every})
+        self.changed |= {one.code for one in every if one.code in self.courses}
 
     # ------------------------------------------------------------------ boundaries
     def _pass(
@@ -261,6 +319,7 @@ class RuleWatch:
                 side.drop_model(code)
         self.references.drop_model(code)
         self.traffics.drop(code)
+        self.floors.drop(code)
         self.courses.pop(code, None)
         self.awake.discard(code)
         self.changed.discard(code)
@@ -282,6 +341,18 @@ class RuleWatch:
             for number in {*grid.predictions.members, *grid.outcomes.members}:
                 if (number + 1) * pane_ms <= oldest_ms:
                     yield pane_ms, number
+
+
+def _side(part: Part) -> int:
+    return OF_PREDICTIONS if part.predictions else OF_OUTCOMES
+
+
+def _anew(course: Course, plan: Plan | None, at_ms: int) -> Course:
+    """Return how far rules have come that count from now on, in panes of another length."""
+    if plan is None or course.last_ms < 0:
+        return Course()
+    boundary_ms, last_ms = (ms // plan.pane_ms * plan.pane_ms for ms in (at_ms, course.last_ms))
+    return Course(boundary_ms, last_ms)
 
 
 def _different(models: Ints, numbers: Ints) -> tuple[Ints, Ints]:

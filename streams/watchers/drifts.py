@@ -1,8 +1,9 @@
 """All drift monitors of a partition: which of them look at which inputs of which models."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,9 +22,18 @@ class Found(NamedTuple):
 
 
 class _Monitor:
-    """A drift monitor; `models` says by code which ones it watches."""
+    """A drift monitor.
 
-    def __init__(self, drift: Drift) -> None:
+    Attributes
+    ----------
+    key
+        Under which it is written down.
+    models
+        By code, which ones it watches.
+    """
+
+    def __init__(self, drift: Drift, key: str) -> None:
+        self.key = key
         watcher = watcher_of(drift.detector)
         parameters = parameters_of(watcher, drift.parameters)
         self.drift = drift
@@ -58,7 +68,7 @@ class Drifts:
     """
 
     def __init__(self, drifts: Sequence[Drift]) -> None:
-        self._monitors = {drift.name: _Monitor(drift) for drift in drifts}
+        self._monitors = {drift.name: _Monitor(drift, drift.name) for drift in drifts}
         self._covered: dict[str, bool] = {}
 
     def watch(self, model: int, names: Collection[str]) -> None:
@@ -81,24 +91,85 @@ class Drifts:
     def forget(self, model: int) -> list[tuple[str, Bucket]]:
         """Watch a model no longer; return what may be written down of it."""
         gone = []
-        for name, monitor in self._monitors.items():
+        for monitor in self._monitors.values():
             monitor.watch(model, watched=False)
-            gone += [(name, bucket) for bucket in monitor.lanes.forget(model)]
+            gone += [(monitor.key, bucket) for bucket in monitor.lanes.forget(model)]
         return gone
 
     def changes(self) -> Iterator[tuple[str, Bucket, list[Any]]]:
         """Yield what has changed since this was last asked, in a form that msgpack can write."""
-        for name, monitor in self._monitors.items():
+        for monitor in self._monitors.values():
             for bucket, packed in monitor.lanes.changes():
-                yield name, bucket, packed
+                yield monitor.key, bucket, packed
 
-    def restore(self, name: str, bucket: Bucket, packed: Sequence[Any]) -> None:
-        """Go on with what was written down, unless the drift monitor is no longer there.
+    def restore(self, key: str, bucket: Bucket, packed: Sequence[Any]) -> bool:
+        """Go on with what was written down.
+
+        Returns
+        -------
+        bool
+            False where there is no such drift monitor.
 
         Raises
         ------
         StateError
             If it is something else.
         """
-        if name in self._monitors:
-            self._monitors[name].lanes.restore(bucket, packed)
+        for monitor in self._monitors.values():
+            if monitor.key == key:
+                monitor.lanes.restore(bucket, packed)
+                return True
+        return False
+
+    # ------------------------------------------------------------------ other monitors
+    @property
+    def keys(self) -> dict[str, str]:
+        """Under which keys drift monitors are written down, by their names."""
+        return {name: monitor.key for name, monitor in self._monitors.items()}
+
+    def replace(
+        self, drifts: Sequence[Drift], models: Sequence[int], *, keys: Mapping[str, str]
+    ) -> list[tuple[str, Bucket]]:
+        """Have other drift monitors; those that see the same in the same way keep their lanes.
+
+        Parameters
+        ----------
+        models
+            All that there are.
+        keys
+            Under which each is written down if it is a new one.
+
+        Returns
+        -------
+        list
+            What may be written down of monitors that are gone.
+        """
+        before, self._covered = self._monitors, {}
+        self._monitors = {}
+        for drift in drifts:
+            known = before.get(drift.name)
+            if known is not None and _sees(known.drift) == _sees(drift):
+                known.drift = drift
+                self._monitors[drift.name] = before.pop(drift.name)
+            else:
+                self._monitors[drift.name] = _Monitor(drift, keys[drift.name])
+        return [
+            (monitor.key, bucket)
+            for monitor in before.values()
+            for model in models
+            for bucket in monitor.lanes.forget(model)
+        ]
+
+    def watch_only(self, model: int, names: Collection[str]) -> list[tuple[str, Bucket]]:
+        """Say which drift monitors watch a model; return what may be written down of others."""
+        gone = []
+        for name, monitor in self._monitors.items():
+            monitor.watch(model, watched=name in names)
+            if name not in names:
+                gone += [(monitor.key, bucket) for bucket in monitor.lanes.forget(model)]
+        return gone
+
+
+def _sees(drift: Drift) -> Drift:
+    """Return what decides what a drift monitor finds, whichever models it watches."""
+    return msgspec.structs.replace(drift, model="*", version="*", severity="info")

@@ -1,0 +1,245 @@
+"""Other monitors while workers run: specifications come, wait for their time, and take effect."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from streams.cells.grid import Observed
+from streams.cells.store import PANE_BITS
+from streams.errors import RecordError
+from streams.model_keys import Name
+from streams.monitor.specifications import MOST_WAITING, Change
+from streams.monitor.state import MonitorState, Replacement
+from streams.monitor.writing import Writing
+from streams.monitors import Drift, Monitors, Threshold
+from streams.outcomes import Ints
+from streams.rules.floors import Replanned
+from streams.shown import NEVER_MS
+from streams.specification import monitors_of, read_specification
+from streams.steps import Batch, DeadLetter
+from streams.tables import OutcomeColumns, Table, made_between, since
+from streams.task import Task
+
+_GONE = "the monitor has changed, or is gone"
+
+
+class Part(NamedTuple):
+    """Rows whose models are told to be the same, and what is asked of them."""
+
+    table: Table
+    columns: OutcomeColumns
+
+
+class Changing(Writing):
+    """What a step does about specifications."""
+
+    # ------------------------------------------------------------------ coming
+    def specify(self, batch: Batch) -> None:
+        """Take records of the topic of specifications; all partitions do, and the first speaks."""
+        known = self.state.specifications
+        rows = zip(batch.offsets, batch.keys, batch.values, batch.times_ms, strict=True)
+        for offset, key, value, time_ms in rows:
+            try:
+                given = read_specification(key, value, time_ms=time_ms)
+                if given.content is not None:
+                    monitors_of(given.content, known.own)
+                if not known.add(offset, given):
+                    said = f"{MOST_WAITING} others wait for their time already"
+                    raise RecordError("invalid_monitors", said)
+            except RecordError as error:
+                if self.state.partition == 0:
+                    self.refused.append(
+                        DeadLetter(
+                            batch.topic, offset, key, value, None, error.reason, error.detail
+                        )
+                    )
+                    self.remarks.append(
+                        f"{batch.topic}@{offset} is refused, what held before holds on: {error}"
+                    )
+
+    def schedule(self) -> None:
+        """Fix from when on specifications hold that have just come."""
+        state, known = self.state, self.state.specifications
+        pane_ms = state.windows.windowing.pane_ms
+        for change in known.unscheduled:
+            come_ms = max(state.watermark_ms, self._counted_ms(known.of(change)), 0)
+            from_ms = -(-max(change.effective_ms, come_ms) // pane_ms) * pane_ms
+            known.schedule(change, from_ms=from_ms)
+            if from_ms >= change.effective_ms + pane_ms:
+                self.remarks.append(
+                    f"{self.topics.monitors}@{change.offset} has come later than the records of its"
+                    f" time: for partition {state.partition} it takes effect at"
+                    f" {_text(from_ms)}, not at {_text(change.effective_ms)}"
+                )
+
+    def _counted_ms(self, monitors: Monitors) -> int:
+        """Return the end of the newest pane in which rows were counted otherwise, or are gone.
+
+        Rows of models that nobody looks at do not wait; of models that are told to be something
+        else, they are counted otherwise.
+        """
+        state = self.state
+        latest = state.specifications.tasks()[-1][1]
+        models = [
+            code
+            for code, (name, _) in enumerate(state.names)
+            if code not in state.quarantined
+            and (not state.looking[code] or _task(latest, name) != _task(monitors.models, name))
+        ]
+        if not models:
+            return -1
+        owners, panes = _places(state)
+        own = panes[np.isin(owners, models)]
+        return (int(own.max(initial=-2)) + 1) * state.windows.windowing.pane_ms
+
+    # ------------------------------------------------------------------ taking effect
+    def take_effect(self, change: Change) -> None:
+        """Let a specification hold: all before its time was taken in order."""
+        state, at_ms = self.state, change.from_ms
+        known, way = state.specifications, state.windows.windowing
+        monitors = known.of(change)
+        known.begin(change, keep_ms=way.keep_ms + way.longest_ms)
+        keys = {one.name: f"{one.name}\n{at_ms}" for one in monitors.drifts}
+        replaced = state.use(monitors, keys=keys)
+        known.keys = state.drifts.keys
+        self._forget_lanes(replaced)
+        self._end_alerts(replaced, at_ms)
+        self._replan(replaced, at_ms)
+        for code in replaced.judged:
+            state.windows.revise(code, clock_ms=at_ms)
+            state.noticed.untold.add(code)
+        self._look_again(at_ms)
+        if state.partition == 0:
+            self.remarks.append(self._said(change))
+
+    def tell_holding(self) -> None:
+        """Say, once, which specification holds after a restart."""
+        known = self.state.specifications
+        if known.restored:
+            known.restored = False
+            if known.holding is not None and self.state.partition == 0:
+                self.remarks.append(self._said(known.holding))
+
+    def _said(self, change: Change) -> str:
+        what = f"{self.topics.monitors}@{change.offset}"
+        if change.content is None:
+            return (
+                f"{what}: from {_text(change.from_ms)} on no specification holds any more, but what"
+                " the worker was started with"
+            )
+        return (
+            f"{what} holds from {_text(change.from_ms)} on, whatever monitors file the worker has"
+        )
+
+    def _forget_lanes(self, replaced: Replacement) -> None:
+        for key, (code, bucket) in replaced.lanes:
+            self._write("lanes", (*self.state.names[code], key, bucket), None)
+
+    def _end_alerts(self, replaced: Replacement, at_ms: int) -> None:
+        state = self.state
+        for code, monitor in state.alerts.firing():
+            before, now = (
+                _definition(monitors, monitor, state.names[code])
+                for monitors in (replaced.before, state.monitors)
+            )
+            if now is None or before != now:
+                state.alerts.end_monitor(code, monitor, at_ms=at_ms, message=_GONE)
+        state.alerts.resolve_after(state.monitors.resolve_ms, at_ms=at_ms)
+
+    def _replan(self, replaced: Replacement, at_ms: int) -> None:
+        state = self.state
+        owners, panes = _places(state)
+        seen = set(np.unique(owners[panes * state.windows.windowing.pane_ms < at_ms]).tolist())
+        every = [
+            Replanned(code, old, new, code in seen)
+            for code, (old, new) in enumerate(replaced.plans)
+            if (old or new) and code not in state.quarantined
+        ]
+        if replaced.before.reference != state.monitors.reference:
+            for (table, *key), content in state.rule_records.drop_references():
+                self._write(table, tuple(key), content)
+        state.rules.replan(every, at_ms=at_ms, enough=state.monitors.reference)
+
+    def _look_again(self, at_ms: int) -> None:
+        """Let rules and judgements see what waits as if it had come just now."""
+        state = self.state
+        retold = any(from_ms == at_ms for from_ms, _ in state.specifications.tasks())
+        for one in state.waiting:
+            one.observed = self._for_rules(state.windows.grid.observe(one.table, one.columns))
+            if retold:
+                for part in self._parts(since(one.table, at_ms)[0]):
+                    self._notice(part.columns, clock_ms=at_ms)
+
+    def _notice(self, columns: OutcomeColumns, *, clock_ms: int) -> None:
+        """Let models show what they are."""
+        state = self.state
+        for code in state.noticed.take(columns):
+            state.judges.update(code)
+            state.windows.revise(code, clock_ms=clock_ms)
+
+    def _for_rules(self, observed: Observed) -> Observed:
+        """Return what of it rules count later: else it would be kept for nothing."""
+        plans = list(self.state.plans.every())
+        if any(plan.needs_predictions for plan in plans):
+            return observed
+        return Observed({}, [], observed.outcomes if plans else {})
+
+    # ------------------------------------------------------------------ rows and tasks
+    def _parts(self, table: Table) -> list[Part]:
+        """Cut rows by what their models were told to be when their predictions were made.
+
+        What takes a label back must be counted as the label was: both go by the prediction.
+        """
+        noticed, known = self.state.noticed, self.state.specifications
+        every = known.tasks() if known.changing else ()
+        if len(every) < 2:
+            return [_part(table, lambda code: noticed.shown[code].task, noticed.settled_ms)]
+        parts = []
+        for (from_ms, tasks), end in zip(every, [*every[1:], None], strict=True):
+            rows = made_between(table, from_ms, NEVER_MS if end is None else end[0])
+            parts.append(self._told_part(rows, tasks))
+        first = parts[0]
+        return [first._replace(table=first.table._replace(fates=table.fates)), *parts[1:]]
+
+    def _told_part(self, rows: Table, tasks: Mapping[str, Task]) -> Part:
+        state = self.state
+        shown, settled_ms = state.noticed.shown, state.noticed.settled_ms.copy()
+        told = {
+            code: _task(tasks, state.names[code][0])
+            for code in np.unique(rows.outcomes.model).tolist()
+        }
+        settled_ms[[code for code, task in told.items() if task != shown[code].task]] = NEVER_MS
+        return _part(rows, told.__getitem__, settled_ms)
+
+
+def _part(table: Table, task_of: Callable[[int], Task], settled_ms: Ints) -> Part:
+    rows = table.outcomes
+    return Part(table, OutcomeColumns(rows, table.strings, task_of=task_of, settled_ms=settled_ms))
+
+
+def _task(tasks: Mapping[str, Task], model: str) -> Task:
+    return tasks.get(model, Task())
+
+
+def _places(state: MonitorState) -> tuple[Ints, Ints]:
+    """Return the model and the pane of every cell of windows."""
+    keys = [side.table.key[side.every_row()] for side in state.windows.grid.sides]
+    cells = np.concatenate(keys)
+    models: Ints = state.world.subjects.models[cells >> PANE_BITS]
+    return models, cells & ((1 << PANE_BITS) - 1)
+
+
+def _definition(monitors: Monitors, name: str, model: Name) -> Threshold | Drift | None:
+    """Return what a monitor of that name says of a model, whichever others it is for."""
+    thresholds, drifts = monitors.for_model(*model)
+    every: list[Threshold | Drift] = [*thresholds, *drifts]
+    found = (one for one in every if one.name == name)
+    return next((msgspec.structs.replace(one, model="*", version="*") for one in found), None)
+
+
+def _text(time_ms: int) -> str:
+    moment = datetime.fromtimestamp(time_ms / 1_000, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,149 @@
+"""A specification of what to watch as a record: the content of a monitors file, and since when.
+
+It is JSON: ``{"effective_at": 1767225600000, "monitors": {…}}``. What `monitors` holds is what a
+monitors file holds without its `settings`, which belong to workers; ``null``, or a tombstone, takes
+a specification back.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from streams.errors import ConfigError, RecordError
+from streams.limits import EARLIEST_MS
+from streams.monitors import Monitors
+from streams.monitors_file import parse_monitors
+from streams.plausible_times import LATEST_MS
+
+KEY = b"monitors"
+"""Key of every specification: the last one is what the topic says."""
+
+LARGEST_BYTES = 1 << 20
+
+_REASON = "invalid_monitors"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIXED = {"windows": "windows", "features": "what is read of predictions"}
+
+
+class Specification(msgspec.Struct, frozen=True):
+    """What to watch from a moment on.
+
+    Attributes
+    ----------
+    effective_ms
+        Event time from which on it holds.
+    content
+        JSON of what a monitors file holds; `None` where no specification holds, but what a worker
+        was started with.
+    """
+
+    effective_ms: int
+    content: bytes | None
+
+
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    effective_at: int | str
+    monitors: dict[str, Any] | None
+
+
+def read_specification(key: bytes | None, value: bytes | None, *, time_ms: int) -> Specification:
+    """Read a record; what its content says is checked by `monitors_of`.
+
+    Parameters
+    ----------
+    time_ms
+        The record's own time: that of a tombstone, which has no other.
+
+    Raises
+    ------
+    RecordError
+        With the reason ``invalid_monitors``.
+
+    Examples
+    --------
+    >>> value = b'{"effective_at": "2026-01-01", "monitors": {}}'
+    >>> read_specification(b"monitors", value, time_ms=0)
+    Specification(effective_ms=1767225600000, content=b'{}')
+    """
+    if key != KEY:
+        raise _refused(f"the key is {key!r:.60}; it must be {KEY.decode()!r}")
+    if value is None:
+        return Specification(max(time_ms, 0), None)
+    if len(value) > LARGEST_BYTES:
+        raise _refused(f"it has over {LARGEST_BYTES:,} bytes")
+    try:
+        record = msgspec.json.decode(value, type=_Record)
+        content = None if record.monitors is None else msgspec.json.encode(record.monitors)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise _refused(str(error)) from None
+    return Specification(parse_time_ms(record.effective_at), content)
+
+
+def write_specification(content: dict[str, Any] | None, *, effective_ms: int) -> bytes:
+    """Return the value of a record."""
+    return msgspec.json.encode(_Record(effective_ms, content))
+
+
+def parse_time_ms(given: int | str) -> int:
+    """Return a time in milliseconds since 1970; a text is ISO 8601, UTC where it names no zone.
+
+    Raises
+    ------
+    RecordError
+        If it is none, or in other units.
+
+    Examples
+    --------
+    >>> parse_time_ms("2026-01-01T02:00:00+02:00")
+    1767225600000
+    """
+    if isinstance(given, str):
+        try:
+            moment = datetime.fromisoformat(given)
+        except ValueError:
+            wanted = "write it as 2026-01-31T12:00:00Z, or as milliseconds since 1970"
+            raise _refused(f"effective_at: {given!r:.60} is no time; {wanted}") from None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
+    if not EARLIEST_MS <= given <= LATEST_MS:
+        raise _refused(f"effective_at: {given} is no time in milliseconds since 1970")
+    return given
+
+
+def monitors_of(content: bytes, own: Monitors) -> Monitors:
+    """Return what a specification says, completed by what it cannot change.
+
+    Parameters
+    ----------
+    own
+        What the worker was started with: its windows, and whether it reads features.
+
+    Raises
+    ------
+    RecordError
+        If a monitors file with that content would be refused, or if it changes one of these.
+    """
+    data: dict[str, Any] = msgspec.json.decode(content)
+    if "settings" in data:
+        raise _refused("settings: these belong to workers; leave them out")
+    try:
+        monitors = parse_monitors(data, file="monitors")
+    except ConfigError as error:
+        raise _refused(str(error)) from None
+    for name, meaning in _FIXED.items():
+        if name in data and getattr(monitors, name) != getattr(own, name):
+            raise _refused(
+                f"{name}: {meaning} cannot change while workers run: leave {name} out, or start"
+                " workers with a monitors file that says the same"
+            )
+    return completed(monitors, own)
+
+
+def completed(monitors: Monitors, own: Monitors) -> Monitors:
+    """Return a specification with windows and features as a worker was started with."""
+    return msgspec.structs.replace(monitors, windows=own.windows, features=own.features)
+
+
+def _refused(detail: str) -> RecordError:
+    return RecordError(_REASON, detail)
