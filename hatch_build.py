@@ -23,11 +23,15 @@ _COMPILERS = ("cc", "gcc", "clang")
 
 
 class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Add the compiled libraries to what is installed."""
+    """Add the compiled libraries, and the wheel that `driftline/` is in, to what is installed."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile; an interface of hatchling."""
-        if self.target_name != "wheel" or not all(map(self._compile, LIBRARIES)):
+        if self.target_name != "wheel":
+            return
+        if version != "editable":  # in a checkout, `driftline/` is there
+            build_data["dependencies"].append(f"driftline-client=={self.metadata.version}")
+        if not all(map(self._compile, LIBRARIES)):
             return
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["pure_python"] = False

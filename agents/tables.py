@@ -20,6 +20,7 @@ from streams.errors import ConfigError, RecordError
 
 ROLES = ("prediction", "label", "score", "timestamp", "prediction_id", "model", "version")
 DEFAULT_MODEL = "default"
+_ALLOWED = f"roles are {', '.join(ROLES)}, feature:<name> and segment:<name>"
 _VALUES = ("prediction", "label")
 _NAMES = ("prediction_id", "model", "version")
 
@@ -71,18 +72,37 @@ def parse_columns(text: str) -> dict[str, str]:
     roles = {}
     for part in text.split(","):
         role, equals, column = part.strip().partition("=")
-        known = role in ROLES or role.startswith(("feature:", "segment:"))
-        if not equals or not column or not known:
-            allowed = ", ".join(ROLES)
-            raise ConfigError(
-                f"--columns: {part!r} is no role=column; "
-                f"roles are {allowed}, feature:<name> and segment:<name>"
-            )
+        if not equals or not column or not is_role(role):
+            raise ConfigError(f"--columns: {part!r} is no role=column; {_ALLOWED}")
         roles[role] = column
-    missing = [role for role in ("prediction", "label", "timestamp") if role not in roles]
-    if missing:
+    if missing := _missing_roles(roles):
         raise ConfigError(f"--columns: {missing[0]}=... is missing")
     return roles
+
+
+def check_roles(roles: Mapping[str, str]) -> None:
+    """Check which columns of a data frame are what.
+
+    Raises
+    ------
+    ConfigError
+        Naming the role that is none or is missing.
+    """
+    for role in roles:
+        if not is_role(role):
+            raise ConfigError(f"columns: {role!r} is no role; {_ALLOWED}")
+    if missing := _missing_roles(roles):
+        raise ConfigError(f"columns: {missing[0]!r} is missing; a role may name another column")
+
+
+def _missing_roles(roles: Mapping[str, str]) -> list[str]:
+    """Return roles that a table cannot do without."""
+    return [role for role in ("prediction", "label", "timestamp") if role not in roles]
+
+
+def is_role(role: str) -> bool:
+    """Tell whether a column can be this."""
+    return role in ROLES or role.startswith(("feature:", "segment:"))
 
 
 def places(file: Path, names: Sequence[str], roles: Mapping[str, str]) -> dict[str, int]:

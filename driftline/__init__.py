@@ -1,8 +1,8 @@
 """The user's side of driftline: publish predictions and labels, read alerts and metrics.
 
 Read in this order: `publisher` (what a model server imports), `alerts` and `metrics` (what takes
-results), `reader` (the loop below both). What is asked for is imported then, so that nobody waits
-for what he does not use.
+results), `reader` (the loop below both), `backtest`. What is asked for is imported then, so that
+nobody waits for what he does not use.
 """
 
 from __future__ import annotations
@@ -14,26 +14,46 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from driftline.alert import Alert
     from driftline.alerts import Alerts
+    from driftline.backtest import Backtest, replay
     from driftline.metric import Metric
     from driftline.metrics import Metrics
     from driftline.publisher import Publisher
     from driftline.values import Limits
 
-try:
-    __version__ = version("driftline")
-except PackageNotFoundError:  # a source tree that was never installed has no metadata
-    __version__ = "0+unknown"
+
+def _version() -> str:
+    for name in ("driftline-client", "driftline"):  # in a checkout, the second has both
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return "0+unknown"  # a source tree that was never installed has no metadata
+
+
+__version__ = _version()
 
 _MODULES = {
     "Alert": "driftline.alert",
     "Alerts": "driftline.alerts",
+    "Backtest": "driftline.backtest",
     "Limits": "driftline.values",
     "Metric": "driftline.metric",
     "Metrics": "driftline.metrics",
     "Publisher": "driftline.publisher",
+    "replay": "driftline.backtest",
 }
 
-__all__ = ["Alert", "Alerts", "Limits", "Metric", "Metrics", "Publisher", "__version__"]
+__all__ = [
+    "Alert",
+    "Alerts",
+    "Backtest",
+    "Limits",
+    "Metric",
+    "Metrics",
+    "Publisher",
+    "__version__",
+    "replay",
+]
 
 
 def __getattr__(name: str) -> object:

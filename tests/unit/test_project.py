@@ -20,15 +20,15 @@ from streams.topics import Topics
 
 ROOT = Path(__file__).resolve().parents[2]
 PROBES = ("startup", "liveness", "readiness")
-PACKAGES = ("driftline", "streams", "agents")
+PACKAGES = {"driftline": "driftline-client", "streams": "driftline", "agents": "driftline"}
 LONG = {"streams/cells/grid.py"}
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_no_other_distribution_owns_our_top_level_names(name: str) -> None:
-    owners = set(packages_distributions().get(name, ["driftline"]))
+    owners = set(packages_distributions().get(name, [PACKAGES[name]]))
 
-    assert owners == {"driftline"}
+    assert owners == {PACKAGES[name]}
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -58,12 +58,16 @@ def test_no_folder_of_tests_shadows_a_package(name: str) -> None:
     assert not [path for path in (ROOT / "tests").rglob(name) if path.is_dir()]
 
 
-def test_the_wheel_holds_exactly_the_three_packages() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+def test_the_two_wheels_are_of_one_version_and_the_client_needs_two_packages() -> None:
+    whole, client = (
+        tomllib.loads((ROOT / folder / "pyproject.toml").read_text()) for folder in (".", "client")
+    )
 
-    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-
-    assert sorted(packages) == sorted(PACKAGES)
+    assert whole["project"]["version"] == client["project"]["version"]
+    assert set(client["project"]["dependencies"]) < set(whole["project"]["dependencies"])
+    names = [re.split("[>=]", one)[0] for one in client["project"]["dependencies"]]
+    assert names == ["confluent-kafka", "msgspec"]
+    assert whole["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["streams", "agents"]
 
 
 def test_compose_and_maven_pin_the_same_kafka() -> None:
