@@ -23,7 +23,11 @@ LARGEST_BYTES = 1 << 20
 
 _REASON = "invalid_monitors"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIXED = {"windows": "windows", "features": "what is read of predictions"}
+_FIXED = {
+    "windows": "windows",
+    "coarse": "how long finished panes are kept",
+    "features": "what is read of predictions",
+}
 
 
 class Specification(msgspec.Struct, frozen=True):
@@ -141,8 +145,10 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
 
 
 def completed(monitors: Monitors, own: Monitors) -> Monitors:
-    """Return a specification with windows and features as a worker was started with."""
-    return msgspec.structs.replace(monitors, windows=own.windows, features=own.features)
+    """Return a specification with windows, panes and features as a worker was started with."""
+    return msgspec.structs.replace(
+        monitors, windows=own.windows, coarse=own.coarse, features=own.features
+    )
 
 
 def _refused(detail: str) -> RecordError:

@@ -59,8 +59,8 @@ class Pages:
     """
 
     def __init__(self, window: Window, world: World, *, pane_ms: int) -> None:
-        self.window, self.pane_ms = window, pane_ms
-        self.panes, self.hop = window.size_ms // pane_ms, window.hop_ms // pane_ms
+        self.window = window
+        self.cut(pane_ms)
         self.cells = Cells([], world)
         self.revision = np.empty(0, np.int32)
         self.final, self.waiting = np.empty(0, np.bool_), np.empty(0, np.bool_)
@@ -68,6 +68,11 @@ class Pages:
         self.schedule, self.written = Schedule(), Revisions()
         self._ends: list[int] = []
         self._ending: dict[int, list[Rows]] = {}
+
+    def cut(self, pane_ms: int) -> None:
+        """Go by panes of a length."""
+        self.pane_ms = pane_ms
+        self.panes, self.hop = self.window.size_ms // pane_ms, self.window.hop_ms // pane_ms
 
     def end_ms(self, first: Any) -> Any:
         """Return when windows end that begin with a pane."""

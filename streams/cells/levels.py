@@ -100,6 +100,21 @@ def pane_end_ms(number: int, *, pane_ms: int) -> int:
     return weeks[0][1] if weeks else (number + 1) * pane_ms
 
 
+def begins(numbers: Ints, *, pane_ms: int) -> Ints:
+    """Return the number of the fine pane with which each pane begins, -1 for hours of the week.
+
+    Examples
+    --------
+    >>> begins(np.array([7, HOURS.first + 2, hour_of_week(0)]), pane_ms=HOUR_MS // 2).tolist()
+    [7, 4, -1]
+    """
+    found = np.where(numbers < FIRST_COARSE, numbers, -1)
+    for level in (HOURS, DAYS):
+        own = (numbers >= level.first) & (numbers < level.end)
+        found[own] = (numbers[own] - level.first) * (level.length_ms // pane_ms)
+    return found
+
+
 def merged_ms(numbers: Iterable[int]) -> dict[int, int]:
     """Return until when there are no fine panes any more, key 0, and no hours.
 

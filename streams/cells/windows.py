@@ -14,16 +14,18 @@ from streams.cells.book import Due, Pages
 from streams.cells.coarse import CoarsePanes
 from streams.cells.grid import Grid, Observed
 from streams.cells.judging import Judges
-from streams.cells.levels import HOUR_MS, merged_ms, pane_end_ms
+from streams.cells.levels import HOUR_MS, begins, merged_ms, pane_end_ms
 from streams.cells.metric_sets import MetricSets
 from streams.cells.page_records import PageRecords
 from streams.cells.publication import Publisher
 from streams.cells.records import CellRecords, Name
+from streams.cells.retired import Ended, Retired
 from streams.cells.schedule import Revising
 from streams.cells.store import PANE_BITS, World
 from streams.cells.view import CellView, Judgements, Windows
-from streams.cells.windowing import Windowing, level_ms
+from streams.cells.windowing import Layout, Since, Windowing, key_of, level_ms
 from streams.families.family import Family, Judging
+from streams.monitors import Window
 from streams.outcomes import Ints
 from streams.tables import Table
 
@@ -73,7 +75,10 @@ class WindowCells:
         self._merged_hour = -1
         self.publisher = Publisher(self.sets, names)
         self._cell_records = [CellRecords(side, names.__getitem__) for side in self.grid.sides]
+        self._settings = windowing
         self._page_records = [PageRecords(p, self.sets, names.__getitem__) for p in self.pages]
+        self._retired = Retired(self.sets, world, names.__getitem__)
+        self.before: Layout | None = None
         self.coarse = CoarsePanes(self.grid, list(zip(_KINDS, self._cell_records, strict=True)))
 
     # ------------------------------------------------------------------ counting
@@ -96,14 +101,16 @@ class WindowCells:
                 changed += self.grid.count_outcomes(table, observed, numbers, chosen=mask)
         if changed:
             keys = np.unique(np.concatenate([s << PANE_BITS | n for s, n in changed]))
-            merged = merged_ms(self.coarse.numbers)
             for pages in self.pages:
-                pages.change(
-                    keys >> PANE_BITS,
-                    keys & ((1 << PANE_BITS) - 1),
-                    from_ms=merged.get(level_ms(pages.window), -1),
-                )
+                self._change(pages, keys)
         return late
+
+    def _change(self, pages: Pages, keys: Ints) -> None:
+        """Let windows wait in which cells have changed, unless panes of them are gone."""
+        merged = merged_ms(self.coarse.numbers)
+        since_ms = self.windowing.since_ms.get(key_of(pages.window), -1)
+        from_ms = max(since_ms, merged.get(level_ms(pages.window), -1))
+        pages.change(keys >> PANE_BITS, keys & ((1 << PANE_BITS) - 1), from_ms=from_ms)
 
     def revise(self, model: int, *, clock_ms: int) -> None:
         """Publish all windows of a model again that are not final: it is of another kind now."""
@@ -276,6 +283,46 @@ class WindowCells:
         """How many cells there are."""
         return sum(side.table.live for side in self.grid.sides)
 
+    # ------------------------------------------------------------------ other windows
+    @property
+    def layout(self) -> Layout:
+        """How windows are cut; until `change_windows`, how they were."""
+        return self.windowing.layout if self.before is None else self.before
+
+    def open(self, packed: Sequence[Any]) -> None:
+        """Go by the panes of a state that is read back, see `Windowing.on`."""
+        layout = self._settings.read(packed)
+        self.windowing = self._settings.on(layout)
+        for pages in (*self.pages, *self._retired.pages):
+            pages.cut(layout.pane_ms)
+        self.before = None if layout == self.windowing.layout else layout
+
+    def change_windows(self, clock_ms: int) -> Iterator[Ended]:
+        """Begin windows that the state does not know, and end those that only it knows.
+
+        New ones are published from the panes that are kept; what is not final of old ones is
+        deleted, since nobody revises it any more.
+        """
+        assert self.before is not None
+        before, self.before = self.before, None
+        since = Since(before, clock_ms, self.coarse.numbers)
+        for pages in self.pages:
+            key = key_of(pages.window)
+            self.windowing.since_ms[key] = since.of(pages.window)
+            if key not in before.since_ms:
+                self._begin(pages)
+        yield from self._retired.end(self.grid, self.publisher, self.judges)
+
+    def _begin(self, pages: Pages) -> None:
+        """Let all windows wait that are merged from panes that are there."""
+        every = [side.table.key[side.every_row()] for side in self.grid.sides]
+        keys = np.unique(np.concatenate(every))
+        numbers = begins(keys & ((1 << PANE_BITS) - 1), pane_ms=pages.pane_ms)
+        there = numbers >= 0
+        keys = np.unique((keys >> PANE_BITS << PANE_BITS | numbers)[there])
+        if len(keys):
+            self._change(pages, keys)
+
     # ------------------------------------------------------------------ written down
     def write(self, *, limit_bytes: int) -> Iterator[tuple[tuple[Any, ...], Any]]:
         """Yield key and content of everything that has changed since.
@@ -308,9 +355,13 @@ class WindowCells:
         kind, *place = key
         if kind == "page":
             size_ms, hop_ms, *place = place
-            for pages in self._page_records:
-                if (pages.pages.window.size_ms, pages.pages.window.hop_ms) == (size_ms, hop_ms):
-                    pages.restore(tuple(place), content, code_of)
+            for known in self._page_records:
+                if key_of(known.pages.window) == (size_ms, hop_ms):
+                    known.restore(tuple(place), content, code_of)
+                    return set()
+            pane_ms = self.windowing.pane_ms
+            retired = self._retired.records(Window(size_ms, hop_ms), pane_ms=pane_ms)
+            retired.restore(tuple(place), content, code_of)
             return set()
         records = self._cell_records[_KINDS.index(kind)]
         if content is None:

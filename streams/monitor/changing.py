@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from streams.cells.grid import Observed
+from streams.cells.levels import begins
 from streams.cells.store import PANE_BITS
 from streams.errors import RecordError
 from streams.model_keys import Name
@@ -225,11 +226,13 @@ def _task(tasks: Mapping[str, Task], model: str) -> Task:
 
 
 def _places(state: MonitorState) -> tuple[Ints, Ints]:
-    """Return the model and the pane of every cell of windows."""
+    """Return the model of every cell of windows, and the fine pane with which it begins."""
     keys = [side.table.key[side.every_row()] for side in state.windows.grid.sides]
     cells = np.concatenate(keys)
     models: Ints = state.world.subjects.models[cells >> PANE_BITS]
-    return models, cells & ((1 << PANE_BITS) - 1)
+    pane_ms = state.windows.windowing.pane_ms
+    panes = begins(cells & ((1 << PANE_BITS) - 1), pane_ms=pane_ms)
+    return models[panes >= 0], panes[panes >= 0]
 
 
 def _definition(monitors: Monitors, name: str, model: Name) -> Threshold | Drift | None:

@@ -13,7 +13,6 @@ import msgspec
 from streams.cells.schedule import Revising
 from streams.cells.windowing import Windowing
 from streams.costs import Costs
-from streams.durations import format_duration
 from streams.errors import StateError
 from streams.model_keys import Name
 from streams.monitor import tables
@@ -106,6 +105,7 @@ class Monitor:
         if state.specifications.unscheduled and not state.reread:
             work.schedule()
         if not state.behind:
+            work.change_windows()
             state.windows.wake(now_ms, revising)
             budget = work.budget(
                 now_ms, rows_at_once=self.rows_at_once, least_windows=least, idle=bool(idle)
@@ -150,8 +150,6 @@ class Monitor:
         if key is None:
             raise StateError("the monitor's state topic has a record without a key")
         tables.fold(state, key, value)
-        if state.layout is not None:
-            self._check_layout(state.layout)
 
     def recalls(self, state: MonitorState) -> Mapping[str, Sequence[int]]:
         """Return the records that wait to be counted, or to be taken in order."""
@@ -165,17 +163,6 @@ class Monitor:
             if not isinstance(rows, Outcomes):
                 raise StateError(f"outcomes record {where} has no rows; the state says that it has")
             state.reread[offset] = state.to_reread.pop(offset), rows
-
-    def _check_layout(self, layout: list[list[int]]) -> None:
-        if layout != self.windowing.layout:
-            before, now = (
-                ", ".join(_window_text(size_ms, hop_ms) for size_ms, hop_ms in windows)
-                for windows in (layout, self.windowing.layout)
-            )
-            raise StateError(
-                f"the state was made with windows of {before}, the settings say {now}; windows "
-                f"under way cannot be cut anew: keep those of {before}, or use another --prefix"
-            )
 
     # ------------------------------------------------------------------ looking
     def time_ms(self, batch: Batch, index: int) -> int:
@@ -228,8 +215,3 @@ def _outcomes(value: bytes, where: str) -> Outcomes | ClockNotice:
             f"outcomes record {where} cannot be used: it is damaged ({type(error).__name__}), or"
             " something else than a worker wrote it"
         ) from error
-
-
-def _window_text(size_ms: int, hop_ms: int) -> str:
-    size = format_duration(size_ms)
-    return size if size_ms == hop_ms else f"{size} every {format_duration(hop_ms)}"

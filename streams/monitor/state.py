@@ -190,8 +190,6 @@ class MonitorState:
         What was said about models since the partition was opened; not written down.
     costs
         Likewise.
-    layout
-        Windows of the state that was read back, see `Windowing.layout`.
     restarted
         Tables and families whose state was of another version: they have begun anew.
     unclaimed
@@ -228,7 +226,6 @@ class MonitorState:
         self.costs = Costs()
         self.restarted: set[str] = set()
         self.unclaimed: dict[tuple[str, Bucket], Any] = {}
-        self.layout: list[list[int]] | None = None
         self.world = World()
         self.judges = Judges(self.world.class_names, self.noticed.shown)
         every = families.CATALOGUE.families

@@ -52,9 +52,10 @@ class Table(NamedTuple):
 
 
 def _clock(state: MonitorState, _: str, __: Key, content: Any) -> None:
-    state.layout, state.next, state.sources, notices, *places = content
+    layout, state.next, state.sources, notices, *places = content
     state.watermark_ms, state.counted, state.taken = places
     state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
+    state.windows.open(layout)
 
 
 def _rows(state: MonitorState, _: str, key: Key, content: Any) -> None:

@@ -6,9 +6,11 @@ from itertools import groupby
 import numpy as np
 
 from streams.cells.grid import Observed
+from streams.cells.windowing import said
 from streams.monitor.changing import Changing, Part
 from streams.monitor.pace import Budget, Load, budget_of
 from streams.monitor.state import MonitorState, Waiting
+from streams.monitors import Window
 from streams.outcomes import Outcomes
 from streams.probabilities import Oddity, no_probabilities, note
 from streams.released import losses, seen
@@ -66,6 +68,22 @@ class Work(Changing):
             state.restarted.clear()
         state.unclaimed.clear()
         self.tell_holding()
+
+    def change_windows(self) -> None:
+        """Go over to the windows of the settings, once, where the state has others."""
+        state, windows = self.state, self.state.windows
+        if windows.before is None:
+            return
+        before = [Window(*key) for key in windows.before.since_ms]
+        for deletions, keys in windows.change_windows(state.watermark_ms):
+            for (table, *key), content in deletions:
+                self._write(table, tuple(key), content)
+            self.published += ((code, Record(self.topics.metrics, key, None)) for code, key in keys)
+        if before != list(windows.windowing.windows):
+            self.remarks.append(
+                f"the state of partition {state.partition} has windows of {said(before)}: it goes"
+                f" on with {said(windows.windowing.windows)}, from the panes that are kept"
+            )
 
     # ------------------------------------------------------------------ restoring
     def restore(self, rows_at_once: int) -> bool:

@@ -166,8 +166,8 @@ class Writing:
         state = self.state
         notices = [msgspec.structs.astuple(notice) for notice in state.notices.values()]
         place = [state.next, state.sources, notices, state.watermark_ms]
-        layout = state.windows.windowing.layout
-        self._write("clock", (), [layout, *place, state.counted, state.taken])
+        layout = state.windows.layout
+        self._write("clock", (), [layout.packed, *place, state.counted, state.taken])
 
     def _set_model_aside(self, code: int, table: str, size_bytes: int) -> list[Record]:
         """Write down, instead of a model's state, that it does not fit; end its alerts."""

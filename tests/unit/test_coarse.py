@@ -25,6 +25,7 @@ from streams.cells.levels import (
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.records import CellRecords
 from streams.monitors import Coarse, Monitors, Window
+from streams.specification import write_specification
 from tests.builders import MINUTE_MS, Event, delayed, history, multiclass, regression
 from tests.driver import Driver, as_inputs, cut, disorder_of
 from tests.grid_case import FAMILIES, PANE_MS, PANES, Case
@@ -247,6 +248,24 @@ def test_a_worker_keeps_hours_and_days_and_writes_each_once() -> None:
     assert hours_of_week(numbers)
     fine = [number for number in numbers if number < HOURS.first]
     assert min(fine) * 10 * MINUTE_MS >= merged_ms(numbers)[0]
+
+
+def test_a_specification_takes_effect_whatever_is_merged() -> None:
+    events = delayed(history(1, count=100, span_ms=3 * DAY_MS), seed=1, bound_ms=MINUTE_MS)
+    monitors = msgspec.structs.replace(MONITORS, coarse=COARSE)
+    driver = Driver(disorder_ms=disorder_of(events), monitors=monitors)
+    for batch in cut(as_inputs(events), [10]):
+        driver.feed(batch)
+
+    rule = {"name": "floor", "metric": "accuracy", "below": 0.9}
+    at_ms = driver.monitors[0].watermark_ms
+    driver.specify(write_specification({"thresholds": [rule]}, effective_ms=at_ms))
+    driver.finish()
+
+    [state] = driver.monitors
+    assert HOURS.known(state.windows.coarse.numbers)
+    assert state.specifications.holding is not None
+    assert state.specifications.holding.from_ms - at_ms <= DAY_MS
 
 
 def _is_coarse(key: Any, *, until: Any) -> bool:

@@ -142,6 +142,10 @@ REFUSED = {
     "another key": (b'{"effective_at": 1700000000000, "monitor": {}}', "unknown field"),
     "settings": (spec(START_MS, settings={}), "belong to workers"),
     "windows": (spec(START_MS, windows=["1m"]), "cannot change while workers run"),
+    "coarse": (
+        spec(START_MS, windows=["10m", {"size": "1d", "hop": "1h"}], coarse=True),
+        "cannot change while workers run",
+    ),
     "features": (spec(START_MS, features=False), "cannot change while workers run"),
     "a misspelt rule": (spec(START_MS, threshold=[]), "did you mean thresholds"),
     "no such metric": (
