@@ -22,8 +22,8 @@ class Grant(NamedTuple):
     ----------
     part
         Who: ``worker``, ``publisher``, ``alerts`` (a consumer with `driftline.Alerts`), ``tail``,
-        ``sink``, ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics
-        reset``).
+        ``sink``, ``status``, ``topics`` (``driftline topics create`` and ``check``) or ``reset``
+        (``topics reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.
     """
@@ -60,6 +60,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         Grant("sink", "topic", topics.metrics, ("Read",)),
         Grant("sink", "topic", topics.alerts, ("Read",)),
         Grant("sink", "group", f"{prefix}-sink-", ("Read",), prefixed=True),
+        Grant("status", "topic", topics.workers, ("Read",)),
         Grant("topics", "topic", f"{prefix}.", _TOPICS, prefixed=True),
         *_reset(topics),
     ]
@@ -72,7 +73,7 @@ def _worker(topics: Topics) -> Iterator[Grant]:
         yield Grant("worker", "topic", name, ("Read", "Write"))
     # Delete is for records that later ones have replaced: the log of the join is kept short.
     yield Grant("worker", "topic", topics.join_state, ("Read", "Write", "Delete"))
-    for name in (topics.metrics, topics.alerts):
+    for name in (topics.metrics, topics.alerts, topics.workers):
         yield Grant("worker", "topic", name, ("Write",))
     # DescribeConfigs tells how large a dead letter may be; without it they are cut at 1 MB.
     for name in (topics.predictions, topics.labels):

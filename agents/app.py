@@ -6,6 +6,7 @@ from the environment.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import secrets
@@ -26,6 +27,7 @@ from yarl import URL
 
 from agents import clients, fetching, state_log, topics_admin
 from agents import stages as agents_of
+from agents.announcer import Announcer
 from agents.exits import EXIT_CONFIG, EXIT_UNEXPECTED, say
 from agents.health import Health
 from agents.key_watch import KeyWatch
@@ -61,11 +63,18 @@ class App(faust.App):
 
     BootStrategy = NoWeb
     pipeline: Pipeline
+    announcer: Announcer
     stage_channels: dict[str, Any]
+
+    async def on_start(self) -> None:
+        """Begin to tell how it goes."""
+        await super().on_start()
+        self.announcer.start()
 
     async def on_stop(self) -> None:
         """Finish the transaction under way; the transport leaves the group after that."""
         await self.pipeline.shutdown()
+        await asyncio.to_thread(self.announcer.stop)
         self.pipeline.watchdog.stop()
         self.pipeline.health.stop()
         await super().on_stop()
@@ -115,6 +124,7 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
     )
     health.answer(live=watchdog.complaint, ready=app.pipeline.unready)
     health.pages["/status"] = lambda: msgspec.json.encode(app.pipeline.status())
+    app.announcer = Announcer(settings, told=app.pipeline.status)
     app.stage_channels = agents_of.declare(app, app.pipeline)
     return app
 

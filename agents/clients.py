@@ -1,7 +1,7 @@
 """How each Kafka client of a worker is configured, and why.
 
-A worker has three: one consumer, one transactional producer, one admin client; and while it opens
-partitions, a reader of the state topics.
+A worker has four: one consumer, one transactional producer, one admin client, and a producer that
+tells how it is; and while it opens partitions, a reader of the state topics.
 """
 
 from __future__ import annotations
@@ -134,6 +134,18 @@ def producer(settings: Settings) -> dict[str, Any]:
         "transactional.id": f"{settings.prefix}-worker-{settings.worker_id}",
         "transaction.timeout.ms": transaction_timeout_ms(settings),
         # Where the Java client would put a key, so that any producer's records meet.
+        "partitioner": "murmur2_random",
+    }
+
+
+def announcer(settings: Settings) -> dict[str, Any]:
+    """Configure the producer of a worker's status, which holds nothing up and may lose records."""
+    return {
+        **admin(settings),
+        "compression.type": "lz4",
+        "message.max.bytes": LARGEST_RECORD_BYTES,
+        "message.timeout.ms": 8_000,
+        "queue.buffering.max.messages": 10,
         "partitioner": "murmur2_random",
     }
 

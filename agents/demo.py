@@ -45,7 +45,7 @@ SETTLE_S = 15.0
 INTERRUPTED = 130
 
 _TOPICS = (
-    *("predictions", "labels", "monitors", "metrics", "alerts"),
+    *("predictions", "labels", "monitors", "metrics", "alerts", "workers"),
     *("outcomes", "join-state", "monitor-state"),
     *("predictions.dlq", "labels.dlq", "monitors.dlq", "outcomes.dlq"),
 )

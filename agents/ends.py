@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -48,6 +48,24 @@ def ask_offsets(
         return {}
     answers = admin.list_offsets(wanted, isolation_level=level, request_timeout=timeout_s)
     return {(key.topic, key.partition): answer for key, answer in answers.items()}
+
+
+def offsets_since(
+    admin: AdminClient, sources: Sequence[Input], at_ms: int, *, timeout_s: float = 15.0
+) -> dict[Input, int]:
+    """Find the first record of each partition that was written then or later, or else its end.
+
+    Raises
+    ------
+    KafkaException, TimeoutError
+        If brokers refuse, or do not answer.
+    """
+    spec = OffsetSpec.for_timestamp(at_ms)
+    answers = admin.list_offsets({TopicPartition(*source): spec for source in sources})
+    first = {(at.topic, at.partition): one.result(timeout_s).offset for at, one in answers.items()}
+    until_s = time.monotonic() + timeout_s
+    ends = find_offsets(admin, sources, latest=True, wanted=lambda: time.monotonic() < until_s)
+    return {at: offset if offset >= 0 else ends[at] for at, offset in first.items()}
 
 
 def find_offsets(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from agents.exits import say
 from agents.http_server import Page, Probe
@@ -12,7 +13,7 @@ from agents.idleness import Input
 from agents.partitions import Partition
 from agents.resources import Resources
 from agents.settings import FIRST_PORT, PORTS
-from agents.telemetry import Telemetry
+from agents.telemetry import FATES, Telemetry
 from streams.steps import Effects
 from streams.topics import Topics
 from streams.values import Dropped
@@ -58,6 +59,7 @@ class Health:
         self.probes: dict[str, Probe] = {"/livez": lambda: None, "/readyz": lambda: "starting"}
         self.pages: dict[str, Page] = {}
         self.pending_predictions = 0
+        self.lags: dict[Input, int] = {}
 
     def start(self) -> None:
         """Listen, and begin to watch the host.
@@ -147,10 +149,21 @@ class Health:
 
     def lag(self, lags: Mapping[Input, int]) -> None:
         """Show how far inputs are behind."""
+        self.lags = self.lags | dict(lags)  # read on another thread
         for (topic, partition), lag in lags.items():
             self._telemetry.set(
                 "driftline_input_lag_records", lag, topic=topic, partition=partition
             )
+
+    def known(self) -> dict[str, Any]:
+        """Return what `agents.status.Status` says of it: lag by topic, and records by fate."""
+        lag: Counter[str] = Counter()
+        for (topic, _), behind in self.lags.items():
+            lag[topic] += behind
+        fates = {
+            fate: self._telemetry.value("driftline_records_total", fate=fate) for fate in FATES
+        }
+        return {"lag": dict(lag), "fates": {fate: int(count) for fate, count in fates.items()}}
 
     def memory(self, *, budget_bytes: int, pressure: bool) -> None:
         """Show the memory budget, and whether it is nearly used up."""
@@ -203,6 +216,7 @@ class Health:
         self._telemetry.forget(stage=partition.stage.name, partition=number)
         for topic in partition.stage.inputs:
             self._telemetry.forget(topic=topic, partition=number)
+            self.lags = {at: lag for at, lag in self.lags.items() if at != (topic, number)}
         if partition.stage.name == "join":
             for gauge in _PARTITION_GAUGES:
                 self._telemetry.set(f"driftline_{gauge}", 0, partition=number)

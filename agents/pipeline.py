@@ -167,6 +167,7 @@ class Pipeline:
                 worker_id=self.settings.worker_id,
                 version=installed_version(),
                 unready=self.unready(),
+                **self.health.known(),
             )
 
         return asyncio.run_coroutine_threadsafe(ask(), self._loop).result(_ANSWER_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -79,6 +80,14 @@ class Status(msgspec.Struct):
         What kind of model each is, and why: the first by name.
     warnings
         What a person should know: models that are set aside.
+    at_ms, host
+        When and where it told this.
+    lag
+        Records by topic that are not read yet.
+    clock_ms
+        The event-time clock of the slowest partition, by stage; stages without one are not there.
+    fates
+        Records by fate, since it started.
     """
 
     worker_id: str
@@ -96,6 +105,11 @@ class Status(msgspec.Struct):
     start_cpu_s: float = 0.0
     warnings: list[str] = []
     kinds: list[ModelKind] = []
+    at_ms: int = 0
+    host: str = ""
+    lag: dict[str, int] = {}
+    clock_ms: dict[str, int] = {}
+    fates: dict[str, int] = {}
 
 
 class Tally:
@@ -158,9 +172,21 @@ def status_of(
         model_costs=_model_costs(found),
         start_cpu_s=start_cpu_s,
         kinds=kinds[:MOST_MODELS],
+        at_ms=time.time_ns() // 1_000_000,
+        host=socket.gethostname(),
+        clock_ms=_clocks(running),
         warnings=_few([said for one in running for said in one.stage.warnings(one.state)]),
         **known,
     )
+
+
+def _clocks(running: Iterable[Partition]) -> dict[str, int]:
+    clocks: dict[str, int] = {}
+    for one in running:
+        clock_ms = int(one.stage.gauges(one.state).get("clock_ms", 0))
+        if clock_ms > 0:
+            clocks[one.stage.name] = min(clock_ms, clocks.get(one.stage.name, clock_ms))
+    return clocks
 
 
 def _few(warnings: list[str]) -> list[str]:
@@ -267,7 +293,8 @@ def show(statuses: list[Status], *, costs: bool, json_output: bool) -> None:
 
 def _lines(status: Status) -> Iterable[str]:
     ready = "ready" if status.unready is None else f"not ready: {status.unready}"
-    yield f"worker {status.worker_id}, driftline {status.version}: {ready}"
+    where = f" on {status.host}" if status.host else ""
+    yield f"worker {status.worker_id}{where}, driftline {status.version}: {ready}"
     for stage, numbers in status.partitions.items():
         yield f"  {stage}: partitions {', '.join(map(str, numbers))}"
     per_record = _per_unit(status.cpu_s - status.start_cpu_s, status.records)
@@ -278,12 +305,25 @@ def _lines(status: Status) -> Iterable[str]:
     models = "model" if status.models == 1 else "models"
     pending = "prediction" if status.pending_predictions == 1 else "predictions"
     yield f"  {status.models:,} {models}, {status.pending_predictions:,} pending {pending}"
+    if status.lag:
+        behind = sum(status.lag.values())
+        worst = max(status.lag, key=lambda topic: status.lag[topic])
+        yield f"  {behind:,} records behind" + (f", mostly {worst}" if behind else "")
+    if status.clock_ms:
+        clocks = (f"{stage} {_clock(at_ms)}" for stage, at_ms in status.clock_ms.items())
+        yield f"  event time {', '.join(clocks)}"
+    if fates := ", ".join(f"{fate} {count:,}" for fate, count in status.fates.items() if count):
+        yield f"  {fates}"
     for kind in status.kinds[:_KINDS]:
         yield f"  {kind}"
     if status.models > _KINDS < len(status.kinds):
         yield f"  and {status.models - _KINDS:,} more models; --json says of what kind"
     for warning in status.warnings:
         yield f"  {warning}"
+
+
+def _clock(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at_ms / 1_000))
 
 
 def _tables(console: Console, status: Status) -> Iterable[Table]:

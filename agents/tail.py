@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import KafkaException, Message
+from confluent_kafka.admin import AdminClient
 
 from agents import clients, topics_admin
-from agents.ends import find_offsets
+from agents.ends import offsets_since
 from agents.settings import Settings
 from agents.tail_lines import KINDS, window_length_ms
 from driftline.reader import Reader
@@ -79,7 +78,8 @@ def tail(
     since_ms
         Begin with what was written then, whatever `from_beginning` says.
     latest
-        Print only the last record of each key that is there, without deleted ones, and stop.
+        Print only the last record of each key that is there, by key, without deleted ones, and
+        stop.
     follow
         Go on for ever; otherwise stop at the end of what is there.
 
@@ -96,7 +96,8 @@ def tail(
     partitions = _partitions(settings, kind)
     start: Any = "earliest" if from_beginning or latest else "latest"
     if since_ms is not None:
-        start = _since(settings, partitions, since_ms)
+        places = [(name, number) for name, count in partitions.items() for number in range(count)]
+        start = offsets_since(AdminClient(clients.admin(settings)), places, since_ms)
     follow = follow and not latest
     # Failures are raised, so the client logs hardly anything.
     kafka = {"log_level": 2, **settings.kafka}
@@ -105,7 +106,9 @@ def tail(
             settings.bootstrap_servers, list(partitions), start=start, kafka=kafka
         ) as reader:
             messages = _forever(reader) if follow else snapshot(reader)
-            for message in _last_of_keys(messages) if latest else messages:
+            if latest:
+                messages = iter(_last_of_keys(messages))
+            for message in messages:
                 one = KINDS[kind](message)
                 if selection.takes(one.record, deleted=message.value() is None):
                     sys.stdout.write((one.json if json_output else one.line) + "\n")
@@ -130,30 +133,22 @@ def _partitions(settings: Settings, kind: str) -> dict[str, int]:
     return found
 
 
-def _since(settings: Settings, partitions: Mapping[str, int], at_ms: int) -> dict[Place, int]:
-    """Find the first record of each partition that was written then or later, or else its end."""
-    places = [(name, number) for name, count in partitions.items() for number in range(count)]
-    admin = AdminClient(clients.admin(settings))
-    spec = OffsetSpec.for_timestamp(at_ms)
-    answers = admin.list_offsets({TopicPartition(*place): spec for place in places})
-    first = {(at.topic, at.partition): one.result(_ANSWER_S).offset for at, one in answers.items()}
-    until_s = time.monotonic() + _ANSWER_S
-    ends = find_offsets(admin, places, latest=True, wanted=lambda: time.monotonic() < until_s)
-    return {place: first[place] if first[place] >= 0 else ends[place] for place in places}
-
-
 def _forever(reader: Reader) -> Iterator[Message]:
     while True:
         yield from reader.messages(_POLL_S)
 
 
 def _last_of_keys(messages: Iterable[Message]) -> list[Message]:
-    """Return the last record of each key, without deleted ones, as they were written."""
-    found: dict[tuple[str | None, bytes | str | None], Message] = {}
+    """Return the last record of each key, without deleted ones, by topic and key.
+
+    Keys of metrics are JSON: model, version and segment first, then the window, then the metric.
+    """
+    found: dict[tuple[str, bytes], Message] = {}
     for message in messages:
-        place = (message.topic(), message.key())
+        key = message.key() or b""
+        place = (message.topic() or "", key)
         if message.value() is None:
             found.pop(place, None)
         else:
             found[place] = message
-    return sorted(found.values(), key=lambda message: message.timestamp()[1])
+    return [found[place] for place in sorted(found)]

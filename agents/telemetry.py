@@ -305,6 +305,10 @@ class Telemetry:
         """Add one observation to a histogram."""
         _child(self._histograms[name], labels).observe(value)
 
+    def value(self, name: str, **labels: str) -> float:
+        """Return what a counter or gauge says now; 0 if it has said nothing."""
+        return self.registry.get_sample_value(name, labels) or 0.0
+
     def forget(self, **labels: object) -> None:
         """Remove every gauge series that carries all of `labels`.
 

@@ -33,6 +33,13 @@ _SEGMENT = {"segment.bytes": str(16 << 20)}
 _COMPACTED = {**_INTERNAL, **_SEGMENT, "cleanup.policy": "compact"}
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1"}
 _JOIN_STATE = {**_INTERNAL, **_SEGMENT, "cleanup.policy": "delete", **_FOR_EVER}
+# What workers tell of themselves: the last of each, and of those that are gone, for a day.
+_WORKERS = {
+    **_COMPACTED,
+    "cleanup.policy": "compact,delete",
+    "retention.ms": str(24 * 3_600_000),
+    "segment.ms": str(3_600_000),
+}
 _DEAD_LETTERS = {**_CREATE_TIME, "max.message.bytes": str(_DEAD_LETTER_BYTES)}
 # With three copies, one broker may be lost and nothing that was committed is: the two others have
 # it. Kafka's default is one, which may be the very broker that is lost.
@@ -76,6 +83,7 @@ def wanted(topics: Topics) -> dict[str, dict[str, str]]:
         topics.monitor_state: _COMPACTED,
         topics.metrics: _COMPACTED | kept[topics.metrics],
         topics.alerts: _COMPACTED | kept[topics.alerts],
+        topics.workers: _WORKERS,
         **{
             topics.dead_letters(topic): _DEAD_LETTERS
             for topic in (*inputs, topics.monitors, topics.outcomes)

@@ -42,6 +42,11 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{self.prefix}.alerts"
 
     @property
+    def workers(self) -> str:
+        """Out: how each worker is, every ten seconds. Key: worker id. Compacted, kept for a day."""
+        return f"{self.prefix}.workers"
+
+    @property
     def outcomes(self) -> str:
         """Internal: columns from `join` to `monitor`. Key: model."""
         return f"{self.prefix}.outcomes"

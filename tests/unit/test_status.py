@@ -10,6 +10,7 @@ from threading import Thread
 import msgspec
 import pytest
 
+from agents.health import Health
 from agents.http_server import HttpServer, Pages
 from agents.partitions import Partition
 from agents.status import (
@@ -23,9 +24,11 @@ from agents.status import (
     show,
     status_of,
 )
+from agents.telemetry import Telemetry
 from streams.costs import Costs, Spent
 from streams.errors import ConfigError, NoAnswerError
 from streams.monitor import Monitor
+from streams.steps import Effects
 from streams.topics import Topics
 from tests.builders import label, prediction
 from tests.driver import Driver, as_inputs
@@ -96,7 +99,7 @@ def test_drift_monitors_are_listed_with_the_values_that_they_saw() -> None:
 
 
 def test_people_see_tables_and_machines_see_json(capsys: pytest.CaptureFixture[str]) -> None:
-    status = _status()
+    status = msgspec.structs.replace(_status(), host="here")
 
     show([status], costs=False, json_output=False)
     short = capsys.readouterr().out
@@ -105,7 +108,7 @@ def test_people_see_tables_and_machines_see_json(capsys: pytest.CaptureFixture[s
     show([status], costs=False, json_output=True)
     [decoded] = json.loads(capsys.readouterr().out)
 
-    assert "worker w, driftline 1.0: ready" in short
+    assert "worker w on here, driftline 1.0: ready" in short
     assert "3 models" in short
     assert "publishing" not in short
     assert all(text in tables for text in ("monitor: publishing", "loss-drift", "m0"))
@@ -261,3 +264,42 @@ def test_of_ever_so_many_warnings_a_hundred_are_told_and_how_many_more_there_are
     assert len(driver.joins[0].oddities) == len(driver.oddities) == 1_000
     assert len(told) == 101
     assert told[-1] == "and 900 more warnings"
+
+
+def test_what_is_behind_the_clock_and_the_fates_are_shown_where_they_are_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = msgspec.structs.replace(
+        _status(),
+        lag={"driftline.labels": 1_000, "driftline.predictions": 20},
+        clock_ms={"join": 1_767_225_600_000},
+        fates={"joined": 1_234, "late_label": 0, "dead_letter": 5},
+    )
+    unknown = msgspec.structs.replace(known, lag={}, clock_ms={}, fates={})
+
+    show([known], costs=False, json_output=False)
+    more = capsys.readouterr().out.splitlines()
+    show([unknown], costs=False, json_output=False)
+    less = capsys.readouterr().out.splitlines()
+
+    assert [line for line in more if line not in less] == [
+        "  1,020 records behind, mostly driftline.labels",
+        "  event time join 2026-01-01 00:00:00",
+        "  joined 1,234, dead_letter 5",
+    ]
+
+
+def test_lag_and_fates_are_what_the_worker_counted() -> None:
+    health = Health(Telemetry(version="1"), topics=TOPICS, host="127.0.0.1", port=0)
+    health.lag({(TOPICS.labels, 0): 3, (TOPICS.labels, 1): 4, (TOPICS.predictions, 0): 0})
+    health.committed([Effects(fates={"joined": 2})], seconds=0.1)
+    join = _join()
+
+    before = health.known()
+    health.lag({(join.stage.inputs[0], join.number): 9})
+    health.forget(join)
+
+    assert before["lag"] == {TOPICS.labels: 7, TOPICS.predictions: 0}
+    assert before["fates"]["joined"] == 2
+    assert before["fates"]["late_label"] == 0
+    assert health.known()["lag"] == before["lag"]
