@@ -20,6 +20,7 @@ from agents.acls import grants
 from agents.cli import app
 from agents.options import OPTIONS, Option
 from agents.settings import Settings
+from agents.sinks.prometheus import RESULTS
 from agents.sinks.telemetry import SINK
 from agents.telemetry import RESOURCES, WORKER, Entry
 from streams import families
@@ -227,6 +228,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "telemetry worker": lambda: telemetry(WORKER),
     "telemetry resources": lambda: telemetry(RESOURCES),
     "telemetry sinks": lambda: telemetry(SINK),
+    "telemetry results": lambda: telemetry(RESULTS),
     "prometheus rules": prometheus_rules,
     "acls": acls,
     "metrics": metrics,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import typer
 from typer.core import TyperGroup
@@ -49,11 +49,16 @@ class Group:
         *commands: Command,
         kind: type[TyperGroup] = TyperGroup,
     ) -> None:
-        self.name, self.help_text, self.commands, self._kind = name, help_text, commands, kind
+        self.name, self.help_text, self._commands, self._kind = name, help_text, commands, kind
+
+    @property
+    def every(self) -> Iterable[Command]:
+        """Every command, also those that are made when they are asked for."""
+        return self._commands
 
     def add_to(self, app: typer.Typer) -> None:
         """Make it a group of an application."""
         group = typer.Typer(cls=self._kind, help=self.help_text, no_args_is_help=True)
-        for command in self.commands:
+        for command in self._commands:
             command.add_to(group)
         app.add_typer(group, name=self.name)

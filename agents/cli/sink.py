@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Annotated, Any, get_type_hints
 
 import msgspec
@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from agents.cli.command import Command, Group
 from agents.cli.shared_options import Kafka, Prefix, Servers, settings_of
-from agents.sinks.catalogue import SINKS, others
+from agents.sinks import catalogue
 from agents.sinks.contract import Sink
 
 Name = Annotated[
@@ -99,6 +99,11 @@ def _typer(name: str, told: object, meta: msgspec.Meta) -> Any:
 
 
 def _run(sink: type[Sink], own: dict[str, Any], shared: dict[str, Any]) -> None:
+    made = sink(sink.options(**own))  # type: ignore[call-arg]
+    if own.get("test"):
+        made.test()
+        typer.echo("the test was delivered")
+        return
     settings = settings_of(
         {
             name: shared[name]
@@ -117,29 +122,53 @@ def _run(sink: type[Sink], own: dict[str, Any], shared: dict[str, Any]) -> None:
         host=settings.metrics_host,
         port=settings.metrics_port,
     )
-    run_sink(sink(sink.options(**own)), settings, identity)  # type: ignore[call-arg]
+    run_sink(made, settings, identity)
 
 
-class _WithOthers(TyperGroup):
-    """Also has the sinks of other packages, which are looked for only when they are asked for."""
+class _Sinks(TyperGroup):
+    """Loads a sink when it is asked for, those of other packages, too."""
+
+    @property
+    def commands(self) -> MutableMapping[str, Any]:
+        """Those of driftline itself."""
+        return {name: _built(catalogue.find(name)) for name in catalogue.SINKS}
+
+    @commands.setter
+    def commands(self, given: MutableMapping[str, Any]) -> None:
+        assert not given
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - what is overridden has it
-        return [*self.commands, *sorted(others())]
+        return catalogue.names()
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - likewise
-        if cmd_name in self.commands:
-            return self.commands[cmd_name]
-        sink = others().get(cmd_name)
-        if sink is None:
-            return None
-        alone = typer.Typer(add_completion=False)
-        _command(sink).add_to(alone)
-        return typer.main.get_command(alone)
+        return _built(catalogue.find(cmd_name))
 
 
-GROUP = Group(
+def _built(sink: type[Sink] | None) -> Any:
+    if sink is None:
+        return None
+    alone = typer.Typer(
+        add_completion=False,
+        rich_markup_mode="markdown",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    _command(sink).add_to(alone)
+    built = typer.main.get_command(alone)
+    built.name = sink.name
+    return built
+
+
+class _Group(Group):
+    """The commands are those of the catalogue of sinks."""
+
+    @property
+    def every(self) -> Iterator[Command]:
+        """Every command."""
+        return map(_command, catalogue.ours())
+
+
+GROUP = _Group(
     "sink",
     "Hand metrics and alerts on to where people look; each sink is a process of its own.",
-    *map(_command, SINKS),
-    kind=_WithOthers,
+    kind=_Sinks,
 )

@@ -22,6 +22,8 @@ from streams.errors import DriftlineError
 from streams.metrics import Metric
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from driftline.places import Gap, Place
 
 Kind: TypeAlias = Literal["metrics", "alerts"]
@@ -128,6 +130,10 @@ class Sink:
         """
         return "group"
 
+    def test(self) -> None:
+        """Send something that says that it is a test; for sinks with an option `test`."""
+        raise NotImplementedError
+
     def write(self, upserts: Sequence[Upsert]) -> None:
         """Take upserts, which need not be safe before `flush`."""
         raise NotImplementedError
@@ -140,6 +146,10 @@ class Sink:
 
     def missing(self, gap: Gap) -> None:
         """Take note of records that were gone from a topic before they were read."""
+
+    def collectors(self) -> Sequence[Collector]:
+        """Return what Prometheus is told beside how the sink is."""
+        return ()
 
     def close(self) -> None:
         """Let go of the target; nothing is made safe by it."""

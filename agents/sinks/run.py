@@ -64,6 +64,8 @@ def run_sink(sink: Sink, settings: Settings, identity: Identity) -> None:
     health, pace, stop = SinkHealth(identity.name, version=installed_version()), Pace(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    for collector in sink.collectors():
+        health.export(collector)
     try:
         health.listen(host=identity.host, port=identity.port)
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, text
 
-from agents.history import database, reading, schema
+from agents.history import reading, schema
 from agents.sinks.contract import AwayError, Upsert
 from agents.sinks.sql import Sql, SqlOptions
 from driftline.places import Gap
 from streams.errors import ConfigError
-from streams.metrics import Metric
-from tests import killing, oracle
+from tests import oracle
+from tests.histories import a_log, ask, asof_by_hand, assert_history_is, rows
 from tests.postgres import Postgres
 from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, letters, metric, run
 
@@ -46,55 +46,6 @@ def start(url: str, *, now_ms: int = NOW_MS) -> None:
         sink.start()
     finally:
         sink.close()
-
-
-def ask(url: str, question: Callable[[Connection], Any]) -> Any:
-    engine = database.engine_of(database.url_of(url))
-    try:
-        with engine.begin() as connection:
-            return question(connection)
-    finally:
-        engine.dispose()
-
-
-def rows(url: str, query: str) -> list[tuple[Any, ...]]:
-    return ask(url, lambda connection: [tuple(row) for row in connection.execute(text(query))])  # type: ignore[no-any-return]
-
-
-def a_log() -> Log:
-    """Return revisions of two metrics and an alert, with deletions and keys that come back."""
-    log, other = Log(), metric(1, model="o'brien \"/<b>\x1b[31m", metric="mean:f")
-    log.add(metric(1), other, metric(2), alert())
-    log.delete(other)
-    log.add(metric(3, final=True), alert("resolved", 1), metric(1, metric="recall"))
-    log.delete(metric(1, metric="recall"))
-    log.add(other)
-    return log
-
-
-def asof_by_hand(log: Log, until_ms: int) -> Mapping[tuple[Any, ...], dict[str, Any]]:
-    """Return what an independent reader finds in the topic up to a time."""
-    found = {}
-    for entry in log.entries:
-        if entry.topic == TOPICS.metrics and entry.timestamp_ms <= until_ms:
-            key = tuple(msgspec.json.decode(entry.key or b""))
-            found[key] = None if entry.value is None else msgspec.json.decode(entry.value)
-    return {key: record for key, record in sorted(found.items()) if record is not None}
-
-
-def assert_history_is(url: str, log: Log) -> None:
-    revisions = rows(url, "SELECT kafka_offset, deleted FROM metric_revisions ORDER BY id")
-    ours = [one for one in log.entries if one.topic == TOPICS.metrics]
-    assert [(n, bool(gone)) for n, gone in revisions] == [(e.offset, e.value is None) for e in ours]
-    alerts = [one.offset for one in log.entries if one.topic == TOPICS.alerts]
-    assert rows(url, "SELECT kafka_offset FROM alert_revisions ORDER BY id") == [
-        (offset,) for offset in alerts
-    ]
-    last = asof_by_hand(log, sys.maxsize)
-    columns = ", ".join(f'"{name}"' for name in Metric.__struct_fields__)
-    assert sorted(rows(url, f"SELECT {columns} FROM metrics")) == sorted(
-        tuple(record.values()) for record in last.values()
-    )
 
 
 def test_every_revision_is_there_and_the_last_ones_by_key(url: str, tmp_path: Path) -> None:
@@ -137,33 +88,6 @@ def test_what_changed_between_two_times_is_what_differs(url: str, tmp_path: Path
     assert revised.after.record["revision"] == 3
     assert revised.after.record["final"] is True
     assert (gone.before.record["metric"], gone.after) == ("mean:f", None)
-
-
-def test_killed_between_any_two_calls_it_has_everything_once(url: str, tmp_path: Path) -> None:
-    log = a_log()
-    killing.save(log, tmp_path)
-    (tmp_path / "plan.py").write_text(
-        "import psycopg\n"  # before children are forked
-        "from agents.history import database, failures, schema, writing\n"
-        "from agents.sinks.sql import Sql, SqlOptions\n"
-        "from tests import killing\n"
-        "def made(folder):\n"
-        f"    options = SqlOptions(target={url!r})\n"
-        f"    return Sql(options, clock=lambda: {NOW_MS}), killing.load(folder)\n"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.killing", str(tmp_path)],
-        cwd=oracle.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert int((tmp_path / "kills").read_text()) >= 10
-    assert_history_is(url, log)
 
 
 def test_poison_for_the_database_is_set_aside_and_the_rest_is_there(

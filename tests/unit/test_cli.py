@@ -18,7 +18,7 @@ FOLDER = ROOT / "agents" / "cli"
 COMMANDS = [
     (entry.name, str(command.name)) if isinstance(entry, Group) else (command.run.__name__,)
     for entry in CATALOGUE
-    for command in (entry.commands if isinstance(entry, Group) else [entry])
+    for command in (entry.every if isinstance(entry, Group) else [entry])
 ]
 
 

@@ -15,6 +15,7 @@ import yaml
 from agents.health import Health
 from agents.local_kafka import kafka_version
 from agents.settings import FIRST_PORT, check_environment
+from agents.sinks.telemetry import FIRST_PORT as FIRST_SINK_PORT
 from agents.telemetry import Telemetry
 from streams.topics import Topics
 
@@ -112,12 +113,13 @@ def test_prometheus_is_told_where_a_worker_of_this_host_answers_and_which_rules_
         name: yaml.safe_load((folder / name).read_text())
         for name in ("prometheus.yml", "compose.yml")
     }
-    [here] = configs["prometheus.yml"]["scrape_configs"]
+    here, sinks = configs["prometheus.yml"]["scrape_configs"]
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["prometheus"]
 
     assert here["static_configs"] == [{"targets": [f"127.0.0.1:{FIRST_PORT}"]}]
+    assert sinks["static_configs"] == [{"targets": [f"127.0.0.1:{FIRST_SINK_PORT}"]}]
     assert "--config.file=/etc/prometheus/compose.yml" in compose["command"]
     for config in configs.values():
-        [job] = config["scrape_configs"]
-        assert job["job_name"] == "driftline"  # as the rules have it
+        jobs = [job["job_name"] for job in config["scrape_configs"]]
+        assert jobs == ["driftline", "driftline-sinks"]  # as the rules have the first
         assert all((folder / name).exists() for name in config["rule_files"])

@@ -259,9 +259,17 @@ def _points(monkeypatch: pytest.MonkeyPatch, **values: str) -> None:
 def test_other_packages_bring_sinks_and_do_not_replace_ours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _points(monkeypatch, mine="tests.unit.test_sinks:Target", files="tests.unit.test_sinks:Target")
+    here = "tests.unit.test_sinks:Target"
+    _points(monkeypatch, mine=here, files=here)
 
-    assert catalogue.others().keys() == {"mine"}
+    assert catalogue.names() == [*catalogue.SINKS, "mine"]
+    assert catalogue.find("mine") is not None
+    assert catalogue.find("files") is Files
+    assert catalogue.find("nothing") is None
+
+
+def test_a_sink_has_the_name_that_it_has_in_the_catalogue() -> None:
+    assert [sink.name for sink in catalogue.ours()] == list(catalogue.SINKS)
 
 
 @pytest.mark.parametrize(
@@ -274,4 +282,4 @@ def test_what_is_no_sink_is_refused_with_its_name(
     _points(monkeypatch, bad=where)
 
     with pytest.raises(ConfigError, match=f"sink 'bad'.*{why}"):
-        catalogue.others()
+        catalogue.find("bad")

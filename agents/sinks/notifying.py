@@ -1,0 +1,135 @@
+"""Notify people of alerts: one by one, and what is old in one summary.
+
+After an outage, or with a sink that is new, there may be thousands of alerts on the topic. Nobody
+is to be woken by what was over long ago: what is older than an hour is told as a summary.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from agents.printable import printable
+from agents.sinks.contract import Clock, Kind, RefusedError, Sink, Upsert
+from streams.alerts import Alert
+
+OLD_MS = 3_600_000
+SEVERITIES = ("info", "warning", "critical")
+_NAMED = 10
+
+
+class Summary(NamedTuple):
+    """What happened while nobody was told.
+
+    Attributes
+    ----------
+    alerts
+        The last revision of every alert that changed, in order of their time.
+    """
+
+    alerts: Sequence[Alert]
+
+    @property
+    def name(self) -> str:
+        """The same if it is told again."""
+        first, last = self.alerts[0], self.alerts[-1]
+        return f"summary-{first.alert_id}-{last.alert_id}-{last.revision}-{len(self.alerts)}"
+
+    @property
+    def firing(self) -> list[Alert]:
+        """Those that still fire."""
+        return [alert for alert in self.alerts if alert.state == "firing"]
+
+    @property
+    def severity(self) -> str:
+        """The worst of those that still fire."""
+        return max((one.severity for one in self.firing), key=_rank, default="info")
+
+    @property
+    def text(self) -> str:
+        """For people, on one line."""
+        counts = Counter(alert.state for alert in self.alerts)
+        parts = ", ".join(f"{count} {printable(state)}" for state, count in sorted(counts.items()))
+        count = f"{len(self.alerts)} alert" + ("s" if len(self.alerts) > 1 else "")
+        when = f"between {clock(self.alerts[0])} and {clock(self.alerts[-1])} UTC"
+        return f"{count} changed {when}, more than an hour ago: {parts}"
+
+    @property
+    def lines(self) -> list[str]:
+        """The worst of those that still fire, for people."""
+        worst = sorted(self.firing, key=lambda one: -_rank(one.severity))
+        more = [f"and {len(worst) - _NAMED} more"] if len(worst) > _NAMED else []
+        return [title(alert) for alert in worst[:_NAMED]] + more
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
+
+
+def who(alert: Alert) -> str:
+    """Name what an alert is about."""
+    return "/".join((alert.model, alert.version, alert.segment)).rstrip("/")
+
+
+def title(alert: Alert) -> str:
+    """Say an alert on one line, whatever is in its names."""
+    head = f"[{alert.state.upper()}] {alert.severity} {who(alert)} {alert.monitor}"
+    return printable(f"{head}: {alert.message}")
+
+
+def clock(alert: Alert) -> str:
+    """Write the time of an alert."""
+    return iso(alert.at_ms).replace("T", " ").removesuffix("Z")
+
+
+def iso(time_ms: int) -> str:
+    """Write a time as ISO 8601 has it, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_ms / 1_000))
+
+
+class Notifier(Sink):
+    """What sinks have in common that tell alerts one by one.
+
+    A revision that was told is not told again while this process lives, also if another one of its
+    batch could not be; after a crash it may be, under the same name.
+    """
+
+    reads: ClassVar[tuple[Kind, ...]] = ("alerts",)
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self._now_ms = clock or (lambda: time.time_ns() // 1_000_000)
+        self._told: set[tuple[str, int, int]] = set()
+        self._old: dict[str, Alert] = {}
+
+    def tell(self, alert: Alert) -> None:
+        """Notify of one revision of an alert."""
+        raise NotImplementedError
+
+    def summarise(self, summary: Summary) -> None:
+        """Notify of many."""
+        raise NotImplementedError
+
+    def write(self, upserts: Sequence[Upsert]) -> None:
+        """Notify of what is new, and keep what is old for the summary."""
+        old_ms = self._now_ms() - OLD_MS
+        for upsert in upserts:
+            place, alert = upsert[1:4], upsert.record
+            if place in self._told or not isinstance(alert, Alert):
+                continue
+            if alert.at_ms < old_ms:
+                self._old[alert.alert_id] = alert
+                continue
+            try:
+                self.tell(alert)
+            except RefusedError as error:
+                raise RefusedError(error.reason, error.detail, upsert=upsert) from None
+            self._told.add(place)
+
+    def flush(self) -> None:
+        """Notify of what is old, all at once."""
+        if self._old:
+            self.summarise(Summary(sorted(self._old.values(), key=lambda one: one.at_ms)))
+        self._old.clear()
+        self._told.clear()

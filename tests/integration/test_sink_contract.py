@@ -1,0 +1,342 @@
+"""What holds of every sink: nothing is lost, order is kept, what is wrong harms nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+
+from agents.sinks import catalogue
+from agents.sinks.contract import Sink
+from agents.sinks.prometheus import Prometheus
+from agents.sinks.telemetry import SinkHealth
+from streams.errors import ConfigError
+from tests import killing, oracle
+from tests.histories import a_log, assert_history_is
+from tests.postgres import Postgres
+from tests.receivers import Receiver, receiving
+from tests.sinking import START_MS, TOPICS, Log, letters, run
+
+NOW_MS = START_MS + 60_000
+
+
+class Place:
+    """A sink, its target, and what must be there in the end.
+
+    Attributes
+    ----------
+    where, name
+        Module and class of the sink.
+    """
+
+    where: ClassVar[str]
+    name: ClassVar[str]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.log = folder, a_log()
+        self.made: Sink | None = None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Have the target run."""
+        yield
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Have the target refuse at first, and come back by itself."""
+        yield
+
+    @abstractmethod
+    def wrong(self) -> dict[str, str]:
+        """Return options with which it must refuse, at the latest when it writes."""
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]: ...
+
+    @abstractmethod
+    def check(self) -> None: ...
+
+    def plan(self) -> str:
+        return (
+            f"from {self.where} import {self.name}\n"
+            "from tests import killing\n"
+            "def made(folder):\n"
+            f"    options = {self.name}.options(**{self.options()!r})\n"
+            f"    return {self.name}(options{self.clock()}), killing.load(folder)\n"
+        )
+
+    def clock(self) -> str:
+        return f", clock=lambda: {NOW_MS}"
+
+    def sink(self, **changes: str) -> Sink:
+        found = catalogue.find(self.kind())
+        assert found is not None
+        options = found.options(**{**self.options(), **changes})
+        named = {} if self.kind() == "files" else {"clock": lambda: NOW_MS}
+        self.made = found(options, **named)  # type: ignore[call-arg]
+        return self.made
+
+    def kind(self) -> str:
+        return self.where.rpartition(".")[2]
+
+
+class InFiles(Place):
+    where, name = "agents.sinks.files", "Files"
+
+    def wrong(self) -> dict[str, str]:
+        return {"target": "/proc/none"}
+
+    def options(self) -> dict[str, Any]:
+        return {"target": str(self.folder / "out")}
+
+    def clock(self) -> str:
+        return ""
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """The disk is full, twice."""
+        failures, fsync = [28, 28], os.fsync
+
+        def full(descriptor: int) -> None:
+            if failures:
+                raise OSError(failures.pop(), "No space left on device")
+            fsync(descriptor)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            yield
+
+    def check(self) -> None:
+        for topic, kind in ((TOPICS.metrics, "metrics"), (TOPICS.alerts, "alerts")):
+            files = sorted((self.folder / "out" / kind).glob("*.jsonl"))
+            lines = [json.loads(one) for file in files for one in file.read_text().splitlines()]
+            offsets = [entry.offset for entry in self.log.entries if entry.topic == topic]
+            assert [line["offset"] for line in lines] == offsets
+
+
+class InSqlite(Place):
+    where, name = "agents.sinks.sql", "Sql"
+
+    def wrong(self) -> dict[str, str]:
+        return {"target": "/proc/none/history.db"}
+
+    def options(self) -> dict[str, Any]:
+        return {"target": str(self.folder / "history.db")}
+
+    def plan(self) -> str:
+        loaded = "import psycopg\nfrom agents.history import database, failures, schema, writing\n"
+        return loaded + super().plan()  # before children are forked
+
+    def check(self) -> None:
+        assert_history_is(self.options()["target"], self.log)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Another program holds the lock for a while."""
+        from agents.history import database, schema  # noqa: PLC0415
+
+        engine = database.engine_of(database.url_of(self.options()["target"]))
+        with engine.begin() as connection:
+            schema.prepare(connection)
+        held = engine.connect()
+        held.begin()
+        freed = threading.Timer(1.0, held.rollback)
+        freed.start()
+        yield
+        freed.join()
+        held.close()
+        engine.dispose()
+
+
+class InPostgres(InSqlite):
+    url = ""
+
+    def wrong(self) -> dict[str, str]:
+        return {"target": self.url.replace(":s3cret-of-tests", ":wr0ng")}
+
+    def options(self) -> dict[str, Any]:
+        return {"target": self.url}
+
+
+class Posting(Place):
+    """Those that post to a receiver; it stands for Alertmanager, too."""
+
+    receiver: Receiver
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with receiving() as self.receiver:
+            yield
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        self.receiver.answers = [503, 429, 500]
+        self.receiver.pause_s = 0.1
+        yield
+
+
+class ByWebhook(Posting):
+    where, name = "agents.sinks.webhook", "Webhook"
+
+    def wrong(self) -> dict[str, str]:
+        return {"authorization_file": "none"}
+
+    def options(self) -> dict[str, Any]:
+        return {"target": self.receiver.url, "allow_private": True}
+
+    def check(self) -> None:
+        """All came, in order where they came first."""
+        first: dict[str, list[int]] = defaultdict(list)
+        for post in self.receiver.posts:
+            data = post.json["data"]
+            if data["revision"] not in first[data["alert_id"]]:
+                first[data["alert_id"]].append(data["revision"])
+        assert first == revisions(self.log)
+
+
+class ByAlertmanager(Posting):
+    where, name = "agents.sinks.alertmanager", "Alertmanager"
+
+    def wrong(self) -> dict[str, str]:
+        return {"authorization_file": "none"}
+
+    def options(self) -> dict[str, Any]:
+        return {"target": self.receiver.url}
+
+    def check(self) -> None:
+        """What came last is how it is."""
+        last = {}
+        for post in self.receiver.posts:
+            for one in post.json:
+                last[one["labels"]["alert_id"]] = one["endsAt"]
+        assert last == {"a1": "2026-01-01T00:00:00Z"}
+
+
+class ByPrometheus(Place):
+    where, name = "agents.sinks.prometheus", "Prometheus"
+
+    def wrong(self) -> dict[str, str]:
+        return {"max_series": "0"}
+
+    def options(self) -> dict[str, Any]:
+        return {}
+
+    def check(self) -> None:
+        if self.made is None:  # nothing is left of one that has ended
+            return
+        assert isinstance(self.made, Prometheus)
+        shown = {
+            sample.labels["metric"]: sample.value
+            for family in self.made.collect()
+            for sample in family.samples
+            if sample.name == "driftline_metric_value"
+        }
+        assert shown == {"accuracy": 0.53}
+
+
+PLACES = (InFiles, InSqlite, InPostgres, ByWebhook, ByAlertmanager, ByPrometheus)
+
+
+def revisions(log: Log) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = defaultdict(list)
+    for entry in log.entries:
+        if entry.topic == TOPICS.alerts:
+            record = msgspec.json.decode(entry.value or b"")
+            found[record["alert_id"]].append(record["revision"])
+    return found
+
+
+@pytest.fixture(params=PLACES, ids=lambda kind: kind.__name__)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    made: Place = request.param(tmp_path)
+    if isinstance(made, InPostgres):
+        postgres: Postgres = request.getfixturevalue("postgres")
+        made.url = postgres.make_database(f"test_{uuid.uuid4().hex[:8]}")
+    with made.running():
+        yield made
+
+
+def test_every_sink_of_the_catalogue_is_tested_here() -> None:
+    assert {kind(Path()).kind() for kind in PLACES} == set(catalogue.SINKS)
+
+
+def test_killed_between_any_two_calls_nothing_is_lost(place: Place) -> None:
+    """What is killed goes on where the one before was, one call further each time."""
+    killing.save(place.log, place.folder)
+    (place.folder / "plan.py").write_text(place.plan())
+
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.killing", str(place.folder)],
+        cwd=oracle.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert int((place.folder / "kills").read_text()) >= 8
+    place.check()
+
+
+def test_a_target_that_is_away_gets_everything_when_it_is_back(place: Place) -> None:
+    log, sink = place.log, place.sink()
+
+    with place.away():
+        run(sink, log, place.folder, most=2)
+
+    place.check()
+    assert letters(place.folder) == []
+
+
+def test_poison_on_the_topic_harms_nothing_else(place: Place) -> None:
+    log, sink = place.log, place.sink()
+    clean = len(log.entries)
+    log.put(TOPICS.metrics, b"k", b"\xff{")
+    log.put(TOPICS.alerts, b"k", b'{"alert_id": 7}')
+    log.put(TOPICS.alerts, None, b"null")
+
+    run(sink, log, place.folder)
+
+    reasons = [one["reason"] for one in letters(place.folder)]
+    assert reasons == ["undecodable", "undecodable", "no_key"]
+    del log.entries[clean:]
+    place.check()
+
+
+def test_what_a_person_must_act_on_is_refused_and_nothing_committed(place: Place) -> None:
+    log = place.log
+
+    with pytest.raises(ConfigError):
+        run(place.sink(**place.wrong()), log, place.folder)
+
+    assert log.committed == 0
+
+
+def test_metrics_of_a_sink_say_what_it_did(place: Place) -> None:
+    log, sink = place.log, place.sink()
+    health = SinkHealth(sink.name, version="1")
+
+    run(sink, log, place.folder, health=health)
+
+    written = [
+        health.telemetry.registry.get_sample_value(
+            "driftline_sink_written_records_total", {"sink": sink.name, "kind": kind}
+        )
+        for kind in sink.reads
+    ]
+    ours = {"metrics": 8, "alerts": 2}
+    assert written == [ours[kind] for kind in sink.reads]
+    assert health.unready() is None

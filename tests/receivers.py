@@ -1,0 +1,72 @@
+"""An HTTP server that takes posts, and answers as it is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+
+class Post(NamedTuple):
+    """What came."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Receiver:
+    """Answers with each status in turn, then with 200; a negative one hangs for a second."""
+
+    def __init__(self) -> None:
+        self.posts: list[Post] = []
+        self.answers: list[int] = []
+        self.refused: Sequence[bytes] = ()
+        self.location = ""
+        self.pause_s = 0.0
+        self.url = ""
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    receiver, freed = Receiver(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            receiver.posts.append(Post(self.path, headers, body))
+            status = receiver.answers.pop(0) if receiver.answers else 200
+            if any(text in body for text in receiver.refused):
+                status = 422
+            freed.wait(receiver.pause_s)
+            if status < 0:
+                freed.wait(5)
+                return
+            self.send_response(status)
+            if receiver.location:
+                self.send_header("Location", receiver.location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        freed.set()
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
