@@ -35,7 +35,8 @@ MetricsPort = Annotated[
     str | None,
     typer.Option(
         metavar="PORT",
-        help="Port for them; 0 is off. Default: auto, 9564 or the next one that is free.",
+        help="Port for them; 0 is off. Default: auto, 9564 of `prometheus`, 9565 or the next one "
+        "that is free of others.",
     ),
 ]
 _SHARED = {

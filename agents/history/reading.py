@@ -36,6 +36,9 @@ class Change(NamedTuple):
 
 Key = tuple[Any, ...]
 
+_BEAT_MS = 20_000
+"""How often a sink is seen at least, where nothing comes."""
+
 
 def metrics_at(
     connection: Connection, until_ms: int, *, model: str | None = None
@@ -78,8 +81,8 @@ def holes(connection: Connection, since_ms: int | None, until_ms: int) -> list[s
     written_ms = connection.execute(select(func.max(positions.c.written_at_ms))).scalar()
     if written_ms is None:
         found.append("nothing was written into this history yet")
-    elif written_ms < until_ms:
-        found.append(f"its sink last wrote {(until_ms - written_ms) / 1_000:.0f} s before that")
+    elif written_ms < until_ms - _BEAT_MS:
+        found.append(f"its sink was last seen {(until_ms - written_ms) / 1_000:.0f} s before that")
     return found
 
 

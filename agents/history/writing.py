@@ -177,6 +177,11 @@ def moved(connection: Connection, before: Positions, after: Positions, *, now_ms
                 raise _not_alone(topic, partition)
 
 
+def seen(connection: Connection, *, now_ms: int) -> None:
+    """Write down that nothing more has come until now."""
+    connection.execute(update(positions).values(written_at_ms=now_ms))
+
+
 def _not_alone(topic: str, partition: int) -> ConfigError:
     return ConfigError(
         f"another sink writes {topic}/{partition} into this history; stop one of them, or give each"

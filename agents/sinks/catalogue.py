@@ -19,7 +19,9 @@ SINKS = {
     "prometheus": "agents.sinks.prometheus:Prometheus",
     "alertmanager": "agents.sinks.alertmanager:Alertmanager",
     "webhook": "agents.sinks.webhook:Webhook",
+    "apprise": "agents.sinks.apprise:Apprise",
     "files": "agents.sinks.files:Files",
+    "parquet": "agents.sinks.parquet:Parquet",
 }
 
 

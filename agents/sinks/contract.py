@@ -100,6 +100,8 @@ class Sink:
         Which topics it is handed.
     options
         A `msgspec.Struct`: each field is an option of the command, a field `target` its argument.
+    port
+        Where it answers that was not told where; None: the first of some that is free.
     examples
         Command lines for ``--help``, whose text is the docstring of the class.
     """
@@ -107,6 +109,7 @@ class Sink:
     name: ClassVar[str]
     reads: ClassVar[tuple[Kind, ...]] = ("metrics", "alerts")
     options: ClassVar[type[msgspec.Struct]] = NoOptions
+    port: ClassVar[int | None] = None
     examples: ClassVar[tuple[str, ...]] = ()
 
     def start(self) -> Mapping[Place, int] | Literal["group", "beginning"]:

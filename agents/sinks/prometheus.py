@@ -58,6 +58,9 @@ RESULTS = (
 )
 _VALUE, _ENDED, _COVERAGE, _FIRING, _LEFT_OUT = RESULTS
 
+PORT = 9564
+"""Where Prometheus finds it, unless it is told otherwise."""
+
 Labels: TypeAlias = tuple[str, ...]
 
 
@@ -80,6 +83,7 @@ class Prometheus(Sink, Collector):
     """
 
     name = "prometheus"
+    port = PORT
     options = PrometheusOptions
     examples = (
         "driftline sink prometheus",

@@ -37,7 +37,7 @@ class Identity(NamedTuple):
     dead_letters
         None: a file of this name in the folder where it runs.
     port
-        None: the first that is free; 0: nowhere.
+        None: that of the sink, or the first that is free; 0: nowhere.
     """
 
     name: str
@@ -64,13 +64,14 @@ def run_sink(sink: Sink, settings: Settings, identity: Identity) -> None:
     health, pace, stop = SinkHealth(identity.name, version=installed_version()), Pace(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    port = sink.port if identity.port is None else identity.port
     for collector in sink.collectors():
         health.export(collector)
     try:
-        health.listen(host=identity.host, port=identity.port)
+        health.listen(host=identity.host, port=port)
     except OSError as error:
         raise ConfigError(
-            f"--metrics-port: {identity.host}:{identity.port} cannot be used: {error.strerror}"
+            f"--metrics-port: {identity.host}:{port} cannot be used: {error.strerror}"
         ) from None
     say(f"sink {identity.name} starts: topics={','.join(topics)} metrics_port={health.port}")
     try:

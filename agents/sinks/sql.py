@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from driftline.places import Gap, Place
 
 _SWEEP_MS = 600_000
+_BEAT_MS = 10_000
 
 
 class SqlOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +75,8 @@ class Sql(Sink):
         self._connection: Connection | None = None
         self._before: Positions = {}
         self._after: Positions = {}
-        self._sweep_due_ms = 0
+        self._caught_up = False
+        self._sweep_due_ms = self._beat_due_ms = 0
 
     def start(self) -> Mapping[Place, int]:
         """Make or check the tables, and return the offsets that are in them."""
@@ -131,8 +133,14 @@ class Sql(Sink):
                 self._connection.close()
             self._connection = None
             self._before, self._after = {**self._before, **self._after}, {}
+        elif self._caught_up and self._now_ms() >= self._beat_due_ms:
+            self._beat()
         if self._now_ms() >= self._sweep_due_ms:
             self._sweep()
+
+    def caught_up(self) -> None:
+        """Say from now on, also where nothing comes, until when nothing is missing."""
+        self._caught_up = True
 
     def missing(self, gap: Gap) -> None:
         """Write down what was gone before it was read."""
@@ -147,6 +155,13 @@ class Sql(Sink):
         """Take back what was not committed."""
         self._forget()
         self._engine.dispose()
+
+    def _beat(self) -> None:
+        from agents.history.writing import seen  # noqa: PLC0415
+
+        with self._failing(), self._engine.begin() as connection:
+            seen(connection, now_ms=self._now_ms())
+        self._beat_due_ms = self._now_ms() + _BEAT_MS
 
     def _sweep(self) -> None:
         from agents.history.writing import forgotten  # noqa: PLC0415

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from agents.sinks.contract import Kind
 from agents.telemetry import Entry, Telemetry
 
-FIRST_PORT, PORTS = 9564, 100
+FIRST_PORT, PORTS = 9565, 100
 """Where a sink answers that was not told where: the first of these that is free."""
 
 SINK = (

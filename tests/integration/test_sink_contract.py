@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
+import pyarrow.parquet
 import pytest
 
 from agents.sinks import catalogue
@@ -84,7 +86,11 @@ class Place:
         found = catalogue.find(self.kind())
         assert found is not None
         options = found.options(**{**self.options(), **changes})
-        named = {} if self.kind() == "files" else {"clock": lambda: NOW_MS}
+        named: dict[str, Any] = {"clock": lambda: NOW_MS}
+        if self.kind() == "files":
+            named = {}
+        elif self.kind() == "parquet":
+            named = {"clock": itertools.count().__next__}
         self.made = found(options, **named)  # type: ignore[call-arg]
         return self.made
 
@@ -124,6 +130,28 @@ class InFiles(Place):
             lines = [json.loads(one) for file in files for one in file.read_text().splitlines()]
             offsets = [entry.offset for entry in self.log.entries if entry.topic == topic]
             assert [line["offset"] for line in lines] == offsets
+
+
+class InParquet(InFiles):
+    where, name = "agents.sinks.parquet", "Parquet"
+
+    def options(self) -> dict[str, Any]:
+        return {"target": str(self.folder / "out"), "every": "1ms"}
+
+    def clock(self) -> str:
+        return ", clock=itertools.count().__next__"
+
+    def plan(self) -> str:
+        # before children are forked
+        return "import itertools\nimport pyarrow.parquet\n" + super().plan()
+
+    def check(self) -> None:
+        for topic, kind in ((TOPICS.metrics, "metrics"), (TOPICS.alerts, "alerts")):
+            found: list[int] = []
+            for file in sorted((self.folder / "out" / kind).glob("day=2026-01-01/*.parquet")):
+                found += pyarrow.parquet.read_table(file)["offset"].to_pylist()
+            offsets = [entry.offset for entry in self.log.entries if entry.topic == topic]
+            assert found == offsets
 
 
 class InSqlite(Place):
@@ -206,6 +234,27 @@ class ByWebhook(Posting):
         assert first == revisions(self.log)
 
 
+class ByApprise(Posting):
+    """It cannot tell why something was not taken, so it never gives up."""
+
+    where, name = "agents.sinks.apprise", "Apprise"
+
+    def wrong(self) -> dict[str, str]:
+        (self.folder / "wrong").write_text("nothing://of the kind")
+        return {"target": str(self.folder / "wrong")}
+
+    def options(self) -> dict[str, Any]:
+        (self.folder / "url").write_text(self.receiver.url.replace("http:", "json:"))
+        return {"target": str(self.folder / "url")}
+
+    def plan(self) -> str:
+        return "import apprise\n" + super().plan()
+
+    def check(self) -> None:
+        told = {post.json["title"].partition("]")[0] for post in self.receiver.posts}
+        assert told == {"[FIRING", "[RESOLVED"}
+
+
 class ByAlertmanager(Posting):
     where, name = "agents.sinks.alertmanager", "Alertmanager"
 
@@ -246,7 +295,10 @@ class ByPrometheus(Place):
         assert shown == {"accuracy": 0.53}
 
 
-PLACES = (InFiles, InSqlite, InPostgres, ByWebhook, ByAlertmanager, ByPrometheus)
+PLACES = (
+    *(InFiles, InParquet, InSqlite, InPostgres),
+    *(ByWebhook, ByApprise, ByAlertmanager, ByPrometheus),
+)
 
 
 def revisions(log: Log) -> dict[str, list[int]]:

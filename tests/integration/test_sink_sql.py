@@ -325,3 +325,21 @@ def test_what_cannot_be_asked_is_refused_in_one_line(
     assert done.returncode == 2
     assert why in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_sink_that_is_idle_is_seen_and_one_that_has_stopped_is_told(
+    url: str, tmp_path: Path
+) -> None:
+    now_ms = [NOW_MS]
+    sink = Sql(SqlOptions(target=url), clock=lambda: now_ms[0])
+    run(sink, a_log(), tmp_path)
+    now_ms[0] += 3_600_000
+    sink.flush()
+    sink.close()
+
+    def told(at_ms: int) -> list[str]:
+        return ask(url, lambda connection: reading.holes(connection, None, at_ms))  # type: ignore[no-any-return]
+
+    assert told(now_ms[0]) == []
+    assert told(now_ms[0] + 60_000) == ["its sink was last seen 60 s before that"]
+    assert rows(url, "SELECT next_offset FROM positions ORDER BY topic") == [(2,), (8,)]

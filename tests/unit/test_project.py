@@ -15,7 +15,7 @@ import yaml
 from agents.health import Health
 from agents.local_kafka import kafka_version
 from agents.settings import FIRST_PORT, check_environment
-from agents.sinks.telemetry import FIRST_PORT as FIRST_SINK_PORT
+from agents.sinks.prometheus import PORT as EXPORTER_PORT
 from agents.telemetry import Telemetry
 from streams.topics import Topics
 
@@ -117,7 +117,7 @@ def test_prometheus_is_told_where_a_worker_of_this_host_answers_and_which_rules_
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["prometheus"]
 
     assert here["static_configs"] == [{"targets": [f"127.0.0.1:{FIRST_PORT}"]}]
-    assert sinks["static_configs"] == [{"targets": [f"127.0.0.1:{FIRST_SINK_PORT}"]}]
+    assert sinks["static_configs"] == [{"targets": [f"127.0.0.1:{EXPORTER_PORT}"]}]
     assert "--config.file=/etc/prometheus/compose.yml" in compose["command"]
     for config in configs.values():
         jobs = [job["job_name"] for job in config["scrape_configs"]]
