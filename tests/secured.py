@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,14 +64,24 @@ def run_worker(broker: SecureBroker, prefix: str, user: str) -> Ended:
     return run(broker.sasl_servers, prefix, *options, variables=as_variables(broker.sasl(user)))
 
 
-@contextmanager
 def worker(
     broker: SecureBroker, prefix: str, log: Path, *options: str, variables: Mapping[str, str] = {}
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    words = ("worker", "--metrics-port", "0", *options)
+    return running(broker, prefix, log, *words, variables=variables)
+
+
+@contextmanager
+def running(
+    broker: SecureBroker, prefix: str, log: Path, *words: str, variables: Mapping[str, str] = {}
 ) -> Iterator[subprocess.Popen[bytes]]:
-    words = command(broker.sasl_servers, prefix, "worker", "--metrics-port", "0", *options)
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
-            words, cwd=oracle.ROOT, env={**os.environ, **variables}, stdout=output, stderr=output
+            command(broker.sasl_servers, prefix, *words),
+            cwd=oracle.ROOT,
+            env={**os.environ, **variables},
+            stdout=output,
+            stderr=output,
         )
         try:
             yield process

@@ -2,18 +2,23 @@
 
 import json
 import logging
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from agents import topics_admin
 from agents.acls import grants
 from agents.settings import Settings
 from driftline import Alerts, Publisher
 from streams.errors import ConfigError
+from streams.topics import Topics
 from tests import secured
+from tests.receivers import receiving
 from tests.secure_broker import SecureBroker
+from tests.sinking import alert
 
 SECRET = "secret-of"  # part of every password
 MONITORS = """
@@ -200,3 +205,34 @@ def test_a_publisher_with_a_wrong_password_counts_its_drops_and_logs_the_cause(
     assert dict(publisher.dropped) == {"delivery_failed": 1}
     assert "Authentication failed" in caplog.text
     assert SECRET not in caplog.text
+
+
+def test_a_sink_and_who_alters_topics_work_with_exactly_the_rights_that_are_listed(
+    installation: secured.Installation, tmp_path: Path
+) -> None:
+    """A sink with a group of its own, and one that remembers by itself."""
+    broker, topics = installation.broker, Topics(installation.prefix)
+    created = [installation.run("topics", "topics", "create", "--partitions", "1") for _ in "12"]
+    producer = Producer({"bootstrap.servers": broker.admin_servers})
+    now_ms = time.time_ns() // 1_000_000
+    producer.produce(topics.alerts, msgspec.json.encode(alert(at_ms=now_ms)), b"a1")
+    assert producer.flush(30) == 0
+    flags = secured.as_flags(installation.kafka("sink"))
+    letters = ("--dead-letters", str(tmp_path / "letters"), "--metrics-port", "0")
+
+    with receiving() as receiver:
+        words = ("sink", "webhook", receiver.url, "--allow-private", *letters, *flags)
+        with secured.running(broker, installation.prefix, tmp_path / "log", *words):
+            secured.wait_until(lambda: bool(receiver.posts), tmp_path / "log")
+    lines = tmp_path / "out" / "alerts"
+    words = ("sink", "files", str(tmp_path / "out"), *letters, *flags)
+    with secured.running(broker, installation.prefix, tmp_path / "log", *words):
+        secured.wait_until(lambda: any(lines.glob("*.jsonl")), tmp_path / "log")
+    wrong = secured.as_flags({**installation.kafka("sink"), "sasl.password": "secret-of-nobody"})
+    refused = secured.run(
+        broker.sasl_servers, installation.prefix, *("sink", "files", str(tmp_path / "x")), *wrong
+    )
+
+    assert [one.code for one in created] == [0, 0], created[1].said
+    assert (refused.code, refused.said.count("\n")) == (2, 1), refused.said
+    assert SECRET not in (tmp_path / "log").read_text() + refused.said
