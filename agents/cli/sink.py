@@ -13,7 +13,8 @@ from typer.core import TyperGroup
 from agents.cli.command import Command, Group
 from agents.cli.shared_options import Kafka, Prefix, Servers, settings_of
 from agents.sinks import catalogue
-from agents.sinks.contract import Sink
+from agents.sinks.contract import AwayError, RefusedError, Sink
+from streams.errors import ConfigError
 
 Name = Annotated[
     str | None,
@@ -102,7 +103,10 @@ def _typer(name: str, told: object, meta: msgspec.Meta) -> Any:
 def _run(sink: type[Sink], own: dict[str, Any], shared: dict[str, Any]) -> None:
     made = sink(sink.options(**own))  # type: ignore[call-arg]
     if own.get("test"):
-        made.test()
+        try:
+            made.test()
+        except (AwayError, RefusedError) as error:
+            raise ConfigError(f"the test was not delivered: {error}") from None
         typer.echo("the test was delivered")
         return
     settings = settings_of(

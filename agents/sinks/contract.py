@@ -102,6 +102,8 @@ class Sink:
         A `msgspec.Struct`: each field is an option of the command, a field `target` its argument.
     port
         Where it answers that was not told where; None: the first of some that is free.
+    at_once
+        How many upserts `write` is handed at most; it should take a minute at most.
     examples
         Command lines for ``--help``, whose text is the docstring of the class.
     """
@@ -110,6 +112,7 @@ class Sink:
     reads: ClassVar[tuple[Kind, ...]] = ("metrics", "alerts")
     options: ClassVar[type[msgspec.Struct]] = NoOptions
     port: ClassVar[int | None] = None
+    at_once: ClassVar[int] = 10_000
     examples: ClassVar[tuple[str, ...]] = ()
 
     def start(self) -> Mapping[Place, int] | Literal["group", "beginning"]:

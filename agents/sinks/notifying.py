@@ -97,6 +97,7 @@ class Notifier(Sink):
     """
 
     reads: ClassVar[tuple[Kind, ...]] = ("alerts",)
+    at_once: ClassVar[int] = 50
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._now_ms = clock or (lambda: time.time_ns() // 1_000_000)

@@ -107,7 +107,9 @@ class Poster:
             If it takes nothing at all from us.
         """
         answer = self._asked(body, {**self._headers, **(headers or {})})
-        status, said = answer.status, f"{self.host} answers {answer.status}: {answer.text}"
+        status, said = answer.status, f"{self.host} answers {answer.status}"
+        if answer.text:
+            said = f"{said} ({answer.text})"
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return
         if status < HTTPStatus.BAD_REQUEST:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event
 from typing import NamedTuple, Protocol
 
@@ -124,7 +125,12 @@ class Runner:
             self._told_gaps += 1
             say(f"records are missing: {gap}")
             self._health.missing(gap.topic, max(gap.there - gap.wanted, 0))
-            self._sink.missing(gap)
+            insist(
+                partial(self._sink.missing, gap),
+                stop=self._stop,
+                pace=self._pace,
+                health=self._health,
+            )
 
     def _decoded(self, entries: Sequence[Entry]) -> list[Upsert]:
         upserts = []
@@ -143,7 +149,9 @@ class Runner:
         """Hand on and make safe, as often as it takes; False if told to stop meanwhile."""
 
         def attempt() -> None:
-            self._write(upserts)
+            for first in range(0, len(upserts), self._sink.at_once):
+                self._write(upserts[first : first + self._sink.at_once])
+                self._health.stirred()
             self._sink.flush()
 
         return insist(attempt, stop=self._stop, pace=self._pace, health=self._health)

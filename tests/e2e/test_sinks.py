@@ -17,7 +17,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from agents import topics_admin
 from agents.history import database, reading
@@ -184,3 +191,45 @@ def test_a_topic_that_is_not_there_is_refused_with_the_fix(
     said = (tmp_path / "log").read_text()
     assert f"no topic {prefix}.metrics, {prefix}.alerts" in said
     assert "driftline topics create" in said
+
+
+def test_what_was_gone_before_it_was_read_is_said_and_written_down(
+    real_broker: Broker, topics: Topics, tmp_path: Path
+) -> None:
+    producer = Producer(real_broker.client())
+
+    def produce(revisions: Iterable[int]) -> None:
+        for revision in revisions:
+            record = metric(revision)
+            value = msgspec.json.encode(record)
+            producer.produce(topics.metrics, value, metric_key(record), partition=1)
+        assert producer.flush(30) == 0
+
+    [port] = free_ports(1)
+    words = ("sql", "--metrics-port", str(port))
+    produce(range(1, 4))
+    with sink(real_broker, topics.prefix, tmp_path, *words):
+        wait_until(lambda: ready(port), tmp_path)
+    produce(range(4, 8))
+    admin = AdminClient(real_broker.client())
+    entry = ConfigEntry("cleanup.policy", "delete", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topics.metrics, incremental_configs=[entry])
+    [altered] = admin.incremental_alter_configs([resource]).values()
+    altered.result(30)  # Kafka cuts no topic that is compacted
+    [cut] = admin.delete_records([TopicPartition(topics.metrics, 1, 6)]).values()
+    assert cut.result(30).low_watermark == 6
+
+    with sink(real_broker, topics.prefix, tmp_path, *words):
+        wait_until(lambda: ready(port), tmp_path)
+
+    said = f"records are missing: {topics.metrics}/1: wanted from offset 3"
+    assert said in (tmp_path / "log").read_text()
+    engine = database.engine_of(database.url_of(str(tmp_path / "driftline-history.db")))
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql("SELECT revision FROM metric_revisions ORDER BY id")
+        revisions = [row[0] for row in rows]
+        [told] = reading.holes(connection, None, time.time_ns() // 1_000_000)
+    engine.dispose()
+    assert revisions == [1, 2, 3, 7]
+    assert told.startswith(f"{topics.metrics}/1: wanted from offset 3")
+    assert "begins at 6" in told

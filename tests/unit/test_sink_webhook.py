@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from agents.sinks.posting import Poster
 from agents.sinks.templates import TEMPLATES
 from agents.sinks.webhook import Webhook, WebhookOptions
 from streams.errors import ConfigError
+from tests import oracle
 from tests.receivers import Receiver, receiving
 from tests.sinking import MINUTE_MS, START_MS, Log, alert, letters, run
 
@@ -327,3 +330,26 @@ def test_a_body_that_is_refused_says_why(receiver: Receiver) -> None:
 
     with pytest.raises(RefusedError, match=r"http_400: 127\.0\.0\.1 answers 400"):
         Poster(receiver.url, allow_private=True).post(b"{}")
+
+
+def test_a_test_that_is_not_delivered_is_one_line_and_one_that_is_says_so(
+    receiver: Receiver,
+) -> None:
+    command = [sys.executable, "-m", "agents.cli", "sink", "webhook", receiver.url]
+    receiver.answers = [503]
+
+    failed, delivered = (
+        subprocess.run(
+            [*command, "--allow-private", "--test"],
+            cwd=oracle.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        for _ in range(2)
+    )
+
+    assert failed.returncode == 2
+    assert failed.stderr == "driftline: the test was not delivered: 127.0.0.1 answers 503\n"
+    assert (delivered.returncode, delivered.stdout) == (0, "the test was delivered\n")

@@ -136,6 +136,23 @@ def test_a_sink_is_handed_only_what_it_reads(tmp_path: Path) -> None:
     assert [one.kind for one in sink.safe] == ["alerts"]
 
 
+def test_a_sink_is_handed_so_many_at_once_and_confirms_all_of_them(tmp_path: Path) -> None:
+    class Small(Target):
+        at_once: ClassVar[int] = 2
+
+        def write(self, upserts: Sequence[Upsert]) -> None:
+            self.calls.append(str(len(upserts)))
+            super().write(upserts)
+
+    log, sink = Log(), Small(away=1)
+    log.add(*map(metric, range(1, 6)))
+
+    run(sink, log, tmp_path)
+
+    assert revisions(sink) == [1, 2, 3, 4, 5]
+    assert sink.calls == ["2", "2", "1"] * 2 + ["caught_up"]
+
+
 def test_a_sink_hears_once_that_it_has_caught_up_after_all_was_written(tmp_path: Path) -> None:
     log, sink = Log(), Target()
     log.add(*map(metric, range(1, 6)))
