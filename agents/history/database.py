@@ -55,12 +55,18 @@ def shown(url: URL) -> str:
     return url.render_as_string(hide_password=True)
 
 
-def engine_of(url: URL) -> Engine:
-    """Return what connects to a history; nothing is connected to yet."""
+def engine_of(url: URL, *, writes: bool = True) -> Engine:
+    """Return what connects to a history; nothing is connected to yet.
+
+    Parameters
+    ----------
+    writes
+        False for those who only read: they hold up nobody who writes.
+    """
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, connect_args={"timeout": _LOCKED_S})
         event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", _begin_writing if writes else _begin_reading)
         return engine
     return create_engine(
         url,
@@ -77,6 +83,10 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA {setting}").close()
 
 
-def _begin_sqlite(connection: Any) -> None:
+def _begin_reading(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Any) -> None:
     # At once as a writer: one that becomes it later may be refused.
     connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -78,7 +78,7 @@ def _connected(history: str | None) -> Iterator[Connection]:
             f"there is no history {url.database!r}; write one with driftline sink sql, or name one"
             " with --history"
         )
-    engine = database.engine_of(url)
+    engine = database.engine_of(url, writes=False)
     try:
         with engine.connect() as connection:
             schema.check(connection)

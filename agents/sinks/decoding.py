@@ -18,6 +18,10 @@ _DECODE: Mapping[Kind, Callable[[bytes], Metric | Alert]] = {
 }
 
 
+_LAST_MS = 253_402_300_799_999
+"""The end of the year 9999: later times can be neither shown nor written down."""
+
+
 class Decoding:
     """Decode entries of the topics of an installation."""
 
@@ -42,4 +46,16 @@ class Decoding:
                 record = _DECODE[kind](value)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise RefusedError("undecodable", str(error)) from None
+        _check_times(timestamp_ms, record)
         return Upsert(kind, topic, partition, offset, timestamp_ms, key, value, record)
+
+
+def _check_times(timestamp_ms: int, record: Metric | Alert | None) -> None:
+    times = [timestamp_ms]
+    if isinstance(record, Metric):
+        times += (record.window_start_ms, record.window_end_ms)
+    elif record is not None:
+        times.append(record.at_ms)
+    for time_ms in times:
+        if not 0 <= time_ms <= _LAST_MS:
+            raise RefusedError("implausible_time", f"{time_ms} is no time in milliseconds")

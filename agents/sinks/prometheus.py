@@ -168,8 +168,8 @@ class Prometheus(Sink, Collector):
             self._end(upsert.key.decode(errors="replace"))
             return
         try:
-            model, version, segment, start_ms, _, metric = msgspec.json.decode(upsert.key)
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+            model, version, segment, start_ms, _, metric = _decode_key(upsert.key)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return
         name = (model, version, segment, metric)
         if name in self._values and self._values[name].window_start_ms == start_ms:
@@ -193,6 +193,9 @@ class Prometheus(Sink, Collector):
         for kind, count in left_out:
             over.add_metric([kind], count)
         yield from (value, ended, coverage, alerts, over)
+
+
+_decode_key = msgspec.json.Decoder(tuple[str, str, str, int, int, str]).decode
 
 
 def _gauge(entry: Entry) -> GaugeMetricFamily:

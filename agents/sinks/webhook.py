@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import time
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from streams.errors import ConfigError
 from streams.nearest import nearest
 
 _PREFIX = "whsec_"
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +95,9 @@ class Webhook(Notifier):
 
     def _post(self, name: str, message: dict[str, Any]) -> None:
         body = msgspec.json.encode(message)
-        headers = {"webhook-id": name, "webhook-timestamp": str(int(time.time()))}
+        # What is no text of a header comes from whoever may write to the topic.
+        told = name if _NAME.fullmatch(name) else alert_id(name)
+        headers = {"webhook-id": told, "webhook-timestamp": str(int(time.time()))}
         if self._secret is not None:
             headers["webhook-signature"] = signature(headers, body, secret=self._secret)
         self._poster.post(body, headers)

@@ -63,6 +63,8 @@ def test_a_final_window_that_is_revised_or_deleted_is_shown_so(tmp_path: Path) -
     log.add(window(1), window(1, value=9.0), window(1, metric="recall"), window(2, metric="f1"))
     log.delete(window(1, metric="recall"))
     log.delete(window(1, metric="f1"))
+    for key in (b"5", b"[1, 2, 3, 4, 5, []]", b"\xff"):
+        log.put(TOPICS.metrics, key, None)
 
     health = exporter(log, tmp_path)
 

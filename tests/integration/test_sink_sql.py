@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, text
 
-from agents.history import reading, schema
+from agents.history import database, reading, schema
 from agents.sinks.contract import AwayError, Upsert
 from agents.sinks.sql import Sql, SqlOptions
 from driftline.places import Gap
@@ -343,3 +343,22 @@ def test_a_sink_that_is_idle_is_seen_and_one_that_has_stopped_is_told(
     assert told(now_ms[0]) == []
     assert told(now_ms[0] + 60_000) == ["its sink was last seen 60 s before that"]
     assert rows(url, "SELECT next_offset FROM positions ORDER BY topic") == [(2,), (8,)]
+
+
+def test_who_reads_and_who_writes_do_not_wait_for_each_other(url: str, tmp_path: Path) -> None:
+    log = a_log()
+    run(sql(url), log, tmp_path)
+    writer, reader = (
+        database.engine_of(database.url_of(url), writes=writes) for writes in (True, False)
+    )
+
+    with writer.begin() as writing, reader.begin() as asking:
+        writing.execute(text("DELETE FROM metric_revisions"))
+        before = reading.metrics_at(asking, NOW_MS)
+        with reader.begin() as another:
+            also = reading.metrics_at(another, NOW_MS)
+        writing.rollback()
+
+    writer.dispose()
+    reader.dispose()
+    assert len(before) == len(also) == 2

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -290,6 +291,21 @@ def test_no_template_hands_on_what_steers_a_terminal(
         assert b"\x1b" not in post.body
     if template in ("slack", "teams"):
         assert "\u202e" not in json.dumps(receiver.posts[0].json, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("name", ["a\r\nx-evil: 1", "ünï", "", "a" * 300])
+def test_an_alert_id_that_is_no_text_of_a_header_is_told_under_another(
+    receiver: Receiver, tmp_path: Path, name: str
+) -> None:
+    log = Log()
+    log.add(alert(alert_id=name))
+
+    run(webhook(receiver), log, tmp_path)
+
+    [post] = receiver.posts
+    assert re.fullmatch(r"[0-9a-f]{16}|-0", post.headers["webhook-id"])
+    assert "x-evil" not in post.headers
+    assert post.json["data"]["alert_id"] == name
 
 
 @pytest.mark.parametrize(

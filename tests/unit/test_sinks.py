@@ -102,6 +102,18 @@ def test_what_cannot_be_decoded_is_set_aside_with_its_place(tmp_path: Path) -> N
     assert found[1]["value_base64"] == "/w=="
 
 
+def test_times_that_nobody_can_show_are_set_aside(tmp_path: Path) -> None:
+    log, sink = Log(), Target()
+    log.add(metric(1, window_end_ms=10**18), alert(at_ms=-1), metric(2, window_start_ms=2**70))
+    log.add(metric(3), at_ms=253_402_300_800_000)
+    log.add(metric(4), at_ms=253_402_300_799_999)
+
+    run(sink, log, tmp_path)
+
+    assert revisions(sink) == [4]
+    assert [one["reason"] for one in letters(tmp_path)] == ["implausible_time"] * 4
+
+
 def test_a_target_that_is_away_is_waited_for_and_gets_everything_in_order(tmp_path: Path) -> None:
     log, sink = Log(), Target(away=3)
     log.add(*map(metric, range(1, 6)))

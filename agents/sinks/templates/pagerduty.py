@@ -8,14 +8,14 @@ from agents.sinks.notifying import SEVERITIES, Summary, iso, title, who
 from agents.sinks.templates.template import Template
 from streams.alerts import Alert
 
-_LONGEST = 1_024
+_LONGEST, _LONGEST_KEY = 1_024, 255
 
 
 def _alert(alert: Alert, key: str) -> dict[str, Any]:
     return {
         "routing_key": key,
         "event_action": "trigger" if alert.state == "firing" else "resolve",
-        "dedup_key": alert.alert_id,
+        "dedup_key": alert.alert_id[:_LONGEST_KEY],
         "client": "driftline",
         "payload": {
             "summary": title(alert)[:_LONGEST],
@@ -33,7 +33,7 @@ def _summary(summary: Summary, key: str) -> dict[str, Any]:
     return {
         "routing_key": key,
         "event_action": "trigger",
-        "dedup_key": summary.name[:255],
+        "dedup_key": summary.name[:_LONGEST_KEY],
         "client": "driftline",
         "payload": {
             "summary": summary.text[:_LONGEST],
