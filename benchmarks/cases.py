@@ -131,6 +131,10 @@ def _in_memory(job: str, bench: Bench) -> Figures:
     return measure.figures_of("benchmarks.in_memory", *options)
 
 
+def _kept(models: int, bench: Bench) -> Figures:  # noqa: ARG001
+    return measure.figures_of("benchmarks.kept", "--models", str(models))
+
+
 def _backlog(
     bench: Bench,
     *,
@@ -217,6 +221,22 @@ def _steps() -> list[Case]:
         Case(
             "in-memory-full", "stages", "default monitoring, no broker", partial(_in_memory, "full")
         ),
+    ]
+
+
+def _memory() -> list[Case]:
+    says = "{:,} models, 5 cells each, 20 rows a cell: 120 panes of a minute, 72 hours, 35 days"
+    return [
+        Case(
+            f"kept-{n}",
+            "memory",
+            says.format(n),
+            partial(_kept, n),
+            long=n > 100,
+            most_runs=1,
+            size=n,
+        )
+        for n in (100, 1_000, 10_000)
     ]
 
 
@@ -368,6 +388,7 @@ def _recoveries() -> list[Case]:
 
 CASES: Sequence[Case] = (
     *_steps(),
+    *_memory(),
     *_jobs(),
     *_scaling(),
     *_growth(),

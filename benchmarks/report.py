@@ -25,6 +25,7 @@ Runs = Sequence[Mapping[str, Any]]
 _HEADINGS = {
     "reading": "Reading alone",
     "stages": "Each stage by itself, in memory",
+    "memory": "Memory of what is kept of windows",
     "jobs": "A worker on a backlog (three times the events)",
     "partitions": "Partitions (default monitoring)",
     "workers": "Workers (same job, 100 models)",
@@ -47,6 +48,15 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
     ),
     "reading": (("cpu_us", "CPU µs/record", 2), ("events_per_s", "records/s", 0)),
     "stages": (("join_us", "join CPU µs/event", 2), ("monitor_us", "monitor CPU µs/event", 2)),
+    "memory": (
+        ("cells", "cells", 0),
+        ("panes_mb", "panes MB", 0),
+        ("hours_mb", "hours MB", 0),
+        ("days_mb", "days MB", 0),
+        ("pane_cell_bytes", "bytes of a cell of a pane", 0),
+        ("hour_cell_bytes", "of an hour", 0),
+        ("day_cell_bytes", "of a day", 0),
+    ),
     "latency": (
         ("rate", "events/s", 0),
         ("prediction_to_metric_p50_ms", "prediction → metric p50 ms", 0),

@@ -142,10 +142,6 @@ REFUSED = {
     "another key": (b'{"effective_at": 1700000000000, "monitor": {}}', "unknown field"),
     "settings": (spec(START_MS, settings={}), "belong to workers"),
     "windows": (spec(START_MS, windows=["1m"]), "cannot change while workers run"),
-    "coarse": (
-        spec(START_MS, windows=["10m", {"size": "1d", "hop": "1h"}], coarse=True),
-        "cannot change while workers run",
-    ),
     "features": (spec(START_MS, features=False), "cannot change while workers run"),
     "a misspelt rule": (spec(START_MS, threshold=[]), "did you mean thresholds"),
     "no such metric": (
@@ -175,6 +171,20 @@ def test_a_record_with_another_key_is_refused() -> None:
 
     [letter] = driver.refused
     assert letter.detail == "the key is b'mine'; it must be 'monitors'"
+
+
+def test_for_how_long_panes_are_kept_cannot_change_either() -> None:
+    given: dict[str, Any] = {"windows": ["10m", {"size": "1d", "hop": "1h"}], "coarse": True}
+    own = parse_monitors(given)
+
+    driver = run(wrong(0, 30), spec(START_MS, **given), monitors=own)
+    other = run(wrong(0, 30), spec(START_MS, **given | {"coarse": {"days": "40d"}}), monitors=own)
+    none = run(wrong(0, 30), spec(START_MS), monitors=own)
+
+    assert driver.refused == none.refused == []
+    [letter] = other.refused
+    assert "coarse: how long finished panes are kept cannot change" in letter.detail
+    assert none.monitors[0].monitors.coarse == own.coarse
 
 
 def test_windows_that_are_those_of_the_worker_are_no_change() -> None:
