@@ -203,9 +203,9 @@ OPTIONS = (
         "metrics_linger",
         "metrics_linger_ms",
         _Duration("1ms", "5m"),
-        "a window under way that has changed is looked at after so long: numbers that have "
-        "moved by a tenth of their interval, or 5 %, are published; windows that are new or "
-        "final, at once",
+        "a window under way that has changed is looked at after so long: counts, and numbers "
+        "that have moved by a tenth of their interval or rest on 5 % more, are published; "
+        "windows that are new or final, at once",
     ),
     Option(
         "metrics_refresh",

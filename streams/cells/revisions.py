@@ -20,7 +20,7 @@ MOVED_SHARE = 0.1
 """A value has moved by so much of its interval."""
 
 GROWN_SHARE = 0.05
-"""A count has moved by so much; so has a value without an interval."""
+"""A count has moved by so much."""
 
 MOST_KNOWN = 50_000
 """Of so many windows it is known what was written last."""
@@ -47,7 +47,9 @@ class Chosen(NamedTuple):
 
 
 def moved(now: Floats, last: Floats) -> Mask:
-    """Tell which numbers have moved by more than their own uncertainty makes worth telling.
+    """Tell which numbers have moved by what their own uncertainty makes worth telling.
+
+    What has no interval is exact, as the number of predictions is: any change is worth it.
 
     Parameters
     ----------
@@ -63,9 +65,7 @@ def moved(now: Floats, last: Floats) -> Mask:
     [False, True, True]
     """
     width = now[_HIGH] - now[_LOW]
-    share = GROWN_SHARE * np.abs(last[_VALUE])
-    least = np.where(np.isnan(width), share, MOVED_SHARE * width)
-    far = np.abs(now[_VALUE] - last[_VALUE]) > least
+    far = np.abs(now[_VALUE] - last[_VALUE]) > MOVED_SHARE * np.nan_to_num(width)
     found: Mask = far | (np.abs(now[_COUNT] - last[_COUNT]) > GROWN_SHARE * last[_COUNT])
     return found
 
