@@ -164,6 +164,12 @@ def _low_load(rate: int, partitions: int, bench: Bench) -> Figures:
     return _run_live(bench, traffic, partitions, ())
 
 
+def _written(rate: int, bench: Bench) -> Figures:
+    traffic = live.Traffic(2 * rate, 70.0, warm_s=10.0, models=3, probes_per_s=0.0)
+    bench.warm_up()
+    return _run_live(bench, traffic, 4, ())
+
+
 def _run_live(
     bench: Bench, traffic: live.Traffic, partitions: int, options: Sequence[str]
 ) -> Figures:
@@ -174,10 +180,12 @@ def _run_live(
         generator.start()
         time.sleep(traffic.warm_s)
         warm_s, before, seconds = time.time(), _used(site, worker), time.monotonic()
+        written = reader.metric_records
         generator.join()
         worker.check()
         used = [now - then for now, then in zip(_used(site, worker), before, strict=True)]
         took_s = time.monotonic() - seconds
+        written = reader.metric_records - written
         time.sleep(3.0)
         reader.stop()
         found = live.latencies(generator.sent, reader, after_s=warm_s)
@@ -193,6 +201,7 @@ def _run_live(
         "cpu_us": round(used[0] * per_event, 2),
         "broker_cpu_us": round(used[1] * per_event, 2),
         "transactions_per_s": round(used[2] / took_s, 2),
+        "metric_records_per_prediction": round(2e-6 * written * per_event, 3),
         "generator_behind_s": round(generator.sent.behind_s, 3),
         **{name: round(value, 1) for name, value in found.items()},
     }
@@ -368,6 +377,15 @@ def _live() -> list[Case]:
         )
         for partitions in (4, 16)
         for rate in (0, 100, 1_000, 5_000)
+    ]
+    cases += [
+        Case(
+            f"written-{rate}",
+            "written",
+            f"{rate:,} predictions/s of 3 models, their labels a second later",
+            partial(_written, rate),
+        )
+        for rate in (15, 20_000)
     ]
     return cases
 

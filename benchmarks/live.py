@@ -223,6 +223,8 @@ class Reader:
         When a metric first counted a probe's prediction, and its label.
     alerts_s
         Seconds from an alert's event time until it was seen.
+    metric_records
+        How many there were.
     """
 
     def __init__(self, site: Site) -> None:
@@ -230,6 +232,7 @@ class Reader:
         self.labels_s: dict[Probe, float] = {}
         self._counts: dict[tuple[str, str], dict[int, int]] = {}
         self.alerts_s: list[float] = []
+        self.metric_records = 0
         config = {"group.id": f"{site.prefix}-live", "isolation.level": "read_committed"}
         self._consumer = Consumer(
             {
@@ -266,6 +269,7 @@ class Reader:
             now_s = time.time()
             for message in messages:
                 value = message.value()
+                self.metric_records += not message.error() and message.topic() != self._alerts
                 if message.error() or value is None:
                     continue
                 if message.topic() == self._alerts:

@@ -35,6 +35,7 @@ _HEADINGS = {
     "delay": "Label delay (same job)",
     "latency": "Latency, from writing an event until a read_committed reader sees what it changed",
     "low load": "Low load (default monitoring)",
+    "written": "What is written (default monitoring of 8 features, windows of 5 minutes)",
     "recovery": "Recovery after a kill -9",
 }
 _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
@@ -76,6 +77,11 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
         ("broker_cpu_us", "broker CPU µs/event", 1),
         ("transactions_per_s", "transactions/s", 1),
         ("label_to_metric_p50_ms", "label → revised metric p50 ms", 0),
+    ),
+    "written": (
+        ("metric_records_per_prediction", "metric records/prediction", 2),
+        ("worker_cpu_percent", "worker, % of a core", 1),
+        ("transactions_per_s", "transactions/s", 1),
     ),
     "recovery": (
         ("recovery_s", "ready after s", 2),
