@@ -22,8 +22,8 @@ class Grant(NamedTuple):
     ----------
     part
         Who: ``worker``, ``publisher``, ``alerts`` (a consumer with `driftline.Alerts`), ``tail``,
-        ``sink``, ``status``, ``topics`` (``driftline topics create`` and ``check``) or ``reset``
-        (``topics reset``).
+        ``sink``, ``status``, ``monitors`` (``driftline monitors apply``, ``list`` and ``diff``),
+        ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.
     """
@@ -52,6 +52,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         *_worker(topics),
         Grant("publisher", "topic", topics.predictions, ("Write",)),
         Grant("publisher", "topic", topics.labels, ("Write",)),
+        Grant("monitors", "topic", topics.monitors, ("Read", "Write")),
         Grant("alerts", "topic", topics.alerts, ("Read",)),
         *groups,
         Grant("tail", "topic", topics.metrics, ("Read",)),
@@ -67,7 +68,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
 
 
 def _worker(topics: Topics) -> Iterator[Grant]:
-    for name in (topics.predictions, topics.labels):
+    for name in (topics.predictions, topics.labels, topics.monitors):
         yield Grant("worker", "topic", name, ("Read",))
     for name in (topics.outcomes, topics.monitor_state):
         yield Grant("worker", "topic", name, ("Read", "Write"))
@@ -76,15 +77,10 @@ def _worker(topics: Topics) -> Iterator[Grant]:
     for name in (topics.metrics, topics.alerts, topics.workers):
         yield Grant("worker", "topic", name, ("Write",))
     # DescribeConfigs tells how large a dead letter may be; without it they are cut at 1 MB.
-    for name in (topics.predictions, topics.labels):
+    for name in (topics.predictions, topics.labels, topics.monitors):
         yield Grant("worker", "topic", topics.dead_letters(name), ("Write", "DescribeConfigs"))
     # Only looked at, to see that the installation is complete.
-    for name in (
-        topics.monitors,
-        topics.dead_letters(topics.monitors),
-        topics.dead_letters(topics.outcomes),
-    ):
-        yield Grant("worker", "topic", name, ("Describe",))
+    yield Grant("worker", "topic", topics.dead_letters(topics.outcomes), ("Describe",))
     yield Grant("worker", "group", f"{topics.prefix}-workers", ("Read",))
     yield Grant("worker", "transactional-id", f"{topics.prefix}-worker-", ("Write",), prefixed=True)
 

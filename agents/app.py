@@ -103,7 +103,8 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
         stages = _build_stages(settings, topics)
     health = _start_health(settings, topics)
     settings = msgspec.structs.replace(settings, metrics_port=health.port)
-    written = {topics.dead_letters(topic) for stage in stages for topic in stage.inputs}
+    read = {topic for stage in stages for topic in (*stage.inputs, *stage.global_inputs)}
+    written = set(map(topics.dead_letters, read))
     ledger = Ledger(settings, limits=topics_admin.message_limits(settings, written))
     app = App(
         settings.group,

@@ -121,6 +121,7 @@ def _run(view: View, *, stream_s: float) -> Summary:
     """Start the parts, the worker first since it takes longest, and stop them in reverse."""
     board = Board()
     topics = {f"{PREFIX}.{name}": PARTITIONS for name in _TOPICS}
+    topics[f"{PREFIX}.monitors"] = 1
     with (
         EmbeddedBroker(topics) as broker,
         WorkerProcess(worker_command(broker.bootstrap_servers)) as worker,

@@ -66,6 +66,7 @@ class Partition:
         self._owes_announcement = False
         self._inbox = Inbox(stage.inputs, time_of=stage.time_ms, allowance_ms=allowance_ms)
         self._expected: dict[str, int] = {}
+        self._global: list[Batch] = []
         self._idle: frozenset[str] = frozenset()
         self._stepped_idle: frozenset[str] = frozenset()
         self._stepped_s = 0.0
@@ -121,6 +122,15 @@ class Partition:
         self._inbox.put(batch)
         self._idle -= {batch.topic}
 
+    def next_global(self, topic: str) -> int:
+        """Return where to go on with a topic of which every partition takes all."""
+        queued = [batch.next_offset for batch in self._global if batch.topic == topic]
+        return queued[-1] if queued else self.state.next.get(topic, 0)
+
+    def feed_global(self, batch: Batch) -> None:
+        """Queue what every partition takes."""
+        self._global.append(batch)
+
     def set_quiet(self, *, ended: frozenset[str], idle: frozenset[str]) -> None:
         """Note which inputs are read to their end, and idle; what is queued of them comes first."""
         self._inbox.ended = ended
@@ -153,6 +163,8 @@ class Partition:
         """Tell whether a step would achieve something, and on a backlog, what cannot wait."""
         if not self.running:
             return False
+        if self._global:
+            return True
         quiet = self._idle.issuperset(self.stage.inputs) and not self._inbox.queued
         tick = self._ticks.due(now_s, quiet=quiet)
         announce = self._owes_announcement and now_s >= self._announce_due_s
@@ -189,9 +201,10 @@ class Partition:
         announce = now_s >= self._announce_due_s
         if batches:
             self._ticks.stop()
+        every, self._global = [*self._global, *batches], []
         effects = self.stage.step(
             self.state,
-            batches,
+            every,
             now_ms=now_ms,
             idle=idle,
             announce=announce,

@@ -30,6 +30,7 @@ from agents.opening import Opener
 from agents.partitions import Partition
 from agents.reader import Reader
 from agents.settings import Settings
+from agents.specifications import Globals
 from agents.state_changes import StateChanges
 from agents.status import Status, status_of
 from agents.tasks import Tasks
@@ -119,6 +120,7 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
         self._opening = ThreadPoolExecutor(_OPENING_THREADS, "driftline-open")
+        self._globals = Globals(settings, stages, came=self._global_came)
 
     # --- life
 
@@ -127,6 +129,7 @@ class Pipeline:
         loop = self._loop = asyncio.get_running_loop()
         self.watchdog.start(loop, inputs=self._inputs)
         await self._commits.start()
+        self._globals.start()
         self._tasks.spawn(self._pump(), "commit loop")
         self._tasks.spawn(self._sample(), "sampling")
 
@@ -134,6 +137,7 @@ class Pipeline:
         """Finish the transaction under way and process nothing more."""
         self._stopping = True
         self._wake.set()
+        self._globals.stop()
         async with self._lock:
             await self._commits.finish()
             for partition in self._owned.values():
@@ -235,7 +239,10 @@ class Pipeline:
 
     def _opened(self, partition: Partition) -> None:
         """Begin to read a partition whose state is there; called on the opening thread."""
+        self._globals.wait(partition)
+        self._globals.feed(partition)  # before all else: it may be about that
         partition.run()  # before reading: the first batch may be faster than this thread
+        self._global_came()  # what has come meanwhile
         assert self.reader is not None
         self.reader.open(partition.offsets, wanted=lambda: partition.live)
 
@@ -261,6 +268,17 @@ class Pipeline:
         self._changes.released(key for key, _ in gone)
 
     # --- records
+
+    def _global_came(self) -> None:
+        """Let all partitions take what came for all; called on any thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(self._feed_global)
+
+    def _feed_global(self) -> None:
+        for partition in self._owned.values():
+            if partition.running:
+                self._globals.feed(partition)
+        self._wake.set()
 
     def feed(self, stage: str, work: Work) -> None:
         """Queue work of a partition; what is left over from one that was revoked is dropped."""

@@ -26,11 +26,12 @@ from agents.survey import Survey
 from streams.dryrun import Arrival, DryRun
 from streams.errors import ConfigError, RecordError
 from streams.hash_index import SEED_BYTES
-from streams.heads import Head, head_of
+from streams.heads import Head, head_of, is_specification
 from streams.limits import LIMITS, RecordLimits
 from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS, check_time
+from streams.specification import KEY
 from streams.topics import Topics
 from streams.topology import build
 
@@ -165,7 +166,11 @@ def _look_through(
             continue
         earliest_ms = max(line.earliest_ms, limits.earliest_ms)
         with suppress(RecordError):
-            head = head_of(line.value)
+            head = _head(line)
+            if head is None:
+                survey.lines -= 1
+                survey.specifications.append((line.place, line.value))
+                continue
             if head.timestamp_ms is not None:
                 time_ms = check_time(head.timestamp_ms, now_ms=NOW_MS, earliest_ms=earliest_ms)
                 survey.see(_topic(head, topics), head.prediction_id.encode(), time_ms)
@@ -180,13 +185,18 @@ def _feed(
 ) -> None:
     run.monitor.hold_metrics = True
     absent = survey.absent
+    # Wherever they stand: what counts is the event time that they carry.
+    said = survey.specifications
+    if said:
+        arrivals = [Arrival(topics.monitors, KEY, value, 0, place) for place, value in said]
+        run.specify(arrivals, now_ms=NOW_MS)
     for number, chunk in enumerate(_chunks(lines), 1):
         refused = [line for line in chunk if line.error is not None]
         arrivals = []
         for line in chunk:
             if line.error is None:
                 try:
-                    arrivals.append(_arrival(line, topics))
+                    arrivals += _arrivals(line, topics)
                 except RecordError as error:
                     refused.append(line._replace(error=error))
         run.feed(arrivals, now_ms=NOW_MS, idle=absent)
@@ -212,10 +222,27 @@ def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
         yield chunk
 
 
-def _arrival(line: Line, topics: Topics) -> Arrival:
+def _head(line: Line) -> Head | None:
+    """Return what a line is, `None` for one that says what to watch.
+
+    Raises
+    ------
+    RecordError
+        If it is none of all.
+    """
+    try:
+        return head_of(line.value)
+    except RecordError:
+        if is_specification(line.value):
+            return None
+        raise
+
+
+def _arrivals(line: Line, topics: Topics) -> list[Arrival]:
     """Give a line the topic and the key that a producer would have given it.
 
-    A line that is neither a prediction nor a label goes where it is refused with the reason.
+    A line that is neither a prediction nor a label goes where it is refused with the reason, and
+    one that says what to watch was taken already.
 
     Raises
     ------
@@ -223,10 +250,12 @@ def _arrival(line: Line, topics: Topics) -> Arrival:
         If its time is a number that is none; the stages do not know whether it was a date.
     """
     try:
-        head = head_of(line.value)
+        head = _head(line)
     except RecordError:
-        return Arrival(topics.predictions, b"", line.value, -1, line.place)
+        return [Arrival(topics.predictions, b"", line.value, -1, line.place)]
+    if head is None:
+        return []
     if line.earliest_ms and head.timestamp_ms is not None:
         check_time(head.timestamp_ms, now_ms=NOW_MS, earliest_ms=line.earliest_ms)
     key = head.prediction_id.encode()
-    return Arrival(_topic(head, topics), key, line.value, -1, line.place)
+    return [Arrival(_topic(head, topics), key, line.value, -1, line.place)]

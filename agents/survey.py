@@ -33,6 +33,8 @@ class Survey:
     ----------
     lines
         How many there are, good or not.
+    specifications
+        Place and value of lines that say what to watch, which are not among these.
     disorder_ms
         How far its lines are out of order.
     end_ms
@@ -42,6 +44,7 @@ class Survey:
 
     def __init__(self, topics: Topics, *, partitions: int, horizon_ms: int) -> None:
         self.lines = 0
+        self.specifications: list[tuple[int, bytes]] = []
         self.disorder_ms = 0
         self.end_ms = -1
         self._topics = (topics.predictions, topics.labels)

@@ -77,7 +77,7 @@ def wanted(topics: Topics) -> dict[str, dict[str, str]]:
     kept = topics_kept.kept(topics)
     return {
         **dict.fromkeys(inputs, _CREATE_TIME),
-        topics.monitors: _COMPACTED,
+        topics.monitors: _COMPACTED | topics_kept.REVISIONS,
         topics.outcomes: _INTERNAL,
         topics.join_state: _JOIN_STATE,
         topics.monitor_state: _COMPACTED,
@@ -105,7 +105,8 @@ def create(
     Parameters
     ----------
     partitions
-        Of every topic alike: a stage's clock must reach every partition of the next.
+        Of every topic alike, since a stage's clock must reach every partition of the next; but
+        specifications of what to watch have an order, and one partition.
     replication_factor
         -1 means the broker's default. From three on, a record counts as written once two have it.
     progress
@@ -122,20 +123,26 @@ def create(
     kept = topics_kept.kept(Topics(settings.prefix))
     replicated = _REPLICATED if replication_factor >= _COPIES else {}
     for name, config in wanted(Topics(settings.prefix)).items():
+        count = partitions_of(name, partitions, settings)
         if name in found:
             altered = topics_kept.alter(admin, {name: kept[name]} if name in kept else {})
             created = Created(name, found[name], new=False, altered=altered.get(name, {}))
         else:
             _create_one(
                 admin,
-                NewTopic(name, partitions, replication_factor, config={**config, **replicated}),
+                NewTopic(name, count, replication_factor, config={**config, **replicated}),
             )
-            created = Created(name, partitions, new=True)
+            created = Created(name, count, new=True)
         results.append(created)
         progress(created)
     counts = {one.name: one.partitions for one in results}
     _check_counts(counts, settings)
     return results
+
+
+def partitions_of(name: str, partitions: int, settings: Settings) -> int:
+    """Return how many partitions a topic has where inputs have so many."""
+    return 1 if name == Topics(settings.prefix).monitors else partitions
 
 
 def _create_one(admin: AdminClient, topic: NewTopic) -> None:
@@ -190,6 +197,11 @@ def _check_counts(counts: Mapping[str, int], settings: Settings) -> None:
     topics = Topics(settings.prefix)
     inputs, states = [topics.predictions, topics.labels], [topics.join_state, topics.monitor_state]
     names = [*inputs, topics.outcomes, *states]
+    if counts[topics.monitors] > 1:
+        raise ConfigError(
+            f"{topics.monitors} has {counts[topics.monitors]} partitions; it must have one, since"
+            " the last record counts: delete it, and create it with driftline topics create"
+        )
     if len({counts[name] for name in names}) > 1:
         found = ", ".join(f"{name} has {counts[name]}" for name in names)
         differing = len({counts[name] for name in inputs}) > 1

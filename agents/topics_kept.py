@@ -24,11 +24,11 @@ KEPT_MS = 7 * 86_400_000
 """How long a sink may be away without missing a revision."""
 
 _TIMEOUT_S = 15.0
-_ALERTS = {
-    "cleanup.policy": "compact",
+REVISIONS = {
     "min.compaction.lag.ms": str(KEPT_MS),
     "delete.retention.ms": str(KEPT_MS),
 }
+_ALERTS = {"cleanup.policy": "compact", **REVISIONS}
 
 
 def kept(topics: Topics) -> dict[str, dict[str, str]]:

@@ -84,6 +84,12 @@ class DryRun:
         for partition, values in outcomes.items():
             self._evaluate(partition, values, now_ms)
 
+    def specify(self, arrivals: Sequence[Arrival], *, now_ms: int) -> None:
+        """Give specifications of what to watch to every partition of the monitor."""
+        [topic] = self.monitor.global_inputs
+        for state in self.monitor_states:
+            self._take(self.monitor.step(state, [_batch(topic, arrivals)], now_ms=now_ms))
+
     def end(self, *, newest_ms: int) -> None:
         """Say that nothing more comes after the next round, and how far it has come by then."""
         for state in self.join_states:
@@ -144,6 +150,7 @@ class DryRun:
     def _take(self, effects: Effects) -> None:
         self.late_rows += effects.late_rows
         self.improper_scores += effects.improper_scores
+        self.dead_letters += effects.dead_letters
         self._remember(effects)
         for record in effects.records:
             self._collect(record)

@@ -66,6 +66,15 @@ def head_of(value: bytes) -> Head:
     )
 
 
+def is_specification(value: bytes) -> bool:
+    """Tell whether a line of a recording says what to watch; see `streams.specification`."""
+    try:
+        given = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return False
+    return isinstance(given, dict) and "monitors" in given
+
+
 def kind_of(value: bytes) -> str:
     """Tell what a line of a recorded file is; see `head_of`."""
     return head_of(value).kind

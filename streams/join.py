@@ -73,6 +73,7 @@ class Join:
         share: float = SHARE,
     ) -> None:
         self.predictions, self.labels = topics.predictions, topics.labels
+        self.global_inputs: tuple[str, ...] = ()
         self.inputs = (topics.predictions, topics.labels)
         self.state_topic = topics.join_state
         self.outcomes = topics.outcomes

@@ -115,6 +115,19 @@ def parse_time_ms(given: int | str) -> int:
     return given
 
 
+def time_text(time_ms: int) -> str:
+    """Return a time as people read it, and as `parse_time_ms` does.
+
+    Examples
+    --------
+    >>> time_text(1767225600000)
+    '2026-01-01T00:00:00Z'
+    """
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    spec = "milliseconds" if time_ms % 1_000 else "seconds"
+    return moment.isoformat(timespec=spec).replace("+00:00", "Z")
+
+
 def monitors_of(content: bytes, own: Monitors) -> Monitors:
     """Return what a specification says, completed by what it cannot change.
 
@@ -145,10 +158,9 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
 
 
 def completed(monitors: Monitors, own: Monitors) -> Monitors:
-    """Return a specification with windows, panes and features as a worker was started with."""
-    return msgspec.structs.replace(
-        monitors, windows=own.windows, coarse=own.coarse, features=own.features
-    )
+    """Return a specification with what it cannot change as a worker was started with."""
+    fixed = {name: getattr(own, name) for name in _FIXED}
+    return msgspec.structs.replace(monitors, **fixed)
 
 
 def _refused(detail: str) -> RecordError:

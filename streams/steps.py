@@ -199,6 +199,8 @@ class Stage(Protocol):
 
     name: str
     inputs: tuple[str, ...]
+    global_inputs: tuple[str, ...]
+    """Topics of one partition each, of which every partition of the stage takes all records."""
     state_topic: str
 
     def new_state(self, partition: int) -> Any:

@@ -28,7 +28,7 @@ class Topics(msgspec.Struct, frozen=True):
 
     @property
     def monitors(self) -> str:
-        """In: what to watch. Compacted."""
+        """In: what to watch, see `driftline monitors apply`. One partition. Compacted."""
         return f"{self.prefix}.monitors"
 
     @property

@@ -33,6 +33,12 @@ def command(
     ]
 
 
+def start(process_command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start a worker that nobody ends."""
+    with log.open("wb") as output:
+        return subprocess.Popen(process_command, cwd=oracle.ROOT, stdout=output, stderr=output)
+
+
 @contextmanager
 def worker(
     broker: Broker, prefix: str, log: Path, *options: str, entry: Sequence[str] = ("agents.cli",)

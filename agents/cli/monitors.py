@@ -1,4 +1,4 @@
-"""``driftline monitors``: check what is to be watched."""
+"""``driftline monitors``: check what is to be watched, and change it while workers run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from agents.cli.shared_options import (
     Columns,
     Horizon,
     Json,
+    Kafka,
     Missing,
+    Prefix,
+    Servers,
     Window,
     empty_cells,
     settings_of,
@@ -53,14 +56,110 @@ def check_file(
     )
 
 
+At = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Event time from which on it holds: 2026-01-31T12:00:00Z, or milliseconds since 1970. "
+        "Default: now.",
+    ),
+]
+
+
+def apply_file(
+    *,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The monitors file.")],
+    at: At = None,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Let all workers watch what a file says, while they run.
+
+    The file is checked first, as by `check`, and what it changes is printed. Rules and detectors
+    that stay as they are go on; others begin anew, and their alerts are resolved.
+    """
+    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents.monitors_topic import apply_monitors  # noqa: PLC0415
+
+    raise typer.Exit(apply_monitors(settings, Path(file), at=at, json_output=json_output))
+
+
+def withdraw_specification(
+    *,
+    at: At = None,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Take back what was applied: workers go by what they were started with, or the defaults."""
+    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents.monitors_topic import apply_monitors  # noqa: PLC0415
+
+    raise typer.Exit(apply_monitors(settings, None, at=at, json_output=json_output))
+
+
+def list_specification(
+    *,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Print what was applied, and since when it holds."""
+    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents.monitors_topic import list_monitors  # noqa: PLC0415
+
+    raise typer.Exit(list_monitors(settings, json_output=json_output))
+
+
+def diff_file(
+    *,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The monitors file.")],
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Print what applying a file would change; exit code 1 if anything."""
+    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents.monitors_topic import diff_monitors  # noqa: PLC0415
+
+    raise typer.Exit(diff_monitors(settings, Path(file), json_output=json_output))
+
+
 GROUP = Group(
     "monitors",
-    "Check what is to be watched.",
+    "Check what is to be watched, and change it while workers run.",
     Command(
         check_file,
         "driftline monitors check monitors.yaml",
         "driftline monitors check monitors.yaml --against events.jsonl.gz",
         "driftline monitors check m.yaml --against answers.csv --columns prediction=pred,…",
         name="check",
+    ),
+    Command(
+        apply_file,
+        "driftline monitors apply monitors.yaml --bootstrap-servers kafka:9092",
+        "driftline monitors apply monitors.yaml --at 2026-01-31T12:00:00Z",
+        name="apply",
+    ),
+    Command(
+        list_specification,
+        "driftline monitors list --bootstrap-servers kafka:9092",
+        "driftline monitors list --json | jq .monitors",
+        name="list",
+    ),
+    Command(
+        diff_file,
+        "driftline monitors diff monitors.yaml --bootstrap-servers kafka:9092",
+        name="diff",
+    ),
+    Command(
+        withdraw_specification,
+        "driftline monitors withdraw --bootstrap-servers kafka:9092",
+        name="withdraw",
     ),
 )

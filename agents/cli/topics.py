@@ -10,6 +10,10 @@ from agents.cli.command import Command, Group
 from agents.cli.shared_options import Json, Kafka, Prefix, Servers, integer, print_json, settings_of
 
 
+def _counted(partitions: int) -> str:
+    return "1 partition" if partitions == 1 else f"{partitions} partitions"
+
+
 def create_topics(
     *,
     bootstrap_servers: Servers = None,
@@ -36,7 +40,7 @@ def create_topics(
     def show(one: Created) -> None:
         if not json_output:
             verb = "created" if one.new else "exists "
-            typer.echo(f"{verb} {one.name} ({one.partitions} partitions)")
+            typer.echo(f"{verb} {one.name} ({_counted(one.partitions)})")
             for key, value in one.altered.items():
                 typer.echo(f"        now with {key}={value}")
 
@@ -71,7 +75,7 @@ def check_topics(
     counts = check(settings)
     if not json_output:
         for name, count in counts.items():
-            typer.echo(f"{name} ({count} partitions)")
+            typer.echo(f"{name} ({_counted(count)})")
     if sample:
         from agents.key_sample import check_sample, describe  # noqa: PLC0415
         from streams.topics import Topics  # noqa: PLC0415

@@ -1,7 +1,6 @@
 """Other monitors while workers run: specifications come, wait for their time, and take effect."""
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +18,7 @@ from streams.monitors import Drift, Monitors, Threshold
 from streams.outcomes import Ints
 from streams.rules.floors import Replanned
 from streams.shown import NEVER_MS
-from streams.specification import monitors_of, read_specification
+from streams.specification import monitors_of, read_specification, time_text
 from streams.steps import Batch, DeadLetter
 from streams.tables import OutcomeColumns, Table, made_between, since
 from streams.task import Task
@@ -39,7 +38,10 @@ class Changing(Writing):
 
     # ------------------------------------------------------------------ coming
     def specify(self, batch: Batch) -> None:
-        """Take records of the topic of specifications; all partitions do, and the first speaks."""
+        """Take records of the topic of specifications.
+
+        All partitions do, and find the same: only the first writes a dead letter.
+        """
         known = self.state.specifications
         rows = zip(batch.offsets, batch.keys, batch.values, batch.times_ms, strict=True)
         for offset, key, value, time_ms in rows:
@@ -57,9 +59,7 @@ class Changing(Writing):
                             batch.topic, offset, key, value, None, error.reason, error.detail
                         )
                     )
-                    self.remarks.append(
-                        f"{batch.topic}@{offset} is refused, what held before holds on: {error}"
-                    )
+                self._say(f"{batch.topic}@{offset} is refused, what held before holds on: {error}")
 
     def schedule(self) -> None:
         """Fix from when on specifications hold that have just come."""
@@ -73,7 +73,7 @@ class Changing(Writing):
                 self.remarks.append(
                     f"{self.topics.monitors}@{change.offset} has come later than the records of its"
                     f" time: for partition {state.partition} it takes effect at"
-                    f" {_text(from_ms)}, not at {_text(change.effective_ms)}"
+                    f" {time_text(from_ms)}, not at {time_text(change.effective_ms)}"
                 )
 
     def _counted_ms(self, monitors: Monitors) -> int:
@@ -102,9 +102,9 @@ class Changing(Writing):
         state, at_ms = self.state, change.from_ms
         known, way = state.specifications, state.windows.windowing
         monitors = known.of(change)
-        known.begin(change, keep_ms=way.keep_ms + way.longest_ms)
+        retold = known.begin(change, keep_ms=way.keep_ms + way.longest_ms)
         keys = {one.name: f"{one.name}\n{at_ms}" for one in monitors.drifts}
-        replaced = state.use(monitors, keys=keys)
+        replaced = state.use(monitors, keys=keys, retold=retold)
         known.keys = state.drifts.keys
         self._forget_lanes(replaced)
         self._end_alerts(replaced, at_ms)
@@ -113,26 +113,33 @@ class Changing(Writing):
             state.windows.revise(code, clock_ms=at_ms)
             state.noticed.untold.add(code)
         self._look_again(at_ms)
-        if state.partition == 0:
-            self.remarks.append(self._said(change))
+        self._say(self._text(change))
 
     def tell_holding(self) -> None:
         """Say, once, which specification holds after a restart."""
         known = self.state.specifications
         if known.restored:
             known.restored = False
-            if known.holding is not None and self.state.partition == 0:
-                self.remarks.append(self._said(known.holding))
+            if known.holding is not None:
+                self._say(self._text(known.holding))
 
-    def _said(self, change: Change) -> str:
+    def _say(self, text: str) -> None:
+        """Say something once, whichever partition finds it."""
+        said = self.state.specifications.said
+        if text not in said:
+            said.add(text)
+            self.remarks.append(text)
+
+    def _text(self, change: Change) -> str:
         what = f"{self.topics.monitors}@{change.offset}"
         if change.content is None:
             return (
-                f"{what}: from {_text(change.from_ms)} on no specification holds any more, but what"
-                " the worker was started with"
+                f"{what}: from {time_text(change.from_ms)} on no specification holds any more, but"
+                " what the worker was started with"
             )
         return (
-            f"{what} holds from {_text(change.from_ms)} on, whatever monitors file the worker has"
+            f"{what} holds from {time_text(change.from_ms)} on, whatever monitors file the worker"
+            " was started with"
         )
 
     def _forget_lanes(self, replaced: Replacement) -> None:
@@ -195,30 +202,46 @@ class Changing(Writing):
         What takes a label back must be counted as the label was: both go by the prediction.
         """
         noticed, known = self.state.noticed, self.state.specifications
-        every = known.tasks() if known.changing else ()
-        if len(every) < 2:
+        spans = list(_spans(known.tasks(), table)) if known.changing else ()
+        if not spans:
             return [_part(table, lambda code: noticed.shown[code].task, noticed.settled_ms)]
-        parts = []
-        for (from_ms, tasks), end in zip(every, [*every[1:], None], strict=True):
-            rows = made_between(table, from_ms, NEVER_MS if end is None else end[0])
-            parts.append(self._told_part(rows, tasks))
+        if len(spans) == 1:
+            return [self._told_part(table, spans[0][2])]
+        parts = [self._told_part(made_between(table, *span), tasks) for *span, tasks in spans]
         first = parts[0]
         return [first._replace(table=first.table._replace(fates=table.fates)), *parts[1:]]
 
     def _told_part(self, rows: Table, tasks: Mapping[str, Task]) -> Part:
         state = self.state
-        shown, settled_ms = state.noticed.shown, state.noticed.settled_ms.copy()
+        shown, settled_ms = state.noticed.shown, state.noticed.settled_ms
         told = {
             code: _task(tasks, state.names[code][0])
             for code in np.unique(rows.outcomes.model).tolist()
         }
-        settled_ms[[code for code, task in told.items() if task != shown[code].task]] = NEVER_MS
+        others = [code for code, task in told.items() if task != shown[code].task]
+        if others:
+            settled_ms = settled_ms.copy()
+            settled_ms[others] = NEVER_MS
         return _part(rows, told.__getitem__, settled_ms)
 
 
 def _part(table: Table, task_of: Callable[[int], Task], settled_ms: Ints) -> Part:
     rows = table.outcomes
     return Part(table, OutcomeColumns(rows, table.strings, task_of=task_of, settled_ms=settled_ms))
+
+
+def _spans(
+    every: Sequence[tuple[int, dict[str, Task]]], table: Table
+) -> Iterator[tuple[int, int, dict[str, Task]]]:
+    """Yield the spans of time in which predictions of rows were made, and what models were then."""
+    times_ms = [rows.time_ms for rows in (table.predictions, table.outcomes) if len(rows.time_ms)]
+    if len(every) < 2 or not times_ms:
+        return
+    first_ms, last_ms = min(t.min() for t in times_ms), max(t.max() for t in times_ms)
+    for (from_ms, tasks), end in zip(every, [*every[1:], None], strict=True):
+        until_ms = NEVER_MS if end is None else end[0]
+        if from_ms <= last_ms and first_ms < until_ms:
+            yield from_ms, until_ms, tasks
 
 
 def _task(tasks: Mapping[str, Task], model: str) -> Task:
@@ -241,8 +264,3 @@ def _definition(monitors: Monitors, name: str, model: Name) -> Threshold | Drift
     every: list[Threshold | Drift] = [*thresholds, *drifts]
     found = (one for one in every if one.name == name)
     return next((msgspec.structs.replace(one, model="*", version="*") for one in found), None)
-
-
-def _text(time_ms: int) -> str:
-    moment = datetime.fromtimestamp(time_ms / 1_000, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

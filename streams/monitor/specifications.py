@@ -55,6 +55,8 @@ class Specifications:
     ----------
     own
         What the worker was started with.
+    said
+        What was said of specifications in this process, of any partition.
 
     Attributes
     ----------
@@ -73,8 +75,8 @@ class Specifications:
         Whether `holding` was read back, and nobody was told since.
     """
 
-    def __init__(self, own: Monitors) -> None:
-        self.own = own
+    def __init__(self, own: Monitors, said: set[str]) -> None:
+        self.own, self.said = own, said
         self.holding: Change | None = None
         self.waiting: list[Change] = []
         self.told = [Told(-1)]
@@ -140,8 +142,8 @@ class Specifications:
         while self.waiting and 0 <= self.waiting[0].from_ms <= until_ms:
             yield self.waiting[0]
 
-    def begin(self, change: Change, *, keep_ms: int) -> None:
-        """Let the next one hold.
+    def begin(self, change: Change, *, keep_ms: int) -> bool:
+        """Let the next one hold; return whether it tells models something else.
 
         Parameters
         ----------
@@ -151,12 +153,14 @@ class Specifications:
         self.waiting.remove(change)
         self.holding = change
         known = self._told(change)
-        if not _alike(known, self.told[-1]):
+        retold = not _alike(known, self.told[-1])
+        if retold:
             self.told.append(known)
         oldest_ms = change.from_ms - keep_ms
         first = max(bisect_right(self.told, oldest_ms, key=attrgetter("from_ms")) - 1, 0)
         self.told = self.told[first:]
         self.dirty = True
+        return retold
 
     def _told(self, change: Change) -> Told:
         if change.content is None:

@@ -63,6 +63,7 @@ class Monitor:
         self.topics = topics
         self.inputs = (topics.outcomes,)
         self.global_inputs = (topics.monitors,)
+        self._said: set[str] = set()
         self.state_topic = topics.monitor_state
         self.metrics, self.alerts = topics.metrics, topics.alerts
         self.hold_metrics = False
@@ -79,7 +80,9 @@ class Monitor:
         """Return the state before the first record."""
         way = self.windowing
         own = msgspec.structs.replace(self.monitors, windows=way.windows)
-        return MonitorState(partition, own, windowing=way, window_ms=self.window_ms)
+        return MonitorState(
+            partition, own, windowing=way, window_ms=self.window_ms, said=self._said
+        )
 
     def step(
         self,

@@ -197,10 +197,16 @@ class MonitorState:
     """
 
     def __init__(
-        self, partition: int, monitors: Monitors, *, windowing: Windowing, window_ms: int
+        self,
+        partition: int,
+        monitors: Monitors,
+        *,
+        windowing: Windowing,
+        window_ms: int,
+        said: set[str] | None = None,
     ) -> None:
         self.partition, self.monitors = partition, monitors
-        self.specifications = Specifications(monitors)
+        self.specifications = Specifications(monitors, set() if said is None else said)
         self.ordered = bool(monitors.thresholds or monitors.drifts)
         self.next: dict[str, int] = {}
         self.notices: dict[int, ClockNotice] = {}
@@ -275,13 +281,17 @@ class MonitorState:
             self.looking.append(has_rules or bool(drifts))
         return code
 
-    def use(self, monitors: Monitors, *, keys: Mapping[str, str]) -> Replacement:
+    def use(
+        self, monitors: Monitors, *, keys: Mapping[str, str], retold: bool = True
+    ) -> Replacement:
         """Watch something else from now on; what models are told to be changes, too.
 
         Parameters
         ----------
         keys
             Under which the state of a detector is written down if it is a new one.
+        retold
+            Whether models are told to be something else.
         """
         before, self.monitors = self.monitors, monitors
         self.ordered = bool(monitors.thresholds or monitors.drifts)
@@ -293,6 +303,8 @@ class MonitorState:
             plans.append((old, new))
             lanes += self.drifts.watch_only(code, drifts)
             self.looking[code] = new is not None or bool(drifts)
+            if not retold:
+                continue
             if self.noticed.shown[code].tell(self.specifications.orders(self.names[code][0])):
                 judged.append(code)
             self.noticed.settle(code)

@@ -49,6 +49,7 @@ def test_a_worker_that_may_not_see_a_topic_is_refused_with_its_name(
 # What is refused once a worker may see a topic, but not do with it what it must.
 NECESSARY = (
     ("{}.labels", "Read"),
+    ("{}.monitors", "Read"),
     ("{}.join-state", "Read"),
     ("{}.metrics", "Write"),
     ("{}-workers", "Read"),

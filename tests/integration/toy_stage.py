@@ -137,6 +137,7 @@ class Tally(Toy):
     name = "join"
 
     def __init__(self, topics: Topics) -> None:
+        self.global_inputs: tuple[str, ...] = ()
         self.inputs = (topics.predictions, topics.labels)
         self.state_topic = topics.join_state
         self.output = topics.outcomes
@@ -172,6 +173,7 @@ class Total(Toy):
     name = "monitor"
 
     def __init__(self, topics: Topics) -> None:
+        self.global_inputs: tuple[str, ...] = ()
         self.inputs = (topics.outcomes,)
         self.state_topic = topics.monitor_state
         self.output = topics.metrics

@@ -241,3 +241,36 @@ def test_how_far_a_recording_has_come_goes_by_the_disorder_that_a_worker_would_b
 
     metrics = map(json.loads, (tmp_path / "out" / "metrics.jsonl").read_text().splitlines())
     assert {one["final"] for one in metrics if one["window_start_ms"] == MS} == {final}
+
+
+def test_lines_that_say_what_to_watch_take_effect_at_their_time_wherever_they_stand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = []
+    for minute in range(40):
+        at_ms = MS + minute * 60_000
+        made = {"prediction_id": f"p{minute}", "timestamp_ms": at_ms, "model": "m"}
+        events.append(made | {"prediction": 1, "label": minute % 2})
+    rule = {"name": "floor", "metric": "accuracy", "below": 0.9, "minimum": 3, "window": "10m"}
+    spec = {
+        "effective_at": "2026-01-01T00:10:00Z",
+        "monitors": {"defaults": False, "thresholds": [rule]},
+    }
+    back = {"effective_at": MS + 30 * 60_000, "monitors": None}
+    bad = {"effective_at": MS, "monitors": {"thresholds": [{"name": "x"}]}}
+
+    found = []
+    for lines in ([spec, back, bad, *events], [*events[:20], bad, *events[20:], spec, back]):
+        code = replay(write(tmp_path, *lines), window_ms=300_000, json_output=True)
+        summary = json.loads(capsys.readouterr().out)
+        assert (code, summary["lines"], summary["fates"]["joined"]) == (0, 40, 40)
+        assert summary["dead_letters"] == {"invalid_monitors": 1}
+        assert "'metric' is missing" in summary["dead_letter_reasons"][0]["detail"]
+        alerts = [
+            (one["monitor"], one["state"], (one["at_ms"] - MS) // 60_000)
+            for one in summary["alerts"]
+        ]
+        found.append(alerts)
+
+    # The default rules have counted the last five minutes before: the first whole window ends then.
+    assert found[0] == found[1] == [("floor", "firing", 15), ("floor", "resolved", 30)]

@@ -215,6 +215,27 @@ def test_a_model_that_is_told_what_it_is_is_that_from_then_on() -> None:
     assert not any("accuracy" in windows[start] for start in (30, 40, 50))
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_label_that_is_corrected_is_taken_back_as_it_was_counted(restarts: bool) -> None:
+    """Which class is positive has changed meanwhile."""
+    at_ms, early_ms = START_MS + 10 * MINUTE_MS, START_MS + 5 * MINUTE_MS
+    made = [prediction("a", timestamp_ms=early_ms, prediction=1, score=0.9)]
+    late = [label("a", timestamp_ms=at_ms + 5 * MINUTE_MS, label=1)]
+    briers = []
+    for labels in (late, [label("a", timestamp_ms=early_ms + 1, label=0), *late]):
+        driver = Driver(monitors=ONE)
+        driver.specify(spec(at_ms, models={"m": {"task": "binary", "positive": 0}}))
+        driver.feed(as_inputs([*made, *labels[:-1]]))
+        driver.come_to(at_ms + MINUTE_MS)
+        if restarts:
+            driver.restart(random.Random(1))
+        driver.feed(as_inputs(labels[-1:]))
+        driver.finish()
+        briers.append(driver.value("brier", window_start_ms=START_MS))
+
+    assert briers[0] == briers[1]
+
+
 # --- what does not depend on batches, partitions and restarts
 
 ONE = parse_monitors(

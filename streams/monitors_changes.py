@@ -1,0 +1,84 @@
+"""What is different between two specifications of what to watch, as lines for people.
+
+Windows, and what else cannot change while workers run, are left out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from streams.durations import format_duration
+from streams.monitors import Drift, Monitors, Threshold
+
+Fields = dict[str, Any]
+
+
+def changes(before: Monitors, after: Monitors) -> Iterator[str]:
+    """Yield a line for everything that is added (+), gone (-) or another one (~).
+
+    Examples
+    --------
+    >>> floor = Threshold(name="floor", metric="accuracy", below=0.9)
+    >>> higher = Threshold(name="floor", metric="accuracy", below=0.95)
+    >>> for line in changes(Monitors(), Monitors(thresholds=(floor,), resolve_ms=60_000)):
+    ...     print(line)
+    + threshold 'floor': metric accuracy, below 0.9
+    ~ resolve_after 1h → 1m
+    >>> print(*changes(Monitors(thresholds=(floor,)), Monitors(thresholds=(higher,))))
+    ~ threshold 'floor': below 0.9 → 0.95
+    """
+    yield from _between("threshold", _named(before.thresholds), _named(after.thresholds))
+    yield from _between("drift", _named(before.drifts), _named(after.drifts))
+    yield from _between("model", _models(before), _models(after))
+    old, new = _general(before), _general(after)
+    yield from (f"~ {name} {old[name]} → {new[name]}" for name in old if old[name] != new[name])
+
+
+def _named(some: Sequence[Threshold | Drift]) -> dict[str, Fields]:
+    return {one.name: _fields(one) for one in some}
+
+
+def _fields(one: Threshold | Drift) -> Fields:
+    """Return what is said of a monitor beside its name, and the usual."""
+    usual = {field.name: field.default for field in msgspec.structs.fields(type(one))}
+    given: Fields = msgspec.to_builtins(one)
+    return {
+        name: value
+        for name, value in given.items()
+        if name != "name" and value not in (usual[name], {})
+    }
+
+
+def _models(monitors: Monitors) -> dict[str, Fields]:
+    return {
+        name: {"task": task.kind}
+        | ({} if task.positive is None else {"positive": repr(task.positive)})
+        for name, task in monitors.models.items()
+    }
+
+
+def _general(monitors: Monitors) -> Fields:
+    return {
+        "evaluate_every": format_duration(monitors.evaluate_ms),
+        "reference": monitors.reference,
+        "resolve_after": format_duration(monitors.resolve_ms),
+    }
+
+
+def _between(kind: str, before: Mapping[str, Fields], after: Mapping[str, Fields]) -> Iterator[str]:
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        if old is None or new is None:
+            sign, fields = ("+", new) if old is None else ("-", old)
+            said = ", ".join(f"{key} {value}" for key, value in (fields or {}).items())
+            yield f"{sign} {kind} {name!r}: {said}"
+            continue
+        said = ", ".join(
+            f"{key} {old.get(key, 'as usual')} → {new.get(key, 'as usual')}"
+            for key in {**old, **new}
+            if old.get(key) != new.get(key)
+        )
+        yield f"~ {kind} {name!r}: {said}"

@@ -1,0 +1,116 @@
+"""Specifications on the topic of a real broker: applied, refused, listed, and as in a replay."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from streams.specification import KEY, time_text
+from tests import builders, oracle, workers
+from tests.brokers import Broker
+from tests.builders import MINUTE_MS, START_MS
+
+DEADLINE_S = 90
+
+OWN = """
+reference: 100
+thresholds: [{name: floor, metric: accuracy, below: 0.89, minimum: 10}]
+"""
+APPLIED = """
+reference: 100
+settings: {window: 1h}
+thresholds:
+  - {name: floor, metric: accuracy, below: 0.89, minimum: 10}
+  - {name: eu, metric: recall, segment: region=eu, below: 0.9, minimum: 5, window: 10m}
+  - {name: slow, metric: latency_p50_ms, above: 20, minimum: 20}
+drift:
+  - name: early
+    input: loss
+    detector: page_hinkley
+    parameters: {reference: 20, block: 1, threshold: 1, delta: 0.01}
+models: {churn: {task: multiclass}}
+"""
+FROM_MS, UNTIL_MS = START_MS + 50 * MINUTE_MS, START_MS + 100 * MINUTE_MS
+
+
+def monitors(broker: Broker, prefix: str, *command: str) -> str:
+    where = ("--bootstrap-servers", broker.bootstrap_servers, "--prefix", prefix)
+    done = oracle.run("monitors", *command, *where)
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(300)
+def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_worker(
+    real_broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Two changes in advance, one that is refused, and a worker that is killed between them."""
+    own, applied = tmp_path / "own.yaml", tmp_path / "applied.yaml"
+    own.write_text(OWN)
+    applied.write_text(APPLIED)
+    events = builders.delayed(builders.history(5, count=3_000), seed=6, bound_ms=60_000)
+    lines = builders.as_lines(events)
+    half = len(lines) // 2
+    workers.create_topics(real_broker, prefix, partitions=2)
+
+    assert "no specification" in monitors(real_broker, prefix, "list")
+    workers.produce(real_broker, prefix, lines[: half // 2])
+    said = monitors(real_broker, prefix, "apply", str(applied), "--at", time_text(FROM_MS))
+    assert "+ threshold 'eu': metric recall" in said
+    assert "no difference" in monitors(real_broker, prefix, "diff", str(applied))
+    shown = json.loads(monitors(real_broker, prefix, "list", "--json"))
+    assert (shown["effective_at"], shown["refused"]) == (FROM_MS, None)
+    assert "settings" not in shown["monitors"]
+    refused = b'{"effective_at": 1700000000000, "monitors": {"windows": ["1m"]}}'
+    producer = Producer(real_broker.client())
+    producer.produce(f"{prefix}.monitors", refused, KEY)
+    assert producer.flush(30) == 0
+    monitors(real_broker, prefix, "withdraw", "--at", str(UNTIL_MS))
+
+    file = builders.write_lines(
+        tmp_path / "events.jsonl",
+        [
+            *lines[:100],
+            json.dumps({"effective_at": FROM_MS, "monitors": shown["monitors"]}).encode(),
+            *lines[100:],
+            json.dumps({"effective_at": UNTIL_MS, "monitors": None}).encode(),
+        ],
+    )
+    result = oracle.replay(file, "--json", "--monitors", own, out=tmp_path)
+    summary = json.loads(result.stdout)
+    assert summary["lines"] == len(lines)
+    order = ("at_ms", "alert_id", "revision")
+    found = sorted(result.alerts, key=lambda alert: [alert[name] for name in order])
+    expected = {workers.key(metric): workers.identity(metric) for metric in result.metrics}
+    options = ("--monitors", str(own), "--disorder", f"{summary['disorder_ms'] + 60_000}ms")
+    log = tmp_path / "w.log"
+    command = workers.command(real_broker, prefix, *options)
+
+    first = workers.start(command, log)
+    time.sleep(6)
+    workers.produce(real_broker, prefix, lines[half // 2 : half])
+    time.sleep(5)
+    first.send_signal(signal.SIGKILL)
+    first.wait(10)
+    with workers.worker(real_broker, prefix, tmp_path / "again.log", *options):
+        workers.produce(real_broker, prefix, lines[half:])
+        deadline = time.monotonic() + DEADLINE_S
+        metrics, alerts = workers.said(real_broker, prefix)
+        while (metrics, alerts) != (expected, found) and time.monotonic() < deadline:
+            time.sleep(2)
+            metrics, alerts = workers.said(real_broker, prefix)
+
+    differing = [(metrics.get(k), v) for k, v in expected.items() if metrics.get(k) != v]
+    assert (len(differing), differing[:3]) == (0, [])
+    assert alerts == found
+    assert {a["monitor"] for a in alerts} >= {"floor", "eu", "slow", "early"}
+    assert any(a["message"] == "the monitor has changed, or is gone" for a in alerts)
+    [letter] = workers.records(real_broker, f"{prefix}.monitors.dlq")
+    headers = dict(letter.headers())
+    assert (letter.key(), letter.value()) == (KEY, refused)
+    assert headers["driftline.reason"] == b"invalid_monitors"
+    assert b"windows cannot change" in headers["__connect.errors.exception.message"]
+    assert "whatever monitors file" in log.read_text() + (tmp_path / "again.log").read_text()
