@@ -125,6 +125,8 @@ class Health:
                 self._telemetry.count(name, count)
         if effects.set_aside_rows:
             self._telemetry.count("driftline_quarantined_rows_total", effects.set_aside_rows)
+        for part in effects.restarted:
+            self._telemetry.count("driftline_state_restarts_total", part=part)
         for one in effects.dropped:
             self._count_dropped(one)
         if effects.improper_scores:

@@ -134,6 +134,13 @@ WORKER = (
         (),
         "Outcomes with a score that is no probability, which log_loss and brier leave out.",
     ),
+    Entry(
+        "driftline_state_restarts_total",
+        "counter",
+        ("part",),
+        "Parts of the monitor's state (metric families, detectors, rules) that began anew as a "
+        "partition was opened, since they were of another version; the log says more.",
+    ),
     Entry("driftline_metric_records_total", "counter", (), "Metric records written."),
     Entry("driftline_alert_records_total", "counter", (), "Alert records written."),
     Entry(

@@ -174,6 +174,8 @@ class Effects(msgspec.Struct):
         What is odd about models, said for the first time since the state was opened.
     improper_scores
         Outcomes with a score that is no probability.
+    restarted
+        Parts of the state that began anew as it was opened, since they were of another version.
     marks
         How many of the marks in the state log are still needed, these included: once all this
         is committed, whatever is older than the first of them may be deleted. `None`: everything
@@ -191,6 +193,7 @@ class Effects(msgspec.Struct):
     remarks: list[str] = []
     oddities: list[Oddity] = []
     improper_scores: int = 0
+    restarted: list[str] = []
     marks: int | None = None
 
 

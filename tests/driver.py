@@ -93,6 +93,7 @@ class Driver:
         self.oddities: list[str] = []
         self.kinds: list[str] = []
         self.refused: list[DeadLetter] = []
+        self.restarted: list[str] = []
 
     # ------------------------------------------------------------------ driving
     def feed(
@@ -212,6 +213,7 @@ class Driver:
         self.improper_scores += effects.improper_scores
         self.oddities += [oddity.text for oddity in effects.oddities]
         self.kinds += effects.remarks
+        self.restarted += effects.restarted
         for key, value in effects.state:
             assert key is not None
             self.monitor_logs[partition].pop(key, None)

@@ -12,6 +12,7 @@ from streams.cells.view import CellView, Windows
 from streams.families.family import BINARY, EVERY_TASK, MULTICLASS, REGRESSION, Family, Reads
 
 Ints = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
 
@@ -65,17 +66,22 @@ class Publisher:
             view = CellView(windows, family)
             if not view.groups:
                 continue
+            lacks = windows.lacking(family)
             for estimate in family.compute(view):
                 there = np.flatnonzero(~np.isnan(estimate.value))
-                if len(there):
-                    found.append(self._numbers(view, estimate, there))
+                if not len(there):
+                    continue
+                columns = self._numbers(view, estimate, there)
+                if lacks is not None:
+                    columns = tuple(column[~lacks[columns[0]]] for column in columns)
+                found.append(columns)
         if not found:
             none = np.empty(0, np.int64)
             nothing = np.empty(0)
             return Numbers(none, none, nothing, nothing, nothing, none)
-        columns = [np.concatenate(column) for column in zip(*found, strict=True)]
-        order = np.argsort(columns[0], kind="stable")
-        return Numbers(*(column[order] for column in columns))
+        table = [np.concatenate(column) for column in zip(*found, strict=True)]
+        order = np.argsort(table[0], kind="stable")
+        return Numbers(*(column[order] for column in table))
 
     def _numbers(self, view: CellView, estimate: Any, there: Ints) -> tuple[Any, ...]:
         group = there if estimate.group is None else estimate.group[there]
@@ -92,6 +98,29 @@ class Publisher:
             for bound in (estimate.low, estimate.high)
         ]
         return window, code, estimate.value[there], *bounds, estimate.count[there]
+
+    def kept(
+        self, windows: Windows, families: Sequence[Family], sets: tuple[Hashes, Hashes]
+    ) -> Hashes:
+        """Return what was published of windows, with what they lack now and had before.
+
+        Parameters
+        ----------
+        sets
+            Hashes of what was published of every window before, and of what is published now.
+        """
+        before, now = sets
+        found, silent = now.copy(), dict[int, set[str]]()
+        for family in families:
+            lacks = windows.lacking(family)
+            for place in [] if lacks is None else np.flatnonzero(lacks).tolist():
+                silent.setdefault(place, set()).update(one.name for one in family.metrics)
+        for place, metrics in silent.items():
+            names = self.sets.names_of(int(before[place]))
+            names = [name for name in names if name.partition(":")[0] in metrics]
+            if names:
+                found[place] = self.sets.add([*self.sets.names_of(int(now[place])), *names])
+        return found
 
     def _of_parts(self, metric: str, parts: list[str], kind: int) -> Ints:
         """Return the codes of `metric:<part>`, by the code of the part."""

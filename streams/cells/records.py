@@ -2,8 +2,8 @@
 
 A record names its models, segments and layouts, so that it can be read alone. What each family
 counted is a part of its own with the family's version: a build that does not know it, or another
-version of it, leaves that part out, and reads the rest. A record that would be larger than a topic
-takes is cut into several.
+version of it, leaves that part out, and reads the rest. What is lacking since is a part of the
+record, too (`lacking`). A record that would be larger than a topic takes is cut into several.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.cells.lacking import EVERYTHING
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.store import PANE_BITS, ROWS, Cells
 from streams.columns import Table
@@ -72,7 +73,7 @@ class _Packed:
 
 def parts_of(families: Sequence[Family], *, rows: bool) -> list[Part]:
     """Return which columns of a table are written together."""
-    own = [Part("", _ROWS_VERSION, [ROWS])] if rows else []
+    own = [Part(EVERYTHING, _ROWS_VERSION, [ROWS])] if rows else []
     return own + [
         Part(f.name, f.version, [(f.name, name) for name in f.columns])
         for f in families
@@ -122,7 +123,8 @@ class CellRecords:
         end = 0
         for place, own in zip(places, found, strict=True):
             start, end = end, end + len(own)
-            cuts = _cuts(sizes[start:end]) if len(own) else [0]
+            lacking = side.lacking.of(place)
+            cuts = _cuts(sizes[start:end]) if len(own) or lacking else [0]
             for part, (first, last) in enumerate(pairwise(cuts)):
                 span = start + first, start + last
                 whose = models[slice(*span)], segments[slice(*span)]
@@ -130,6 +132,7 @@ class CellRecords:
                     *self._named(*whose),
                     packed.content(*span),
                     [] if units is None else units.content(*span),
+                    lacking,
                 ]
                 yield Written(*place, part, content)
             yield from self._surplus(place, len(cuts) - 1)
@@ -169,13 +172,11 @@ class CellRecords:
     def restore(
         self, place: tuple[int, int, int], content: Sequence[Any], code_of: Callable[[Name], int]
     ) -> set[str]:
-        """Put a record back; return the families that it has in a version that is not known."""
-        number, bucket, part = place
-        models, segments, model, segment, parts, units = content
+        """Put a record back; return the families that it has not, or in another version."""
+        number, bucket, _ = place
+        models, segments, model, segment, parts, units, lacking = content
         side, subjects = self.side, self.side.world.subjects
-        if part:
-            known = self._several.get((number, bucket), 0)
-            self._several[number, bucket] = max(known, part + 1)
+        self._expect(place)
         codes = np.array([code_of((name, version)) for name, version in models], np.int64)
         own = codes[ints(model, "<u2", len(codes))]
         names = subjects.names.codes(segments)[ints(segment, "<u2", len(segments))]
@@ -183,18 +184,32 @@ class CellRecords:
             raise StateError("a record of cells is damaged")
         found = side.find(subjects.of(own, names), np.full(len(own), number), add=True)
         other = _unpack(side.table, found, parts, self._parts)
-        if units and isinstance(side, PredictionCells):
-            layouts, cell, layout, parts = units
+        if isinstance(side, PredictionCells):
+            layouts, cell, layout, parts = units or ([], b"", b"", {})
             codes = np.array([side.layout(tuple(names)) for names in layouts], np.int64)
             cells = found[ints(cell, "<u4", len(found))]
-            rows = []
+            rows = [np.empty(0, np.int32)]
             kinds = codes[ints(layout, "<u2", len(codes))]
             for one, kind in zip(cells.tolist(), kinds.tolist(), strict=True):
                 [first] = side.find_units(np.array([one], np.int32), kind)
                 rows.append(first + np.arange(len(side.layouts[kind]), dtype=np.int32))
-            if rows:
-                other |= _unpack(side.units, np.concatenate(rows), parts, self._unit_parts)
+            other |= _unpack(side.units, np.concatenate(rows), parts, self._unit_parts)
+        known = {part.name for part in (*self._parts, *self._unit_parts)}
+        side.lack(number, bucket, (other & known).union(lacking))
         return other
+
+    def lose(self, place: tuple[int, int, int]) -> None:
+        """Note that there was a record that cannot be read."""
+        number, bucket, _ = place
+        self._expect(place)
+        self.side.lack(number, bucket, {EVERYTHING})
+
+    def _expect(self, place: tuple[int, int, int]) -> None:
+        """Note of how many records a pane and bucket is one."""
+        number, bucket, part = place
+        if part:
+            known = self._several.get((number, bucket), 0)
+            self._several[number, bucket] = max(known, part + 1)
 
 
 class _Units:
@@ -273,8 +288,8 @@ def ints(data: bytes, kind: str, below: int) -> NDArray[np.int64]:
 
 
 def _unpack(table: Any, rows: Rows, content: dict[str, list[Any]], parts: list[Part]) -> set[str]:
-    """Read parts of a record; return those of families or versions that are not known."""
-    other = set(content)
+    """Read parts of a record; return those that are not there, not known, or of another version."""
+    other = set(content).union(part.name for part in parts)
     for part in parts:
         version, lengths, data = content.get(part.name, (None, b"", b""))
         if version != part.version:

@@ -4,12 +4,13 @@ A cell is a model in a segment (a subject) and a pane. What columns a cell has i
 declare, and how many rows were counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.cells.lacking import Lacking
 from streams.cells.names import Classes, ClassNames, Subjects, Texts, grown
 from streams.columns import Column, Table, counts_column, sparse_column, sums_column, totals_column
 from streams.families.family import Counts, Family, Sparse, Totals
@@ -56,6 +57,8 @@ class Cells:
         Rows of the table, by number of the pane, then by bucket.
     dirty
         Panes and buckets that are not written down as they are.
+    lacking
+        Families that cells lack.
     """
 
     def __init__(self, families: Sequence[Family], world: World) -> None:
@@ -63,6 +66,13 @@ class Cells:
         self.table = Table({ROWS: counts_column(), **columns_of(families)})
         self.members: dict[int, dict[int, list[NDArray[np.int32]]]] = {}
         self.dirty: set[tuple[int, int]] = set()
+        self.lacking = Lacking()
+
+    def lack(self, number: int, bucket: int, names: Iterable[str]) -> None:
+        """Note what families a pane and bucket lacks, which may have no cell."""
+        self.lacking.add((number, bucket), names)
+        if self.lacking.of((number, bucket)):
+            self.members.setdefault(number, {}).setdefault(bucket, [])
 
     def find(self, subjects: Ints, numbers: Ints, *, add: bool = False) -> NDArray[np.int32]:
         """Return the rows of cells, -1 where there is none; new ones if need be."""
@@ -111,6 +121,7 @@ class Cells:
             self.table.drop(self.table.key[rows])
         self.dirty.difference_update(places)
         for number, bucket in places:
+            self.lacking.drop((number, bucket))
             pane = self.members.get(number, {})
             pane.pop(bucket, None)
             if not pane:
@@ -119,6 +130,10 @@ class Cells:
     def gather(self, places: Sequence[tuple[int, int]], number: int, bucket: int) -> int:
         """Add cells of panes of a bucket to those of another; return how many were added."""
         rows = self._rows_at(places)
+        for place in places if self.lacking else ():
+            self.lack(number, bucket, self.lacking.of(place))
+        if self.lacking.of((number, bucket)):
+            self.dirty.add((number, bucket))
         if not len(rows):
             return 0
         subjects = self.table.key[rows] >> PANE_BITS
@@ -155,8 +170,18 @@ class Cells:
         return found
 
     def merge(self, rows: NDArray[np.int32], other: "Cells", others: NDArray[np.int32]) -> None:
-        """Add cells of another table to cells of this."""
+        """Add cells of another table to cells of this, which lack from then on what those lack."""
         self.table.merge(rows, other.table, others)
+        if other.lacking:
+            places = zip(self._places(rows), other._places(others), strict=True)
+            for place, whence in set(places):
+                self.lack(*place, other.lacking.of(whence))
+
+    def _places(self, rows: NDArray[np.int32]) -> list[tuple[int, int]]:
+        """Return pane and bucket of cells."""
+        keys = self.table.key[rows]
+        buckets = self.world.bucket_of[self.world.subjects.models[keys >> PANE_BITS]]
+        return list(zip((keys & ((1 << PANE_BITS) - 1)).tolist(), buckets.tolist(), strict=True))
 
 
 def columns_of(families: Sequence[Family]) -> dict[tuple[str, str], Column]:

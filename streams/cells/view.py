@@ -82,6 +82,18 @@ class Windows:
             known = self._rows[id(side)] = rows[there], owners[there]
         return known
 
+    def lacking(self, family: Family) -> NDArray[np.bool_] | None:
+        """Tell which windows have panes that lack what a family reads; `None` if there are none."""
+        sides = [side for side in self.grid.sides if side.lacking]
+        if not sides or not len(self):
+            return None
+        names = {family.name, *(used.name for used in family.uses)}
+        numbers, owners = self.places
+        buckets = self.grid.world.bucket_of[self.model][owners]
+        found = [side.lacking.among(names, numbers=numbers, buckets=buckets) for side in sides]
+        lacks = np.bincount(owners[np.logical_or.reduce(found)], minlength=len(self)) > 0
+        return lacks if lacks.any() else None
+
     @cached_property
     def places(self) -> Places:
         """Which panes the windows have."""

@@ -79,7 +79,7 @@ class WindowCells:
         self._page_records = [PageRecords(p, self.sets, names.__getitem__) for p in self.pages]
         self._retired = Retired(self.sets, world, names.__getitem__)
         self.before: Layout | None = None
-        self.coarse = CoarsePanes(self.grid, list(zip(_KINDS, self._cell_records, strict=True)))
+        self.coarse = CoarsePanes(self.grid, list(zip(KINDS, self._cell_records, strict=True)))
 
     # ------------------------------------------------------------------ counting
     def count(self, table: Table, observed: Observed, *, clock_ms: int) -> int:
@@ -177,6 +177,7 @@ class WindowCells:
         numbers = self.publisher.compute(windows, self.families)
         before = pages.published[rows]
         published = self.sets.hashes(numbers.window, numbers.metric, len(rows))
+        published = self.publisher.kept(windows, self.families, (before, published))
         coverage = self.publisher.coverage(numbers, len(rows))
         written, revised, whole = pages.written.choose(
             rows, numbers, coverage, final=final, now_ms=now_ms, refresh_ms=refresh_ms
@@ -222,6 +223,9 @@ class WindowCells:
             if not isinstance(family, Judging):
                 continue
             outside, inside = family.improper(CellView(windows, family))
+            lacks = windows.lacking(family)
+            if lacks is not None:
+                outside = np.where(lacks, 0, outside)
             for place in np.flatnonzero(outside).tolist():
                 yield codes[place], int(outside[place]), int(inside[place])
 
@@ -240,7 +244,7 @@ class WindowCells:
             return
         limit_ms = way.finished_ms(clock_ms)
         limit_ms = min(limit_ms, *(pages.first_unpublished_ms() for pages in self.pages))
-        for kind, records in zip(_KINDS, self._cell_records, strict=True):
+        for kind, records in zip(KINDS, self._cell_records, strict=True):
             for number in list(records.side.members):
                 if pane_end_ms(number, pane_ms=way.pane_ms) <= limit_ms:
                     for one in records.drop(number):
@@ -332,14 +336,14 @@ class WindowCells:
         limit_bytes
             What a record takes, see `take_too_large`.
         """
-        for kind, cells in zip(_KINDS, self._cell_records, strict=True):
+        for kind, cells in zip(KINDS, self._cell_records, strict=True):
             for one in cells.write(limit_bytes=limit_bytes):
                 yield (kind, *one[:3]), one.content
 
     def take_too_large(self) -> dict[int, tuple[str, int]]:
         """Return models with a cell that did not fit into a record: what it counts, its size."""
         found: dict[int, tuple[str, int]] = {}
-        for kind, cells in zip(_KINDS, self._cell_records, strict=True):
+        for kind, cells in zip(KINDS, self._cell_records, strict=True):
             for model, size in cells.too_large.items():
                 found.setdefault(model, (kind, size))
             cells.too_large.clear()
@@ -353,7 +357,7 @@ class WindowCells:
     def fold(self, key: Sequence[Any], content: Any, code_of: Callable[[Name], int]) -> set[str]:
         """Fold a record; return the families in it of a version that is not known."""
         kind, *place = key
-        if kind == "page":
+        if kind == PAGES:
             size_ms, hop_ms, *place = place
             for known in self._page_records:
                 if key_of(known.pages.window) == (size_ms, hop_ms):
@@ -363,13 +367,28 @@ class WindowCells:
             retired = self._retired.records(Window(size_ms, hop_ms), pane_ms=pane_ms)
             retired.restore(tuple(place), content, code_of)
             return set()
-        records = self._cell_records[_KINDS.index(kind)]
+        records = self._cell_records[KINDS.index(kind)]
         if content is None:
             records.delete(*place)
             return set()
         return records.restore(tuple(place), content, code_of)
 
+    def lose(self, key: Sequence[Any]) -> None:
+        """Note that a record of cells cannot be read."""
+        kind, *place = key
+        self._cell_records[KINDS.index(kind)].lose((place[0], place[1], place[2]))
 
-_KINDS = ("predictions", "outcomes")
-KINDS = (*_KINDS, "page")
+    @property
+    def lacking(self) -> dict[str, int]:
+        """Families that windows lack, and when the last pane ends that lacks them."""
+        last: dict[str, int] = {}
+        for side in self.grid.sides:
+            for name, number in side.lacking:
+                ends_ms = pane_end_ms(number, pane_ms=self.windowing.pane_ms)
+                last[name] = max(ends_ms, last.get(name, ends_ms))
+        return last
+
+
+KINDS = ("predictions", "outcomes")
+PAGES = "page"
 """First part of the key of every record."""

@@ -49,6 +49,7 @@ class Alerts:
         self._names, self._resolve_ms = names, resolve_ms
         self._firing: dict[int, dict[Key, Firing]] = {}
         self._revisions: dict[int, list[Alert]] = {}
+        self._foreign: dict[int, list[Alert]] = {}
         self.changed: set[int] = set()
 
     def is_firing(self, model: int, rule: str) -> bool:
@@ -111,6 +112,17 @@ class Alerts:
         self._resolve_ms = resolve_ms
         self.settle(at_ms, not_before_ms=at_ms)
 
+    def end_foreign(self, at_ms: int) -> None:
+        """Resolve what another version has left open: here nobody would.
+
+        What is still wrong is found again, and is an alert of its own then.
+        """
+        foreign, self._foreign = self._foreign, {}
+        for model, alerts in foreign.items():
+            for alert in alerts:
+                ends_ms = max(at_ms, alert.at_ms)
+                self._revise(model, resolve(alert, at_ms=ends_ms, message=_FOREIGN))
+
     def take(self) -> Iterator[Alert]:
         """Yield the revisions since this was last asked, model by model, in order of time."""
         revisions, self._revisions = self._revisions, {}
@@ -147,6 +159,34 @@ class Alerts:
         for monitor, source, alert, last_ms in packed:
             firing = Firing(msgspec.convert(alert, Alert), last_ms)
             self._firing.setdefault(model, {})[monitor, source] = firing
+
+    def restore_foreign(self, model: int, packed: Any) -> bool:
+        """Take the alerts out of what another version wrote; tell whether all could be read."""
+        found = list(_alerts_in(packed))
+        known = [alert for alert in found if alert is not None]
+        self._foreign.setdefault(model, []).extend(known)
+        return len(known) == len(found) and bool(found or not packed)
+
+
+_FOREIGN = "the alert was opened by another version of driftline; what is still wrong is found anew"
+
+
+def _alerts_in(packed: Any) -> Iterator[Alert | None]:
+    """Yield the alerts that fire in anything, `None` for one that cannot be read.
+
+    In every version an alert is written as a map of its fields.
+    """
+    if isinstance(packed, dict) and "alert_id" in packed:
+        try:
+            alert = msgspec.convert(packed, Alert)
+        except msgspec.ValidationError:
+            yield None
+        else:
+            if alert.state == "firing":
+                yield alert
+    elif isinstance(packed, dict | list):
+        for one in packed.values() if isinstance(packed, dict) else packed:
+            yield from _alerts_in(one)
 
 
 def _direction(change: Change) -> str:

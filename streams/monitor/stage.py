@@ -99,7 +99,7 @@ class Monitor:
         if state.to_reread:
             raise StateError("rows that the monitor's state is about were not read again")
         work = Work(state, self.topics, largest_bytes=self.largest_bytes)
-        work.tell_restarted()
+        work.begin()
         self._take(work, batches)
         costs, least = state.costs, self.least_windows
         revising = Revising(0, 0) if idle else self.revising

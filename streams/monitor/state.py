@@ -19,6 +19,7 @@ from streams.durations import parse_duration_ms
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitor.alerts import Alerts
+from streams.monitor.restarts import Restarts
 from streams.monitor.specifications import Specifications
 from streams.monitors import Monitors
 from streams.outcomes import ClockNotice, Ints, Outcomes
@@ -190,8 +191,8 @@ class MonitorState:
         What was said about models since the partition was opened; not written down.
     costs
         Likewise.
-    restarted
-        Tables and families whose state was of another version: they have begun anew.
+    restarts
+        What of the state that was read back begins anew.
     unclaimed
         Records of detectors that the monitors known so far do not have; by key and bucket.
     """
@@ -230,7 +231,7 @@ class MonitorState:
         self.quarantined: dict[int, Quarantined] = {}
         self.oddities: dict[tuple[str, str, str], Oddity] = {}
         self.costs = Costs()
-        self.restarted: set[str] = set()
+        self.restarts = Restarts()
         self.unclaimed: dict[tuple[str, Bucket], Any] = {}
         self.world = World()
         self.judges = Judges(self.world.class_names, self.noticed.shown)
@@ -326,8 +327,11 @@ class MonitorState:
 
     def restore_lanes(self, key: str, bucket: Bucket, content: Any) -> None:
         """Put back what is known of a detector; or keep it for the specification that has it."""
-        if not self.drifts.restore(key, bucket, content):
+        goes_on = self.drifts.restore(key, bucket, content)
+        if goes_on is None:
             self.unclaimed[key, bucket] = content
+        elif not goes_on:
+            self.restarts.detector(key.partition("\n")[0])
 
     def set_aside(self, code: int, why: Quarantined) -> None:
         """Forget all that is counted of a model, and count it no more."""

@@ -2,8 +2,9 @@
 
 Every record of the state topic is of one table, whose name is the first part of its key, and says
 in which version of the table it was written. One of another version is left out, and the table
-begins anew: what it had known is missing, and nothing else. Only what all others rest on must be
-of the version that is known.
+begins anew: what it had known is missing, and nothing else. Nothing is computed of the rest of it:
+what cells lack is noted (`streams.cells.lacking`), and what begins anew is said (`restarts`). Only
+what all others rest on must be of the version that is known.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.cells.windows import KINDS as CELL_TABLES
+from streams.cells.windows import PAGES
 from streams.errors import StateError
 from streams.formats import Format
 from streams.monitor.state import MonitorState
@@ -19,7 +21,7 @@ from streams.outcomes import ClockNotice
 from streams.quarantine import Quarantined
 from streams.rules.records import KINDS as RULE_TABLES
 
-FORMAT = Format("a state of the monitor", 6)
+FORMAT = Format("a state of the monitor", 7)
 
 Key = Sequence[Any]
 """Parts of the key after the name of the table."""
@@ -39,6 +41,8 @@ class Table(NamedTuple):
         Whether its keys go on with model and version, of which alone the record is.
     essential
         Whether nothing can be understood without it.
+    lose
+        Takes a record of another version, of which only the key is known.
     """
 
     fold: Fold
@@ -46,6 +50,7 @@ class Table(NamedTuple):
     version: int = 1
     of_models: bool = False
     essential: bool = False
+    lose: Fold | None = None
 
 
 # --- one function a table
@@ -66,11 +71,19 @@ def _rows(state: MonitorState, _: str, key: Key, content: Any) -> None:
 
 
 def _cells(state: MonitorState, table: str, key: Key, content: Any) -> None:
-    state.restarted |= state.windows.fold((table, *key), content, state.code)
+    state.restarts.families(state.windows.fold((table, *key), content, state.code))
+
+
+def _lose_cells(state: MonitorState, table: str, key: Key, _: Any) -> None:
+    state.windows.lose((table, *key))
 
 
 def _rules(state: MonitorState, table: str, key: Key, content: Any) -> None:
-    state.restarted |= state.rule_records.fold((table, *key), content, state.code)
+    state.restarts.families(state.rule_records.fold((table, *key), content, state.code))
+
+
+def _lose_rules(state: MonitorState, table: str, key: Key, _: Any) -> None:
+    state.rule_records.lose((table, *key))
 
 
 def _classes(state: MonitorState, _: str, key: Key, content: Any) -> None:
@@ -98,6 +111,11 @@ def _firing(state: MonitorState, _: str, key: Key, content: Any) -> None:
         state.alerts.restore(state.code((key[0], key[1])), content)
 
 
+def _lose_firing(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if not state.alerts.restore_foreign(state.code((key[0], key[1])), content):
+        state.restarts.unreadable.add(key[0])
+
+
 def _specification(state: MonitorState, _: str, __: Key, content: Any) -> None:
     if content is not None:
         state.restore_specifications(content)
@@ -119,12 +137,15 @@ TABLES = {
     "rows": Table(_rows, "records that are not done with", essential=True),
     "classes": Table(_classes, "names of classes", of_models=True, essential=True),
     "specification": Table(_specification, "specification that holds", essential=True),
-    "quarantine": Table(_quarantine, "models that are set aside", of_models=True),
-    **dict.fromkeys(CELL_TABLES, Table(_cells, "counts of windows and what was published")),
-    **dict.fromkeys(RULE_TABLES, Table(_rules, "counts, references and boundaries of rules")),
-    "shown": Table(_shown, "classes and numbers that models have shown", of_models=True),
+    "quarantine": Table(_quarantine, "models that are set aside", of_models=True, essential=True),
+    **dict.fromkeys(CELL_TABLES, Table(_cells, "counts of windows", lose=_lose_cells)),
+    PAGES: Table(_cells, "what was published of windows", essential=True),
+    **dict.fromkeys(RULE_TABLES, Table(_rules, "what rules know", lose=_lose_rules)),
+    "shown": Table(
+        _shown, "classes and numbers that models have shown", of_models=True, essential=True
+    ),
     "lanes": Table(_lanes, "drift detectors", of_models=True),
-    "firing": Table(_firing, "alerts that fire", of_models=True),
+    "firing": Table(_firing, "alerts that fire", of_models=True, lose=_lose_firing),
     "fates": Table(_fates, "records by model and fate"),
 }
 """By the first part of the key."""
@@ -149,14 +170,16 @@ def fold(state: MonitorState, key: bytes, value: bytes | None) -> None:
     name, *place = decode(key)
     table = TABLES.get(name)
     if table is None:
-        state.restarted.add(str(name))
+        state.restarts.unknown.add(str(name))
         return
     content = None
     if value is not None:
         version, content = FORMAT.read(value)
         if version != table.version:
             _refuse_if_essential(name, version)
-            state.restarted.add(name)
+            if table.lose is not None:
+                table.lose(state, name, place, content)
+            state.restarts.parts.add(name)
             return
     table.fold(state, name, place, content)
 

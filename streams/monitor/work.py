@@ -56,17 +56,9 @@ class Work(Changing):
             load, rows_at_once=rows_at_once, least_windows=least_windows, ordered=state.ordered
         )
 
-    def tell_restarted(self) -> None:
-        """Say, once, which tables and families begin anew."""
-        state = self.state
-        if state.restarted:
-            names = ", ".join(sorted(state.restarted))
-            self.remarks.append(
-                f"the state of partition {state.partition} has {names} in a version that this"
-                " build does not read: these begin anew"
-            )
-            state.restarted.clear()
-        state.unclaimed.clear()
+    def begin(self) -> None:
+        """Say, after a restart, what holds; what has claimed no detector by now never will."""
+        self.state.unclaimed.clear()
         self.tell_holding()
 
     def change_windows(self) -> None:

@@ -86,6 +86,7 @@ class Writing:
         # A pane that is written before all its rows are restored would be taken for complete.
         if not (hold_metrics or state.reread):
             self._write_windows()
+        state.alerts.end_foreign(state.watermark_ms)
         self._write_watched()
         alerts = [_alert_record(self.topics.alerts, alert) for alert in state.alerts.take()]
         for code, why in self._too_large.items():
@@ -96,6 +97,7 @@ class Writing:
         if not (changed or self._upserts or records):
             return Effects()
         self._write_clock()
+        self.remarks[:0] = state.restarts.say(state.partition, state.windows.lacking)
         return Effects(
             state=list(self._upserts.items()),
             records=records,
@@ -106,6 +108,7 @@ class Writing:
             oddities=self.oddities,
             improper_scores=self.improper_scores,
             remarks=self.remarks,
+            restarted=state.restarts.take(),
         )
 
     def _write_windows(self) -> None:

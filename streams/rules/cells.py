@@ -5,7 +5,7 @@ for segments that a rule names; and one more pane for each segment, its referenc
 added to until there is enough.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,39 +13,71 @@ from numpy.typing import NDArray
 
 from streams.cells.grid import Grid
 from streams.cells.names import grown
-from streams.cells.store import PANE_BITS, Cells, World
+from streams.cells.store import PANE_BITS, World
 from streams.families.family import Family
 
 if TYPE_CHECKING:
     from streams.rules.plan import Plan
 
 Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 NEVER_MS = 1 << 62
-_REFERENCE = 0
-"""Number of the pane that references are."""
+_FIRST = 0
+"""Number of the pane that references are, and of the first if there are several."""
 
 
 class References:
     """What rules are relative to: the first panes of a subject, until there is enough.
 
+    Where a reference lacks families, since these have begun anew, another one grows for them, from
+    the first pane on that lacks nothing.
+
     Attributes
     ----------
     grid
-        References are panes with number 0.
+        References are panes with number 0; those that grew for what the one before lacks, 1, 2, …
     """
 
     def __init__(self, families: Sequence[Family], world: World) -> None:
         self.world = world
         self.grid = Grid(families, world)
-        self._since = [np.empty(0, np.int64), np.empty(0, np.int64)]
+        self._since: dict[tuple[int, int], Ints] = {}
 
-    def complete_ms(self, subjects: Ints, *, side: int) -> Ints:
-        """Return since when the reference of subjects is complete, of predictions or outcomes."""
-        since = self._since[side] = grown(
-            self._since[side], self.world.subjects.count, fill=NEVER_MS
-        )
-        return since[subjects]
+    def numbers(self, family: Family, models: Ints) -> Ints:
+        """Return of every model the number of the reference that a family goes by."""
+        found = np.full(len(models), _FIRST)
+        names = {family.name, *(used.name for used in family.uses)}
+        while (lacks := self._lack(self.grid, found, models, names)).any():
+            found = found + lacks
+        return found
+
+    def _lack(
+        self, grid: Grid, numbers: Ints, models: Ints, names: Collection[str] | None = None
+    ) -> Mask:
+        """Tell which panes of models lack any of some families, or of all."""
+        lacks = np.zeros(len(models), np.bool_)
+        buckets = self.world.bucket_of[models]
+        for side in grid.sides:
+            if side.lacking:
+                lacks |= side.lacking.among(names, numbers=numbers, buckets=buckets)
+        return lacks
+
+    def complete_ms(self, subjects: Ints, *, side: int, numbers: Ints | int = _FIRST) -> Ints:
+        """Return since when references of subjects are complete, of predictions or outcomes."""
+        numbers = np.broadcast_to(numbers, len(subjects))
+        found = np.full(len(subjects), NEVER_MS)
+        for number in np.unique(numbers).tolist():
+            own = numbers == number
+            found[own] = self._complete(side, number)[subjects[own]]
+        return found
+
+    def _complete(self, side: int, number: int) -> Ints:
+        """Return since when references are complete, by subject."""
+        since = self._since.get((side, number), np.empty(0, np.int64))
+        since = grown(since, self.world.subjects.count, fill=NEVER_MS)
+        self._since[side, number] = since
+        return since
 
     def pass_panes(self, grid: Grid, plan: "Plan", spans: Ints) -> None:
         """Add the panes of spans, rows of model, start and end, to references that want more."""
@@ -53,35 +85,56 @@ class References:
         for segment in sorted(plan.segments):
             subjects = self.world.subjects.of(spans[:, 0], names.code(segment))
             for side in plan.sides:
-                want = self.complete_ms(subjects, side=side) == NEVER_MS
-                if not want.any():
-                    continue
+                self._pass_panes(grid, plan, spans, subjects=subjects, side=side)
+
+    def _pass_panes(
+        self, grid: Grid, plan: "Plan", spans: Ints, *, subjects: Ints, side: int
+    ) -> None:
+        number = _FIRST
+        there = np.ones(len(spans), np.bool_)
+        while there.any():
+            want = there & (self.complete_ms(subjects, side=side, numbers=number) == NEVER_MS)
+            if want.any():
                 owners, numbers = expanded(spans[want], plan.pane_ms)
                 self._grow(
-                    grid.sides[side],
-                    side=side,
+                    grid,
+                    (side, number),
                     subjects=subjects[want][owners],
                     numbers=numbers,
                     plan=plan,
                 )
+            there &= self._lack(self.grid, np.full(len(spans), number), spans[:, 0])
+            number += 1
 
     def _grow(
-        self, source: Cells, *, side: int, subjects: Ints, numbers: Ints, plan: "Plan"
+        self,
+        grid: Grid,
+        which: tuple[int, int],
+        *,
+        subjects: Ints,
+        numbers: Ints,
+        plan: "Plan",
     ) -> None:
         """Add panes to references that are not complete.
 
         Parameters
         ----------
+        which
+            Of which rows the references are, and their number.
         subjects, numbers
             Panes that boundaries have passed, by number rising for each subject.
         """
+        side, own_number = which
+        source = grid.sides[side]
         rows = source.find(subjects, numbers)
         there = rows >= 0
+        if own_number != _FIRST:
+            there &= ~self._lack(grid, numbers, self.world.subjects.models[subjects])
         subjects, numbers, rows = subjects[there], numbers[there], rows[there]
         if not len(rows):
             return
         target = self.grid.sides[side]
-        own = target.find(subjects, np.full(len(subjects), _REFERENCE), add=True)
+        own = target.find(subjects, np.full(len(subjects), own_number), add=True)
         counts = source.counted(rows)
         before = target.counted(own)
         starts = np.flatnonzero(np.diff(subjects, prepend=-1))
@@ -96,25 +149,27 @@ class References:
         kept = np.arange(len(rows)) <= first
         target.merge(own[kept], source, rows[kept])
         done = np.flatnonzero(np.arange(len(rows)) == first)
-        self._since[side][subjects[done]] = (numbers[done] + 1) * plan.pane_ms
-        target.touch(self.world.subjects.models[subjects], np.full(len(subjects), _REFERENCE))
+        self._complete(side, own_number)[subjects[done]] = (numbers[done] + 1) * plan.pane_ms
+        target.touch(self.world.subjects.models[subjects], np.full(len(subjects), own_number))
 
     def settle(self, *, enough: int) -> None:
         """After references were read back, note which are complete."""
         for side, cells in enumerate(self.grid.sides):
             rows = cells.every_row()
-            subjects = cells.table.key[rows] >> PANE_BITS
-            self.complete_ms(subjects, side=side)
+            keys = cells.table.key[rows]
             done = cells.counted(rows) >= enough
-            self._since[side][subjects[done]] = -1
+            numbers = keys & ((1 << PANE_BITS) - 1)
+            for number in np.unique(numbers).tolist():
+                own = done & (numbers == number)
+                self._complete(side, number)[keys[own] >> PANE_BITS] = -1
 
     def clear(self) -> None:
         """Let all references begin anew; their cells are for others to drop."""
-        self._since = [np.full(len(since), NEVER_MS, np.int64) for since in self._since]
+        self._since.clear()
 
     def drop_model(self, code: int) -> None:
         """Note that a model has no references any more; their cells are gone."""
-        for since in self._since:
+        for since in self._since.values():
             models = self.world.subjects.models[: len(since)]
             since[: len(models)][models == code] = NEVER_MS
 

@@ -123,15 +123,18 @@ class _Look:
         some, compute = at.only(where), self._judge.publisher.compute
         windows = self._windows(some)
         numbers = compute(windows, self._plan.families)
-        known = None
+        known: dict[bytes, _References] = {}
         for rule, mask in zip(rules, may, strict=True):
             grown, reference = traffic[rule.name], np.full(len(where), np.nan)
             if rule.relative and grown is not None:
                 enough, length_ms = self._plan.reference, self._window.length_ms
                 reference = grown.only(where).per_window(length_ms, enough=enough)
             elif rule.relative:
-                known = known or self._references(windows)
-                reference = self._readings(known.numbers, rule, known.size).value[known.places]
+                number = self._of_reference(rule, windows)
+                one = known.get(number.tobytes())
+                if one is None:
+                    one = known[number.tobytes()] = self._references(windows, number)
+                reference = self._readings(one.numbers, rule, one.size).value[one.places]
             readings = self._readings(numbers, rule, len(where))
             yield from self._found(some, rule, readings, (reference, mask[where]))
 
@@ -164,7 +167,9 @@ class _Look:
         if traffic is not None:
             return enough
         if rule.relative:
-            known_ms = self._watch.references.complete_ms(windows.subject, side=asked.side)
+            known_ms = self._watch.references.complete_ms(
+                windows.subject, side=asked.side, numbers=self._of_reference(rule, windows)
+            )
             enough &= known_ms <= at.times_ms
         return enough
 
@@ -173,13 +178,17 @@ class _Look:
         codes = [names.code(name) for name in self._plan.asked[rule.name].names]
         return readings_of(numbers, codes, size)
 
-    def _references(self, windows: Windows) -> "_References":
-        """Compute what rules are relative to, of all windows."""
-        kinds = np.stack([windows.subject, *windows.judged], axis=1)
+    def _of_reference(self, rule: Threshold, windows: Windows) -> Ints:
+        """Return the number of the reference that a rule goes by, of every window."""
+        family = self._plan.asked[rule.name].family
+        return self._watch.references.numbers(family, windows.model)
+
+    def _references(self, windows: Windows, number: Ints) -> "_References":
+        """Compute what rules are relative to, of all windows, by the numbers of references."""
+        kinds = np.stack([windows.subject, number, *windows.judged], axis=1)
         different, places = np.unique(kinds, axis=0, return_inverse=True)
-        subject, kind, words, positive = different.T
+        subject, first, kind, words, positive = different.T
         judged = Judgements(kind.astype(np.int8), words.astype(np.bool_), positive)
-        first = np.zeros(len(subject), np.int64)
         known = Windows(self._watch.references.grid, subject, first, panes=1, judged=judged)
         numbers = self._judge.publisher.compute(known, self._plan.families)
         return _References(numbers, len(subject), places.ravel())

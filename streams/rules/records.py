@@ -13,6 +13,7 @@ KINDS = (_CELLS, _REFERENCE, _COURSE, _FLOORS)
 """First part of the key of every record."""
 
 Key = tuple[Any, ...]
+Place = tuple[int, int, int]
 
 
 class RuleRecords:
@@ -92,13 +93,23 @@ class RuleRecords:
             if content is not None:
                 self._watch.floors.restore(code_of((place[0], place[1])), content)
             return set()
-        if kind == _CELLS:
-            pane_ms, side, *place = place
-            records = self._cells(pane_ms, side)
-        else:
-            side, *place = place
-            records = self._references[side]
+        records, where = self._records(kind, place)
         if content is None:
-            records.delete(*place)
+            records.delete(*where)
             return set()
-        return records.restore((place[0], place[1], place[2]), content, code_of)
+        return records.restore(where, content, code_of)
+
+    def lose(self, key: Sequence[Any]) -> None:
+        """Note that a record cannot be read: where there were cells, nothing is known."""
+        kind, *place = key
+        if kind in (_CELLS, _REFERENCE):
+            records, where = self._records(kind, place)
+            records.lose(where)
+
+    def _records(self, kind: str, place: Sequence[Any]) -> tuple[CellRecords, Place]:
+        """Return what a record of cells is of, and where among these it is."""
+        if kind == _CELLS:
+            pane_ms, side, number, bucket, part = place
+            return self._cells(pane_ms, side), (number, bucket, part)
+        side, number, bucket, part = place
+        return self._references[side], (number, bucket, part)

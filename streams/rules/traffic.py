@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.cells.store import Cells
 from streams.monitors import Threshold
 from streams.rules.cells import expanded
 
@@ -105,13 +106,14 @@ def grow(watch: "RuleWatch", plan: "Plan", spans: Ints) -> dict[tuple[str, str],
     found = {}
     for segment, metric in plan.traffic:
         side = grid.sides[plan.sides_of_traffic[metric]]
+        lost = _lost(side, numbers, watch.world.bucket_of[spans[owners, 0]])
         own = subjects.of(spans[owners, 0], subjects.names.code(segment))
         counts = side.counted(side.find(own, numbers)).tolist()
         columns = []
-        for code, end_ms, rows in zip(codes, ends_ms, counts, strict=True):
+        for code, end_ms, rows, unknown in zip(codes, ends_ms, counts, lost, strict=True):
             key = code, segment, metric
             known = watch.traffics.known.get(key, Traffic())
-            if known.lacks(plan):
+            if known.lacks(plan) and not unknown:
                 known = watch.traffics.known[key] = known.grown(
                     rows, end_ms=end_ms, pane_ms=plan.pane_ms
                 )
@@ -119,6 +121,14 @@ def grow(watch: "RuleWatch", plan: "Plan", spans: Ints) -> dict[tuple[str, str],
                 columns.append(known)
         table = np.array(columns, np.int64).reshape(-1, 3)
         found[segment, metric] = Growth(*table.T)
+    return found
+
+
+def _lost(side: Cells, numbers: Ints, buckets: Ints) -> list[bool]:
+    """Tell of panes whether it is unknown how many rows they had."""
+    if not side.lacking:
+        return [False] * len(numbers)
+    found: list[bool] = side.lacking.among((), numbers=numbers, buckets=buckets).tolist()
     return found
 
 

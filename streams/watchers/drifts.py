@@ -102,13 +102,14 @@ class Drifts:
             for bucket, packed in monitor.lanes.changes():
                 yield monitor.key, bucket, packed
 
-    def restore(self, key: str, bucket: Bucket, packed: Sequence[Any]) -> bool:
+    def restore(self, key: str, bucket: Bucket, packed: Sequence[Any]) -> bool | None:
         """Go on with what was written down.
 
         Returns
         -------
         bool
-            False where there is no such drift monitor.
+            False where another version, or one with other parameters, has written it: that begins
+            anew. `None` where there is no such drift monitor.
 
         Raises
         ------
@@ -117,9 +118,8 @@ class Drifts:
         """
         for monitor in self._monitors.values():
             if monitor.key == key:
-                monitor.lanes.restore(bucket, packed)
-                return True
-        return False
+                return monitor.lanes.restore(bucket, packed)
+        return None
 
     # ------------------------------------------------------------------ other monitors
     @property
