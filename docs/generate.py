@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import typer
 import yaml
 
@@ -26,8 +27,9 @@ from agents.telemetry import RESOURCES, WORKER, Entry
 from streams import families
 from streams.families.family import EVERY_TASK, Metric, Part
 from streams.monitors import DEFAULTS, Drift, Threshold
+from streams.rule_kinds import RULE_KINDS, RuleKind
 from streams.topics import Topics
-from streams.watchers import WATCHERS, described
+from streams.watchers import WATCHERS, allowed, described
 
 HERE = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -127,7 +129,7 @@ def _shown(template: str) -> str:
 
 def default_monitors() -> str:
     """Return what is watched where nobody says what."""
-    found = [(rule, _rule(rule)) for rule in DEFAULTS.thresholds]
+    found: list[tuple[Threshold | Drift, str]] = [(one, _rule(one)) for one in DEFAULTS.thresholds]
     found += [(drift, _drift(drift)) for drift in DEFAULTS.drifts]
     return table(
         ["monitor", "fires when", "severity"],
@@ -137,8 +139,8 @@ def default_monitors() -> str:
 
 def _rule(rule: Threshold) -> str:
     whole = "the whole interval of " if rule.by == "interval" else ""
-    by, side = (rule.falls_by, "below") if rule.falling else (rule.rises_by, "above")
-    return f"{whole}`{rule.metric}` is more than {100 * by:g} % {side} the reference"
+    side = "below" if rule.falling else "above"
+    return f"{whole}`{rule.metric}` is more than {100 * rule.given:g} % {side} the reference"
 
 
 def _drift(drift: Drift) -> str:
@@ -206,6 +208,17 @@ def _usage(parameter: Any) -> str:
     return _codes([name + value for name in (*parameter.opts, *parameter.secondary_opts)])
 
 
+def rule_kinds() -> str:
+    """Return every kind of rules."""
+    rows = [[f"`{kind.name}`", f"{kind.help}", _limits_of(kind)] for kind in RULE_KINDS]
+    return table(["key", "the rule is violated when", "allowed"], rows)
+
+
+def _limits_of(kind: RuleKind) -> str:
+    bounds = allowed(msgspec.inspect.type_info(kind.given))
+    return bounds or "what the metric can be"
+
+
 def detectors() -> str:
     """Return the parameters of every detector."""
     return table(
@@ -234,7 +247,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "metrics": metrics,
     "family": lambda: code("extend/cohen_kappa.py"),
     "detector": lambda: code("extend/cusum.py"),
+    "rule kind": lambda: code("extend/differs_by.py"),
     "detectors": detectors,
+    "rule kinds": rule_kinds,
     "default monitors": default_monitors,
     "topics": topics,
     "cli": cli,

@@ -6,10 +6,13 @@ every value passes would fire for good: both are mistakes, mostly a percentage f
 
 import math
 
+import numpy as np
+
 from streams import families
 from streams.errors import ConfigError
 from streams.families.family import BINARY, EVERY_TASK, Metric, Part
 from streams.nearest import nearest
+from streams.rule_kinds import RuleKind
 
 
 def check_metric(metric: str, *, task: str, where: str) -> None:
@@ -62,13 +65,8 @@ def _wrong_task(about: Metric, part: str, *, task: str) -> str | None:
     return None
 
 
-def check_limit(metric: str, side: str, limit: float, *, where: str) -> None:
+def check_limit(metric: str, kind: RuleKind, limit: float, *, where: str) -> None:
     """Refuse a limit that no value passes, or every value.
-
-    Parameters
-    ----------
-    side
-        `below`, `above`, `falls_by` or `rises_by`.
 
     Raises
     ------
@@ -77,29 +75,28 @@ def check_limit(metric: str, side: str, limit: float, *, where: str) -> None:
 
     Examples
     --------
-    >>> check_limit("accuracy", "below", 0.9, where="threshold 'a'")
-    >>> check_limit("accuracy", "above", 1.0, where="threshold 'a'")
+    >>> from streams.rule_kinds import BY_NAME
+    >>> check_limit("accuracy", BY_NAME["below"], 0.9, where="threshold 'a'")
+    >>> check_limit("accuracy", BY_NAME["above"], 1.0, where="threshold 'a'")
     Traceback (most recent call last):
     streams.errors.ConfigError: threshold 'a': above: 1 never fires: accuracy is between 0 and 1
     """
     if not math.isfinite(limit):
-        raise ConfigError(f"{where}: {side}: {limit} is no number")
+        raise ConfigError(f"{where}: {kind.name}: {limit} is no number")
     about = families.CATALOGUE.metric(metric)
     assert about is not None
-    lowest, highest = about.lowest, about.highest
-    never = always = False
-    if side == "below":
-        never, always = limit <= lowest, limit > highest
-    elif side == "above":
-        never, always = limit >= highest, limit < lowest
-    elif side == "falls_by":  # all of what is never below 0 leaves 0
-        never = limit >= 1.0 and lowest >= 0.0
-    if never or always:
-        percentage = side in ("below", "above") and highest == 1.0 and 1.0 < limit <= 100.0
+    # Of relative kinds, what holds of the least reference and of a large one holds of any: all of
+    # what is never below 0 leaves 0.
+    references = np.array([1e-9, 1.0])
+    low, high = kind.bounds(limit, references)
+    never = bool(((low <= about.lowest) & (high >= about.highest)).all())
+    always = bool(((low > about.highest) | (high < about.lowest)).all())
+    if never or (always and not kind.relative):
+        percentage = not kind.relative and about.highest == 1.0 and 1.0 < limit <= 100.0
         meant = f"; did you mean {limit / 100:g}?" if percentage else ""
-        said = "always fires" if always else "never fires"
+        said = "never fires" if never else "always fires"
         raise ConfigError(
-            f"{where}: {side}: {limit:g} {said}: {about.name} is {_range(about)}{meant}"
+            f"{where}: {kind.name}: {limit:g} {said}: {about.name} is {_range(about)}{meant}"
         )
 
 

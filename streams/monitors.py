@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from streams.rule_kinds import BY_NAME
 from streams.task import Task
 
 Severity = Literal["info", "warning", "critical"]
@@ -40,9 +41,10 @@ class Coarse(msgspec.Struct, frozen=True, kw_only=True):
 class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule on a metric of the last `window`.
 
-    Exactly one of `below`, `above` (absolute) and `falls_by`, `rises_by` (a share of the
-    reference, such as 0.05 for 5 %) says when it is violated. With ``by: interval`` the whole
-    confidence interval must be beyond the limit, so that few labels cannot raise an alarm.
+    In a file, exactly one of `below`, `above` (absolute) and `falls_by`, `rises_by` (a share of the
+    reference, such as 0.05 for 5 %) says when it is violated: `kind` and `given` here, see
+    `streams.rule_kinds`. With ``by: interval`` the whole confidence interval must be beyond the
+    limit, so that few labels cannot raise an alarm.
 
     On `predictions` and `labels`, the reference is a window of its traffic, and `minimum`, which is
     about the observations that a ratio or a mean rests on, does not apply.
@@ -53,10 +55,8 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     model: str = "*"
     version: str = "*"
     segment: str = ""
-    below: float | None = None
-    above: float | None = None
-    falls_by: Annotated[float, Meta(gt=0, le=1)] | None = None
-    rises_by: Annotated[float, Meta(gt=0)] | None = None
+    kind: str
+    given: float
     window: str | None = None
     minimum: Positive = 100
     by: Literal["value", "interval"] = "value"
@@ -65,22 +65,12 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def falling(self) -> bool:
         """Whether low values violate the rule."""
-        return self.below is not None or self.falls_by is not None
+        return BY_NAME[self.kind].is_falling(self.given)
 
     @property
     def relative(self) -> bool:
         """Whether the limit is relative to the reference."""
-        return self.falls_by is not None or self.rises_by is not None
-
-    def limit(self, reference: float | None) -> float | None:
-        """Return the value that must not be passed, `None` while there is no reference."""
-        if not self.relative:
-            return self.below if self.below is not None else self.above
-        if reference is None:
-            return None
-        share = -self.falls_by if self.falls_by is not None else self.rises_by
-        assert share is not None
-        return reference + share * abs(reference)
+        return BY_NAME[self.kind].relative
 
 
 class Drift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,8 +133,8 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_THRESHOLDS = (
-    Threshold(name="accuracy-drop", metric="accuracy", falls_by=0.10, by="interval"),
-    Threshold(name="mae-rise", metric="mae", rises_by=0.25, by="interval"),
+    Threshold(name="accuracy-drop", metric="accuracy", kind="falls_by", given=0.10, by="interval"),
+    Threshold(name="mae-rise", metric="mae", kind="rises_by", given=0.25, by="interval"),
 )
 DEFAULT_DRIFTS = (
     Drift(name="loss-drift", input="loss", detector="adwin"),

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from streams import rule_kinds
 from streams.cells.windowing import check_coarse
 from streams.classes import class_name
 from streams.durations import parse_duration_ms
@@ -97,10 +98,10 @@ def parse_monitors(data: object, *, file: str = "monitors.yaml") -> Monitors:
 def _parse(data: object) -> Monitors:
     file = _converted({} if data is None else data, _File)
     models = {name: _task(name, model) for name, model in file.models.items()}
-    thresholds = [_entry("threshold", place, one, Threshold) for place, one in _of(file.thresholds)]
+    kind = _threshold_type()
+    given = [_entry("threshold", place, one, kind) for place, one in _of(file.thresholds)]
     drifts = [_entry("drift", place, one, Drift) for place, one in _of(file.drift)]
-    for threshold in thresholds:
-        _check_threshold(threshold, models)
+    thresholds = [_threshold(one, models) for one in given]
     for drift in drifts:
         _check_drift(drift)
     every = [
@@ -173,7 +174,20 @@ def _check_names(monitors: list[Threshold | Drift]) -> None:
         seen.add(monitor.name)
 
 
-def _check_threshold(threshold: Threshold, models: dict[str, Task]) -> None:
+def _threshold_type() -> type[Any]:
+    """Return how a rule is written: with a key for every kind of rules, of which it has one."""
+    fields = [
+        (one.name, one.type) if one.required else (one.name, one.type, one.default)
+        for one in msgspec.structs.fields(Threshold)
+        if one.name not in ("kind", "given")
+    ]
+    kinds = [(kind.name, kind.given | None, None) for kind in rule_kinds.BY_NAME.values()]
+    return msgspec.defstruct(
+        "_Threshold", [*fields, *kinds], kw_only=True, forbid_unknown_fields=True
+    )
+
+
+def _threshold(threshold: Any, models: dict[str, Task]) -> Threshold:
     where = f"threshold {threshold.name!r}"
     kind = models[threshold.model].kind if threshold.model in models else "auto"
     check_metric(threshold.metric, task=kind, where=where)
@@ -181,16 +195,23 @@ def _check_threshold(threshold: Threshold, models: dict[str, Task]) -> None:
         raise ConfigError(f"{where}: segment: {threshold.segment!r} is no name=value")
     given = {
         name: limit
-        for name in ("below", "above", "falls_by", "rises_by")
+        for name in rule_kinds.BY_NAME
         if (limit := getattr(threshold, name)) is not None
     }
     if len(given) != 1:
         said = f"has {' and '.join(given)}" if given else "has no limit"
-        raise ConfigError(f"{where}: {said}; give exactly one of below, above, falls_by, rises_by")
-    [(side, limit)] = given.items()
-    check_limit(threshold.metric, side, limit, where=where)
+        names = ", ".join(rule_kinds.BY_NAME)
+        raise ConfigError(f"{where}: {said}; give exactly one of {names}")
+    [(name, limit)] = given.items()
+    check_limit(threshold.metric, rule_kinds.BY_NAME[name], limit, where=where)
     if threshold.window is not None:
         parse_duration_ms(threshold.window, setting=f"{where}: window")
+    common = {
+        one.name: getattr(threshold, one.name)
+        for one in msgspec.structs.fields(Threshold)
+        if one.name not in ("kind", "given")
+    }
+    return Threshold(**common, kind=name, given=limit)
 
 
 def _check_drift(drift: Drift) -> None:

@@ -205,8 +205,8 @@ def _never_enough(rule: Threshold, run: Rehearsal) -> str | None:
     total = run.amounts.total(*whose, reads=reads)
     needed = monitor.monitors.reference
     if rule.relative and total < needed:
-        side, rows = "falls_by" if rule.falling else "rises_by", _ROWS[reads]
-        return f"{side}: its reference needs {needed:,} {rows}: there were {total:,}"
+        rows = _ROWS[reads]
+        return f"{rule.kind}: its reference needs {needed:,} {rows}: there were {total:,}"
     return None
 
 

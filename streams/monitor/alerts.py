@@ -227,7 +227,7 @@ def _drift_alert(name: Name, drift: Drift, change: Change, *, direction: str) ->
 
 def _rule_alert(name: Name, found: Finding) -> Alert:
     rule = found.threshold
-    side = "below" if rule.falling else "above"
+    side = "below" if found.value < found.limit else "above"
     about = families.CATALOGUE.metric(rule.metric)
     assert about is not None
     return Alert(

@@ -11,8 +11,9 @@ from streams.cells.judging import Judges
 from streams.cells.publication import Numbers, Publisher
 from streams.cells.view import Judgements, Windows
 from streams.monitors import Threshold
+from streams.rule_kinds import Bounds
 from streams.rules.cells import expanded
-from streams.rules.limits import Readings, limits, readings_of, turns, violates
+from streams.rules.limits import Readings, bounds_of, limits, readings_of, turns, violates
 from streams.rules.plan import Plan, WindowOf
 from streams.rules.traffic import Growth, grow
 
@@ -198,15 +199,19 @@ class _Look:
     ) -> Iterator[Finding]:
         """Yield where a rule begins to be violated, and where it is no longer."""
         reference, may = known
-        asked, limit = self._plan.asked[rule.name], limits(rule, reference)
-        may = may & ~np.isnan(readings.value) & ~np.isnan(limit)
+        asked, bounds = self._plan.asked[rule.name], bounds_of(rule, reference)
+        may = (
+            may & ~np.isnan(readings.value) & ~(np.isnan(bounds.lowest) | np.isnan(bounds.highest))
+        )
         if not asked.is_count:
             may &= readings.rests_on >= rule.minimum
         where = np.flatnonzero(may)
         if not len(where):
             return
         models = at.models[where]
-        violated = violates(rule, readings.only(where), asked.as_published(limit[where]))
+        limit = limits(bounds, readings.value)
+        published = Bounds(*(asked.as_published(bound[where]) for bound in bounds))
+        violated = violates(rule, readings.only(where), published)
         codes, places = np.unique(models, return_inverse=True)
         firing = [self._judge.is_firing(code, rule.name) for code in codes.tolist()]
         names = self._judge.publisher.sets.names.texts

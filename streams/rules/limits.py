@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from streams.cells.publication import Numbers
 from streams.monitors import Threshold
+from streams.rule_kinds import BY_NAME, Bounds
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -54,17 +55,27 @@ def readings_of(numbers: Numbers, codes: Sequence[int], size: int) -> Readings:
     return Readings(metric, value, low, high, count)
 
 
-def limits(threshold: Threshold, reference: Floats) -> Floats:
+def bounds_of(threshold: Threshold, reference: Floats) -> Bounds:
     """Return the values that must not be passed; NaN where there is no reference."""
-    if not threshold.relative:
-        return np.full(len(reference), threshold.limit(None))
-    share = -threshold.falls_by if threshold.falls_by is not None else threshold.rises_by
-    assert share is not None
-    return reference + share * np.abs(reference)
+    return BY_NAME[threshold.kind].bounds(threshold.given, reference)
 
 
-def violates(threshold: Threshold, readings: Readings, limit: Floats) -> Mask:
-    """Tell which values are beyond their limit; one that is the limit is not.
+def limits(bounds: Bounds, value: Floats) -> Floats:
+    """Return, of what must not be passed, that which is nearer to the values.
+
+    Examples
+    --------
+    >>> two = Bounds(np.array([1.0, 1.0, -np.inf]), np.array([5.0, 5.0, 5.0]))
+    >>> limits(two, np.array([0.0, 4.0, 0.0])).tolist()
+    [1.0, 5.0, 5.0]
+    """
+    lowest, highest = bounds
+    found: Floats = np.where(np.abs(value - lowest) <= np.abs(value - highest), lowest, highest)
+    return found
+
+
+def violates(threshold: Threshold, readings: Readings, bounds: Bounds) -> Mask:
+    """Tell which values are beyond their bounds; one that is a bound is not.
 
     Rounding must not put it beyond: 10 % less than 0.55 is 0.49500000000000005, and 99 of 200 are
     0.495.
@@ -74,12 +85,16 @@ def violates(threshold: Threshold, readings: Readings, limit: Floats) -> Mask:
         known = ~np.isnan(readings.low) & ~np.isnan(readings.high)
         low = np.where(known, readings.low, readings.value)
         high = np.where(known, readings.high, readings.value)
-    bound = high if threshold.falling else low
     with np.errstate(invalid="ignore"):
-        size = np.maximum(np.abs(bound), np.abs(limit))
-        close = (bound == limit) | (np.abs(bound - limit) <= _ROUNDING * size)
-        beyond = bound < limit if threshold.falling else bound > limit
-    found: Mask = beyond & ~close
+        below = (high < bounds.lowest) & ~_close(high, bounds.lowest)
+        above = (low > bounds.highest) & ~_close(low, bounds.highest)
+    found: Mask = below | above
+    return found
+
+
+def _close(value: Floats, limit: Floats) -> Mask:
+    size = np.maximum(np.abs(value), np.abs(limit))
+    found: Mask = (value == limit) | (np.abs(value - limit) <= _ROUNDING * size)
     return found
 
 

@@ -53,8 +53,10 @@ class Asked(NamedTuple):
         """
         if not self.is_binned:
             return limits
-        numbers = bins.value_bins(np.where(np.isfinite(limits), limits, 0.0))
-        return np.array([bins.bin_value(number) for number in numbers.tolist()])
+        finite = np.isfinite(limits)
+        numbers = bins.value_bins(np.where(finite, limits, 0.0))
+        published = np.array([bins.bin_value(number) for number in numbers.tolist()])
+        return np.where(finite, published, limits)
 
     def most(self, windows: Windows) -> Ints:
         """Return how many observations it rests on in windows, at most."""

@@ -89,10 +89,20 @@ def described(watcher: Watcher) -> Iterator[Described]:
     assert isinstance(info, msgspec.inspect.StructType)
     documented = "\n".join(cleandoc(one.__doc__ or "") for one in watcher.parameters.__mro__)
     for field in info.fields:
-        kind: Any = field.type
-        bounds = ((words, getattr(kind, side)) for side, words in _WORDS.items())
-        allowed = ", ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
+        kind = field.type
         said = re.search(rf"^{field.name}\n((?:    .+\n?)+)", documented, re.MULTILINE)
         meaning = " ".join(said[1].split()).rstrip(".") if said else ""
         whole = isinstance(kind, msgspec.inspect.IntType)
-        yield Described(field.name, field.default, allowed, whole, meaning)
+        yield Described(field.name, field.default, allowed(kind), whole, meaning)
+
+
+def allowed(kind: Any) -> str:
+    """Return the bounds of a type of numbers, in words.
+
+    Examples
+    --------
+    >>> allowed(msgspec.inspect.type_info(PageHinkley.parameters).fields[0].type)
+    'at least 1'
+    """
+    bounds = ((words, getattr(kind, side)) for side, words in _WORDS.items())
+    return ", ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)

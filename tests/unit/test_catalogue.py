@@ -82,7 +82,7 @@ def rule(metric: str, **limits: Any) -> dict[str, Any]:
 
 
 def rules(*metrics: str) -> Plan:
-    of = [Threshold(name=name, metric=name, above=0.1) for name in metrics]
+    of = [Threshold(name=name, metric=name, kind="above", given=0.1) for name in metrics]
     return Plan(of, Monitors(), lengths_ms=dict.fromkeys(metrics, 60_000))
 
 

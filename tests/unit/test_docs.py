@@ -159,7 +159,7 @@ def test_the_example_file_shows_every_option() -> None:
         layout._File,
         layout._Model,
         layout._Window,
-        specification.Threshold,
+        layout._threshold_type(),
         specification.Drift,
     )
 

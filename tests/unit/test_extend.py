@@ -9,11 +9,14 @@ from sklearn import metrics as sklearn
 
 from docs.extend.cohen_kappa import CohenKappa
 from docs.extend.cusum import Cusum
-from streams import families
+from docs.extend.differs_by import DiffersBy
+from streams import families, rule_kinds
 from streams.errors import ConfigError
 from streams.monitors_file import parse_monitors
 from streams.task import Judged
 from streams.watchers import BY_NAME
+from tests.builders import MINUTE_MS, START_MS, prediction
+from tests.driver import Driver, as_inputs
 from tests.plain_cells import PlainGrid, count_answers
 from tests.watching import feed, feed_in_parts, lane_of, lanes_of
 
@@ -114,3 +117,60 @@ def test_a_monitors_file_may_name_cusum_once_it_is_listed(cusum: str) -> None:
 
     with pytest.raises(ConfigError, match="detector cusum: limit 0 is out of range: more than 0"):
         parse_monitors({"drift": [drift]})
+
+
+@pytest.fixture
+def differs_by(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The kind in the catalogue."""
+    monkeypatch.setitem(rule_kinds.BY_NAME, DiffersBy.name, DiffersBy())
+    return DiffersBy.name
+
+
+def rule_of(**given: Any) -> Any:
+    rule = {"name": "odd", "metric": "mean:age", "window": "1m", "minimum": 5, **given}
+    return parse_monitors({"thresholds": [rule], "defaults": False, "reference": 40})
+
+
+def test_differs_by_is_a_share_on_either_side_of_the_reference() -> None:
+    lowest, highest = DiffersBy().bounds(0.25, np.array([40.0, -8.0]))
+
+    assert (lowest.tolist(), highest.tolist()) == ([30.0, -10.0], [50.0, -6.0])
+
+
+@pytest.mark.parametrize(("odd", "side"), [(25, "below 30"), (55, "above 50")])
+def test_a_rule_of_that_kind_fires_on_both_sides_and_resolves(
+    differs_by: str, odd: int, side: str
+) -> None:
+    ages = [40] * 6 + [odd] * 2 + [40] * 3
+    events = [
+        prediction(
+            f"{minute}-{n}", timestamp_ms=START_MS + minute * MINUTE_MS + n, features={"age": age}
+        )
+        for minute, age in enumerate(ages)
+        for n in range(10)
+    ]
+    driver = Driver(monitors=rule_of(differs_by=0.25))
+    driver.feed(as_inputs(events))
+
+    driver.finish()
+
+    fired, resolved = driver.alerts
+    assert fired["message"] == f"mean:age is {odd}, {side}"
+    assert fired["direction"] == "changed"
+    assert (fired["at_ms"], resolved["at_ms"]) == (
+        START_MS + 7 * MINUTE_MS,
+        START_MS + 9 * MINUTE_MS,
+    )
+
+
+def test_a_monitors_file_may_have_that_key_once_it_is_listed(differs_by: str) -> None:
+    assert rule_of(differs_by=0.25).thresholds[0].kind == "differs_by"
+    with pytest.raises(ConfigError, match="threshold 'odd': differs_by: 0: "):
+        rule_of(differs_by=0)
+    with pytest.raises(ConfigError, match="has above and differs_by; give exactly one of"):
+        rule_of(differs_by=0.25, above=3)
+
+
+def test_without_the_line_the_key_is_unknown() -> None:
+    with pytest.raises(ConfigError, match="no such key 'differs_by'"):
+        rule_of(differs_by=0.25)

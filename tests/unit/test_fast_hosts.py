@@ -13,7 +13,11 @@ from tests.driver import BOTH, TOPICS, Driver, as_inputs, cut
 
 DAY_MS = 24 * HOUR_MS
 WATCHED = Monitors(
-    thresholds=(Threshold(name="floor", metric="accuracy", below=0.85, minimum=20, window="10m"),),
+    thresholds=(
+        Threshold(
+            name="floor", metric="accuracy", kind="below", given=0.85, minimum=20, window="10m"
+        ),
+    ),
     drifts=(Drift(name="loss", input="loss", parameters={"delta": 0.4}),),
 )
 LABELS = frozenset({TOPICS.labels})

@@ -28,13 +28,19 @@ SENSITIVE = Monitors(
     reference=10,
     resolve_ms=15 * MINUTE_MS,
     thresholds=(
-        Threshold(name="floor", metric="accuracy", below=0.85, minimum=3, window="7m"),
-        Threshold(name="drop", metric="accuracy", falls_by=0.01, minimum=3),
-        Threshold(name="eu", metric="recall", segment="region=eu", below=0.9, minimum=2),
-        Threshold(name="mae", metric="mae", rises_by=0.1, minimum=3, window="1m"),
-        Threshold(name="slow", metric="latency_p50_ms", above=20.0, minimum=2, window="90s"),
-        Threshold(name="gaps", metric="missing_rate:amount", above=0.01, minimum=2),
-        Threshold(name="cover", metric="coverage", below=0.9, minimum=2),
+        Threshold(
+            name="floor", metric="accuracy", kind="below", given=0.85, minimum=3, window="7m"
+        ),
+        Threshold(name="drop", metric="accuracy", kind="falls_by", given=0.01, minimum=3),
+        Threshold(
+            name="eu", metric="recall", segment="region=eu", kind="below", given=0.9, minimum=2
+        ),
+        Threshold(name="mae", metric="mae", kind="rises_by", given=0.1, minimum=3, window="1m"),
+        Threshold(
+            name="slow", metric="latency_p50_ms", kind="above", given=20.0, minimum=2, window="90s"
+        ),
+        Threshold(name="gaps", metric="missing_rate:amount", kind="above", given=0.01, minimum=2),
+        Threshold(name="cover", metric="coverage", kind="below", given=0.9, minimum=2),
     ),
     drifts=(
         Drift(name="loss", input="loss", parameters={"delta": 0.4}),

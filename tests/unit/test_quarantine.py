@@ -12,7 +12,11 @@ from tests.builders import MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import TOPICS, Driver, as_inputs
 
 WATCHED = Monitors(
-    thresholds=(Threshold(name="floor", metric="accuracy", below=0.9, minimum=1, window="10m"),),
+    thresholds=(
+        Threshold(
+            name="floor", metric="accuracy", kind="below", given=0.9, minimum=1, window="10m"
+        ),
+    ),
     drifts=(Drift(name="inputs", input="features"),),
 )
 LIMIT_BYTES = 20_000

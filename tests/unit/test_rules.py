@@ -54,7 +54,7 @@ def watched(events: list[Event], *, disorder_ms: int = 0, **rule: object) -> Dri
 
 
 def test_a_rule_fires_and_resolves_at_the_boundaries_of_its_window() -> None:
-    driver = watched(minutes(1, 1, 0.5, 1, 1, 1), below=0.8, window="2m")
+    driver = watched(minutes(1, 1, 0.5, 1, 1, 1), kind="below", given=0.8, window="2m")
 
     assert states(driver) == [("firing", 3), ("resolved", 5)]
     assert len({alert["alert_id"] for alert in driver.alerts}) == 1
@@ -63,26 +63,30 @@ def test_a_rule_fires_and_resolves_at_the_boundaries_of_its_window() -> None:
 
 @pytest.mark.parametrize("window", ["30s", "90s", "7s", "1m", "61s"])
 def test_a_window_need_not_be_a_multiple_of_the_interval_of_evaluation(window: str) -> None:
-    driver = watched(minutes(1, 0, 0, 1, 1, 1), below=0.5, window=window, minimum=1)
+    driver = watched(minutes(1, 0, 0, 1, 1, 1), kind="below", given=0.5, window=window, minimum=1)
 
     assert states(driver)[0] == ("firing", 2)
     assert states(driver)[-1][0] == "resolved"
 
 
 def test_a_relative_rule_waits_for_its_reference() -> None:
-    driver = watched(minutes(0.5, 0.5, 0.5, 0.3, 0.3), falls_by=0.2, window="1m")
+    driver = watched(minutes(0.5, 0.5, 0.5, 0.3, 0.3), kind="falls_by", given=0.2, window="1m")
 
     assert states(driver) == [("firing", 4)]
     assert driver.alerts[0]["evidence"]["reference"] == 0.5
 
 
 def test_too_few_labels_raise_no_alert() -> None:
-    assert watched(minutes(0, per_minute=4), below=0.5, window="1m").alerts == []
+    assert watched(minutes(0, per_minute=4), kind="below", given=0.5, window="1m").alerts == []
 
 
 def test_an_interval_must_be_beyond_the_limit_as_a_whole() -> None:
-    assert watched(minutes(0.7, 0.7), below=0.8, window="1m", by="interval").alerts == []
-    assert watched(minutes(0.2, 0.2), below=0.8, window="1m", by="interval").alerts != []
+    assert (
+        watched(minutes(0.7, 0.7), kind="below", given=0.8, window="1m", by="interval").alerts == []
+    )
+    assert (
+        watched(minutes(0.2, 0.2), kind="below", given=0.8, window="1m", by="interval").alerts != []
+    )
 
 
 AT_THE_LIMIT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -154,7 +158,9 @@ def test_a_rule_waits_for_the_observations_that_its_metric_rests_on() -> None:
 
 def test_a_correction_takes_back_no_more_than_was_counted() -> None:
     """A late label counts for the rules, too: else its correction would leave less than nothing."""
-    threshold = Threshold(name="r", metric="accuracy", below=0.5, minimum=1, window="1h")
+    threshold = Threshold(
+        name="r", metric="accuracy", kind="below", given=0.5, minimum=1, window="1h"
+    )
     monitors = Monitors(thresholds=(threshold,))
     driver = Driver(monitors=monitors)
     now = START_MS + 30 * MINUTE_MS
@@ -215,7 +221,9 @@ def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric
 
 
 def exceeded(events: list[Event], metric: str, *, minimum: int) -> Driver:
-    rule = Threshold(name="r", metric=metric, above=-1e9, minimum=minimum, window="1m")
+    rule = Threshold(
+        name="r", metric=metric, kind="above", given=-1e9, minimum=minimum, window="1m"
+    )
     driver = Driver(monitors=Monitors(thresholds=(rule,)), window_ms=MINUTE_MS)
     driver.feed(as_inputs(events))
     driver.finish()
@@ -277,8 +285,10 @@ def ways(metric: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_a_rule_that_is_added_finds_its_reference_in_what_was_counted_before() -> None:
-    accuracy = Threshold(name="r", metric="accuracy", falls_by=0.9, window="1m", minimum=5)
-    area = Threshold(name="s", metric="roc_auc", falls_by=0.1, window="1m", minimum=5)
+    accuracy = Threshold(
+        name="r", metric="accuracy", kind="falls_by", given=0.9, window="1m", minimum=5
+    )
+    area = Threshold(name="s", metric="roc_auc", kind="falls_by", given=0.1, window="1m", minimum=5)
     driver = Driver(monitors=Monitors(thresholds=(accuracy,), reference=40))
 
     def minute(number: int, *, inverted: bool = False) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.monitors import Monitors, Threshold
+from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.specification import write_specification
 from tests.builders import (
@@ -88,7 +88,7 @@ def test_what_comes_later_than_the_clock_takes_effect_at_the_next_pane_and_is_sa
 
 
 def test_a_rule_that_stays_goes_on_with_its_reference_its_counts_and_its_alert() -> None:
-    floor = Threshold(**ACCURACY)
+    [floor] = parse_monitors({"thresholds": [ACCURACY], "defaults": False}).thresholds
     other = {"name": "eu", "metric": "predictions", "segment": "region=eu", "above": 1e9}
     same = spec(START_MS + 30 * MINUTE_MS, thresholds=[ACCURACY, other])
 
@@ -99,7 +99,7 @@ def test_a_rule_that_stays_goes_on_with_its_reference_its_counts_and_its_alert()
 
 
 def test_a_rule_that_changes_or_goes_resolves_its_alert() -> None:
-    floor = Threshold(**ACCURACY)
+    [floor] = parse_monitors({"thresholds": [ACCURACY], "defaults": False}).thresholds
     at_ms = START_MS + 30 * MINUTE_MS
     gone = run(wrong(0, 60), spec(at_ms), monitors=Monitors(thresholds=(floor,)))
     changed = spec(at_ms, thresholds=[ACCURACY | {"below": 0.8}])

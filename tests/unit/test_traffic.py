@@ -49,9 +49,15 @@ def test_steady_traffic_is_as_much_as_that_of_the_reference(metric: str, window:
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize("metric", ["predictions", "labels"])
 def test_traffic_that_halves_or_doubles_is_found(metric: str, restart: bool) -> None:
-    halved = alerts(traffic(*[40] * 10, *[19] * 5, *[40] * 5), metric=metric, falls_by=0.5)
+    halved = alerts(
+        traffic(*[40] * 10, *[19] * 5, *[40] * 5), metric=metric, kind="falls_by", given=0.5
+    )
     doubled = alerts(
-        traffic(*[40] * 10, *[81] * 3, *[40] * 5), metric=metric, rises_by=1.0, restart=restart
+        traffic(*[40] * 10, *[81] * 3, *[40] * 5),
+        metric=metric,
+        kind="rises_by",
+        given=1.0,
+        restart=restart,
     )
 
     assert halved[:2] == [("firing", 11), ("resolved", 16)]
@@ -60,7 +66,7 @@ def test_traffic_that_halves_or_doubles_is_found(metric: str, restart: bool) -> 
 
 def test_a_count_waits_for_no_number_of_observations() -> None:
     """The default minimum of 100 would make 4 below 20 impossible."""
-    assert alerts(traffic(*[40] * 9, *[4] * 4, *[40] * 32), below=20) == [
+    assert alerts(traffic(*[40] * 9, *[4] * 4, *[40] * 32), kind="below", given=20) == [
         ("firing", 10),
         ("resolved", 14),
     ]
@@ -78,7 +84,9 @@ def test_silence_is_seen_while_others_move_the_clock(
     for event in events[9 * 80 :]:
         event["prediction_id"] += "again"
 
-    found = alerts(events, metric=metric, window=window, below=125 if window == "7m" else 20)
+    found = alerts(
+        events, metric=metric, window=window, kind="below", given=125 if window == "7m" else 20
+    )
 
     assert found == [("firing", fires), ("resolved", resolves)]
 
@@ -86,7 +94,7 @@ def test_silence_is_seen_while_others_move_the_clock(
 @pytest.mark.parametrize("window", ["40s", "1m", "10m"])
 def test_only_the_last_window_of_a_silent_model_tells_that_it_is_silent(window: str) -> None:
     """Even where the boundaries of its panes are not those at which rules are evaluated."""
-    found = alerts(traffic(*[40] * 12), window=window, below=1)
+    found = alerts(traffic(*[40] * 12), window=window, kind="below", given=1)
 
     assert found == [("firing", 22 if window == "10m" else 13)]
 
@@ -94,13 +102,13 @@ def test_only_the_last_window_of_a_silent_model_tells_that_it_is_silent(window: 
 def test_a_model_that_starts_in_the_middle_of_a_window_has_not_fallen_silent() -> None:
     started = traffic(*[40] * 30, start_ms=50_000)
 
-    found = alerts(started, window="5m", below=150)
+    found = alerts(started, window="5m", kind="below", given=150)
 
     assert [one for one in found if one[1] < 30] == []
 
 
 def test_a_segment_that_never_came_is_not_silent() -> None:
-    assert alerts(traffic(*[40] * 9), segment="region=eu", below=20) == []
+    assert alerts(traffic(*[40] * 9), segment="region=eu", kind="below", given=20) == []
 
 
 def test_a_segment_falls_silent_alone() -> None:
@@ -109,4 +117,4 @@ def test_a_segment_falls_silent_alone() -> None:
         if event.get("model") == "m2":
             event |= {"model": "m", "segments": {"region": "us"}}
 
-    assert alerts(both, segment="region=eu", below=20) == [("firing", 10)]
+    assert alerts(both, segment="region=eu", kind="below", given=20) == [("firing", 10)]

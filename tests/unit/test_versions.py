@@ -21,12 +21,32 @@ WATCHED = Monitors(
     windows=(Window(30 * MINUTE_MS, 10 * MINUTE_MS),),
     reference=40,
     thresholds=(
-        Threshold(name="accuracy", metric="accuracy", below=0.85, minimum=10, window="10m"),
-        Threshold(name="drop", metric="accuracy", falls_by=0.05, minimum=10, window="10m"),
-        Threshold(name="slow", metric="latency_p50_ms", above=20.0, minimum=5, window="10m"),
-        Threshold(name="slower", metric="latency_p50_ms", rises_by=0.02, minimum=5, window="10m"),
-        Threshold(name="quiet", metric="predictions", falls_by=0.2, window="10m"),
-        Threshold(name="gaps", metric="missing_rate:age", above=0.02, minimum=5, window="20m"),
+        Threshold(
+            name="accuracy", metric="accuracy", kind="below", given=0.85, minimum=10, window="10m"
+        ),
+        Threshold(
+            name="drop", metric="accuracy", kind="falls_by", given=0.05, minimum=10, window="10m"
+        ),
+        Threshold(
+            name="slow", metric="latency_p50_ms", kind="above", given=20.0, minimum=5, window="10m"
+        ),
+        Threshold(
+            name="slower",
+            metric="latency_p50_ms",
+            kind="rises_by",
+            given=0.02,
+            minimum=5,
+            window="10m",
+        ),
+        Threshold(name="quiet", metric="predictions", kind="falls_by", given=0.2, window="10m"),
+        Threshold(
+            name="gaps",
+            metric="missing_rate:age",
+            kind="above",
+            given=0.02,
+            minimum=5,
+            window="20m",
+        ),
     ),
     drifts=(Drift(name="loss", input="loss", detector="adwin", parameters={"delta": 0.2}),),
 )
@@ -216,7 +236,9 @@ def test_a_relative_rule_gets_a_reference_of_what_its_family_counts_from_then_on
     watched = Monitors(
         windows=(Window(10 * MINUTE_MS, 10 * MINUTE_MS),),
         reference=200,
-        thresholds=(Threshold(name="drop", metric="accuracy", falls_by=0.3, window="5m"),),
+        thresholds=(
+            Threshold(name="drop", metric="accuracy", kind="falls_by", given=0.3, window="5m"),
+        ),
     )
     driver = Driver(monitors=watched)
     batches = list(cut(events, [100]))
@@ -300,7 +322,7 @@ def test_a_table_that_others_rest_on_refuses_to_be_of_another_version(table: str
 
 
 def test_traffic_that_was_lost_does_not_make_a_rule_on_silence_fire(plain: Driver) -> None:
-    quiet = Threshold(name="quiet", metric="predictions", below=5, window="10m")
+    quiet = Threshold(name="quiet", metric="predictions", kind="below", given=5, window="10m")
     watched = Monitors(windows=WATCHED.windows, thresholds=(quiet,))
 
     driver, _ = run(of_table("rule"), watched=watched)

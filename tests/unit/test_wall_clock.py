@@ -16,9 +16,11 @@ MONITORS = Monitors(
     reference=10,
     resolve_ms=15 * MINUTE_MS,
     thresholds=(
-        Threshold(name="floor", metric="accuracy", below=0.9, minimum=2, window="7m"),
-        Threshold(name="drop", metric="accuracy", falls_by=0.01, minimum=3),
-        Threshold(name="slow", metric="latency_p50_ms", above=20.0, minimum=2, window="90s"),
+        Threshold(name="floor", metric="accuracy", kind="below", given=0.9, minimum=2, window="7m"),
+        Threshold(name="drop", metric="accuracy", kind="falls_by", given=0.01, minimum=3),
+        Threshold(
+            name="slow", metric="latency_p50_ms", kind="above", given=20.0, minimum=2, window="90s"
+        ),
     ),
     drifts=(
         Drift(name="loss", input="loss", parameters={"delta": 0.4}),
