@@ -138,8 +138,7 @@ WORKER = (
         "driftline_state_restarts_total",
         "counter",
         ("part",),
-        "Parts of the monitor's state (metric families, detectors, rules) that began anew as a "
-        "partition was opened, since they were of another version; the log says more.",
+        "Parts of the state (families, detectors, rules) of another version, which began anew.",
     ),
     Entry("driftline_metric_records_total", "counter", (), "Metric records written."),
     Entry("driftline_alert_records_total", "counter", (), "Alert records written."),
@@ -179,12 +178,7 @@ WORKER = (
         (),
         "Resident memory at which the worker ends itself; 0 if it has no budget.",
     ),
-    Entry(
-        "driftline_memory_pressure",
-        "gauge",
-        (),
-        "1 from 80 % of the memory budget on, else 0.",
-    ),
+    Entry("driftline_memory_pressure", "gauge", (), "1 from 80 % of the memory budget on, else 0."),
     Entry(
         "driftline_build_info",
         "gauge",

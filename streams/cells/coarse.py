@@ -20,6 +20,7 @@ from streams.cells.levels import (
     fine,
     hour_of_week,
     hours_of_week,
+    pane_end_ms,
 )
 from streams.cells.records import CellRecords, Written
 from streams.outcomes import Ints
@@ -138,3 +139,13 @@ class CoarsePanes:
 def _deletions(kind: str, written: Iterable[Written]) -> Iterator[tuple[tuple[Any, ...], None]]:
     for one in written:
         yield (kind, *one[:3]), None
+
+
+def lacking_ms(grid: Grid, *, pane_ms: int) -> dict[str, int]:
+    """Return the families that panes lack, and when the last pane ends that lacks each."""
+    last: dict[str, int] = {}
+    for side in grid.sides:
+        for name, number in side.lacking:
+            ends_ms = pane_end_ms(number, pane_ms=pane_ms)
+            last[name] = max(ends_ms, last.get(name, ends_ms))
+    return last

@@ -378,16 +378,6 @@ class WindowCells:
         kind, *place = key
         self._cell_records[KINDS.index(kind)].lose((place[0], place[1], place[2]))
 
-    @property
-    def lacking(self) -> dict[str, int]:
-        """Families that windows lack, and when the last pane ends that lacks them."""
-        last: dict[str, int] = {}
-        for side in self.grid.sides:
-            for name, number in side.lacking:
-                ends_ms = pane_end_ms(number, pane_ms=self.windowing.pane_ms)
-                last[name] = max(ends_ms, last.get(name, ends_ms))
-        return last
-
 
 KINDS = ("predictions", "outcomes")
 PAGES = "page"

@@ -19,6 +19,7 @@ from streams.formats import Format
 from streams.monitor.state import MonitorState
 from streams.outcomes import ClockNotice
 from streams.quarantine import Quarantined
+from streams.rules.records import FLOORS
 from streams.rules.records import KINDS as RULE_TABLES
 
 FORMAT = Format("a state of the monitor", 7)
@@ -141,6 +142,7 @@ TABLES = {
     **dict.fromkeys(CELL_TABLES, Table(_cells, "counts of windows", lose=_lose_cells)),
     PAGES: Table(_cells, "what was published of windows", essential=True),
     **dict.fromkeys(RULE_TABLES, Table(_rules, "what rules know", lose=_lose_rules)),
+    FLOORS: Table(_rules, "times from which on rules count", of_models=True, essential=True),
     "shown": Table(
         _shown, "classes and numbers that models have shown", of_models=True, essential=True
     ),

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from streams.alerts import Alert
+from streams.cells.coarse import lacking_ms
 from streams.monitor.state import MonitorState
 from streams.monitor.tables import is_of, written
 from streams.probabilities import Oddity
@@ -97,7 +98,9 @@ class Writing:
         if not (changed or self._upserts or records):
             return Effects()
         self._write_clock()
-        self.remarks[:0] = state.restarts.say(state.partition, state.windows.lacking)
+        pane_ms = state.windows.windowing.pane_ms
+        lacking = lacking_ms(state.windows.grid, pane_ms=pane_ms)
+        self.remarks[:0] = state.restarts.say(state.partition, lacking)
         return Effects(
             state=list(self._upserts.items()),
             records=records,

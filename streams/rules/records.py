@@ -8,8 +8,8 @@ from streams.rules.boundaries import Course
 from streams.rules.watch import RuleWatch
 
 _CELLS, _REFERENCE = "rule", "reference"
-_COURSE, _FLOORS = "course", "floors"
-KINDS = (_CELLS, _REFERENCE, _COURSE, _FLOORS)
+_COURSE, FLOORS = "course", "floors"
+KINDS = (_CELLS, _REFERENCE, _COURSE, FLOORS)
 """First part of the key of every record."""
 
 Key = tuple[Any, ...]
@@ -54,7 +54,7 @@ class RuleRecords:
             yield (_COURSE, *self._names[code]), content
         self._watch.changed.clear()
         for code, floors in self._watch.floors.changes():
-            yield (_FLOORS, *self._names[code]), floors
+            yield (FLOORS, *self._names[code]), floors
 
     def drop(self, pane_ms: int, number: int) -> Iterator[tuple[Key, None]]:
         """Forget a pane; yield what deletes its records."""
@@ -89,7 +89,7 @@ class RuleRecords:
                 code = code_of((place[0], place[1]))
                 self._watch.restore(code, Course(boundary_ms, last_ms), traffic)
             return set()
-        if kind == _FLOORS:
+        if kind == FLOORS:
             if content is not None:
                 self._watch.floors.restore(code_of((place[0], place[1])), content)
             return set()

@@ -26,7 +26,7 @@ ROUNDING = 1e-12
 #: How many differences are spelled out.
 SHOWN = 10
 
-_IDENTITY = ("model", "version", "segment", "window_start_ms", "window_end_ms", "metric")
+IDENTITY = ("model", "version", "segment", "window_start_ms", "window_end_ms", "metric")
 _FIELDS = ("value", "low", "high", "count", "coverage", "final")
 _ROUNDED = {"value", "low", "high", "threshold", "reference"}
 
@@ -121,8 +121,8 @@ def results_of(driver: Driver, digest: str) -> Results:
 
 
 def _without_identity(key: Key, record: Mapping[str, Any]) -> dict[str, Any]:
-    assert key == tuple(record[name] for name in _IDENTITY), f"{key} is the key of {record}"
-    left_out = (*_IDENTITY, "revision")
+    assert key == tuple(record[name] for name in IDENTITY), f"{key} is the key of {record}"
+    left_out = (*IDENTITY, "revision")
     return {name: value for name, value in record.items() if name not in left_out}
 
 

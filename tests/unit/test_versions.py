@@ -311,7 +311,9 @@ def test_a_table_of_another_version_begins_anew_and_metrics_never_notice(
     assert "begin anew" in text
 
 
-@pytest.mark.parametrize("table", ["clock", "rows", "classes", "shown", "page", "quarantine"])
+@pytest.mark.parametrize(
+    "table", ["clock", "rows", "classes", "shown", "page", "quarantine", "floors"]
+)
 def test_a_table_that_others_rest_on_refuses_to_be_of_another_version(table: str) -> None:
     driver, _ = run(None)
     state = driver.monitor.new_state(0)
