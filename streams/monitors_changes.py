@@ -19,8 +19,8 @@ def changes(before: Monitors, after: Monitors) -> Iterator[str]:
 
     Examples
     --------
-    >>> floor = Threshold(name="floor", metric="accuracy", below=0.9)
-    >>> higher = Threshold(name="floor", metric="accuracy", below=0.95)
+    >>> floor = Threshold(name="floor", metric="accuracy", kind="below", given=0.9)
+    >>> higher = Threshold(name="floor", metric="accuracy", kind="below", given=0.95)
     >>> for line in changes(Monitors(), Monitors(thresholds=(floor,), resolve_ms=60_000)):
     ...     print(line)
     + threshold 'floor': metric accuracy, below 0.9
@@ -43,10 +43,15 @@ def _fields(one: Threshold | Drift) -> Fields:
     """Return what is said of a monitor beside its name, and the usual."""
     usual = {field.name: field.default for field in msgspec.structs.fields(type(one))}
     given: Fields = msgspec.to_builtins(one)
+    if isinstance(one, Threshold):  # as a file says it
+        given = {
+            **{name: value for name, value in given.items() if name not in ("kind", "given")},
+            one.kind: one.given,
+        }
     return {
         name: value
         for name, value in given.items()
-        if name != "name" and value not in (usual[name], {})
+        if name != "name" and value not in (usual.get(name), {})
     }
 
 
