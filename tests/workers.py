@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Message, Producer
 
+from driftline.reader import Reader
+from driftline.snapshot import snapshot
 from tests import oracle
 from tests.brokers import Broker
 
@@ -68,20 +70,10 @@ def produce(broker: Broker, prefix: str, lines: list[bytes]) -> None:
 
 
 def records(broker: Broker, topic: str) -> list[Message]:
-    """Read a whole topic, committed records only, partition by partition."""
-    consumer = Consumer(broker.consumer("reader", **{"enable.partition.eof": True}))
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in partitions])
-    found: list[Message] = []
-    ended = 0
-    while ended < len(partitions):
-        for message in consumer.consume(5_000, 1.0):
-            if message.error():
-                ended += 1
-            else:
-                found.append(message)
-    consumer.close()
-    return found
+    """Read a whole topic, committed records only."""
+    kafka = {"check.crcs": broker.crc}
+    with Reader(broker.bootstrap_servers, [topic], kafka=kafka) as reader:
+        return list(snapshot(reader))
 
 
 def identity(record: dict[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 
 from agents.installation import RECENT_MS, ask_installation
 from agents.settings import Settings
-from agents.status import Status
+from agents.status import Status, Tally, status_of
 from streams.errors import ConfigError, NoAnswerError
 from tests import builders, oracle, workers
 from tests.brokers import Broker
@@ -98,13 +99,20 @@ def test_the_whole_installation_is_shown_from_anywhere(
     assert after_a_stop == after_a_kill == {"a"}
 
 
-def test_what_others_wrote_there_is_left_out(real_broker: Broker, settings: Settings) -> None:
+def test_what_is_old_or_no_status_is_left_out_wherever_it_stands(
+    real_broker: Broker, settings: Settings
+) -> None:
+    """The clocks of workers differ: what is old may come after what is recent."""
+    topic, at_ms = f"{settings.prefix}.workers", now_ms()
     producer = Producer(real_broker.client())
-    producer.produce(f"{settings.prefix}.workers", b"\xff{", "x")
+    for name, age_ms in (("recent", 0), ("old", 10 * RECENT_MS)):
+        status = status_of([], Tally(), worker_id=name, version="1", unready=None)
+        value = msgspec.json.encode(status)
+        producer.produce(topic, value, name, partition=0, timestamp=at_ms - age_ms)
+    producer.produce(topic, b"\xff{", "none", partition=0)
     assert producer.flush(30) == 0
 
-    with pytest.raises(NoAnswerError, match="no worker of prefix"):
-        ask_installation(settings, now_ms=now_ms())
+    assert [one.worker_id for one in ask_installation(settings, now_ms=at_ms)] == ["recent"]
 
 
 def test_a_topic_that_is_not_there_is_named(real_broker: Broker) -> None:
