@@ -86,6 +86,8 @@ class GlobalReader:
     def _take(self, messages: list[Message]) -> None:
         found = []
         for message in messages:
+            if message.topic() != self.topic:
+                continue  # about a group, in which this consumer is not
             error = message.error()
             if error is None:
                 found.append(message)
