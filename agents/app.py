@@ -149,6 +149,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
         monitors=monitors,
         limits=settings.limits,
         seed=secrets.token_bytes(SEED_BYTES),
+        forget_ms=settings.forget_ms,
     )
     limits = topics_admin.message_limits(settings, [topics.monitor_state])
     _, monitor = built

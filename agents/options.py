@@ -158,6 +158,13 @@ OPTIONS = (
         "ones only revise metrics",
     ),
     Option(
+        "forget_after",
+        "forget_ms",
+        _Duration("1h", "3660d"),
+        "models that are silent for so long in event time are forgotten, unless an alert of theirs "
+        "fires; never sooner than after two horizons and three windows",
+    ),
+    Option(
         "idle_timeout",
         "idle_ms",
         _Duration("100ms", "1d"),

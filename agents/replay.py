@@ -28,7 +28,7 @@ from streams.errors import ConfigError, RecordError
 from streams.hash_index import SEED_BYTES
 from streams.heads import Head, head_of, is_specification
 from streams.limits import LIMITS, RecordLimits
-from streams.monitors import Monitors
+from streams.monitors import FORGET_MS, Monitors
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS, check_time
 from streams.specification import KEY
@@ -60,6 +60,7 @@ def run_replay(
     json_output: bool,
     missing: Sequence[str] = cells.MISSING,
     dead_letters: Path | None = None,
+    forget_ms: int = FORGET_MS,
 ) -> int:
     """Replay recorded events, write the results and print a summary; return the exit code.
 
@@ -90,6 +91,7 @@ def run_replay(
         disorder_ms=disorder_ms,
         limits=limits,
         dead_letters=dead_letters,
+        forget_ms=forget_ms,
     )
     results = Results(run, letters, lines=survey.lines, disorder_ms=survey.disorder_ms)
     if out is not None:
@@ -112,6 +114,7 @@ def play(
     disorder_ms: int | None,
     limits: RecordLimits = LIMITS,
     dead_letters: Path | None = None,
+    forget_ms: int = FORGET_MS,
 ) -> tuple[Run, Letters, Survey]:
     """Run over recorded events; on a terminal, show how far it is.
 
@@ -142,6 +145,7 @@ def play(
             grace_ms=FOREVER_MS,
             limits=limits,
             seed=secrets.token_bytes(SEED_BYTES),
+            forget_ms=forget_ms,
         )
         join.log_bytes = sys.maxsize  # nobody reads it
         run = kind(join, monitor, partitions=partitions)

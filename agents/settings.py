@@ -21,6 +21,7 @@ import msgspec
 from agents.options import ENV_PREFIX, OPTIONS
 from streams.errors import ConfigError
 from streams.limits import LIMITS, RecordLimits
+from streams.monitors import FORGET_MS
 from streams.nearest import nearest
 
 FIRST_PORT, PORTS = 9464, 100
@@ -53,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     window_ms, horizon_ms, disorder_ms
         Metric window, how long a label is waited for, how far events may be out of order.
+    forget_ms
+        How long a model must be silent to be forgotten.
     idle_ms
         How long an input that is read to its end must be quiet before it stops holding back
         the clock.
@@ -87,6 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     window_ms: int = 300_000
     horizon_ms: int = 3_600_000
     disorder_ms: int = 5_000
+    forget_ms: int = FORGET_MS
     idle_ms: int = 5_000
     tick_ms: int = 60_000
     monitors: Path | None = None

@@ -82,6 +82,11 @@ class Costs(Spent):
         for code, count in zip(models.tolist(), counts.tolist(), strict=True):
             self.values[code] += count
 
+    def drop(self, code: int) -> None:
+        """Forget a model."""
+        for units in (self.rows, self.values, self.windows):
+            units.pop(code, None)
+
     def now_s(self) -> float:
         """Return when something starts, for `fed`, in CPU time of this thread."""
         return time.thread_time()

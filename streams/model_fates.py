@@ -65,6 +65,14 @@ class ModelFates:
             yield bucket, [(*name, self._counts[code].tolist()) for code, name in members]
         self._changed.clear()
 
+    def drop(self, code: int) -> None:
+        """Forget a model."""
+        bucket = self._bucket_of.pop(code, None)
+        if bucket is not None:
+            del self._members[bucket][code]
+            self._counts[code] = 0
+            self._changed.add(bucket)
+
     def restore(self, content: Sequence[Any], code_of: Callable[[Name], int]) -> None:
         """Take what a bucket had."""
         for model, version, counts in content:

@@ -96,6 +96,14 @@ class ModelCodes:
             self._codes = np.concatenate([self._codes, room])
         self._checks[place], self._codes[place] = check, code
 
+    def remove(self, name: Name) -> None:
+        """Forget a model version."""
+        key, check = model_key(name)
+        del self._by_both[key, check]
+        [place], _ = self._index.find(np.array([key]))
+        if place >= 0 and self._checks[place] == check:
+            self._index.drop(np.array([key]))
+
     def of(self, models: Models, code_of: Callable[[Name], int]) -> Ints:
         """Return the codes of the models of a record.
 

@@ -17,6 +17,10 @@ Severity = Literal["info", "warning", "critical"]
 Positive = Annotated[int, Meta(ge=1)]
 
 
+FORGET_MS = 35 * 24 * 3_600_000
+"""Models that are silent for five weeks are forgotten, unless the settings say otherwise."""
+
+
 class Window(msgspec.Struct, frozen=True):
     """A tumbling window, or a hopping one where `hop_ms` is smaller than `size_ms`."""
 

@@ -13,7 +13,7 @@ detectors by that of the last boundary before each outcome.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -115,6 +115,13 @@ class Shown:
         first_ms[name] = at_ms
         self.dirty = True
         return True
+
+    def absorb(self, other: "Shown") -> None:
+        """Take everything into account that another has seen of the same model."""
+        for kind, first_ms in enumerate(other._first_ms):
+            for name, at_ms in first_ms.items():
+                self._take(kind, name, at_ms)
+        self.told = self.told or other.told
 
     def tell(self, orders: Sequence[Order]) -> bool:
         """Judge by what the model is told to be from when on; see `judge`.
@@ -268,10 +275,11 @@ class Noticed:
         self.settled_ms, self.full_ms, self.since_ms, self.way = np.empty((4, 0), np.int64)
         self.untold: set[int] = set()
 
-    def add(self, shown: Shown) -> None:
-        """Add the next model."""
-        code = len(self.shown)
-        self.shown.append(shown)
+    def put(self, code: int, shown: Shown) -> None:
+        """Begin with a model, or anew; codes are given out in their order."""
+        if code == len(self.shown):
+            self.shown.append(shown)
+        self.shown[code] = shown
         if code >= len(self.settled_ms):
             size = 2 * code + 16
             before = self.plain_ms, self.settled_ms, self.full_ms, self.since_ms, self.way
@@ -280,6 +288,7 @@ class Noticed:
             for small, large in zip(before, after, strict=True):
                 large[:code] = small[:code]
             self.plain_ms, self.settled_ms, self.full_ms, self.since_ms, self.way = after
+        self.plain_ms[code] = NEVER_MS
         self.settle(code)
 
     def settle(self, code: int) -> None:
@@ -288,11 +297,19 @@ class Noticed:
         self.settled_ms[code], self.full_ms[code] = shown.settled_ms, shown.full_ms
         self.since_ms[code], self.way[code] = shown.since_ms, shown.newest.loss_way
 
-    def take(self, c: OutcomeColumns) -> list[int]:
-        """Take rows into account; return the models whose newest judgement is another."""
+    def take(self, c: OutcomeColumns, *, others: NDArray[np.bool_] | None = None) -> list[int]:
+        """Take rows into account; return the models whose newest judgement is another.
+
+        Parameters
+        ----------
+        others
+            Rows that are left out, see `show`.
+        """
         rows = c.rows
         plain, kind = _plain(c)
         new = (rows.weight > 0) & (rows.at_ms < self.settled_ms[rows.model])
+        if others is not None:
+            new &= ~others
         new &= ~plain | (rows.at_ms < self.plain_ms[rows.model, kind])
         usual = (c.scored | c.text | c.text_label) & ~c.chance
         new &= ~usual | (rows.at_ms <= self.full_ms[rows.model])
@@ -301,32 +318,40 @@ class Noticed:
             return []
         own = chosen[plain[chosen]]
         np.minimum.at(self.plain_ms, (rows.model[own], kind[own]), rows.at_ms[own])
-        news = self._see(c, chosen)
+        news = _see(c, chosen, self.shown.__getitem__)
         changed = [code for code in sorted(news) if self.shown[code].judge()]
         for code in news:
             self.settle(code)
         self.untold.update(changed, (code for code in news if not self.shown[code].told))
         return changed
 
-    def _see(self, c: OutcomeColumns, chosen: NDArray[np.int64]) -> set[int]:
-        """Show the models what is different among rows; return those for which any is news."""
-        size, rows = len(c.classes), c.rows
-        # Each probability would be one of its own, and of what is a regression, nothing is asked.
-        predicted = np.where(c.chance | c.no_chance, 0, c.predicted)[chosen]
-        true = np.where(c.no_chance, 0, c.true)[chosen]
-        keys = (rows.model[chosen] * size + predicted) * size + true
-        values, places = distinct(keys * _SIGNS + _signs(c, chosen))
-        first_ms = np.full(len(values), NEVER_MS)
-        np.minimum.at(first_ms, places, rows.at_ms[chosen])
-        news = set()
-        for key, at_ms in zip(values.tolist(), first_ms.tolist(), strict=True):
-            rest, signs = divmod(key, _SIGNS)
-            rest, true = divmod(rest, size)
-            model, predicted = divmod(rest, size)
-            names = c.classes[predicted], c.classes[true]
-            if self.shown[model].see(*names, signs, at_ms=at_ms):
-                news.add(model)
-        return news
+
+def show(c: OutcomeColumns, rows: NDArray[np.bool_], shown: Shown) -> bool:
+    """Show something rows of one model; tell if any is news."""
+    return bool(_see(c, np.flatnonzero(rows & (c.rows.weight > 0)), lambda _: shown))
+
+
+def _see(
+    c: OutcomeColumns, chosen: NDArray[np.int64], shown_of: Callable[[int], Shown]
+) -> set[int]:
+    """Show the models what is different among rows; return those for which any is news."""
+    size, rows = len(c.classes), c.rows
+    # Each probability would be one of its own, and of what is a regression, nothing is asked.
+    predicted = np.where(c.chance | c.no_chance, 0, c.predicted)[chosen]
+    true = np.where(c.no_chance, 0, c.true)[chosen]
+    keys = (rows.model[chosen] * size + predicted) * size + true
+    values, places = distinct(keys * _SIGNS + _signs(c, chosen))
+    first_ms = np.full(len(values), NEVER_MS)
+    np.minimum.at(first_ms, places, rows.at_ms[chosen])
+    news = set()
+    for key, at_ms in zip(values.tolist(), first_ms.tolist(), strict=True):
+        rest, signs = divmod(key, _SIGNS)
+        rest, true = divmod(rest, size)
+        model, predicted = divmod(rest, size)
+        names = c.classes[predicted], c.classes[true]
+        if shown_of(model).see(*names, signs, at_ms=at_ms):
+            news.add(model)
+    return news
 
 
 def _plain(c: OutcomeColumns) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

@@ -3,7 +3,7 @@
 from streams.join import Join
 from streams.limits import LIMITS, RecordLimits
 from streams.monitor import Monitor
-from streams.monitors import Monitors
+from streams.monitors import FORGET_MS, Monitors
 from streams.topics import Topics
 
 
@@ -18,6 +18,7 @@ def build(
     grace_ms: int | None = None,
     limits: RecordLimits = LIMITS,
     seed: bytes | None = None,
+    forget_ms: int = FORGET_MS,
 ) -> tuple[Join, Monitor]:
     """Build both stages from the settings; the worker, `replay` and the tests all call this.
 
@@ -34,5 +35,11 @@ def build(
         limits=limits,
         seed=seed,
     )
-    monitor = Monitor(topics, window_ms=window_ms, horizon_ms=horizon_ms, monitors=monitors)
+    monitor = Monitor(
+        topics,
+        window_ms=window_ms,
+        horizon_ms=horizon_ms,
+        monitors=monitors,
+        forget_ms=forget_ms,
+    )
     return join, monitor

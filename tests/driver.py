@@ -17,7 +17,7 @@ import numpy as np
 from streams.cells.schedule import Revising
 from streams.held import EFFECTIVE, LABEL, PREDICTION, Hashes
 from streams.join_state import JoinState
-from streams.monitors import Monitors
+from streams.monitors import FORGET_MS, Monitors
 from streams.outcomes import ClockNotice, decode_outcomes
 from streams.specification import KEY
 from streams.steps import MARK, Batch, DeadLetter, Effects
@@ -60,6 +60,7 @@ class Driver:
         pace_ms: int = MINUTE_MS,
         seed: bytes | None = None,
         revising: Revising = AT_ONCE,
+        forget_ms: int = FORGET_MS,
     ) -> None:
         self.join, self.monitor = build(
             TOPICS,
@@ -70,6 +71,7 @@ class Driver:
             monitors=monitors,
             grace_ms=grace_ms,
             seed=seed,
+            forget_ms=forget_ms,
         )
         self.monitor.revising = revising
         self.pace_ms, self.now_ms = pace_ms, NOW_MS

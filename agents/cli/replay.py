@@ -10,6 +10,7 @@ import typer
 from agents.cli.command import Command
 from agents.cli.shared_options import (
     Columns,
+    ForgetAfter,
     Horizon,
     Json,
     Missing,
@@ -41,6 +42,7 @@ def replay(
             "would. Default: for all that there are.",
         ),
     ] = None,
+    forget_after: ForgetAfter = None,
     columns: Columns = None,
     missing: Missing = None,
     dead_letters: Annotated[
@@ -57,7 +59,9 @@ def replay(
     """
     from agents.settings import read_option  # noqa: PLC0415
 
-    settings = settings_of({"monitors": monitors, "window": window, "horizon": horizon})
+    settings = settings_of(
+        {"monitors": monitors, "window": window, "horizon": horizon, "forget_after": forget_after}
+    )
     from agents.replay import run_replay  # noqa: PLC0415
 
     raise typer.Exit(
@@ -74,6 +78,7 @@ def replay(
             json_output=json_output,
             missing=empty_cells(missing),
             dead_letters=dead_letters,
+            forget_ms=settings.forget_ms,
         )
     )
 

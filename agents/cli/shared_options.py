@@ -30,6 +30,12 @@ Horizon = Annotated[
     str | None,
     typer.Option(metavar="DURATION", help="How long a label is waited for. Default: 1h."),
 ]
+ForgetAfter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION", help="Models that are silent for so long are forgotten. Default: 35d."
+    ),
+]
 MonitorsFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="What to watch, in YAML. Default: everything.")
 ]

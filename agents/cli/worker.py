@@ -8,6 +8,7 @@ import typer
 
 from agents.cli.command import Command
 from agents.cli.shared_options import (
+    ForgetAfter,
     Horizon,
     Kafka,
     MonitorsFile,
@@ -32,6 +33,7 @@ def worker(
             "ones only revise metrics. Default: 5s.",
         ),
     ] = None,
+    forget_after: ForgetAfter = None,
     idle_timeout: Annotated[
         str | None,
         typer.Option(

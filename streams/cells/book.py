@@ -5,7 +5,7 @@ depends on what is counted in a window: only on which of its panes have changed.
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -217,14 +217,19 @@ class Pages:
         self._clear(self.cells.rows_of(number, bucket))
         self.cells.drop_bucket(number, bucket)
 
-    def drop_model(self, model: int) -> None:
-        """Forget all windows of a model."""
-        bucket = int(self.cells.world.bucket_of[model])
-        for pane in self.cells.members.values():
-            for rows in pane.get(bucket, []):
-                models = self.cells.world.subjects.models[self.cells.table.key[rows] >> PANE_BITS]
-                self._clear(rows[models == model])
-        self.cells.drop_model(model)
+    def drop_models(self, models: Collection[int]) -> None:
+        """Forget all windows of models."""
+        self._clear(self.cells.drop_models(models))
+
+    def unsettled(self, models: Collection[int], *, until_ms: int) -> Rows:
+        """Return the windows of models that end by a time and were not published as final."""
+        codes = np.array(list(models), np.int64)
+        rows = self.cells.rows_in(set(self.cells.world.bucket_of[codes].tolist()))
+        rows = rows[self.waiting[rows] | ((self.revision[rows] > 0) & ~self.final[rows])]
+        keys = self.cells.table.key[rows]
+        ended = self.end_ms((keys & _LOW) - _BEFORE_EPOCH) <= until_ms
+        own = np.isin(self.cells.world.subjects.models[keys >> PANE_BITS], codes)
+        return np.unique(rows[ended & own])
 
     def _clear(self, rows: Rows) -> None:
         for column in (self.revision, self.final, self.published, self.waiting):

@@ -4,7 +4,7 @@ Cells are found by numbers alone. Those of texts and of models in segments are o
 those of a model's classes are written down with the model, since its cells are full of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streams.classes import binary_name
 from streams.columns import Index
-from streams.families.family import CLASS_BITS
+from streams.families.family import CLASS_BITS, CLASS_MASK
 
 Ints = NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -98,13 +98,19 @@ class Subjects:
         models = models.astype(np.int64, copy=False)
         places, new = self._index.find(models << _HALF | segments, add=True)
         if len(new):
-            count = self.count + len(new)
-            self._pairs = grown(self._pairs, count)
-            self._pairs[self.count : count, 0] = models[new]
+            self.count = len(self._index)
+            self._pairs = grown(self._pairs, self.count)
+            self._pairs[places[new], 0] = models[new]
             of = segments if isinstance(segments, int) else segments[new]
-            self._pairs[self.count : count, 1] = of
-            self.count = count
+            self._pairs[places[new], 1] = of
         return places.astype(np.int64)
+
+    def drop(self, models: Collection[int]) -> Ints:
+        """Forget models, of which nothing is counted; return their numbers, which others get."""
+        own = np.flatnonzero(np.isin(self.models, list(models)))
+        self._index.drop(self.models[own] << _HALF | self.segments[own])
+        self._pairs[own] = -1
+        return own
 
 
 class Classes:
@@ -131,22 +137,20 @@ class Classes:
         models = models.astype(np.int64, copy=False)
         places, new = self._codes.find(models << _HALF | names, add=True)
         if len(new):
-            self._add(models[new], names[new])
+            self._add(places[new], models[new], names[new])
         return self._code[places]
 
-    def _add(self, models: NDArray[np.integer], names: Ints) -> None:
+    def _add(self, places: NDArray[np.int32], models: NDArray[np.integer], names: Ints) -> None:
         codes = []
         for model, name in zip(models.tolist(), names.tolist(), strict=True):
             known = self._of_model.setdefault(model, [])
             codes.append(min(len(known), (1 << CLASS_BITS) - 1))
             known.append(name)
             self.changed.add(model)
-        start = len(self._codes) - len(models)
         self._code = grown(self._code, len(self._codes))
-        self._name = grown(self._name, len(self._codes))
-        self._code[start : start + len(codes)] = codes
-        self._inverse.find(models << CLASS_BITS | np.array(codes, np.int64), add=True)
-        places, _ = self._inverse.find(models << CLASS_BITS | np.array(codes, np.int64))
+        self._code[places] = codes
+        places, _ = self._inverse.find(models << CLASS_BITS | np.array(codes, np.int64), add=True)
+        self._name = grown(self._name, len(self._inverse))
         self._name[places] = names
 
     def name_codes(self, models: Ints, codes: Ints) -> Ints:
@@ -163,3 +167,11 @@ class Classes:
         if names:
             self.of(np.full(len(names), model), self.names.codes(names))
             self.changed.discard(model)
+
+    def drop(self, model: int) -> None:
+        """Forget the classes of a model, of which nothing is counted."""
+        names = np.array(self._of_model.pop(model, []), np.int64)
+        codes = np.minimum(np.arange(len(names)), CLASS_MASK)
+        self._codes.drop(model << _HALF | names)
+        self._inverse.drop(model << CLASS_BITS | codes)
+        self.changed.discard(model)

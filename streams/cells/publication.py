@@ -130,6 +130,11 @@ class Publisher:
             known = self._parts[metric, kind] = np.append(known, more)
         return known
 
+    def forget(self, subjects: Ints) -> None:
+        """Forget how models in segments are called: their numbers are given to others."""
+        for subject in subjects.tolist():
+            self._subjects.pop(subject, None)
+
     # ------------------------------------------------------------------ text
     def records(
         self,

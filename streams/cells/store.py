@@ -4,7 +4,7 @@ A cell is a model in a segment (a subject) and a pane. What columns a cell has i
 declare, and how many rows were counted.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -89,13 +89,15 @@ class Cells:
                 pane.setdefault(place & ((1 << BUCKET_BITS) - 1), []).append(own)
         return rows
 
-    def touch(self, models: NDArray[np.integer], numbers: Ints) -> None:
-        """Note that cells of these models and panes change."""
+    def touch(self, models: NDArray[np.integer], numbers: Ints) -> list[tuple[int, int]]:
+        """Note that cells of these models and panes change; return these panes and buckets."""
         if not len(models):
-            return
+            return []
         places, _ = distinct(numbers << BUCKET_BITS | self.world.bucket_of[models])
         low = (1 << BUCKET_BITS) - 1
-        self.dirty.update((place >> BUCKET_BITS, place & low) for place in places.tolist())
+        found = [(place >> BUCKET_BITS, place & low) for place in places.tolist()]
+        self.dirty.update(found)
+        return found
 
     def rows_of(self, number: int, bucket: int) -> NDArray[np.int32]:
         """Return the rows of a pane and bucket."""
@@ -147,18 +149,30 @@ class Cells:
         parts = [rows for n, bucket in places for rows in self.members.get(n, {}).get(bucket, [])]
         return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
-    def drop_model(self, model: int) -> None:
-        """Forget all cells of a model."""
-        bucket, subjects = int(self.world.bucket_of[model]), self.world.subjects
-        for number in [number for number, pane in self.members.items() if bucket in pane]:
-            rows = self.rows_of(number, bucket)
-            own = subjects.models[self.table.key[rows] >> PANE_BITS] == model
-            if not own.any():
-                continue
-            self.before_drop(rows[own])
-            self.table.drop(self.table.key[rows[own]])
-            self.members[number][bucket] = [rows[~own]]
-            self.dirty.add((number, bucket))
+    def drop_models(self, models: Collection[int]) -> NDArray[np.int32]:
+        """Forget all cells of models; return their rows, which are of no cell now."""
+        codes = np.array(list(models), np.int64)
+        rows = self.rows_in(set(self.world.bucket_of[codes].tolist()))
+        rows = rows[np.isin(self.world.subjects.models[self.table.key[rows] >> PANE_BITS], codes)]
+        if not len(rows):
+            return rows
+        keys = self.table.key[rows]
+        places = self.touch(
+            self.world.subjects.models[keys >> PANE_BITS], keys & ((1 << PANE_BITS) - 1)
+        )
+        self.before_drop(rows)
+        self.table.drop(keys)
+        gone = np.zeros(len(self.table.key), np.bool_)
+        gone[rows] = True
+        for number, bucket in places:
+            pane = self.members[number]
+            pane[bucket] = [own[~gone[own]] for own in pane[bucket]]
+        return rows
+
+    def rows_in(self, buckets: Collection[int]) -> NDArray[np.int32]:
+        """Return the rows of some buckets in all panes."""
+        parts = [r for pane in self.members.values() for b in buckets for r in pane.get(b, ())]
+        return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
     def before_drop(self, rows: NDArray[np.int32]) -> None:
         """Forget what hangs on cells."""

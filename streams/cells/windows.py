@@ -4,7 +4,7 @@ A pane is the greatest common divisor of all window sizes and hops; a window is 
 A metric that no longer exists (its last label was retracted) is deleted from the compacted topic.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,6 +156,16 @@ class WindowCells:
                 found = self._publish(due, found, until_ms, now_ms=now_ms, refresh_ms=refresh_ms)
         return found
 
+    def publish_rest(self, models: Collection[int], *, clock_ms: int) -> Publication:
+        """Publish windows of models that are final by a time and were not published as such."""
+        until_ms = clock_ms - self.windowing.horizon_ms
+        found = Publication([], np.empty(0, np.int64), [])
+        for pages in self.pages:
+            rows = pages.unsettled(models, until_ms=until_ms)
+            if len(rows):
+                found = self._publish(Due(pages, rows), found, until_ms, now_ms=0, refresh_ms=0)
+        return found
+
     def _publish(
         self, due: Due, found: Publication, until_ms: int, *, now_ms: int, refresh_ms: int
     ) -> Publication:
@@ -275,12 +285,12 @@ class WindowCells:
         yield from self.coarse.merge(finished, pane_ms=way.pane_ms, most=most)
         self.coarse.behind |= finished.panes_ms // HOUR_MS < hour
 
-    def drop_model(self, model: int) -> None:
-        """Forget all of a model."""
+    def drop_models(self, models: Collection[int]) -> None:
+        """Forget all of some models."""
         for side in self.grid.sides:
-            side.drop_model(model)
+            side.drop_models(models)
         for pages in self.pages:
-            pages.drop_model(model)
+            pages.drop_models(models)
 
     @property
     def entries(self) -> int:

@@ -59,3 +59,8 @@ class Index:
         """
         found: tuple[Rows, Positions] = self._places.find(keys, add=add)
         return found
+
+    def drop(self, keys: Keys) -> Rows:
+        """Forget keys; return the numbers of those that were there, which others get later."""
+        rows: Rows = self._places.drop(keys)
+        return rows

@@ -84,6 +84,19 @@ class Alerts:
         self._fire(model, key, Firing(alert, found.at_ms))
         self._revise(model, alert)
 
+    def fires(self, model: int) -> bool:
+        """Tell whether any alert of a model fires."""
+        return model in self._firing
+
+    def waits_for_rule(self, model: int) -> bool:
+        """Tell whether any of its alerts is resolved by a rule alone."""
+        return any(not source for _, source in self._firing.get(model, ()))
+
+    def forget(self, model: int) -> None:
+        """Forget a model."""
+        self._firing.pop(model, None)
+        self.changed.discard(model)
+
     def settle(self, until_ms: int, *, not_before_ms: int = -1) -> None:
         """Resolve alerts of detectors that have found nothing for long enough."""
         for model, firing in list(self._firing.items()):

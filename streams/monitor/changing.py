@@ -15,7 +15,7 @@ from streams.monitor.specifications import MOST_WAITING, Change
 from streams.monitor.state import MonitorState, Replacement
 from streams.monitor.writing import Writing
 from streams.monitors import Drift, Monitors, Threshold
-from streams.outcomes import Ints
+from streams.outcomes import Ints, OutcomeRows
 from streams.rules.floors import Replanned
 from streams.shown import NEVER_MS
 from streams.specification import monitors_of, read_specification, time_text
@@ -204,16 +204,21 @@ class Changing(Writing):
         noticed, known = self.state.noticed, self.state.specifications
         spans = list(_spans(known.tasks(), table)) if known.changing else ()
         if not spans:
-            return [_part(table, lambda code: noticed.shown[code].task, noticed.settled_ms)]
+            settled_ms = self.settled_ms(table.outcomes)
+            return [_part(table, lambda code: noticed.shown[code].task, settled_ms)]
         if len(spans) == 1:
             return [self._told_part(table, spans[0][2])]
         parts = [self._told_part(made_between(table, *span), tasks) for *span, tasks in spans]
         first = parts[0]
         return [first._replace(table=first.table._replace(fates=table.fates)), *parts[1:]]
 
+    def settled_ms(self, rows: OutcomeRows) -> Ints:  # noqa: ARG002 - see `forgetting`
+        """Return by code from when on rows show nothing new; see `streams.shown`."""
+        return self.state.noticed.settled_ms
+
     def _told_part(self, rows: Table, tasks: Mapping[str, Task]) -> Part:
         state = self.state
-        shown, settled_ms = state.noticed.shown, state.noticed.settled_ms
+        shown, settled_ms = state.noticed.shown, self.settled_ms(rows.outcomes)
         told = {
             code: _task(tasks, state.names[code][0])
             for code in np.unique(rows.outcomes.model).tolist()

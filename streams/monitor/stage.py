@@ -18,7 +18,7 @@ from streams.model_keys import Name
 from streams.monitor import tables
 from streams.monitor.state import MonitorState
 from streams.monitor.work import Work
-from streams.monitors import DEFAULTS, Monitors, Window
+from streams.monitors import DEFAULTS, FORGET_MS, Monitors, Window
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
 from streams.quarantine import LARGEST_STATE_BYTES
 from streams.steps import NOT_QUIET, Batch, Effects, ModelKind
@@ -35,6 +35,8 @@ class Monitor:
     ----------
     window_ms
         Window whose metrics are published when `monitors` names none.
+    forget_ms
+        Models that are silent for so long in event time are forgotten.
 
     Attributes
     ----------
@@ -59,8 +61,9 @@ class Monitor:
         window_ms: int,
         horizon_ms: int,
         monitors: Monitors | None = None,
+        forget_ms: int = FORGET_MS,
     ) -> None:
-        self.topics = topics
+        self.topics, self.forget_ms = topics, forget_ms
         self.inputs = (topics.outcomes,)
         self.global_inputs = (topics.monitors,)
         self._said: set[str] = set()
@@ -81,7 +84,12 @@ class Monitor:
         way = self.windowing
         own = msgspec.structs.replace(self.monitors, windows=way.windows)
         return MonitorState(
-            partition, own, windowing=way, window_ms=self.window_ms, said=self._said
+            partition,
+            own,
+            windowing=way,
+            window_ms=self.window_ms,
+            forget_ms=self.forget_ms,
+            said=self._said,
         )
 
     def step(
@@ -100,6 +108,7 @@ class Monitor:
             raise StateError("rows that the monitor's state is about were not read again")
         work = Work(state, self.topics, largest_bytes=self.largest_bytes)
         work.begin()
+        work.settle_silence()
         self._take(work, batches)
         costs, least = state.costs, self.least_windows
         revising = Revising(0, 0) if idle else self.revising
@@ -193,13 +202,13 @@ class Monitor:
 
     def kinds(self, state: MonitorState) -> list[ModelKind]:
         """Return what kind of model each is, by the records so far."""
-        shown = zip(state.names, state.noticed.shown, strict=True)
-        return [ModelKind(*name, str(one.newest)) for name, one in shown]
+        shown = state.noticed.shown
+        return [ModelKind(*name, str(shown[code].newest)) for name, code in state.codes.items()]
 
     def gauges(self, state: MonitorState) -> Mapping[str, float]:
         """Return what the telemetry shows of the state."""
         return {
-            "models": len(state.names),
+            "models": len(state.codes),
             "quarantined_models": len(state.quarantined),
             "clock_ms": state.watermark_ms,
             "state_entries": len(state.waiting) + state.windows.entries + state.rules.entries,

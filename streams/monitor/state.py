@@ -1,7 +1,7 @@
 """What the monitor knows of one partition."""
 
 import zlib
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,11 +15,12 @@ from streams.cells.windowing import Windowing
 from streams.cells.windows import WindowCells
 from streams.clock import joint_clock_ms, joint_passed_ms
 from streams.costs import Costs
-from streams.durations import parse_duration_ms
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitor.alerts import Alerts
+from streams.monitor.plans import Plans
 from streams.monitor.restarts import Restarts
+from streams.monitor.silence import Silence
 from streams.monitor.specifications import Specifications
 from streams.monitors import Monitors
 from streams.outcomes import ClockNotice, Ints, Outcomes
@@ -32,6 +33,9 @@ from streams.shown import Noticed, Shown
 from streams.tables import OutcomeColumns, Table
 from streams.watchers.drifts import Drifts
 from streams.watchers.numbering import Bucket
+
+NOBODY = "", ""
+"""Name of a code that is given to no model."""
 
 
 class Waiting:
@@ -65,63 +69,6 @@ class Waiting:
         """Return when these are due."""
         times_ms = np.concatenate([self.table.predictions.time_ms, self.table.outcomes.at_ms])
         return times_ms[between(times_ms, from_ms, until_ms)]
-
-
-class Plans:
-    """What rules ask of models: one plan for all models that the same rules apply to."""
-
-    def __init__(self, monitors: Monitors, *, window_ms: int) -> None:
-        self._monitors, self._window_ms = monitors, window_ms
-        self._known: dict[tuple[str, ...], Plan] = {}
-        self._of_model: list[Plan | None] = []
-
-    def add(self, name: Name) -> tuple[bool, list[str]]:
-        """Take the next model; return whether it has any rule, and its drift monitors."""
-        plan, drifts = self._plan(name)
-        self._of_model.append(plan)
-        return plan is not None, drifts
-
-    def _plan(self, name: Name) -> tuple[Plan | None, list[str]]:
-        thresholds, drifts = self._monitors.for_model(*name)
-        found = None
-        if thresholds:
-            names = tuple(one.name for one in thresholds)
-            if names not in self._known:
-                lengths_ms = {
-                    one.name: parse_duration_ms(one.window) if one.window else self._window_ms
-                    for one in thresholds
-                }
-                self._known[names] = Plan(thresholds, self._monitors, lengths_ms=lengths_ms)
-            found = self._known[names]
-        return found, [drift.name for drift in drifts]
-
-    def replace(
-        self, monitors: Monitors, names: Sequence[Name], *, without: Container[int]
-    ) -> list[tuple[Plan | None, Plan | None, list[str]]]:
-        """Have other rules; return for every model its rules before and now, and its detectors.
-
-        Parameters
-        ----------
-        without
-            Models that have neither.
-        """
-        before, self._monitors, self._known = self._of_model, monitors, {}
-        none: tuple[Plan | None, list[str]] = None, []
-        now = [none if code in without else self._plan(name) for code, name in enumerate(names)]
-        self._of_model = [plan for plan, _ in now]
-        return [(old, *new) for old, new in zip(before, now, strict=True)]
-
-    def of(self, model: int) -> Plan | None:
-        """Return what the rules of a model ask, `None` where it has none."""
-        return self._of_model[model]
-
-    def end(self, model: int) -> None:
-        """Let a model have no rules any more."""
-        self._of_model[model] = None
-
-    def every(self) -> Iterable[Plan]:
-        """Return all plans."""
-        return self._known.values()
 
 
 class Replacement(NamedTuple):
@@ -193,6 +140,8 @@ class MonitorState:
         Likewise.
     restarts
         What of the state that was read back begins anew.
+    silence
+        When the models had rows, so that who was silent for long is forgotten.
     unclaimed
         Records of detectors that the monitors known so far do not have; by key and bucket.
     """
@@ -204,6 +153,7 @@ class MonitorState:
         *,
         windowing: Windowing,
         window_ms: int,
+        forget_ms: int,
         said: set[str] | None = None,
     ) -> None:
         self.partition, self.monitors = partition, monitors
@@ -224,6 +174,10 @@ class MonitorState:
         self.backlog: list[tuple[int, Outcomes]] = []
         self.waiting: list[Waiting] = []
         self.noticed = Noticed()
+        # No window may be left that could still change when its model is forgotten.
+        forget_ms = max(forget_ms, windowing.keep_ms + 2 * windowing.longest_ms)
+        self.silence = Silence(self.noticed, after_ms=forget_ms, new_shown=self._new_shown)
+        self._free: list[int] = []
         self.touched: set[int] = set()
         self.released_at_ms = self.counted_at_ms = -1
         self.held = self.behind = False
@@ -268,19 +222,34 @@ class MonitorState:
         """Return the code of a model version, which gets its monitors if it is new."""
         code = self.codes.get(name)
         if code is None:
-            code = self.codes[name] = len(self.names)
-            self.names.append(name)
+            code = self.codes[name] = self._next_code()
+            self.names[code] = name
             self.by_key.add(name, code)
-            shown = Shown(self.monitors.task(name[0]), every_ms=self.monitors.evaluate_ms)
-            if self.specifications.holding is not None:
-                shown.tell(self.specifications.orders(name[0]))
-            self.noticed.add(shown)
+            self.noticed.put(code, self._new_shown(name))
             self.world.add_model(code, bucket=_bucket(name))
+            self.silence.add(code, name, bucket=_bucket(name))
             self.judges.update(code)
-            has_rules, drifts = self.plans.add(name)
-            self.drifts.watch(code, drifts)
-            self.looking.append(has_rules or bool(drifts))
+            self.watch(code)
         return code
+
+    def _next_code(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self.names.append(NOBODY)
+        self.looking.append(False)
+        return len(self.names) - 1
+
+    def _new_shown(self, name: Name) -> Shown:
+        shown = Shown(self.monitors.task(name[0]), every_ms=self.monitors.evaluate_ms)
+        if self.specifications.holding is not None:
+            shown.tell(self.specifications.orders(name[0]))
+        return shown
+
+    def watch(self, code: int) -> None:
+        """Let the rules and drift monitors of a model begin, or begin anew."""
+        has_rules, drifts = self.plans.put(code, self.names[code])
+        self.drifts.watch(code, drifts)
+        self.looking[code] = has_rules or bool(drifts)
 
     def use(
         self, monitors: Monitors, *, keys: Mapping[str, str], retold: bool = True
@@ -299,15 +268,19 @@ class MonitorState:
         models = range(len(self.names))
         lanes = self.drifts.replace(monitors.drifts, models, keys=keys)
         plans, judged = [], []
-        every = self.plans.replace(monitors, self.names, without=self.quarantined)
+        nothing = {*self.quarantined, *self._free}
+        every = self.plans.replace(monitors, self.names, without=nothing)
         for code, (old, new, drifts) in enumerate(every):
             plans.append((old, new))
             lanes += self.drifts.watch_only(code, drifts)
             self.looking[code] = new is not None or bool(drifts)
             if not retold:
                 continue
-            if self.noticed.shown[code].tell(self.specifications.orders(self.names[code][0])):
+            orders = self.specifications.orders(self.names[code][0])
+            if self.noticed.shown[code].tell(orders):
                 judged.append(code)
+            for life in self.silence.later.get(code, ()):
+                life.shown.tell(orders)
             self.noticed.settle(code)
             self.judges.update(code)
         return Replacement(before, plans, judged, lanes)
@@ -336,12 +309,50 @@ class MonitorState:
     def set_aside(self, code: int, why: Quarantined) -> None:
         """Forget all that is counted of a model, and count it no more."""
         self.quarantined[code] = why
-        self.windows.drop_model(code)
-        self.rules.drop_model(code)
+        self.windows.drop_models([code])
+        self.rules.drop_models([code])
         self.plans.end(code)
         self.looking[code] = False
         self.touched.discard(code)
         self.noticed.untold.discard(code)
+
+    def forget(self, codes: Collection[int]) -> None:
+        """Forget models for good; who comes back is new."""
+        self.windows.drop_models(codes)
+        self.rules.drop_models(codes)
+        self.windows.publisher.forget(self.world.subjects.drop(codes))
+        for code in codes:
+            name = self.names[code]
+            self.by_key.remove(name)
+            del self.codes[name]
+            self.names[code] = NOBODY
+            self.noticed.put(code, self._new_shown(NOBODY))
+            self.world.classes.drop(code)
+            self.silence.remove(code)
+            self.fates.drop(code)
+            self.costs.drop(code)
+            self.drifts.forget(code)
+            self.alerts.forget(code)
+            self.quarantined.pop(code, None)
+            self.plans.end(code)
+            self.rules.floors.changed.discard(code)
+            self.unclaimed = {
+                key: kept for key, kept in self.unclaimed.items() if key[1][0] != code
+            }
+            self.looking[code] = False
+            self.touched.discard(code)
+            self.noticed.untold.discard(code)
+            for about in [about for about in self.oddities if about[:2] == name]:
+                del self.oddities[about]
+            self._free.append(code)
+
+    def update(self, code: int) -> None:
+        """Judge a model anew, since what it has shown is another; publish its windows again."""
+        self.noticed.shown[code].judge()
+        self.noticed.settle(code)
+        self.noticed.untold.add(code)
+        self.judges.update(code)
+        self.windows.revise(code, clock_ms=self.watermark_ms)
 
 
 def _bucket(name: Name) -> int:

@@ -122,6 +122,16 @@ def _specification(state: MonitorState, _: str, __: Key, content: Any) -> None:
         state.restore_specifications(content)
 
 
+def _seen(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    state.silence.is_written = True
+    found = {(model, version): rest for model, version, *rest in content or ()}
+    gone = [c for c in state.silence.members(key[0]) if state.names[c] not in found]
+    if gone:
+        state.forget(gone)
+    for name, rest in found.items():
+        state.silence.restore(state.code(name), rest)
+
+
 def _fates(state: MonitorState, _: str, __: Key, content: Any) -> None:
     if content is not None:
         state.fates.restore(content, state.code)
@@ -149,6 +159,7 @@ TABLES = {
     "lanes": Table(_lanes, "drift detectors", of_models=True),
     "firing": Table(_firing, "alerts that fire", of_models=True, lose=_lose_firing),
     "fates": Table(_fates, "records by model and fate"),
+    "seen": Table(_seen, "when models had records"),
 }
 """By the first part of the key."""
 

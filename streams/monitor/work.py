@@ -7,19 +7,22 @@ import numpy as np
 
 from streams.cells.grid import Observed
 from streams.cells.windowing import said
-from streams.monitor.changing import Changing, Part
+from streams.monitor.changing import Part
+from streams.monitor.forgetting import Forgetting
 from streams.monitor.pace import Budget, Load, budget_of
 from streams.monitor.state import MonitorState, Waiting
 from streams.monitors import Window
 from streams.outcomes import Outcomes
-from streams.probabilities import Oddity, no_probabilities, note
 from streams.released import losses, seen
 from streams.steps import ModelKind, Record
 from streams.tables import Table, since, table_of, without
 from streams.topics import Topics
 
+# A step that forgets for long keeps a worker from answering.
+_MOST_STOPS = 8
 
-class Work(Changing):
+
+class Work(Forgetting):
     """One step in progress; `writing` has what it writes, `changing` what specifications do.
 
     Attributes
@@ -43,7 +46,7 @@ class Work(Changing):
         state = self.state
         clock_ms, from_ms = state.clock_ms, state.watermark_ms
         load = Load(
-            models=len(state.names),
+            models=len(state.codes),
             arrived=self.rows,
             backlog=sum(rows_of(rows) for _, rows in state.backlog),
             due=sum(one.due(from_ms, clock_ms) for one in state.waiting),
@@ -105,7 +108,9 @@ class Work(Changing):
     def _restore(self, offsets: list[int], watermark_ms: int, *, counted: bool) -> None:
         state = self.state
         records = [state.reread.pop(offset)[1] for offset in offsets]
-        table, _ = without(self._table(records), state.quarantined)
+        table = self._table(records)
+        self.see(table)
+        table, _ = without(table, state.quarantined)
         kept, _ = since(table, watermark_ms)
         parts = self._observed(kept)
         self._let_wait(parts, offsets, always=True)
@@ -126,6 +131,7 @@ class Work(Changing):
         state = self.state
         state.taken = records[-1][0] + 1
         table = self._table([rows for _, rows in records])
+        self.see(table)
         table, left_out = without(table, state.quarantined)
         self.left_out_rows += left_out
         parts = self._observed(table)
@@ -191,15 +197,22 @@ class Work(Changing):
     def release(self, most: int) -> bool:
         """Take what the clock has passed, in order; tell if that is all."""
         state = self.state
-        clock_ms = state.clock_ms
-        if clock_ms <= state.watermark_ms:
-            return True
-        until_ms = _passed_ms(state, clock_ms, most)
-        for change in state.specifications.due(until_ms):
-            self._release(change.from_ms)
-            self.take_effect(change)
-        self._release(until_ms)
-        return until_ms == clock_ms
+        for _ in range(_MOST_STOPS):
+            clock_ms, from_ms = state.clock_ms, state.watermark_ms
+            stop_ms = max(state.silence.next_ms, from_ms)
+            if clock_ms <= from_ms < stop_ms:
+                return True
+            until_ms = _passed_ms(state, clock_ms, most) if clock_ms > from_ms else from_ms
+            end_ms = min(until_ms, stop_ms)
+            for change in state.specifications.due(end_ms):
+                self._release(change.from_ms)
+                self.take_effect(change)
+            self._release(end_ms)
+            if stop_ms <= until_ms:
+                self.forget_silent(stop_ms)
+            elif until_ms < clock_ms:
+                return False
+        return False
 
     def _release(self, until_ms: int) -> None:
         state = self.state
@@ -246,24 +259,14 @@ class Work(Changing):
         state, windows = self.state, self.state.windows
         settled_ms = state.settled_ms
         swept_ms, state.swept_ms = state.swept_ms, settled_ms
-        found = windows.publish(
-            limit=most, clock_ms=settled_ms, now_ms=now_ms, refresh_ms=refresh_ms
+        self.take_published(
+            windows.publish(limit=most, clock_ms=settled_ms, now_ms=now_ms, refresh_ms=refresh_ms)
         )
-        topic = self.topics.metrics
-        self.published += ((code, Record(topic, key, value)) for code, key, value in found.records)
-        for code, outside, inside in found.improper:
-            self._oddity(no_probabilities(*state.names[code], outside=outside, inside=inside))
-        for code in found.windows.tolist():
-            state.costs.windows[code] += 1
         pane_ms = windows.windowing.pane_ms
         if swept_ms // pane_ms != settled_ms // pane_ms:
             self.forget_windows()
         if not state.held:
             self.merge_panes()
-
-    def _oddity(self, oddity: Oddity) -> None:
-        if note(self.state.oddities, oddity):
-            self.oddities.append(oddity)
 
 
 def rows_of(rows: Outcomes) -> int:

@@ -32,6 +32,8 @@ class Writing:
         Specifications that cannot be used.
     unwritten
         Whether rows were counted that nobody reads again.
+    renewed
+        Models of which what they have shown must be written down at once.
     """
 
     def __init__(self, state: MonitorState, topics: Topics, *, largest_bytes: int) -> None:
@@ -44,6 +46,7 @@ class Writing:
         self.done_with: list[int] = []
         self.late_rows = self.left_out_rows = self.improper_scores = 0
         self.unwritten = False
+        self.renewed: set[int] = set()
         self._upserts: dict[bytes, bytes | None] = {}
         self._too_large: dict[int, tuple[str, int]] = {}
         self._set_aside: list[Quarantined] = []
@@ -89,6 +92,7 @@ class Writing:
             self._write_windows()
         state.alerts.end_foreign(state.watermark_ms)
         self._write_watched()
+        self._write_silence()
         alerts = [_alert_record(self.topics.alerts, alert) for alert in state.alerts.take()]
         for code, why in self._too_large.items():
             alerts += self._set_model_aside(code, *why)
@@ -152,6 +156,15 @@ class Writing:
         for code in sorted(state.alerts.changed - state.quarantined.keys()):
             self._write_of_model("firing", code, state.alerts.pack(code))
         state.alerts.changed.clear()
+
+    def _write_silence(self) -> None:
+        """Write down when models had rows; with it, what they have shown in that life."""
+        state = self.state
+        for code in self.renewed & set(state.codes.values()):
+            state.noticed.shown[code].dirty = False
+            self._write_of_model("shown", code, state.noticed.shown[code].pack())
+        for bucket, content in state.silence.changes():
+            self._write("seen", (bucket,), content)
 
     def _write_positions(self) -> None:
         done_with = set(self.done_with)

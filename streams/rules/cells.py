@@ -167,11 +167,11 @@ class References:
         """Let all references begin anew; their cells are for others to drop."""
         self._since.clear()
 
-    def drop_model(self, code: int) -> None:
-        """Note that a model has no references any more; their cells are gone."""
+    def drop_models(self, codes: Collection[int]) -> None:
+        """Note that models have no references any more; their cells are gone."""
         for since in self._since.values():
             models = self.world.subjects.models[: len(since)]
-            since[: len(models)][models == code] = NEVER_MS
+            since[: len(models)][np.isin(models, list(codes))] = NEVER_MS
 
 
 def expanded(spans: Ints, step_ms: int) -> tuple[Ints, Ints]:

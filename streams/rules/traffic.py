@@ -5,7 +5,7 @@ waited for: a model that falls silent is what such a rule is for. And it goes wi
 its window: 40 in a minute are not few because the reference has 1,000 records.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -142,9 +142,9 @@ class Traffics:
         """Return what is known of a model."""
         return [[*key[1:], *found] for key, found in self.known.items() if key[0] == code]
 
-    def drop(self, code: int) -> None:
-        """Forget a model."""
-        self.known = {key: found for key, found in self.known.items() if key[0] != code}
+    def drop(self, codes: Collection[int]) -> None:
+        """Forget models."""
+        self.known = {key: found for key, found in self.known.items() if key[0] not in codes}
 
     def replan(self, changed: Mapping[int, "Replanned"]) -> None:
         """Forget what the rules of models ask no more, and what began in panes of other length."""

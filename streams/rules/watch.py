@@ -4,7 +4,7 @@ Because rows are counted in event-time order and a rule is only looked at when t
 passed a boundary, what is found does not depend on batches, partitions or workers.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -312,17 +312,18 @@ class RuleWatch:
         self.traffics.restore(code, traffic)
         self.changed.discard(code)
 
-    def drop_model(self, code: int) -> None:
-        """Forget all of a model."""
+    def drop_models(self, codes: Collection[int]) -> None:
+        """Forget all of some models."""
         for grid in (*self.grids.values(), self.references.grid):
             for side in grid.sides:
-                side.drop_model(code)
-        self.references.drop_model(code)
-        self.traffics.drop(code)
-        self.floors.drop(code)
-        self.courses.pop(code, None)
-        self.awake.discard(code)
-        self.changed.discard(code)
+                side.drop_models(codes)
+        self.references.drop_models(codes)
+        self.traffics.drop(codes)
+        for code in codes:
+            self.courses.pop(code, None)
+            self.floors.drop(code)
+        self.awake.difference_update(codes)
+        self.changed.difference_update(codes)
 
     @property
     def entries(self) -> int:

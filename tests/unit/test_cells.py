@@ -112,7 +112,7 @@ def test_a_model_that_is_forgotten_takes_nothing_of_others_along(seed: int) -> N
     gone = case.models[0]
 
     for side in grid.sides:
-        side.drop_model(gone)
+        side.drop_models([gone])
 
     for (window, _), before, after in zip(case.keys, whole, case.values(grid), strict=True):
         if case.models[window] == gone:

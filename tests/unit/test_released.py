@@ -175,7 +175,7 @@ def test_losses_come_in_order_measured_by_what_each_model_was_known_to_be(
     """A model turns to a regression at a boundary, in the middle of what is due."""
     noticed = Noticed()
     for _ in range(3):
-        noticed.add(Shown(Task(), every_ms=every_ms))
+        noticed.put(len(noticed.shown), Shown(Task(), every_ms=every_ms))
     parts = np.split(np.arange(len(rows)), sorted(cuts))
     waiting = []
     for table in (outcomes([rows[i] for i in part]) for part in parts):

@@ -1,0 +1,146 @@
+"""Models that were silent for long are forgotten, at the moment when the watermark has come there.
+
+All that is known of such a model goes, and who comes back is new. A model that is back already,
+with rows that were counted ahead of the watermark, keeps what is counted of these.
+"""
+
+from collections.abc import Collection
+
+from streams.cells.windows import Publication
+from streams.durations import format_duration
+from streams.monitor.changing import Changing
+from streams.outcomes import Ints, OutcomeRows
+from streams.probabilities import Oddity, no_probabilities, note
+from streams.shown import NEVER_MS, show
+from streams.steps import Record
+from streams.tables import OutcomeColumns, Table
+
+_MOST_AT_ONCE = 100
+
+
+class Forgetting(Changing):
+    """A step, as far as it is about models that come, fall silent and are forgotten."""
+
+    def settle_silence(self) -> None:
+        """After the state was read back, forget what is left of models that were forgotten."""
+        state = self.state
+        if not state.silence.is_settled:
+            state.silence.is_settled = True
+            remains = state.silence.settle(state.watermark_ms)
+            if remains:
+                state.forget(remains)
+            self._take_replaced()
+
+    # ------------------------------------------------------------------ rows
+    def see(self, table: Table) -> None:
+        """Take into account when models have rows."""
+        silence, watermark_ms = self.state.silence, self.state.watermark_ms
+        for models, times_ms in (
+            (table.predictions.model, table.predictions.time_ms),
+            (table.outcomes.model, table.outcomes.at_ms),
+        ):
+            silence.see(models, times_ms, watermark_ms=watermark_ms)
+        silence.see_now(table.fates.model, watermark_ms=watermark_ms)
+        self._take_replaced()
+
+    def settled_ms(self, rows: OutcomeRows) -> Ints:
+        """Return by code from when on rows show nothing new; see `streams.shown`."""
+        found = super().settled_ms(rows)
+        later = self.state.silence.are_later(rows.model, rows.at_ms)
+        if later is not None:
+            found = found.copy()
+            found[rows.model[later]] = NEVER_MS
+        return found
+
+    def _notice(self, columns: OutcomeColumns, *, clock_ms: int) -> None:
+        """Let models show what they are, in the life that rows are of."""
+        state, silence, rows = self.state, self.state.silence, columns.rows
+        later = silence.are_later(rows.model, rows.at_ms)
+        if later is not None:
+            for shown, own in silence.lives(rows.model, rows.at_ms, later):
+                show(columns, own, shown)
+        for code in state.noticed.take(columns, others=later):
+            state.judges.update(code)
+            state.windows.revise(code, clock_ms=clock_ms)
+
+    # ------------------------------------------------------------------ forgetting
+    def forget_silent(self, at_ms: int) -> None:
+        """Forget models whose life has ended, some at once."""
+        state = self.state
+        gone = []
+        for code in state.silence.due(at_ms)[:_MOST_AT_ONCE]:
+            if not state.alerts.fires(code):
+                gone.append(code)
+            elif state.alerts.waits_for_rule(code) and code not in state.rules.awake:
+                state.silence.keep(code)
+            else:
+                state.silence.put_off(code, at_ms)
+        if gone:
+            self.take_published(state.windows.publish_rest(gone, clock_ms=at_ms))
+            self._forget([code for code in gone if not self._begin_anew(code)])
+        self._take_replaced()
+
+    def _begin_anew(self, code: int) -> bool:
+        """Let the next life of a model begin that is back already; tell if it is."""
+        state = self.state
+        if not state.silence.begin_next(code):
+            return False
+        self._delete_watched(code)
+        state.rules.drop_models([code])
+        state.rules.floors.changed.discard(code)
+        state.watch(code)
+        if code in state.quarantined:
+            del state.quarantined[code]
+            self._write("quarantine", state.names[code], None)
+        self._say_forgotten(code)
+        return True
+
+    def _forget(self, codes: Collection[int]) -> None:
+        """Forget models with all their state."""
+        if not codes:
+            return
+        state = self.state
+        for code in codes:
+            self._delete_watched(code)
+            for table in ("shown", "classes", "quarantine"):
+                self._write(table, state.names[code], None)
+            self._say_forgotten(code)
+        state.forget(codes)
+        self.unwritten = True
+
+    def _delete_watched(self, code: int) -> None:
+        """Delete what rules, detectors and alerts know of a model."""
+        name = self.state.names[code]
+        for table in ("firing", "course", "floors"):
+            self._write(table, name, None)
+        for drift, (_, bucket) in self.state.drifts.forget(code):
+            self._write("lanes", (*name, drift, bucket), None)
+        self.state.alerts.forget(code)
+
+    def _say_forgotten(self, code: int) -> None:
+        model, version = self.state.names[code]
+        shown = f"model {model!r}" + (f", version {version!r}," if version else "")
+        silent = format_duration(self.state.silence.after_ms)
+        self.remarks.append(f"{shown} is forgotten: it was silent for {silent}")
+
+    def _take_replaced(self) -> None:
+        """Judge models anew of which what they have shown is another now."""
+        silence, state = self.state.silence, self.state
+        for code in sorted(silence.replaced):
+            state.update(code)
+            self.renewed.add(code)
+        silence.replaced.clear()
+
+    # ------------------------------------------------------------------ publishing
+    def take_published(self, found: Publication) -> None:
+        """Take what was published of windows."""
+        state, topic = self.state, self.topics.metrics
+        self.published += ((code, Record(topic, key, value)) for code, key, value in found.records)
+        for code, outside, inside in found.improper:
+            self._oddity(no_probabilities(*state.names[code], outside=outside, inside=inside))
+        for code in found.windows.tolist():
+            state.costs.windows[code] += 1
+
+    def _oddity(self, oddity: Oddity) -> None:
+        if note(self.state.oddities, oddity):
+            self.oddities.append(oddity)
