@@ -14,6 +14,7 @@ from agents.memory import format_bytes, parse_budget
 from driftline.servers import parse_servers
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
+from streams.families.family import MOST_CODES
 
 ENV_PREFIX = "DRIFTLINE_"
 
@@ -238,6 +239,13 @@ OPTIONS = (
         parse_budget,
         "a worker that uses this much memory ends itself, such as `2GiB`; `0` is off; "
         "`auto` is nine tenths of the container's limit or the host's memory",
+    ),
+    Option(
+        "max_classes",
+        "max_classes",
+        integer(2, MOST_CODES),
+        "a model with more different classes is text, and has no metrics of classes, unless "
+        "`models` in the monitors file says what it is",
     ),
     Option(
         "max_record_bytes",

@@ -32,6 +32,7 @@ from streams.monitors import FORGET_MS, Monitors
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS, check_time
 from streams.specification import KEY
+from streams.task import MOST_NAMES
 from streams.topics import Topics
 from streams.topology import build
 
@@ -61,6 +62,7 @@ def run_replay(
     missing: Sequence[str] = cells.MISSING,
     dead_letters: Path | None = None,
     forget_ms: int = FORGET_MS,
+    max_classes: int = MOST_NAMES,
 ) -> int:
     """Replay recorded events, write the results and print a summary; return the exit code.
 
@@ -92,6 +94,7 @@ def run_replay(
         limits=limits,
         dead_letters=dead_letters,
         forget_ms=forget_ms,
+        max_classes=max_classes,
     )
     results = Results(run, letters, lines=survey.lines, disorder_ms=survey.disorder_ms)
     if out is not None:
@@ -115,6 +118,7 @@ def play(
     limits: RecordLimits = LIMITS,
     dead_letters: Path | None = None,
     forget_ms: int = FORGET_MS,
+    max_classes: int = MOST_NAMES,
 ) -> tuple[Run, Letters, Survey]:
     """Run over recorded events; on a terminal, show how far it is.
 
@@ -146,6 +150,7 @@ def play(
             limits=limits,
             seed=secrets.token_bytes(SEED_BYTES),
             forget_ms=forget_ms,
+            max_classes=max_classes,
         )
         join.log_bytes = sys.maxsize  # nobody reads it
         run = kind(join, monitor, partitions=partitions)

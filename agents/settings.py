@@ -23,6 +23,7 @@ from streams.errors import ConfigError
 from streams.limits import LIMITS, RecordLimits
 from streams.monitors import FORGET_MS
 from streams.nearest import nearest
+from streams.task import MOST_NAMES
 
 FIRST_PORT, PORTS = 9464, 100
 """Where a worker answers Prometheus that was not told where: the first of these that is free."""
@@ -77,6 +78,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         How long the worker may make no progress before it ends itself.
     memory_budget_bytes
         Resident memory at which the worker ends itself; 0 means never, None by what there is.
+    max_classes
+        More different classes make a model text.
     max_record_bytes, max_name_bytes, max_features, max_segments, max_scores
         What one record may hold; see `streams.limits`.
     embedded
@@ -104,6 +107,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_timeout_ms: int = 10_000
     stall_ms: int = 60_000
     memory_budget_bytes: int | None = None
+    max_classes: int = MOST_NAMES
     max_record_bytes: int = LIMITS.record_bytes
     max_name_bytes: int = LIMITS.name_bytes
     max_features: int = LIMITS.features

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class _Model(msgspec.Struct, forbid_unknown_fields=True):
-    task: Literal["auto", "binary", "multiclass", "regression"] = "auto"
+    task: Literal["auto", "binary", "multiclass", "regression", "text"] = "auto"
     positive: str | int | float | bool | None = None
 
 
@@ -135,7 +135,7 @@ def _task(name: str, model: object) -> Task:
     where = f"model {name!r}"
     given = _converted({} if model is None else model, _Model, where=where)
     positive = None if given.positive is None else class_name(given.positive)
-    if positive is not None and given.task in ("regression", "multiclass"):
+    if positive is not None and given.task in ("regression", "multiclass", "text"):
         raise ConfigError(
             f"{where}: positive: {given.positive!r} means nothing for task {given.task};"
             " only binary models have a positive class"

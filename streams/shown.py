@@ -13,17 +13,18 @@ detectors by that of the last boundary before each outcome.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.class_filter import ClassFilter
 from streams.classes import binary_name
 from streams.grouping import distinct
 from streams.tables import OutcomeColumns
-from streams.task import MOST_CLASSES, MOST_NUMBERS, Evidence, Judged, Task
+from streams.task import MOST_CLASSES, MOST_NAMES, MOST_NUMBERS, Evidence, Judged, Task
 
 NEVER_MS = 2**62
 
@@ -31,7 +32,7 @@ _SCORED, _TEXT, _TEXT_LABEL, _INSIDE, _CHANCE, _REAL, _SIGNS = 1, 2, 4, 8, 16, 3
 _PLAIN = {"0": 0, "1": 1}
 _PLAIN_KINDS = 32
 
-_CLASSES, _LABELS, _PREDICTED, _TRUE, _FLAGS = range(5)
+_CLASSES, _LABELS, _PREDICTED, _TRUE, _FLAGS, _NAMES = range(6)
 _ALONE = (_CLASSES, _LABELS, _FLAGS)
 _FROM_MS = itemgetter(0)
 _MOST = (MOST_CLASSES + 1, MOST_CLASSES + 1, MOST_NUMBERS + 1, MOST_NUMBERS + 1, NEVER_MS)
@@ -52,6 +53,8 @@ class Shown:
     ----------
     every_ms
         How far boundaries are apart.
+    most_classes
+        With more different ones it is text.
 
     Attributes
     ----------
@@ -66,6 +69,7 @@ class Shown:
     __slots__ = (
         "_changes",
         "_first_ms",
+        "_most",
         "_orders",
         "_since_ms",
         "_starts",
@@ -74,10 +78,11 @@ class Shown:
         "told",
     )
 
-    def __init__(self, task: Task, *, every_ms: int) -> None:
+    def __init__(self, task: Task, *, every_ms: int, most_classes: int = MOST_NAMES) -> None:
         self.task = task
         self._orders = [Order(-1, task, every_ms)]
-        self._first_ms: list[dict[str, int]] = [{} for _ in _MOST]
+        self._most = *_MOST, most_classes + 1
+        self._first_ms: list[dict[str, int]] = [{} for _ in self._most]
         self.told, self.dirty = "", False
         self._judge()
 
@@ -100,6 +105,36 @@ class Shown:
             news += [self._take(_PREDICTED, predicted, at_ms), self._take(_TRUE, true, at_ms)]
         return any(news)
 
+    def see_classes(self, found: Sequence[tuple[int, str]]) -> bool:
+        """Take classes into account that are not 0 or 1; tell whether it is text now, or sooner.
+
+        Parameters
+        ----------
+        found
+            When each was seen, and its hash; they rise.
+        """
+        known, before = self._first_ms[_NAMES], self._text_ms()
+        latest = None
+        for one in found:
+            if len(known) >= self._most[_NAMES]:
+                if latest is None:
+                    latest = max((ms, name) for name, ms in known.items())
+                if one >= latest:
+                    break
+            if self._take(_NAMES, one[1], one[0]):
+                latest = None
+        return self._text_ms() < before
+
+    @property
+    def classes(self) -> Mapping[str, int]:
+        """Hashes of classes, and when each was seen first; of many, the earliest."""
+        return self._first_ms[_NAMES]
+
+    @property
+    def names_ms(self) -> int:
+        """From when on names of classes show nothing new."""
+        return self._text_ms() if self.task.kind == "auto" else -1
+
     def _take(self, kind: int, name: str, at_ms: int) -> bool:
         """Remember when something was shown; of many, the earliest: they tell when it was many."""
         first_ms = self._first_ms[kind]
@@ -107,7 +142,7 @@ class Shown:
         if known is not None:
             if known <= at_ms:
                 return False
-        elif len(first_ms) >= _MOST[kind]:
+        elif len(first_ms) >= self._most[kind]:
             latest = max(first_ms, key=lambda one: (first_ms[one], one))
             if (first_ms[latest], latest) <= (at_ms, name):
                 return False
@@ -179,8 +214,8 @@ class Shown:
 
     @property
     def settled_ms(self) -> int:
-        """From when on nothing can change any more: a regression stays one."""
-        return self._since_ms if self.newest.kind == "regression" else NEVER_MS
+        """From when on nothing can change any more: a regression stays one, and so does text."""
+        return self._since_ms if self.newest.is_last else NEVER_MS
 
     @property
     def full_ms(self) -> int:
@@ -191,7 +226,8 @@ class Shown:
         return max(*classes.values(), *labels.values(), flags.get("beyond", NEVER_MS))
 
     def _boundary_ms(self) -> int:
-        first_ms = min((ms for kind in self._first_ms for ms in kind.values()), default=NEVER_MS)
+        kinds = self._first_ms[:_NAMES]
+        first_ms = min((ms for kind in kinds for ms in kind.values()), default=NEVER_MS)
         return self._boundary_after_ms(first_ms)
 
     def _boundary_after_ms(self, time_ms: int) -> int:
@@ -211,11 +247,16 @@ class Shown:
             return NEVER_MS
         return max(max(side.values()) for side in sides)
 
+    def _text_ms(self) -> int:
+        """When there had been more different classes than a classifier has."""
+        first_ms = self._first_ms[_NAMES]
+        return max(first_ms.values()) if len(first_ms) >= self._most[_NAMES] else NEVER_MS
+
     def _judge(self) -> None:
         boundary_ms, first = self._boundary_ms(), self._orders[0]
         found = {-1: first.task.judge(Evidence())}
         times_ms = {ms for kind in _ALONE for ms in self._first_ms[kind].values()}
-        for ms in times_ms | {self._many_ms()} - {NEVER_MS}:
+        for ms in (times_ms | {self._many_ms(), self._text_ms()}) - {NEVER_MS}:
             start_ms = ms if ms < boundary_ms else self._boundary_after_ms(ms)
             found[start_ms] = self._judged(start_ms, boundary_ms)
         for order in self._orders[1:]:
@@ -233,7 +274,12 @@ class Shown:
 
     def _judged(self, start_ms: int, boundary_ms: int) -> Judged:
         until_ms = start_ms + 1 if start_ms < boundary_ms else start_ms
-        return self._order(start_ms).task.judge(self._evidence(until_ms))
+        task, text_ms = self._order(start_ms).task, self._text_ms()
+        if task.kind == "auto" and text_ms < until_ms:
+            # What text shows from then on is not even looked at.
+            before = text_ms + 1 if text_ms < boundary_ms else self._boundary_after_ms(text_ms)
+            until_ms = min(until_ms, before)
+        return task.judge(self._evidence(until_ms))
 
     def _evidence(self, until_ms: int) -> Evidence:
         classes, labels, flags = (
@@ -241,7 +287,8 @@ class Shown:
             for kind in _ALONE
         )
         many = self._many_ms() < until_ms
-        return Evidence(classes, labels, many, **dict.fromkeys(flags, True))
+        text = self._text_ms() < until_ms
+        return Evidence(classes, labels, many, text, **dict.fromkeys(flags, True))
 
     # ------------------------------------------------------------------ written down
     def pack(self) -> list[Any]:
@@ -250,7 +297,11 @@ class Shown:
 
     def restore(self, packed: Sequence[Any]) -> None:
         """Continue from what `pack` returned."""
-        self._first_ms, self.told = packed
+        first_ms, self.told = packed
+        self._first_ms = [*first_ms, *({} for _ in self._most[len(first_ms) :])]
+        if len(self.classes) > self._most[_NAMES]:
+            earliest = sorted(self.classes.items(), key=lambda one: (one[1], one[0]))
+            self._first_ms[_NAMES] = dict(earliest[: self._most[_NAMES]])
         self._judge()
 
 
@@ -263,6 +314,8 @@ class Noticed:
         By model and kind of a plain row (classes 0 and 1), the earliest that was seen.
     settled_ms, full_ms
         From when on a model's rows, and after when some of them, show nothing new.
+    names_ms
+        From when on names of classes show nothing new.
     since_ms, way
         When the newest judgement begins, and how the loss is measured from then on.
     untold
@@ -273,21 +326,29 @@ class Noticed:
         self.shown: list[Shown] = []
         self.plain_ms = np.empty((0, _PLAIN_KINDS), np.int64)
         self.settled_ms, self.full_ms, self.since_ms, self.way = np.empty((4, 0), np.int64)
+        self.names_ms = np.empty(0, np.int64)
+        self._classes = ClassFilter()
         self.untold: set[int] = set()
 
     def put(self, code: int, shown: Shown) -> None:
         """Begin with a model, or anew; codes are given out in their order."""
         if code == len(self.shown):
             self.shown.append(shown)
+        else:
+            self._classes.forget(code, self.shown[code].classes)
         self.shown[code] = shown
         if code >= len(self.settled_ms):
             size = 2 * code + 16
-            before = self.plain_ms, self.settled_ms, self.full_ms, self.since_ms, self.way
-            shapes = (size, _PLAIN_KINDS), size, size, size, size
+            before = (
+                *(self.plain_ms, self.settled_ms, self.full_ms, self.since_ms, self.way),
+                self.names_ms,
+            )
+            shapes = (size, _PLAIN_KINDS), size, size, size, size, size
             after = [np.full(shape, NEVER_MS, np.int64) for shape in shapes]
             for small, large in zip(before, after, strict=True):
                 large[:code] = small[:code]
-            self.plain_ms, self.settled_ms, self.full_ms, self.since_ms, self.way = after
+            self.plain_ms, self.settled_ms, self.full_ms, self.since_ms, self.way = after[:5]
+            self.names_ms = after[5]
         self.plain_ms[code] = NEVER_MS
         self.settle(code)
 
@@ -296,6 +357,7 @@ class Noticed:
         shown = self.shown[code]
         self.settled_ms[code], self.full_ms[code] = shown.settled_ms, shown.full_ms
         self.since_ms[code], self.way[code] = shown.since_ms, shown.newest.loss_way
+        self.names_ms[code] = shown.names_ms
 
     def take(self, c: OutcomeColumns, *, others: NDArray[np.bool_] | None = None) -> list[int]:
         """Take rows into account; return the models whose newest judgement is another.
@@ -308,27 +370,46 @@ class Noticed:
         rows = c.rows
         plain, kind = _plain(c)
         new = (rows.weight > 0) & (rows.at_ms < self.settled_ms[rows.model])
+        classes = ~plain & c.classed & new & (rows.at_ms < self.names_ms[rows.model])
         if others is not None:
             new &= ~others
+            classes &= ~others
+        changed = self._see_classes(c, np.flatnonzero(classes)) if classes.any() else []
         new &= ~plain | (rows.at_ms < self.plain_ms[rows.model, kind])
         usual = (c.scored | c.text | c.text_label) & ~c.chance
         new &= ~usual | (rows.at_ms <= self.full_ms[rows.model])
         chosen = np.flatnonzero(new)
         if not len(chosen):
-            return []
+            return changed
         own = chosen[plain[chosen]]
         np.minimum.at(self.plain_ms, (rows.model[own], kind[own]), rows.at_ms[own])
         news = _see(c, chosen, self.shown.__getitem__)
-        changed = [code for code in sorted(news) if self.shown[code].judge()]
+        changed = [*changed, *(code for code in sorted(news) if self.shown[code].judge())]
         for code in news:
             self.settle(code)
         self.untold.update(changed, (code for code in news if not self.shown[code].told))
+        return list(dict.fromkeys(changed))
+
+    def _see_classes(self, c: OutcomeColumns, rows: NDArray[np.int64]) -> list[int]:
+        """Show classes that are new; return the models that are something else now."""
+        changed = []
+        for model, found in self._classes.news(c, rows):
+            shown = self.shown[model]
+            if shown.see_classes(found):
+                changed += [model] if shown.judge() else []
+                self.settle(model)
+            known = shown.classes
+            self._classes.remember(model, {name: known[name] for _, name in found if name in known})
         return changed
 
 
-def show(c: OutcomeColumns, rows: NDArray[np.bool_], shown: Shown) -> bool:
-    """Show something rows of one model; tell if any is news."""
-    return bool(_see(c, np.flatnonzero(rows & (c.rows.weight > 0)), lambda _: shown))
+def show(c: OutcomeColumns, rows: NDArray[np.bool_], shown: Shown) -> None:
+    """Show something rows of one model."""
+    counted = rows & (c.rows.weight > 0)
+    _see(c, np.flatnonzero(counted), lambda _: shown)
+    named = counted & ~_plain(c)[0] & c.classed & (c.rows.at_ms < shown.names_ms)
+    for _, found in ClassFilter().news(c, np.flatnonzero(named)):
+        shown.see_classes(found)
 
 
 def _see(

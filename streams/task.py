@@ -3,7 +3,7 @@
 A judgement rests on everything that the model has shown until a moment, never on one window, and
 rises with the evidence, in one direction only:
 
-    binary  <  probability  <  multiclass  <  regression
+    binary  <  probability  <  multiclass  <  text, regression
 
 so that a quiet window, with one class by chance, is judged like all others. While one class alone
 has been shown that is no usual one, nothing is decided: it is shown like several classes.
@@ -16,6 +16,10 @@ from streams.classes import NEGATIVE, POSITIVE, binary_name
 MOST_CLASSES = 2
 MOST_NUMBERS = 20
 """More different whole numbers than these, as predictions and as labels, are no classes."""
+
+TEXT = "text"
+MOST_NAMES = 1_000
+"""A model with more different classes is text, unless it is told what it is."""
 
 TWO, WORDS, CHANCE, DISTANCE = range(4)
 MEASURES = 1, 1, 2, 3
@@ -32,6 +36,8 @@ class Evidence(NamedTuple):
     ----------
     classes, labels
         Names among two classes, of predictions and labels, and of labels; of many, three.
+    text
+        Whether there were more different classes than a model may have.
     many
         Whether predictions without a score and their labels each have had over `MOST_NUMBERS`
         different whole numbers.
@@ -48,6 +54,7 @@ class Evidence(NamedTuple):
     classes: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
     many: bool = False
+    text: bool = False
     real: bool = False
     chance: bool = False
     bare: bool = False
@@ -60,8 +67,8 @@ class Judged(NamedTuple):
     Attributes
     ----------
     kind
-        `binary`, `probability` (binary, but predictions are chances and no classes), `multiclass`
-        or `regression`.
+        `binary`, `probability` (binary, but predictions are chances and no classes), `multiclass`,
+        `regression` or `text`.
     positive
         The positive class among two.
     words
@@ -77,6 +84,11 @@ class Judged(NamedTuple):
     def name(self) -> str:
         """All that a number may depend on, as one text."""
         return f"{self.kind}{' of words' if self.words else ''}: {self.positive}"
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing that is shown later changes it."""
+        return self.kind in ("regression", TEXT)
 
     @property
     def loss_way(self) -> int:
@@ -104,7 +116,7 @@ class Task(NamedTuple):
     Attributes
     ----------
     kind
-        `auto`, `binary`, `multiclass` or `regression`; `auto` judges by what it shows.
+        `auto`, `binary`, `multiclass`, `regression` or `text`; `auto` judges by what it shows.
     positive
         Name of the positive class; `None` to look for a usual one.
     """
@@ -128,7 +140,7 @@ class Task(NamedTuple):
             kind = "probability" if shown.chance else "binary"
             return Judged(kind, "it is told so", positive)
         if self.kind != "auto":
-            return Judged(self.kind, "it is told so", words=words)
+            return Judged(self.kind, "it is told so", words=words or self.kind == TEXT)
         return self._guess(shown)
 
     def is_positive(self, name: str) -> bool:
@@ -151,6 +163,8 @@ class Task(NamedTuple):
         if shown.many:
             reason = f"over {MOST_NUMBERS} different whole numbers are predicted and true"
             return Judged("regression", f"{reason}, without a score")
+        if shown.text:
+            return Judged(TEXT, "it has more different classes than a classifier", words=True)
         positive = self._positive(shown.classes)
         reason = _classes(shown.classes, "its classes")
         if positive is not None:

@@ -21,6 +21,7 @@ from streams.monitors import FORGET_MS, Monitors
 from streams.outcomes import ClockNotice, decode_outcomes
 from streams.specification import KEY
 from streams.steps import MARK, Batch, DeadLetter, Effects
+from streams.task import MOST_NAMES
 from streams.topics import Topics
 from streams.topology import build
 from tests.builders import HOUR_MS, MINUTE_MS, Event
@@ -61,6 +62,7 @@ class Driver:
         seed: bytes | None = None,
         revising: Revising = AT_ONCE,
         forget_ms: int = FORGET_MS,
+        max_classes: int = MOST_NAMES,
     ) -> None:
         self.join, self.monitor = build(
             TOPICS,
@@ -72,6 +74,7 @@ class Driver:
             grace_ms=grace_ms,
             seed=seed,
             forget_ms=forget_ms,
+            max_classes=max_classes,
         )
         self.monitor.revising = revising
         self.pace_ms, self.now_ms = pace_ms, NOW_MS

@@ -99,7 +99,7 @@ def improper_scores(tally: Outcomes, judged: Judged) -> tuple[int, int] | None:
         inside = with_sure(tally, judged).brier.count
     if judged.kind == "multiclass":
         outside, inside = tally.class_outside, tally.class_log_loss.count
-    if judged.kind == "regression" or not too_many(outside, inside=inside):
+    if judged.kind in ("regression", "text") or not too_many(outside, inside=inside):
         return None
     return outside, inside
 
@@ -170,6 +170,8 @@ def _mean(metric: str, mean: Mean, count: int | None = None) -> Value:
 def _quality(tally: Outcomes, judged: Judged) -> Iterator[Value]:
     if judged.kind == "regression":
         yield from _regression(tally)
+        return
+    if judged.kind == "text":
         return
     if judged.kind == "probability":
         yield from _scores(with_sure(tally, judged), judged)

@@ -153,7 +153,7 @@ POSITIVES = ("1", "fraud", "cat", "ghost", "0", "class 003")
 
 
 def judgement(random: Random, *, classes: bool) -> Judged:
-    kind = str(random.choice(["binary", "probability", "multiclass", "regression"]))
+    kind = str(random.choice(["binary", "probability", "multiclass", "regression", "text"]))
     if kind == "multiclass" and not classes:
         kind = "binary"  # who has several classes has shown some
     positive = str(random.choice(POSITIVES))

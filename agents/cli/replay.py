@@ -13,6 +13,7 @@ from agents.cli.shared_options import (
     ForgetAfter,
     Horizon,
     Json,
+    MaxClasses,
     Missing,
     MonitorsFile,
     Window,
@@ -43,6 +44,7 @@ def replay(
         ),
     ] = None,
     forget_after: ForgetAfter = None,
+    max_classes: MaxClasses = None,
     columns: Columns = None,
     missing: Missing = None,
     dead_letters: Annotated[
@@ -60,7 +62,13 @@ def replay(
     from agents.settings import read_option  # noqa: PLC0415
 
     settings = settings_of(
-        {"monitors": monitors, "window": window, "horizon": horizon, "forget_after": forget_after}
+        {
+            "monitors": monitors,
+            "window": window,
+            "horizon": horizon,
+            "forget_after": forget_after,
+            "max_classes": max_classes,
+        }
     )
     from agents.replay import run_replay  # noqa: PLC0415
 
@@ -79,6 +87,7 @@ def replay(
             missing=empty_cells(missing),
             dead_letters=dead_letters,
             forget_ms=settings.forget_ms,
+            max_classes=settings.max_classes,
         )
     )
 

@@ -36,6 +36,10 @@ ForgetAfter = Annotated[
         metavar="DURATION", help="Models that are silent for so long are forgotten. Default: 35d."
     ),
 ]
+MaxClasses = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="A model with more different classes is text. Default: 1000."),
+]
 MonitorsFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="What to watch, in YAML. Default: everything.")
 ]

@@ -11,6 +11,7 @@ from agents.cli.shared_options import (
     ForgetAfter,
     Horizon,
     Kafka,
+    MaxClasses,
     MonitorsFile,
     Prefix,
     Servers,
@@ -105,6 +106,7 @@ def worker(
             "Default: auto, nine tenths of the container's limit or the host's memory.",
         ),
     ] = None,
+    max_classes: MaxClasses = None,
     max_record_bytes: Annotated[
         str | None,
         typer.Option(metavar="N", help="Larger records are dead letters. Default: 1000000."),

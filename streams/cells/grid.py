@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.store import NONE, ROWS, Cells, World
 from streams.columns import Table
-from streams.families.family import Family, Reads
+from streams.families.family import OTHER, OTHER_APART, Family, Reads
 from streams.features import Block
 from streams.outcomes import OutcomeRows, PredictionRows
 from streams.tables import OutcomeColumns, segment_layers
@@ -92,16 +92,24 @@ class Grid:
 
     def _seen(self, columns: OutcomeColumns) -> OutcomesSeen:
         """Return what families see of outcomes: classes get their codes within their model."""
-        names = self.world.class_names.codes(columns.classes)
-        models = columns.rows.model
+        models, classes = columns.rows.model, self.world.classes
         named: Any = columns.classed | (columns.chance & ~np.isnan(columns.score))
         if named.all():
             named = slice(None)
+        # Of a model with too many classes, nobody remembers what others are called.
+        room = ~classes.are_full(models[named])
+        new = np.full(len(columns.classes), isinstance(named, slice) and bool(room.all()))
+        if not new.all():
+            for side in (columns.predicted, columns.true):
+                new[side[named][room]] = True
+        names = self.world.class_names.known(columns.classes, new)
         codes = []
         for side in (columns.predicted, columns.true):
             code = np.zeros(len(models), np.int64)
-            code[named] = self.world.classes.of(models[named], names[side[named]])
+            code[named] = classes.of(models[named], names[side[named]])
             codes.append(code)
+        apart = (codes[0] == OTHER) & (codes[1] == OTHER) & (columns.predicted != columns.true)
+        codes[1][apart] = OTHER_APART
         return OutcomesSeen(columns, *codes)
 
     def count_predictions(

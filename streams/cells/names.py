@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from streams.classes import binary_name
 from streams.columns import Index
-from streams.families.family import CLASS_BITS, CLASS_MASK
+from streams.families.family import CLASS_BITS, MOST_CODES, OTHER, OTHER_APART
 
 Ints = NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
+
+OTHER_NAME = "other"
+"""What classes without a code of their own are called together."""
 
 _HALF = 32
 
@@ -48,6 +51,16 @@ class Texts:
     def codes(self, texts: Iterable[str]) -> Ints:
         """Return the codes of texts."""
         return np.array([self.code(text) for text in texts], np.int64)
+
+    def known(self, texts: Sequence[str], new: NDArray[np.bool_]) -> Ints:
+        """Return the codes of texts, -1 where there is none; new ones where they are allowed."""
+        return np.array(
+            [
+                self.code(text) if one else self._code_of.get(text, -1)
+                for text, one in zip(texts, new.tolist(), strict=True)
+            ],
+            np.int64,
+        )
 
 
 class ClassNames(Texts):
@@ -116,12 +129,16 @@ class Subjects:
 class Classes:
     """Codes of classes within their model, in the order of appearance.
 
+    What comes after `MOST_CODES` has no code of its own: it is another class.
+
     Attributes
     ----------
     names
         Of the classes of all models.
     changed
         Models that have a class that is not written down.
+    newly_full
+        Models of which a class has got no code of its own.
     """
 
     def __init__(self, names: ClassNames) -> None:
@@ -130,21 +147,52 @@ class Classes:
         self._code = np.empty(0, np.int64)
         self._name = np.empty(0, np.int64)
         self._of_model: dict[int, list[int]] = {}
+        self._beyond: dict[int, list[int]] = {}
+        self._full = np.zeros(0, np.bool_)
+        self.newly_full: set[int] = set()
+        self._other = names.code(OTHER_NAME)
         self.changed: set[int] = set()
 
     def of(self, models: NDArray[np.integer], names: Ints) -> Ints:
-        """Return the code of every row's class, by the code of its name; new ones if need be."""
+        """Return the code of every row's class, by the code of its name; new ones if need be.
+
+        Parameters
+        ----------
+        names
+            -1 for one that is not known.
+        """
         models = models.astype(np.int64, copy=False)
+        full = self.are_full(models)
+        if full.any():
+            codes = np.full(len(models), OTHER)
+            places, _ = self._codes.find(models[full] << _HALF | np.maximum(names[full], 0))
+            there = (places >= 0) & (names[full] >= 0)
+            codes[np.flatnonzero(full)[there]] = self._code[places[there]]
+            codes[~full] = self.of(models[~full], names[~full])
+            return codes
         places, new = self._codes.find(models << _HALF | names, add=True)
         if len(new):
             self._add(places[new], models[new], names[new])
         return self._code[places]
 
+    def are_full(self, models: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Tell which rows are of models that get no codes any more."""
+        size = int(models.max(initial=-1)) + 1
+        self._full = grown(self._full, size)
+        found: NDArray[np.bool_] = self._full[models]
+        return found
+
     def _add(self, places: NDArray[np.int32], models: NDArray[np.integer], names: Ints) -> None:
         codes = []
         for model, name in zip(models.tolist(), names.tolist(), strict=True):
             known = self._of_model.setdefault(model, [])
-            codes.append(min(len(known), (1 << CLASS_BITS) - 1))
+            if len(known) >= MOST_CODES:
+                self._full[model] = True
+                self.newly_full.add(model)
+                self._beyond.setdefault(model, []).append(name)
+                codes.append(OTHER)
+                continue
+            codes.append(len(known))
             known.append(name)
             self.changed.add(model)
         self._code = grown(self._code, len(self._codes))
@@ -156,7 +204,8 @@ class Classes:
     def name_codes(self, models: Ints, codes: Ints) -> Ints:
         """Return the codes of the names of classes."""
         places, _ = self._inverse.find(models << CLASS_BITS | codes)
-        return self._name[places]
+        found: Ints = np.where(codes >= OTHER_APART, self._other, self._name[places])
+        return found
 
     def names_of(self, model: int) -> list[str]:
         """Return the names of a model's classes, in the order of their codes."""
@@ -171,7 +220,10 @@ class Classes:
     def drop(self, model: int) -> None:
         """Forget the classes of a model, of which nothing is counted."""
         names = np.array(self._of_model.pop(model, []), np.int64)
-        codes = np.minimum(np.arange(len(names)), CLASS_MASK)
-        self._codes.drop(model << _HALF | names)
-        self._inverse.drop(model << CLASS_BITS | codes)
+        beyond = np.array(self._beyond.pop(model, []), np.int64)
+        self._codes.drop(model << _HALF | np.concatenate([names, beyond]))
+        self._inverse.drop(model << CLASS_BITS | np.append(np.arange(len(names)), OTHER))
+        self.newly_full.discard(model)
+        if model < len(self._full):
+            self._full[model] = False
         self.changed.discard(model)

@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from streams.cells.metric_sets import MetricSets
 from streams.cells.view import CellView, Windows
-from streams.families.family import BINARY, EVERY_TASK, MULTICLASS, REGRESSION, Family, Reads
+from streams.families.family import (
+    BINARY,
+    EVERY_TASK,
+    MULTICLASS,
+    REGRESSION,
+    TEXT,
+    Family,
+    Reads,
+)
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -221,7 +229,7 @@ def _tails(
     ]
 
 
-_TASKS = (BINARY, BINARY, MULTICLASS, REGRESSION)
+_TASKS = (BINARY, BINARY, MULTICLASS, REGRESSION, TEXT)
 """Of every kind in `KINDS`, the task whose metrics it has."""
 
 

@@ -10,6 +10,7 @@ from streams.families.family import (
     CLASS_BITS,
     CLASS_MASK,
     CLASSIFICATION,
+    OTHER_APART,
     Cells,
     Estimate,
     Family,
@@ -105,23 +106,23 @@ class Classification(Family):
 class Pairs(NamedTuple):
     """A confusion of many groups: how many there are of a predicted and a true class, by name.
 
-    Groups rise. Two names of one class have become one, so that a pair may come twice.
+    Groups rise. Two names of one class have become one, so that a pair may come twice. `right`
+    tells whether both are the same class: of those that count as other, not all are.
     """
 
     group: Ints
     predicted: Ints
     true: Ints
     counts: Ints
-
-    @property
-    def right(self) -> Mask:
-        """Whether both are the same class."""
-        found: Mask = self.predicted == self.true
-        return found
+    right: Mask
 
     def only(self, kept: Mask) -> "Pairs":
         """Return some of them."""
-        return Pairs(*(column[kept] for column in self))
+        return Pairs(
+            *(self.group[kept], self.predicted[kept], self.true[kept]),
+            counts=self.counts[kept],
+            right=self.right[kept],
+        )
 
 
 def pairs_of(cells: Cells, own: Mask) -> Pairs:
@@ -130,13 +131,14 @@ def pairs_of(cells: Cells, own: Mask) -> Pairs:
     kept = own[group]
     group, pair, count = group[kept], pair[kept], count[kept]
     words = cells.words[group]
+    codes = pair >> CLASS_BITS, pair & CLASS_MASK
     predicted, true = (
         np.where(words, names, cells.two[names])
-        for names in (
-            cells.classes(group, code) for code in (pair >> CLASS_BITS, pair & CLASS_MASK)
-        )
+        for names in (cells.classes(group, code) for code in codes)
     )
-    return Pairs(group, predicted, true, count)
+    other = (codes[0] >= OTHER_APART) | (codes[1] >= OTHER_APART)
+    right = np.where(other, codes[0] == codes[1], predicted == true)
+    return Pairs(group, predicted, true, count, right)
 
 
 def _of_positive(cells: Cells, pairs: Pairs, own: Mask) -> Iterator[Estimate]:

@@ -25,7 +25,15 @@ CLASS_BITS = 12
 CLASS_MASK = (1 << CLASS_BITS) - 1
 """Classes have codes below 4,096 within their model."""
 
-KINDS = ("binary", "probability", "multiclass", "regression")
+OTHER = CLASS_MASK
+OTHER_APART = CLASS_MASK - 1
+"""Codes of classes beyond those that get one of their own; the second is of a label that is another
+such class than its prediction, so that it is told what is right."""
+
+MOST_CODES = CLASS_MASK - 1
+"""So many classes of a model get a code of their own."""
+
+KINDS = ("binary", "probability", "multiclass", "regression", "text")
 """What `cells.kind` is the place in; see `streams.task`."""
 
 
@@ -58,7 +66,8 @@ ON_PREDICTIONS = frozenset({PREDICTIONS})
 ON_LABELS = frozenset({OUTCOMES})
 
 BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
-EVERY_TASK = frozenset({BINARY, MULTICLASS, REGRESSION})
+TEXT = "text"
+EVERY_TASK = frozenset({BINARY, MULTICLASS, REGRESSION, TEXT})
 CLASSIFICATION = frozenset({BINARY, MULTICLASS})
 
 

@@ -8,12 +8,14 @@ from collections.abc import Collection
 
 from streams.cells.windows import Publication
 from streams.durations import format_duration
+from streams.families.family import MOST_CODES
 from streams.monitor.changing import Changing
 from streams.outcomes import Ints, OutcomeRows
 from streams.probabilities import Oddity, no_probabilities, note
 from streams.shown import NEVER_MS, show
 from streams.steps import Record
 from streams.tables import OutcomeColumns, Table
+from streams.task import TEXT
 
 _MOST_AT_ONCE = 100
 
@@ -62,6 +64,10 @@ class Forgetting(Changing):
         for code in state.noticed.take(columns, others=later):
             state.judges.update(code)
             state.windows.revise(code, clock_ms=clock_ms)
+        for code in sorted(state.world.classes.newly_full):
+            if state.noticed.shown[code].newest.kind != TEXT:
+                self._oddity(_too_many_classes(*state.names[code]))
+        state.world.classes.newly_full.clear()
 
     # ------------------------------------------------------------------ forgetting
     def forget_silent(self, at_ms: int) -> None:
@@ -144,3 +150,9 @@ class Forgetting(Changing):
     def _oddity(self, oddity: Oddity) -> None:
         if note(self.state.oddities, oddity):
             self.oddities.append(oddity)
+
+
+def _too_many_classes(model: str, version: str) -> Oddity:
+    shown = f"model {model!r}" + (f", version {version!r}," if version else "")
+    text = f"{shown} has more than {MOST_CODES:,} classes: all beyond count as one, 'other'"
+    return Oddity(model, version, "classes", text)

@@ -22,6 +22,7 @@ from streams.monitors import DEFAULTS, FORGET_MS, Monitors, Window
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
 from streams.quarantine import LARGEST_STATE_BYTES
 from streams.steps import NOT_QUIET, Batch, Effects, ModelKind
+from streams.task import MOST_NAMES
 from streams.topics import Topics
 
 # A step that takes longer keeps a worker from answering.
@@ -37,6 +38,8 @@ class Monitor:
         Window whose metrics are published when `monitors` names none.
     forget_ms
         Models that are silent for so long in event time are forgotten.
+    max_classes
+        Models with more different classes are text.
 
     Attributes
     ----------
@@ -62,8 +65,9 @@ class Monitor:
         horizon_ms: int,
         monitors: Monitors | None = None,
         forget_ms: int = FORGET_MS,
+        max_classes: int = MOST_NAMES,
     ) -> None:
-        self.topics, self.forget_ms = topics, forget_ms
+        self.topics, self.forget_ms, self.max_classes = topics, forget_ms, max_classes
         self.inputs = (topics.outcomes,)
         self.global_inputs = (topics.monitors,)
         self._said: set[str] = set()
@@ -89,6 +93,7 @@ class Monitor:
             windowing=way,
             window_ms=self.window_ms,
             forget_ms=self.forget_ms,
+            max_classes=self.max_classes,
             said=self._said,
         )
 

@@ -154,9 +154,11 @@ class MonitorState:
         windowing: Windowing,
         window_ms: int,
         forget_ms: int,
+        max_classes: int,
         said: set[str] | None = None,
     ) -> None:
         self.partition, self.monitors = partition, monitors
+        self._max_classes = max_classes
         self.specifications = Specifications(monitors, set() if said is None else said)
         self.ordered = bool(monitors.thresholds or monitors.drifts)
         self.next: dict[str, int] = {}
@@ -240,7 +242,11 @@ class MonitorState:
         return len(self.names) - 1
 
     def _new_shown(self, name: Name) -> Shown:
-        shown = Shown(self.monitors.task(name[0]), every_ms=self.monitors.evaluate_ms)
+        shown = Shown(
+            self.monitors.task(name[0]),
+            every_ms=self.monitors.evaluate_ms,
+            most_classes=self._max_classes,
+        )
         if self.specifications.holding is not None:
             shown.tell(self.specifications.orders(name[0]))
         return shown
