@@ -255,18 +255,25 @@ class Silence:
                 for code, name in self._members.get(bucket, {}).items()
                 if self._last[code] >= 0
             ]
-            yield bucket, content or None
+            yield bucket, [self.spell_ms, content] if content else None
         self.changed.clear()
 
     def _pack_later(self, code: int) -> list[Any]:
         return [[one.first, one.last, one.shown.pack()] for one in self.later.get(code, ())]
 
-    def restore(self, code: int, packed: Sequence[Any]) -> None:
-        """Put back what is known of a model."""
+    def restore(self, code: int, packed: Sequence[Any], *, spell_ms: int) -> None:
+        """Put back what is known of a model; spells may have been of another length."""
         first, last, later = packed
         self.later.pop(code, None)
-        self._first[code], self._last[code], self._due[code] = first, last, last + _APART
+        self._first[code] = self._spell(first, spell_ms)
+        self._last[code] = self._spell(last + 1, spell_ms, before=1)
+        self._due[code] = self._last[code] + _APART
         for start, end, content in later:
             shown = self._new_shown(self._name(code))
             shown.restore(content)
-            self._add_later(code, Life(start, end, shown))
+            span = self._spell(start, spell_ms), self._spell(end + 1, spell_ms, before=1)
+            self._add_later(code, Life(*span, shown))
+        self._take_in(code)
+
+    def _spell(self, spell: int, spell_ms: int, *, before: int = 0) -> int:
+        return (spell * spell_ms - before) // self.spell_ms

@@ -124,12 +124,13 @@ def _specification(state: MonitorState, _: str, __: Key, content: Any) -> None:
 
 def _seen(state: MonitorState, _: str, key: Key, content: Any) -> None:
     state.silence.is_written = True
-    found = {(model, version): rest for model, version, *rest in content or ()}
+    spell_ms, models = content or (1, ())
+    found = {(model, version): rest for model, version, *rest in models}
     gone = [c for c in state.silence.members(key[0]) if state.names[c] not in found]
     if gone:
         state.forget(gone)
     for name, rest in found.items():
-        state.silence.restore(state.code(name), rest)
+        state.silence.restore(state.code(name), rest, spell_ms=spell_ms)
 
 
 def _fates(state: MonitorState, _: str, __: Key, content: Any) -> None:

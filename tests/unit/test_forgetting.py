@@ -242,6 +242,21 @@ def test_who_comes_back_is_new() -> None:
     assert forgotten(driver) == ["model 'a' is forgotten: it was silent for 10m"]
 
 
+def test_another_time_takes_effect_with_a_restart() -> None:
+    driver = driver_of([], disorder_ms=MINUTE_MS, monitors=DEFAULTS)
+    driver.feed(as_inputs([one.event for one in burst("a", "binary", start_ms=START_MS)]))
+    clock_on(driver, to_ms=START_MS + 9 * MINUTE_MS)
+    driver.monitor.forget_ms = 2 * FORGET_MS
+    driver.restart(random.Random(1))
+
+    clock_on(driver, to_ms=START_MS + 18 * MINUTE_MS)
+    still = known(driver)
+    clock_on(driver, to_ms=START_MS + 23 * MINUTE_MS)
+
+    assert "a" in still
+    assert forgotten(driver) == ["model 'a' is forgotten: it was silent for 20m"]
+
+
 def test_a_state_without_times_counts_models_as_seen_when_it_is_opened() -> None:
     """A build that did not write them down has written it."""
     driver = driver_of([], disorder_ms=MINUTE_MS)
