@@ -8,6 +8,7 @@ from agents.cli import (
     asof,
     demo,
     diff,
+    models,
     monitors,
     replay,
     sink,
@@ -30,6 +31,7 @@ CATALOGUE = (
     diff.COMMAND,
     sink.GROUP,
     monitors.GROUP,
+    models.GROUP,
 )
 
 app = typer.Typer(

@@ -1,0 +1,78 @@
+"""List the models that workers know, from the state that they keep on Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from confluent_kafka import KafkaException
+from rich import box
+from rich.table import Table
+
+from agents import topics_admin
+from agents.printable import printable
+from agents.printing import add_names, plain_console, print_table
+from agents.settings import Settings
+from driftline.reader import Reader
+from driftline.snapshot import snapshot
+from streams.errors import ConfigError, NoAnswerError
+from streams.monitor.known_models import KnownModel, KnownModels
+from streams.topics import Topics
+
+
+def read_models(settings: Settings) -> list[KnownModel]:
+    """Read the state to where it ends now.
+
+    Raises
+    ------
+    ConfigError, NoAnswerError
+        If the topic does not exist, or the brokers refuse or do not answer.
+    StateError
+        If another build wrote it.
+    """
+    topic, known = Topics(settings.prefix).monitor_state, KnownModels()
+    if topic not in topics_admin.existing(settings):
+        raise ConfigError(
+            f"topic {topic} does not exist, or this user may not Describe it; see: driftline"
+            " topics check"
+        )
+    kafka = {"log_level": 2, **settings.kafka}
+    try:
+        with Reader(settings.bootstrap_servers, [topic], kafka=kafka) as reader:
+            for message in snapshot(reader):
+                known.fold(message.partition() or 0, _bytes(message.key()), message.value())
+    except KafkaException as error:
+        raise ConfigError(f"topic {topic}: {error.args[0].str()}") from None
+    except TimeoutError as error:
+        raise NoAnswerError(str(error)) from None
+    return known.models()
+
+
+def _bytes(key: bytes | str | None) -> bytes | None:
+    return key.encode() if isinstance(key, str) else key
+
+
+def show(models: Sequence[KnownModel]) -> None:
+    """Print them as a table."""
+    console = plain_console()
+    table = Table(box=box.SIMPLE_HEAD)
+    add_names(console, table, "model", "version")
+    table.add_column("task", no_wrap=True)
+    table.add_column("last seen", no_wrap=True)
+    for one in models:
+        names = printable(one.model), printable(one.version)
+        table.add_row(*names, one.task or "-", _moment(one.last_seen_ms))
+    print_table(console, table)
+
+
+def _moment(time_ms: int) -> str:
+    """Write a time, or a dash for none.
+
+    Examples
+    --------
+    >>> _moment(1_767_225_600_000), _moment(-1)
+    ('2026-01-01 00:00:00Z', '-')
+    """
+    if time_ms < 0:
+        return "-"
+    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

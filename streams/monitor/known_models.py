@@ -1,0 +1,104 @@
+"""Which models there are: read from records of the monitor's state alone, without counting."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from streams.errors import StateError
+from streams.monitor.tables import FORMAT, TABLES, decode
+
+_BEFORE_EPOCH = 1 << 30
+_READ = frozenset({"clock", "seen", "shown", "page"})
+
+
+class KnownModel(msgspec.Struct, frozen=True):
+    """A model version that workers know.
+
+    Attributes
+    ----------
+    task
+        What it is judged to be; empty until it has had labels.
+    last_seen_ms
+        When its newest window begins; of who has no window left, within a hundredth of the time
+        after which silent models are forgotten. -1 if nobody knows.
+    """
+
+    model: str
+    version: str
+    task: str
+    last_seen_ms: int
+
+
+class KnownModels:
+    """Folds records of the state, in their order in each partition."""
+
+    def __init__(self) -> None:
+        self._panes_ms: dict[int, int] = {}
+        self._last_ms: dict[tuple[int, int], dict[tuple[str, str], int]] = {}
+        self._told: dict[tuple[str, str], str] = {}
+        self._pages: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
+
+    def fold(self, partition: int, key: bytes | None, value: bytes | None) -> None:
+        """Fold a record.
+
+        Raises
+        ------
+        StateError
+            If it is none of this build.
+        """
+        if key is None:
+            raise StateError("the monitor's state topic has a record without a key")
+        name, *place = decode(key)
+        if name not in _READ:
+            return
+        content = None
+        if value is not None:
+            version, content = FORMAT.read(value)
+            if version != TABLES[name].version:
+                return
+        getattr(self, f"_{name}")(partition, place, content)
+
+    def _clock(self, partition: int, _: Sequence[Any], content: Any) -> None:
+        if content is not None:
+            self._panes_ms[partition] = content[0][0]
+
+    def _seen(self, partition: int, place: Sequence[Any], content: Any) -> None:
+        spell_ms, models = content or (1, ())
+        last_ms = {(model, version): last * spell_ms for model, version, _, last, _ in models}
+        self._last_ms[partition, place[0]] = last_ms
+
+    def _shown(self, _: int, place: Sequence[Any], content: Any) -> None:
+        self._told.pop((place[0], place[1]), None)
+        if content is not None:
+            self._told[place[0], place[1]] = content[1]
+
+    def _page(self, partition: int, place: Sequence[Any], content: Any) -> None:
+        self._pages.pop((partition, *place), None)
+        if content is not None:
+            self._pages[partition, *place] = [(model, version) for model, version in content[0]]
+
+    def models(self) -> list[KnownModel]:
+        """Return the models, by name."""
+        last_ms = {name: ms for found in self._last_ms.values() for name, ms in found.items()}
+        last_ms |= dict.fromkeys(self._told.keys() - last_ms.keys(), -1)
+        for (partition, _, _, number, *_), names in self._pages.items():
+            start_ms = (number - _BEFORE_EPOCH) * self._panes_ms.get(partition, 0)
+            for name in names:
+                if name in last_ms:
+                    last_ms[name] = max(last_ms[name], start_ms)
+        return [
+            KnownModel(*name, _task(self._told.get(name, "")), last_ms[name])
+            for name in sorted(last_ms)
+        ]
+
+
+def _task(told: str) -> str:
+    """Return the kind in what was said of a model.
+
+    Examples
+    --------
+    >>> _task("multiclass of words: 1"), _task("binary: fraud"), _task("")
+    ('multiclass', 'binary', '')
+    """
+    return told.partition(":")[0].partition(" ")[0]

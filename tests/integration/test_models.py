@@ -1,0 +1,61 @@
+"""`driftline models list` reads the models from the state that workers keep."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from confluent_kafka import Producer
+from typer.testing import CliRunner
+
+from agents.cli import app
+from agents.models import read_models
+from agents.settings import Settings
+from streams.errors import ConfigError
+from streams.topics import Topics
+from tests.brokers import Broker
+from tests.builders import MINUTE_MS, START_MS, label, prediction
+from tests.driver import Driver, as_inputs
+
+PARTITIONS = 2
+
+
+def written(broker: Broker, prefix: str) -> None:
+    """Write the state of a monitor that knows two models, and deletions, as a worker does."""
+    topic = Topics(prefix).monitor_state
+    broker.create_topics({topic: PARTITIONS})
+    driver = Driver(partitions=PARTITIONS)
+    for model, guess in (("fraud", 1), ("[prices]", 2.5)):
+        name = f"{model}-1"
+        event = prediction(name, model=model, version="7", prediction=guess)
+        driver.feed(as_inputs([event, label(name, label=guess)]))
+    driver.come_to(START_MS + 2 * MINUTE_MS)
+    driver.finish()
+    producer = Producer(broker.client())
+    for partition, log in enumerate(driver.monitor_logs):
+        for key, value in log.items():
+            producer.produce(topic, value, key, partition=partition)
+        producer.produce(topic, None, b"\x92\xa4rows\x01", partition=partition)
+    assert producer.flush(30) == 0
+
+
+def test_models_are_listed_as_a_table_and_as_json(any_broker: Broker, prefix: str) -> None:
+    written(any_broker, prefix)
+    command = ["models", "list", "--prefix", prefix]
+    command += ["--bootstrap-servers", any_broker.bootstrap_servers]
+
+    table = CliRunner().invoke(app, command)
+    listed = CliRunner().invoke(app, [*command, "--json"])
+
+    assert [one["model"] for one in json.loads(listed.stdout)] == ["[prices]", "fraud"]
+    assert {one["task"] for one in json.loads(listed.stdout)} == {"binary", "regression"}
+    rows = [line.split() for line in table.stdout.splitlines()]
+    assert ["[prices]", "7", "regression", "2024-06-01", "00:00:00Z"] in rows
+    assert min(one["last_seen_ms"] for one in json.loads(listed.stdout)) == START_MS
+
+
+def test_a_topic_that_is_not_there_is_named(any_broker: Broker, prefix: str) -> None:
+    settings = Settings(bootstrap_servers=any_broker.bootstrap_servers, prefix=prefix)
+
+    with pytest.raises(ConfigError, match="does not exist"):
+        read_models(settings)
