@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.features import Block, choose, merged
+from streams.noticed import Noticed
 from streams.outcomes import Floats, Ints
-from streams.shown import Noticed
 from streams.tables import OutcomeColumns, Table
 from streams.task import DISTANCE, MEASURES
 from streams.watchers.lanes import Input

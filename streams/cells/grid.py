@@ -97,9 +97,10 @@ class Grid:
         if named.all():
             named = slice(None)
         # Of a model with too many classes, nobody remembers what others are called.
-        room = ~classes.are_full(models[named])
-        new = np.full(len(columns.classes), isinstance(named, slice) and bool(room.all()))
-        if not new.all():
+        every = isinstance(named, slice) and not classes.full
+        new = np.full(len(columns.classes), every)
+        if not every:
+            room = ~classes.are_full(models[named])
             for side in (columns.predicted, columns.true):
                 new[side[named][room]] = True
         names = self.world.class_names.known(columns.classes, new)

@@ -137,8 +137,10 @@ class Classes:
         Of the classes of all models.
     changed
         Models that have a class that is not written down.
-    newly_full
+    full
         Models of which a class has got no code of its own.
+    newly_full
+        Likewise, since somebody has looked.
     """
 
     def __init__(self, names: ClassNames) -> None:
@@ -149,6 +151,7 @@ class Classes:
         self._of_model: dict[int, list[int]] = {}
         self._beyond: dict[int, list[int]] = {}
         self._full = np.zeros(0, np.bool_)
+        self.full: set[int] = set()
         self.newly_full: set[int] = set()
         self._other = names.code(OTHER_NAME)
         self.changed: set[int] = set()
@@ -162,8 +165,7 @@ class Classes:
             -1 for one that is not known.
         """
         models = models.astype(np.int64, copy=False)
-        full = self.are_full(models)
-        if full.any():
+        if self.full and (full := self.are_full(models)).any():
             codes = np.full(len(models), OTHER)
             places, _ = self._codes.find(models[full] << _HALF | np.maximum(names[full], 0))
             there = (places >= 0) & (names[full] >= 0)
@@ -188,6 +190,7 @@ class Classes:
             known = self._of_model.setdefault(model, [])
             if len(known) >= MOST_CODES:
                 self._full[model] = True
+                self.full.add(model)
                 self.newly_full.add(model)
                 self._beyond.setdefault(model, []).append(name)
                 codes.append(OTHER)
@@ -223,6 +226,7 @@ class Classes:
         beyond = np.array(self._beyond.pop(model, []), np.int64)
         self._codes.drop(model << _HALF | np.concatenate([names, beyond]))
         self._inverse.drop(model << CLASS_BITS | np.append(np.arange(len(names)), OTHER))
+        self.full.discard(model)
         self.newly_full.discard(model)
         if model < len(self._full):
             self._full[model] = False

@@ -10,9 +10,10 @@ from streams.cells.windows import Publication
 from streams.durations import format_duration
 from streams.families.family import MOST_CODES
 from streams.monitor.changing import Changing
+from streams.noticed import show
 from streams.outcomes import Ints, OutcomeRows
 from streams.probabilities import Oddity, no_probabilities, note
-from streams.shown import NEVER_MS, show
+from streams.shown import NEVER_MS
 from streams.steps import Record
 from streams.tables import OutcomeColumns, Table
 from streams.task import TEXT

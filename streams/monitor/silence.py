@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.cells.names import grown
+from streams.noticed import Noticed
 from streams.outcomes import Ints
-from streams.shown import Noticed, Shown
+from streams.shown import Shown
 
 SPELLS = 100
 """So many spells without a row end a life."""

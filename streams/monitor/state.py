@@ -23,13 +23,14 @@ from streams.monitor.restarts import Restarts
 from streams.monitor.silence import Silence
 from streams.monitor.specifications import Specifications
 from streams.monitors import Monitors
+from streams.noticed import Noticed
 from streams.outcomes import ClockNotice, Ints, Outcomes
 from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
 from streams.released import between
 from streams.rules import Judge, Plan, RuleWatch
 from streams.rules.records import RuleRecords
-from streams.shown import Noticed, Shown
+from streams.shown import Shown
 from streams.tables import OutcomeColumns, Table
 from streams.watchers.drifts import Drifts
 from streams.watchers.numbering import Bucket

@@ -160,7 +160,7 @@ class Writing:
     def _write_silence(self) -> None:
         """Write down when models had rows; with it, what they have shown in that life."""
         state = self.state
-        for code in self.renewed & set(state.codes.values()):
+        for code in sorted(code for code in self.renewed if state.names[code] in state.codes):
             state.noticed.shown[code].dirty = False
             self._write_of_model("shown", code, state.noticed.shown[code].pack())
         for bucket, content in state.silence.changes():

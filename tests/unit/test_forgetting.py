@@ -259,7 +259,7 @@ def test_another_time_takes_effect_with_a_restart() -> None:
 
 def test_a_state_without_times_counts_models_as_seen_when_it_is_opened() -> None:
     """A build that did not write them down has written it."""
-    driver = driver_of([], disorder_ms=MINUTE_MS)
+    driver = driver_of([], disorder_ms=MINUTE_MS, monitors=DEFAULTS)
     driver.feed(as_inputs([one.event for one in burst("a", "binary", start_ms=START_MS)]))
     clock_on(driver, to_ms=START_MS + 9 * MINUTE_MS)
     [log] = driver.monitor_logs

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from streams import released
 from streams.features import ABSENT, blocks_of
+from streams.noticed import Noticed
 from streams.outcomes import OutcomeRows, PredictionRows
 from streams.released import losses, ordered, seen
-from streams.shown import Noticed, Shown
+from streams.shown import Shown
 from streams.tables import OutcomeColumns, Table
 from streams.task import Task
 from streams.watchers.lanes import Input
