@@ -19,10 +19,16 @@ WATCHED = Monitors(
     reference=5,
     resolve_ms=3 * MINUTE_MS,
     thresholds=(
-        Threshold(name="drop", metric="accuracy", falls_by=0.01, minimum=3, window="2m"),
-        Threshold(name="mae", metric="mae", rises_by=0.1, minimum=3, window="1m"),
-        Threshold(name="silent", metric="predictions", below=1, model="b", window="1m"),
-        Threshold(name="eu", metric="accuracy", segment="region=eu", below=0.9, minimum=2),
+        Threshold(
+            name="drop", metric="accuracy", kind="falls_by", given=0.01, minimum=3, window="2m"
+        ),
+        Threshold(name="mae", metric="mae", kind="rises_by", given=0.1, minimum=3, window="1m"),
+        Threshold(
+            name="silent", metric="predictions", kind="below", given=1, model="b", window="1m"
+        ),
+        Threshold(
+            name="eu", metric="accuracy", segment="region=eu", kind="below", given=0.9, minimum=2
+        ),
     ),
     drifts=(
         Drift(name="loss", input="loss", detector="page_hinkley", parameters=PH),

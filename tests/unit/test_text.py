@@ -18,7 +18,11 @@ SECOND_MS = 1_000
 OF_CLASSES = ("accuracy", "precision", "recall", "f1", "log_loss", "brier", "roc_auc")
 WATCHED = Monitors(
     reference=5,
-    thresholds=(Threshold(name="drop", metric="accuracy", falls_by=0.01, minimum=3, window="2m"),),
+    thresholds=(
+        Threshold(
+            name="drop", metric="accuracy", kind="falls_by", given=0.01, minimum=3, window="2m"
+        ),
+    ),
     drifts=(
         Drift(
             name="loss",
