@@ -189,6 +189,7 @@ class Classes:
         for model, name in zip(models.tolist(), names.tolist(), strict=True):
             known = self._of_model.setdefault(model, [])
             if len(known) >= MOST_CODES:
+                self._full = grown(self._full, model + 1)
                 self._full[model] = True
                 self.full.add(model)
                 self.newly_full.add(model)
