@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streams.families.family import MOST_CODES
 from streams.monitors import Drift, Monitors, Threshold
+from streams.shown import Shown
 from streams.task import Task
 from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import Driver, as_inputs, cut, disorder_of
@@ -193,3 +194,25 @@ def test_names_of_text_are_not_remembered() -> None:
     [state] = driver.monitors
     assert len(state.world.class_names.texts) < 2 * (1_000 + 500) + 10
     assert len(state.noticed.shown[0].classes) == 1_001
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.sampled_from("abcdefghijklmno")), max_size=60),
+    st.lists(st.integers(1, 7), min_size=1, max_size=4),
+    st.randoms(use_true_random=False),
+)
+def test_when_there_were_too_many_classes_does_not_depend_on_the_order_in_which_they_came(
+    rows: list[tuple[int, str]], sizes: list[int], luck: random.Random
+) -> None:
+    orderly, other = (Shown(Task(), every_ms=5, most_classes=8) for _ in "ab")
+    orderly.see_classes(sorted(rows))
+    luck.shuffle(rows)
+
+    for some in cut(rows, sizes):  # type: ignore[arg-type]
+        other.see_classes(sorted(some))  # type: ignore[arg-type]
+
+    for shown in (orderly, other):
+        shown.judge()
+    assert other.names_ms == orderly.names_ms
+    assert [other.at(ms).kind for ms in range(70)] == [orderly.at(ms).kind for ms in range(70)]
