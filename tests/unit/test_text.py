@@ -198,7 +198,9 @@ def test_names_of_text_are_not_remembered() -> None:
 
 @settings(max_examples=100)
 @given(
-    st.lists(st.tuples(st.integers(0, 60), st.sampled_from("abcdefghijklmno")), max_size=60),
+    st.lists(
+        st.tuples(st.integers(0, 60), st.sampled_from("abcdefghijklmno")), min_size=30, max_size=60
+    ),
     st.lists(st.integers(1, 7), min_size=1, max_size=4),
     st.randoms(use_true_random=False),
 )
