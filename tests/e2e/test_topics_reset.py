@@ -81,7 +81,8 @@ def _is_total(metric: dict[str, Any]) -> bool:
 
 def run_until(broker: Broker, prefix: str, log: Path, reached: Callable[[], bool]) -> None:
     """Run a worker until something is reached and what it has read does not change any more."""
-    with workers.worker(broker, prefix, log, "--idle-timeout", "1s"):
+    at_once = ("--metrics-linger", "1ms", "--metrics-refresh", "1ms")
+    with workers.worker(broker, prefix, log, "--idle-timeout", "1s", *at_once):
         wait_until(reached, log)
         before: list[int] = []
 
