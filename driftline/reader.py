@@ -32,6 +32,7 @@ from driftline.places import Gap, Place, Position
 from driftline.reader_client import (
     UNKNOWN,
     ask_offsets,
+    ask_topic,
     client_settings,
     is_hopeless,
     send_offsets,
@@ -318,7 +319,7 @@ class Reader:
         there = True
         for topic in self.topics:
             # Topics that are asked for together could be refused together.
-            answer = self._consumer.list_topics(topic, timeout=_left(deadline_s)).topics[topic]
+            answer = ask_topic(self._consumer, topic, timeout_s=_left(deadline_s))
             if answer.error is not None and answer.error.code() not in UNKNOWN:
                 raise KafkaException(answer.error)
             there = there and answer.error is None

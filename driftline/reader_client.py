@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -60,6 +61,21 @@ UNKNOWN = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC
 
 _COMMIT_S = 10.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 2.0
+
+
+def ask_topic(consumer: Consumer, topic: str, *, timeout_s: float) -> Any:
+    """Return what brokers know of a topic.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The client imports what it returns with; who is interrupted there would see no interrupt,
+        but an import that failed.
+    """
+    try:
+        return consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+    except ImportError as error:
+        raise KeyboardInterrupt from error
 
 
 def client_settings(
