@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -142,9 +142,25 @@ class Reading:
         self.consumer.close()
 
 
-def test_records_are_those_that_confluent_reads(any_broker: Broker, topics: list[str]) -> None:
+@pytest.fixture
+def open_reading(any_broker: Broker) -> Iterator[Callable[..., Reading]]:
+    """Open consumers, and close them: one that is left open keeps the process, once it is freed."""
+    opened: list[Reading] = []
+
+    def make(**settings: object) -> Reading:
+        opened.append(Reading(any_broker, **settings))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+def test_records_are_those_that_confluent_reads(
+    any_broker: Broker, open_reading: Callable[..., Reading], topics: list[str]
+) -> None:
     sources = inputs(topics)
-    reading = Reading(any_broker)
+    reading = open_reading()
     reading.consumer.assign(sources)
     reading.consumer.pause(sources)
 
@@ -157,15 +173,15 @@ def test_records_are_those_that_confluent_reads(any_broker: Broker, topics: list
     assert reading.ends == {
         (s.topic, s.partition): len(expected[s.topic, s.partition]) for s in sources
     }
-    reading.close()
 
 
 def test_what_was_fetched_before_a_seek_is_not_handed_over(
-    any_broker: Broker, topics: list[str]
+    open_reading: Callable[..., Reading], topics: list[str]
 ) -> None:
     [source] = sources = [TopicPartition(topics[0], 0, 0)]
-    reading = Reading(any_broker)
+    reading = open_reading()
     reading.consumer.assign(sources)
+    reading.consumer.pause(sources)  # else something comes before it is forwarded
     reading.open(sources)
     while not reading.take():
         pass
@@ -174,20 +190,20 @@ def test_what_was_fetched_before_a_seek_is_not_handed_over(
     reading.rows.clear()
     reading.ends.clear()
 
-    reading.consumer.seek(TopicPartition(source.topic, source.partition, 100))
+    reading.seek(TopicPartition(source.topic, source.partition, 100))
     reading.take_until(1)
 
     offsets = [offset for offset, *_ in reading.rows[place]]
     assert offsets == list(range(100, reading.ends[place]))
-    reading.close()
 
 
 def test_nothing_comes_of_a_paused_partition_and_nothing_is_lost(
-    any_broker: Broker, topics: list[str]
+    any_broker: Broker, open_reading: Callable[..., Reading], topics: list[str]
 ) -> None:
     sources = inputs(topics)
-    reading = Reading(any_broker, queued_max_messages_kbytes=64)
+    reading = open_reading(queued_max_messages_kbytes=64)
     reading.consumer.assign(sources)
+    reading.consumer.pause(sources)  # else something comes before it is forwarded
     reading.open(sources)
     while not reading.take():
         pass
@@ -201,15 +217,14 @@ def test_nothing_comes_of_a_paused_partition_and_nothing_is_lost(
     reading.take_until(len(sources))
 
     assert reading.rows == as_confluent_reads(any_broker, topics)
-    reading.close()
 
 
 def test_a_partition_that_is_assigned_again_comes_again(
-    any_broker: Broker, topics: list[str]
+    any_broker: Broker, open_reading: Callable[..., Reading], topics: list[str]
 ) -> None:
     """Ending an assignment undoes the forwarding, in the background."""
     sources = inputs(topics)
-    reading = Reading(any_broker)
+    reading = open_reading()
     for _ in range(3):
         reading.rows.clear()
         reading.ends.clear()
@@ -221,14 +236,13 @@ def test_a_partition_that_is_assigned_again_comes_again(
         reading.take_until(len(sources))
         assert reading.rows == as_confluent_reads(any_broker, topics)
         reading.consumer.unassign()
-    reading.close()
 
 
 def test_an_offset_that_does_not_exist_is_said_by_its_partition(
-    any_broker: Broker, topics: list[str]
+    open_reading: Callable[..., Reading], topics: list[str]
 ) -> None:
     sources = [TopicPartition(topics[0], 0, 1_000_000)]
-    reading = Reading(any_broker, auto_offset_reset="error")
+    reading = open_reading(auto_offset_reset="error")
     reading.consumer.assign([TopicPartition(topics[0], 0, 0)])
     reading.consumer.pause(sources)
     reading.seek(sources[0])
@@ -242,7 +256,6 @@ def test_an_offset_that_does_not_exist_is_said_by_its_partition(
     [failure] = reading.failures
     assert (failure.topic, failure.partition) == (topics[0], 0)
     assert failure.code == KafkaError._AUTO_OFFSET_RESET
-    reading.close()
 
 
 @pytest.mark.parametrize(
