@@ -44,6 +44,8 @@ def wait_for(settings: Settings, *names: str, joined: int = 0) -> dict[str, Stat
         found = told(settings)
         counted = sum(one.fates.get("joined", 0) for one in found.values())
         ready = all(one.unready is None for one in found.values())
+        shared = sorted(n for one in found.values() for n in one.partitions.get("join", ()))
+        ready = ready and len(shared) == len(set(shared))  # a rebalance is told by one, then all
         if found.keys() == set(names) and ready and counted == joined:
             return found
         assert time.monotonic() < deadline_s, found

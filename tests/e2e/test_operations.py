@@ -64,7 +64,8 @@ def test_a_worker_says_one_line_for_each_change_of_its_state(
         wait_until(saying(log, "ready"), log)
 
     every = "join 0-1; monitor 0-1"
-    assert ours(log) == [
+    lines = [line for line in ours(log) if not line.startswith("model ")]  # if some were counted
+    assert lines == [
         "worker starts",
         f"assigned: {every}",
         "ready: 4 partitions are open",

@@ -122,7 +122,9 @@ def test_workers_start_anew_and_say_the_same_again(
     assert code == 0, said
     assert sizes(installed, prefix, STATE + RESULTS) == dict.fromkeys(STATE + RESULTS, 0)
     settings = Settings(bootstrap_servers=installed.bootstrap_servers, prefix=prefix)
-    assert set(topics_admin.check(settings).values()) == {PARTITIONS}
+    partitions = topics_admin.check(settings)
+    assert partitions.pop(f"{prefix}.monitors") == 1
+    assert set(partitions.values()) == {PARTITIONS}
     assert own_configs(installed, prefix) == {name: value for name, (_, value) in OWN.items()}
     for name in (*STATE, *RESULTS):
         assert f"emptied: {prefix}.{name} ({PARTITIONS} partitions)" in said

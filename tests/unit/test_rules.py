@@ -12,6 +12,7 @@ from streams.families import CATALOGUE
 from streams.families.catalogue import Catalogue
 from streams.families.family import Part
 from streams.monitors import Monitors, Threshold
+from streams.rule_kinds import BY_NAME
 from tests.builders import (
     HOUR_MS,
     MINUTE_MS,
@@ -44,8 +45,16 @@ def states(driver: Driver) -> list[tuple[str, float]]:
     return [(a["state"], (a["at_ms"] - START_MS) / MINUTE_MS) for a in driver.alerts]
 
 
-def watched(events: list[Event], *, disorder_ms: int = 0, **rule: object) -> Driver:
-    threshold = Threshold(**{"name": "r", "metric": "accuracy", "minimum": 5, **rule})
+def told(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return, as a `Threshold` takes it, a rule that is written as in a monitors file."""
+    found = {name: value for name, value in rule.items() if name not in BY_NAME}
+    for kind in rule.keys() & set(BY_NAME):
+        found |= {"kind": kind, "given": rule[kind]}
+    return found
+
+
+def watched(events: list[Event], *, disorder_ms: int = 0, **rule: Any) -> Driver:
+    threshold = Threshold(**{"name": "r", "metric": "accuracy", "minimum": 5, **told(rule)})
     monitors = Monitors(thresholds=(threshold,), reference=40)
     driver = Driver(monitors=monitors, disorder_ms=disorder_ms)
     driver.feed(as_inputs(events))
@@ -248,7 +257,12 @@ def test_no_alert_is_lost_by_not_computing_what_would_not_be_judged(
 ) -> None:
     """With labels that come late, and in the first case corrections and a retraction."""
     rules = tuple(
-        Threshold(name=f"{name}-{minimum}-{window}-{way}", **rule, minimum=minimum, window=window)
+        Threshold(
+            name=f"{name}-{minimum}-{window}-{way}",
+            minimum=minimum,
+            window=window,
+            **told(rule),
+        )
         for name in CATALOGUE.metrics
         for minimum in (1, 5, 40, 60, 100, 200)
         for window in ("1m", "5m")

@@ -41,7 +41,7 @@ def test_steady_traffic_is_as_much_as_that_of_the_reference(metric: str, window:
     """40 a minute are not few because the reference has 200 records."""
     steady = traffic(*[40] * 20)
 
-    for change in ({"falls_by": 0.2}, {"rises_by": 0.2}):
+    for change in ({"kind": "falls_by", "given": 0.2}, {"kind": "rises_by", "given": 0.2}):
         found = alerts(steady, metric=metric, window=window, **change)
         assert [one for one in found if one[1] < 20] == []
 
