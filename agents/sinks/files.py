@@ -7,7 +7,6 @@ record is there once.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from agents.sinks import positions
 from agents.sinks.contract import AwayError, Sink, Upsert, option
 from streams.errors import ConfigError
 
 if TYPE_CHECKING:
     from driftline.places import Place
-
-_POSITIONS = "positions.json"
 
 
 class FilesOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,14 +59,12 @@ class Files(Sink):
             ) from None
         except (ValueError, KeyError, TypeError):
             raise ConfigError(
-                f"{self._folder / _POSITIONS} was not written by this sink; name another folder"
+                f"{self._folder / positions.NAME} was not written by this sink; name another folder"
             ) from None
         return self._next
 
     def _restore(self) -> None:
-        path = self._folder / _POSITIONS
-        known = json.loads(path.read_text()) if path.exists() else {"next": [], "sizes": {}}
-        self._next = {(topic, number): offset for topic, number, offset in known["next"]}
+        self._next, known = positions.recall(self._folder, sizes={})
         self._sizes = {str(name): int(size) for name, size in known["sizes"].items()}
         for kind in self.reads:
             for file in (self._folder / kind).glob("*.jsonl"):
@@ -108,13 +104,7 @@ class Files(Sink):
             return file.tell()
 
     def _remember(self, sizes: dict[str, int]) -> None:
-        places = [[topic, number, offset] for (topic, number), offset in self._next.items()]
-        path = self._folder / f"{_POSITIONS}.new"
-        with path.open("w") as file:
-            json.dump({"next": places, "sizes": sizes}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        path.replace(self._folder / _POSITIONS)
+        positions.remember(self._folder, self._next, sizes=sizes)
         self._sizes = sizes
 
 

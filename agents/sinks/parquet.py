@@ -7,7 +7,6 @@ the start, files with higher numbers are deleted, so that every record is there 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import defaultdict
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
+from agents.sinks import positions
 from agents.sinks.contract import AwayError, Clock, Kind, RefusedError, Sink, Upsert, option
 from streams.alerts import Alert
 from streams.durations import parse_duration_ms
@@ -28,7 +28,6 @@ from streams.metrics import Metric
 if TYPE_CHECKING:
     from driftline.places import Place
 
-_POSITIONS = "positions.json"
 _MOST_ROWS = 100_000
 _TYPES = {"str": "string", "int": "int64", "float": "double", "bool": "bool"}
 
@@ -69,11 +68,7 @@ class Parquet(Sink):
         """Delete what is not known to be complete."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / _POSITIONS
-            known: Any = {"next": [], "number": 0}
-            if path.exists():
-                known = json.loads(path.read_text())
-            self._next = {(topic, number): offset for topic, number, offset in known["next"]}
+            self._next, known = positions.recall(self._folder, number=0)
             self._number = int(known["number"])
             for file in self._folder.glob("*/day=*/*.parquet*"):
                 if int(file.name.partition(".")[0]) > self._number:
@@ -113,7 +108,7 @@ class Parquet(Sink):
         try:
             for (kind, day), rows in self._rows.items():
                 self._write_file(self._folder / kind / f"day={day}" / f"{number:08}.parquet", rows)
-            self._remember(number)
+            positions.remember(self._folder, self._next, number=number)
         except OSError as error:
             raise AwayError(f"{self._folder}: {error.strerror or error}") from None
         self._number, self._since_ms = number, None
@@ -130,15 +125,6 @@ class Parquet(Sink):
             parquet.write_table(pyarrow.Table.from_pylist(rows, schema), file)
             file.flush()
             os.fsync(file.fileno())
-
-    def _remember(self, number: int) -> None:
-        places = [[topic, number, offset] for (topic, number), offset in self._next.items()]
-        path = self._folder / f"{_POSITIONS}.new"
-        with path.open("w") as file:
-            json.dump({"next": places, "number": number}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        path.replace(self._folder / _POSITIONS)
 
 
 def _columns(record: type[msgspec.Struct]) -> dict[str, str]:
