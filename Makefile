@@ -29,7 +29,7 @@ packages: .venv/.dev ## Build both wheels, and install them in empty environment
 golden: .venv/.dev ## Compare what is published with recorded results in every way, and of a million events; 5 minutes
 	@$(BIN)/pytest -q -n $(PROCESSES) -m 'long or not long' tests/unit/test_golden.py $(ARGS)
 
-faults-quick: .venv/.dev ## Harm workers and real Kafkas, and compare every number, for about 6 minutes
+faults-quick: .venv/.dev ## Harm workers and real Kafkas, and compare every number, for about 7 minutes
 	@$(BIN)/python -m tests.faults.run --quick $(ARGS)
 
 faults: .venv/.dev ## The same with every scenario, and random ones with 4 seeds; takes an hour and a half

@@ -110,8 +110,8 @@ def _producer(faults: Faults) -> type[confluent_kafka.Producer]:
 
 def _consumer(faults: Faults) -> type[confluent_kafka.Consumer]:
     class Consumer(confluent_kafka.Consumer):
-        def __init__(self, config: Mapping[str, Any], *arguments: Any) -> None:
-            super().__init__(config, *arguments)  # type: ignore[arg-type]
+        def __init__(self, config: Mapping[str, Any], *arguments: Any, **more: Any) -> None:
+            super().__init__(config, *arguments, **more)  # type: ignore[arg-type]
             self._reads_state = str(config["group.id"]).endswith("-state")
 
         def consume(self, *arguments: Any) -> Any:

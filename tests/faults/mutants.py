@@ -1,4 +1,4 @@
-"""Broken workers, one for each promise: the suite must catch every one of them.
+"""Broken workers and a broken sink, one for each promise: the suite must catch every one of them.
 
 These patch the product on purpose. Run by ``python -m tests.faults.run --broken NAME``.
 """
@@ -90,9 +90,23 @@ def forgets_state() -> None:
     evaluate.Monitor.fold = forgetful  # type: ignore[method-assign]
 
 
+def history_offsets_apart() -> None:
+    """Commit the rows of a history first, and their offsets in a transaction of their own."""
+    from agents.history import writing  # noqa: PLC0415
+
+    moved = writing.moved
+
+    def moved_later(connection: Any, *arguments: Any, **more: Any) -> None:
+        connection.commit()
+        moved(connection, *arguments, **more)
+
+    writing.moved = moved_later
+
+
 MUTANTS: dict[str, Callable[[], None]] = {
     "outputs-outside-transaction": outputs_outside_transaction,
     "offsets-outside-transaction": offsets_outside_transaction,
     "unfenced": unfenced,
     "forgets-state": forgets_state,
+    "history-offsets-apart": history_offsets_apart,
 }

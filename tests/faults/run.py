@@ -24,7 +24,7 @@ from rich.table import Table
 
 from agents.local_kafka import LocalKafkaError
 from streams.errors import StateError
-from tests.faults import cluster_scenarios, refusals
+from tests.faults import cluster_scenarios, history_scenarios, refusals
 from tests.faults.broker import FaultyBroker, SmallDisk
 from tests.faults.cluster import Cluster
 from tests.faults.mutants import MUTANTS
@@ -48,10 +48,11 @@ class Plan:
     write_s: float
     away_s: float
     deadline_s: float
+    kills: int
 
 
-QUICK = Plan(write_s=12.0, away_s=10.0, deadline_s=240.0)
-FULL = Plan(write_s=30.0, away_s=60.0, deadline_s=300.0)
+QUICK = Plan(write_s=12.0, away_s=10.0, deadline_s=240.0, kills=4)
+FULL = Plan(write_s=30.0, away_s=60.0, deadline_s=300.0, kills=20)
 
 #: The wrong numbers of a broken worker need not be waited for.
 BROKEN_DEADLINE_S = 60.0
@@ -234,7 +235,7 @@ def main(
         bool, typer.Option("--quick", help="A selection of scenarios, short outages.")
     ] = False,
     broken: Annotated[
-        str | None, typer.Option(help=f"Run a worker with a defect: {', '.join(MUTANTS)}.")
+        str | None, typer.Option(help=f"Run workers and sinks with a defect: {', '.join(MUTANTS)}.")
     ] = None,
     list_scenarios: Annotated[bool, typer.Option("--list", help="List the scenarios.")] = False,
 ) -> None:
@@ -273,7 +274,7 @@ def main(
     raise typer.Exit(int(suite.exact < suite.runs))
 
 
-assert cluster_scenarios, refusals  # register their scenarios
+_registered = (cluster_scenarios, history_scenarios, refusals)  # imported for their scenarios
 
 if __name__ == "__main__":
     typer.run(main)

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,8 +72,8 @@ class Trial:
     ----------
     broker, cluster
         What may be harmed; None if it belongs to others, or is not what the scenario needs.
-    servers, worker_servers
-        The broker's address for those who watch, and the one for workers.
+    servers, worker_servers, face
+        The broker's address for those who watch, the one for workers, and how to connect to it.
     options, injections
         More options of the workers, and those of `crashing_worker`.
     refusal
@@ -83,6 +84,14 @@ class Trial:
         How long something that goes away stays away.
     deadline_s
         How long after the last fault the numbers may take.
+    broken
+        Which defect is built in; None: none.
+    kills
+        How often what is killed a number of times is killed.
+    checks
+        What else must be right once the numbers are: each says what is wrong, a line each.
+    stack
+        Ends what a scenario has started.
     """
 
     def __init__(
@@ -97,25 +106,29 @@ class Trial:
         write_s: float = 20.0,
         away_s: float = 20.0,
         deadline_s: float = 150.0,
+        kills: int = 4,
         broken: str | None = None,
     ) -> None:
         self.broker, self.cluster = broker, cluster
         self.truth, self.folder = truth, folder
         self.random = random.Random(seed)
         self.write_s, self.away_s, self.deadline_s = write_s, away_s, deadline_s
+        self.kills = kills
+        self.checks: list[Callable[[], list[str]]] = []
+        self.stack = ExitStack()
         self.verdict = Verdict()
         self.prefix = f"fault-{uuid.uuid4().hex[:10]}"
         self.options: list[str] = []
         self.injections: list[str] = ["--broken", broken] if broken else []
         self.servers = self.worker_servers = servers
         self.refusal = False
-        self._broken = broken
+        self.broken = broken
         self._closed = False
-        self._face = brokers.connect(servers)
+        self.face = brokers.connect(servers)
         self._written_s = float("inf")
         self._faults_s: list[float] = []
         copies = -1 if cluster is None else len(NODES)
-        workers.create_topics(self._face, self.prefix, partitions=PARTITIONS, copies=copies)
+        workers.create_topics(self.face, self.prefix, partitions=PARTITIONS, copies=copies)
         self.records = entries(self.prefix, truth.lines)
         self.ledger = Ledger(servers)
         outputs = [f"{self.prefix}.{name}" for name in ("metrics", "alerts", "outcomes")]
@@ -231,7 +244,7 @@ class Trial:
 
     def calm(self) -> None:
         """Let the next workers be sound ones, and replace those that are not."""
-        if self.injections and not self._broken:
+        if self.injections and not self.broken:
             self.injections = []
             for slot in self.supervisor.slots:
                 self.supervisor.signal(slot, signal.SIGKILL)
@@ -260,7 +273,7 @@ class Trial:
         time.sleep(_SETTLE_S)  # for what should not come any more
         self.verdict.problems += self.supervisor.problems + self.ledger.failed
         self.verdict.problems += verify.differences(
-            self._face,
+            self.face,
             self.prefix,
             truth=self.truth,
             acknowledged=self.ledger.acknowledged,
@@ -268,7 +281,9 @@ class Trial:
             partitions=PARTITIONS,
             folder=self.folder / "said",
         )
-        starts = verify.log_starts(self._face, f"{self.prefix}.join-state", PARTITIONS)
+        for check in self.checks:
+            self.verdict.problems += check()
+        starts = verify.log_starts(self.face, f"{self.prefix}.join-state", PARTITIONS)
         self.verdict.notes.append(f"{sum(start > 0 for start in starts)} state logs were cut")
         return self.close()
 
@@ -279,6 +294,7 @@ class Trial:
             return verdict
         self._closed = True
         supervisor.stop()
+        self.stack.close()
         self.ledger.stop()
         self.onlooker.stop()
         verdict.restarts, verdict.exits = supervisor.restarts, supervisor.exits

@@ -44,7 +44,12 @@ class Said:
     def alerts(self) -> list[dict[str, Any]]:
         """All revisions of all alerts, in the order of a replay's file."""
         alerts = [json.loads(m.value()) for m in self.alert_records]  # type: ignore[arg-type]
-        return sorted(alerts, key=lambda alert: [alert[name] for name in _ALERT_ORDER])
+        return in_order(alerts)
+
+
+def in_order(alerts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sort revisions of alerts as in a replay's file."""
+    return sorted(alerts, key=lambda alert: [alert[name] for name in _ALERT_ORDER])
 
 
 def settled(onlooker: Onlooker, prefix: str, truth: Truth) -> bool:
@@ -82,7 +87,7 @@ def differences(
     """Check everything; `folder` takes what the topics said, as files like a replay's."""
     said = Said(broker, prefix)
     fates = state_log.fates(broker, prefix, truth, partitions=partitions)
-    result = _as_result(said, fates, folder)
+    result = as_result(said.metrics, said.alerts, fates=fates, folder=folder)
     inputs = {t: workers.records(broker, f"{prefix}.{t}") for t in ("predictions", "labels")}
     dead = {t: workers.records(broker, f"{prefix}.{t}.dlq") for t in ("predictions", "labels")}
     return [
@@ -96,10 +101,17 @@ def differences(
     ]
 
 
-def _as_result(said: Said, fates: Counter[str], folder: Path) -> oracle.Result:
+def as_result(
+    metrics: Sequence[dict[str, Any]],
+    alerts: Sequence[dict[str, Any]],
+    *,
+    fates: Counter[str],
+    folder: Path,
+) -> oracle.Result:
+    """Write down what was said as a replay does."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name, records in (("metrics", said.metrics), ("alerts", said.alerts)):
+    for name, records in (("metrics", metrics), ("alerts", alerts)):
         text = "".join(json.dumps(record) + "\n" for record in records)
         (folder / f"{name}.jsonl").write_text(text)
     (folder / "fates.json").write_text(json.dumps(dict(fates)))
@@ -131,13 +143,13 @@ def revisions_rise(records: Records) -> list[str]:
             before = last[record.key()]
             found.append(f"revisions of {record.key()!r}: {revision} follows {before}")
         last[record.key()] = revision
-    return _shortened(found)
+    return shortened(found)
 
 
 def alerts_come_once(alerts: Iterable[dict[str, Any]]) -> list[str]:
     """No revision of an alert is published twice."""
     counts = Counter((a["alert_id"], a["state"], a["revision"]) for a in alerts)
-    return _shortened(f"alert {one}: {n} times" for one, n in counts.items() if n > 1)
+    return shortened(f"alert {one}: {n} times" for one, n in counts.items() if n > 1)
 
 
 def conserved(
@@ -193,7 +205,8 @@ def nothing_vanished(onlooker: Onlooker, records: Records) -> list[str]:
     return found
 
 
-def _shortened(found: Iterable[str]) -> list[str]:
+def shortened(found: Iterable[str]) -> list[str]:
+    """Keep some of many lines that say the same."""
     found = list(found)
     more = len(found) - _SHOWN
     return found if more <= 0 else [*found[:_SHOWN], f"and {more} more of these"]
