@@ -47,8 +47,8 @@ class Monitor:
         While it is set, revisions wait for a later step: a run over a file needs only the last
         one. A worker must not set it, since what waits is not written down.
     revising
-        How soon windows under way are written again; at once, and all of it, where the input is
-        idle.
+        How soon windows under way are written again; at once, and all of it, where the join
+        has nothing to read.
     least_windows, rows_at_once
         See `streams.monitor.pace.budget_of`.
     largest_bytes
@@ -116,7 +116,8 @@ class Monitor:
         work.settle_silence()
         self._take(work, batches)
         costs, least = state.costs, self.least_windows
-        revising = Revising(0, 0) if idle else self.revising
+        nothing_comes = state.quiet or bool(idle)
+        revising = Revising(0, 0) if nothing_comes else self.revising
         with costs.on(costs.COUNTING):
             state.behind = not work.restore(self.rows_at_once)
         if state.specifications.unscheduled and not state.reread:
@@ -125,7 +126,7 @@ class Monitor:
             work.change_windows()
             state.windows.wake(now_ms, revising)
             budget = work.budget(
-                now_ms, rows_at_once=self.rows_at_once, least_windows=least, idle=bool(idle)
+                now_ms, rows_at_once=self.rows_at_once, least_windows=least, idle=nothing_comes
             )
             state.held = not budget.releases
             if budget.counts:

@@ -210,6 +210,12 @@ class MonitorState:
         self.rule_records = RuleRecords(self.rules, self.names)
 
     @property
+    def quiet(self) -> bool:
+        """Whether every partition of the join has nothing to read."""
+        told = self.notices.values()
+        return len(told) >= self.sources > 0 and all(notice.idle for notice in told)
+
+    @property
     def settled_ms(self) -> int:
         """How far windows are final: the watermark, and so long as nothing has come since."""
         if self.watermark_ms < 0:

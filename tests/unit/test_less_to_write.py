@@ -8,7 +8,7 @@ import pytest
 
 from streams.cells.schedule import Revising, Schedule
 from tests.builders import START_MS, label, prediction
-from tests.driver import TOPICS, Driver, as_inputs
+from tests.driver import BOTH, TOPICS, Driver, as_inputs
 
 LINGER_MS, REFRESH_MS = 2_000, 30_000
 PACE = Revising(LINGER_MS, REFRESH_MS)
@@ -132,6 +132,16 @@ def test_where_nothing_more_comes_everything_is_written() -> None:
 
     assert not driver.monitor.unfinished(driver.monitors[0])
     assert driver.result() == eager.result()
+
+
+def test_what_was_held_back_is_written_once_the_join_has_nothing_to_read() -> None:
+    driver = lingering()
+    steady(driver, 21)
+    assert count_of(driver, "accuracy") < 105
+
+    driver.feed([], idle=BOTH)
+
+    assert count_of(driver, "accuracy") == 105
 
 
 def test_what_was_held_back_is_written_once_it_has_rested() -> None:
