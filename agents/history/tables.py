@@ -103,6 +103,13 @@ positions = Table(
     Column("written_at_ms", BigInteger, nullable=False),
 )
 
+sources = Table(
+    "sources",
+    METADATA,
+    Column("topic", Text, primary_key=True),
+    Column("topic_id", Text, nullable=False),
+)
+
 gaps = Table(
     "gaps",
     METADATA,

@@ -31,6 +31,9 @@ Kind: TypeAlias = Literal["metrics", "alerts"]
 Clock: TypeAlias = Callable[[], int]
 """Returns the wall time in milliseconds."""
 
+Identify: TypeAlias = Callable[[], Mapping[str, str]]
+"""Asks for the ids of the topics, by name, without those that brokers do not tell."""
+
 
 class AwayError(DriftlineError):
     """The target does not answer, or not now; the message says why, without secrets."""
@@ -114,6 +117,9 @@ class Sink:
     port: ClassVar[int | None] = None
     at_once: ClassVar[int] = 10_000
     examples: ClassVar[tuple[str, ...]] = ()
+
+    def identify(self, ids: Identify) -> None:
+        """Take what tells whether topics are still the same; called once, before `start`."""
 
     def start(self) -> Mapping[Place, int] | Literal["group", "beginning"]:
         """Connect, and say where to begin.

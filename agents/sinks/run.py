@@ -18,6 +18,7 @@ from agents.sinks.decoding import Decoding
 from agents.sinks.letters import DeadLetterFile
 from agents.sinks.runner import Pace, Runner, insist
 from agents.sinks.telemetry import SinkHealth
+from agents.topic_ids import TopicIds
 from agents.version import installed_version
 from driftline.places import Place
 from driftline.reader import Reader
@@ -60,6 +61,7 @@ def run_sink(sink: Sink, settings: Settings, identity: Identity) -> None:
         If a person must act before it can go on.
     """
     topics = _topics(sink, settings)
+    sink.identify(TopicIds(settings, topics))
     letters = DeadLetterFile(identity.letters)
     health, pace, stop = SinkHealth(identity.name, version=installed_version()), Pace(), Event()
     for number in (signal.SIGTERM, signal.SIGINT):

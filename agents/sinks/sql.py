@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from agents.sinks.contract import Clock, Sink, Upsert, option
+from agents.sinks.contract import Clock, Identify, Sink, Upsert, option
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
 
@@ -76,7 +76,12 @@ class Sql(Sink):
         self._before: Positions = {}
         self._after: Positions = {}
         self._caught_up = False
-        self._sweep_due_ms = self._beat_due_ms = 0
+        self._ids: Identify = dict
+        self._sweep_due_ms = self._beat_due_ms = self._ids_due_ms = 0
+
+    def identify(self, ids: Identify) -> None:
+        """Take what tells whether topics were made anew."""
+        self._ids = ids
 
     def start(self) -> Mapping[Place, int]:
         """Make or check the tables, and return the offsets that are in them."""
@@ -92,6 +97,7 @@ class Sql(Sink):
                 (row.topic, row.partition): (row.next_offset, row.timestamp_ms) for row in rows
             }
             self._note_absence(connection, {row.topic: row.written_at_ms for row in rows})
+        self._look_at_topics()
         return {place: offset for place, (offset, _) in self._before.items()}
 
     def _note_absence(self, connection: Connection, written_at_ms: dict[str, int]) -> None:
@@ -146,6 +152,8 @@ class Sql(Sink):
         """Write down what was gone before it was read."""
         from agents.history.writing import note_gap  # noqa: PLC0415
 
+        if gap.there < gap.wanted:  # a topic that is shorter than it was is probably another one
+            self._look_at_topics()
         place = gap.topic, gap.partition
         last_ms = self._before.get(place, (0, None))[1]
         with self._failing(), self._engine.begin() as connection:
@@ -156,7 +164,19 @@ class Sql(Sink):
         self._forget()
         self._engine.dispose()
 
+    def _look_at_topics(self) -> None:
+        """Refuse to go on if what is read now is not what was read before."""
+        from agents.history.sources import made_anew, refusal  # noqa: PLC0415
+
+        self._ids_due_ms = self._now_ms() + _BEAT_MS
+        if ids := self._ids():
+            with self._failing(), self._engine.begin() as connection:
+                anew = made_anew(connection, ids)
+            if anew:
+                raise refusal(anew)
+
     def _beat(self) -> None:
+        self._look_at_topics()
         from agents.history.writing import seen  # noqa: PLC0415
 
         with self._failing(), self._engine.begin() as connection:
@@ -172,6 +192,8 @@ class Sql(Sink):
 
     def _open(self) -> Connection:
         if self._connection is None:
+            if self._now_ms() >= self._ids_due_ms:
+                self._look_at_topics()
             with self._failing():
                 self._connection = self._engine.connect()
                 self._connection.begin()

@@ -13,16 +13,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewTopic,
     ResourceType,
 )
 
@@ -233,3 +235,42 @@ def test_what_was_gone_before_it_was_read_is_said_and_written_down(
     assert revisions == [1, 2, 3, 7]
     assert told.startswith(f"{topics.metrics}/1: wanted from offset 3")
     assert "begins at 6" in told
+
+
+def test_a_topic_that_was_deleted_and_created_again_is_refused_with_the_fix(
+    real_broker: Broker, topics: Topics, tmp_path: Path
+) -> None:
+    [port] = free_ports(1)
+    words = ("sql", "--metrics-port", str(port))
+    publish(producing(real_broker, topics), topics, range(1, 4))
+    with sink(real_broker, topics.prefix, tmp_path, *words):
+        wait_until(lambda: ready(port), tmp_path)
+    make_anew(real_broker, topics.metrics)
+    # More than was read: offsets do not tell.
+    publish(producing(real_broker, topics), topics, range(1, 8))
+
+    with sink(real_broker, topics.prefix, tmp_path, *words) as process:
+        assert process.wait(60) == 2
+
+    said = f"{topics.metrics} was deleted and created again: its id was "
+    assert said in (tmp_path / "log").read_text()
+    now = datetime.now(UTC).isoformat()
+    done = oracle.run("asof", now, "--history", tmp_path / "driftline-history.db")
+    assert f"incomplete: {said}" in done.stderr
+    assert len(done.stdout.splitlines()) == KEYS + 1 - 2  # two were deleted
+
+
+def make_anew(broker: Broker, topic: str) -> None:
+    admin = AdminClient(broker.client())
+    [deleted] = admin.delete_topics([topic]).values()
+    deleted.result(30)
+    deadline_s = time.monotonic() + DEADLINE_S
+    while True:  # it takes brokers a moment to have forgotten it
+        [made] = admin.create_topics([NewTopic(topic, 3, 1)]).values()
+        try:
+            made.result(30)
+        except KafkaException:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+        else:
+            return

@@ -362,3 +362,99 @@ def test_who_reads_and_who_writes_do_not_wait_for_each_other(url: str, tmp_path:
     writer.dispose()
     reader.dispose()
     assert len(before) == len(also) == 2
+
+
+# ------------------------------------------------------------------ topics that are made anew
+def identified(url: str, ids: dict[str, str], *, now_ms: int = NOW_MS) -> Sql:
+    sink = sql(url, now_ms=now_ms)
+    sink.identify(lambda: ids)
+    return sink
+
+
+def test_a_topic_that_was_made_anew_is_refused_and_asof_says_so(url: str, tmp_path: Path) -> None:
+    log = a_log()
+    run(identified(url, {TOPICS.metrics: "old"}), log, tmp_path)
+    run(identified(url, {TOPICS.metrics: "old"}), log, tmp_path)
+    told = f"{TOPICS.metrics} was deleted and created again: its id was old, and is new"
+
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=f"^{told}: .*driftline sink sql NEW.db"):
+            run(identified(url, {TOPICS.metrics: "new"}), log, tmp_path)
+
+    def holes(at_ms: int) -> list[str]:
+        return ask(url, lambda connection: reading.holes(connection, None, at_ms))  # type: ignore[no-any-return]
+
+    assert holes(NOW_MS) == [told]
+    assert holes(START_MS) == []
+    assert_history_is(url, log)
+
+
+def test_nothing_is_written_of_a_topic_that_is_made_anew_meanwhile(
+    url: str, tmp_path: Path
+) -> None:
+    log, ids, now_ms = a_log(), {TOPICS.metrics: "old"}, [NOW_MS]
+    sink = Sql(SqlOptions(target=url), clock=lambda: now_ms[0])
+    sink.identify(lambda: dict(ids))
+    run(sink, log, tmp_path)
+    more = a_log()
+    more.add(metric(9))
+    write = sink.write
+
+    def write_later(upserts: Sequence[Upsert]) -> None:
+        now_ms[0] += 60_000
+        ids[TOPICS.metrics] = "new"
+        write(upserts)
+
+    sink.write = write_later  # type: ignore[method-assign]
+    with pytest.raises(ConfigError, match="deleted and created again"):
+        run(sink, more, tmp_path)
+
+    assert_history_is(url, log)
+
+
+def test_a_gap_that_goes_back_asks_at_once_whether_the_topic_is_the_same(
+    url: str, tmp_path: Path
+) -> None:
+    log, ids = a_log(), {TOPICS.metrics: "old"}
+    sink = identified(url, ids)
+    run(sink, log, tmp_path)
+    ids[TOPICS.metrics] = "new"
+
+    sink.missing(Gap(TOPICS.metrics, 0, 10, 50, None, START_MS))
+    with pytest.raises(ConfigError, match="deleted and created again"):
+        sink.missing(Gap(TOPICS.metrics, 0, 10, 0, None, START_MS))
+    sink.close()
+
+
+def test_a_topic_of_which_nothing_was_read_or_whose_id_is_not_told_is_accepted(
+    url: str, tmp_path: Path
+) -> None:
+    log = Log()
+    log.add(alert())
+    run(identified(url, {TOPICS.metrics: "old", TOPICS.alerts: "same"}), log, tmp_path)
+
+    run(identified(url, {TOPICS.metrics: "new"}), log, tmp_path)
+    run(identified(url, {}), log, tmp_path)
+
+    sources = rows(url, "SELECT topic, topic_id FROM sources ORDER BY topic")
+    assert sources == [(TOPICS.alerts, "same"), (TOPICS.metrics, "new")]
+
+
+def test_a_history_of_an_older_version_is_brought_up_to_date(url: str, tmp_path: Path) -> None:
+    from alembic import command  # noqa: PLC0415
+
+    def as_it_was(connection: Connection) -> None:
+        config = schema._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "1")
+        values = f"'{TOPICS.metrics}', 0, 1, {START_MS}, {NOW_MS}"
+        connection.execute(text(f"INSERT INTO positions VALUES ({values})"))
+
+    ask(url, as_it_was)
+    log = a_log()
+
+    run(identified(url, {TOPICS.metrics: "a"}), log, tmp_path)
+
+    assert rows(url, "SELECT topic_id FROM sources") == [("a",)]
+    revisions = rows(url, "SELECT kafka_offset FROM metric_revisions ORDER BY id")
+    assert revisions == [(offset,) for offset in range(1, 8)]
