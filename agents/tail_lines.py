@@ -212,5 +212,13 @@ def _alert_line(record: dict[str, Any]) -> str:
         f"{_clock(record.get('at_ms'))}  {record.get('state', '-')!s:<9} "
         f"{record.get('severity', '-')!s:<8} {record.get('kind', '-')!s:<9} "
         f"{_who(record).rstrip('/')} {record.get('monitor', '-')} "
-        f"({record.get('direction', '-')}): {record.get('message', '')}"
+        f"({record.get('direction', '-')}): {record.get('message', '')}{_ownership(record)}"
     )
+
+
+def _ownership(record: dict[str, Any]) -> str:
+    """Say whom the model belongs to, if anybody said so."""
+    said, tags = [(name, record.get(name)) for name in ("owner", "runbook")], record.get("tags")
+    said += tags.items() if isinstance(tags, dict) else ()
+    found = ", ".join(f"{name} {value}" for name, value in said if value)
+    return f" [{found}]" if found else ""

@@ -24,6 +24,8 @@ class Alert(msgspec.Struct, frozen=True):
         `worse`, `better` or `changed`.
     detector
         Which test said so: `threshold`, `adwin`, `page_hinkley`.
+    owner, runbook, tags
+        What the monitors file said of the model when the alert began; empty where it said nothing.
     """
 
     alert_id: str
@@ -42,3 +44,6 @@ class Alert(msgspec.Struct, frozen=True):
     message: str
     revision: int
     evidence: dict[str, Any]
+    owner: str = ""
+    runbook: str = ""
+    tags: dict[str, str] = {}

@@ -23,6 +23,8 @@ class Alert(msgspec.Struct, frozen=True):
         `worse`, `better` or `changed`.
     detector
         Which test said so: `threshold`, `adwin`, `page_hinkley`.
+    owner, runbook, tags
+        What the monitors file said of the model when the alert began; empty where it said nothing.
     """
 
     alert_id: str
@@ -41,6 +43,9 @@ class Alert(msgspec.Struct, frozen=True):
     message: str
     revision: int
     evidence: dict[str, Any]
+    owner: str = ""
+    runbook: str = ""
+    tags: dict[str, str] = {}
 
 
 def alert_id(*identity: str | int) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from streams.ownership import Ownership
 from streams.rule_kinds import BY_NAME
 from streams.task import Task
 
@@ -110,6 +111,8 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         A drift alert resolves when nothing was detected for so long.
     features
         Whether features are looked at.
+    models, owned
+        What models are told to be, and whom they belong to, by their names.
     """
 
     windows: tuple[Window, ...] = ()
@@ -119,6 +122,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     resolve_ms: int = 3_600_000
     features: bool = True
     models: dict[str, Task] = {}
+    owned: dict[str, Ownership] = {}
     thresholds: tuple[Threshold, ...] = ()
     drifts: tuple[Drift, ...] = ()
 

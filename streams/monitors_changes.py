@@ -56,11 +56,23 @@ def _fields(one: Threshold | Drift) -> Fields:
 
 
 def _models(monitors: Monitors) -> dict[str, Fields]:
-    return {
-        name: {"task": task.kind}
-        | ({} if task.positive is None else {"positive": repr(task.positive)})
-        for name, task in monitors.models.items()
-    }
+    names = monitors.models.keys() | monitors.owned.keys()
+    return {name: {**_told(monitors, name), **_owned(monitors, name)} for name in names}
+
+
+def _told(monitors: Monitors, model: str) -> Fields:
+    if (task := monitors.models.get(model)) is None:
+        return {}
+    positive = {} if task.positive is None else {"positive": repr(task.positive)}
+    return {"task": task.kind, **positive}
+
+
+def _owned(monitors: Monitors, model: str) -> Fields:
+    if (owned := monitors.owned.get(model)) is None:
+        return {}
+    said = {"owner": owned.owner, "runbook": owned.runbook}
+    tags = {f"tag {name}": value for name, value in owned.tags.items()}
+    return {name: value for name, value in said.items() if value} | tags
 
 
 def _general(monitors: Monitors) -> Fields:

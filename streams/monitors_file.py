@@ -27,6 +27,7 @@ from streams.monitors import (
     Window,
 )
 from streams.nearest import nearest
+from streams.ownership import Ownership, check_ownership
 from streams.task import Task
 from streams.watchers import parameters_of, watcher_of
 
@@ -36,6 +37,9 @@ T = TypeVar("T")
 class _Model(msgspec.Struct, forbid_unknown_fields=True):
     task: Literal["auto", "binary", "multiclass", "regression", "text"] = "auto"
     positive: str | int | float | bool | None = None
+    owner: str | None = None
+    runbook: str | None = None
+    tags: dict[str, Any] = {}
 
 
 class _Window(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,7 +101,13 @@ def parse_monitors(data: object, *, file: str = "monitors.yaml") -> Monitors:
 
 def _parse(data: object) -> Monitors:
     file = _converted({} if data is None else data, _File)
-    models = {name: _task(name, model) for name, model in file.models.items()}
+    given_models = {name: _model(name, model) for name, model in file.models.items()}
+    owned = {name: found for name, one in given_models.items() if (found := _owned(name, one))}
+    models = {
+        name: _task(name, one)
+        for name, one in given_models.items()
+        if name not in owned or _tells(one)
+    }
     kind = _threshold_type()
     given = [_entry("threshold", place, one, kind) for place, one in _of(file.thresholds)]
     drifts = [_entry("drift", place, one, Drift) for place, one in _of(file.drift)]
@@ -122,6 +132,7 @@ def _parse(data: object) -> Monitors:
         resolve_ms=parse_duration_ms(file.resolve_after, setting="resolve_after"),
         features=file.features,
         models=models,
+        owned=owned,
         thresholds=tuple(one for one in every if isinstance(one, Threshold)),
         drifts=tuple(one for one in every if isinstance(one, Drift)),
     )
@@ -131,9 +142,25 @@ def _of(entries: list[Any]) -> list[tuple[int, Any]]:
     return list(enumerate(entries, start=1))
 
 
-def _task(name: str, model: object) -> Task:
+def _model(name: str, model: object) -> _Model:
+    return _converted({} if model is None else model, _Model, where=f"model {name!r}")
+
+
+def _owned(name: str, given: _Model) -> Ownership | None:
+    """Return whom a model belongs to; `None` if its entry says nothing of that."""
+    found = check_ownership(
+        owner=given.owner, runbook=given.runbook, tags=given.tags, where=f"model {name!r}"
+    )
+    return None if found == Ownership() else found
+
+
+def _tells(given: _Model) -> bool:
+    """Tell whether an entry says what a model is."""
+    return given.task != "auto" or given.positive is not None
+
+
+def _task(name: str, given: _Model) -> Task:
     where = f"model {name!r}"
-    given = _converted({} if model is None else model, _Model, where=where)
     positive = None if given.positive is None else class_name(given.positive)
     if positive is not None and given.task in ("regression", "multiclass", "text"):
         raise ConfigError(

@@ -138,7 +138,8 @@ def unmet(monitors: Monitors, run: Rehearsal) -> Iterator[str]:
     """
     every = run.observed("*")
     models = sorted(run.classes)
-    for name, task in monitors.models.items():
+    for name in dict.fromkeys([*monitors.models, *monitors.owned]):
+        task = monitors.task(name)
         if name not in run.classes:
             yield f"model {name!r} never came{nearest(name, models)}"
         elif task.positive is not None and not _is_among(task.positive, run.classes[name]):

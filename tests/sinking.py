@@ -66,6 +66,10 @@ def alert(state: str = "firing", revision: int = 0, **changes: object) -> Alert:
     return msgspec.structs.replace(record, **changes)
 
 
+OWNED = {"owner": "risk", "runbook": "https://wiki/f?a=1&b=2", "tags": {"tier": "1", "a.b": "x"}}
+"""Whom a model belongs to, also as no monitors file would have it."""
+
+
 def metric_key(record: Metric) -> bytes:
     names = (record.model, record.version, record.segment)
     return msgspec.json.encode(

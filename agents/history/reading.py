@@ -110,5 +110,8 @@ def _metric(row: RowMapping) -> Known:
 
 def _alert(row: RowMapping) -> Known:
     record = {name: row[name] for name in ALERT_FIELDS}
-    record["evidence"] = json.loads(record["evidence"])
+    for name in ("evidence", "tags"):
+        record[name] = json.loads(record[name] or "{}")
+    # What a record of before the third version of the schema had nothing of.
+    record |= {name: record[name] or "" for name in ("owner", "runbook")}
     return Known(row["visible_at_ms"], record)

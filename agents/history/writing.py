@@ -64,8 +64,7 @@ def written(connection: Connection, upserts: Sequence[Upsert]) -> None:
             revisions.append((*values, False, *place))
             latest[values[:6]] = (*values, upsert.timestamp_ms)
         elif isinstance(record, Alert):
-            *most, evidence = _values_of(record)
-            alerts.append((*most, _encode(evidence).decode(), False, *place))
+            alerts.append((*map(_column, _values_of(record)), False, *place))
         elif upsert.kind == "metrics":
             key = _key(upsert)
             revisions.append((*key, *_NO_VALUES, True, *place))
@@ -77,6 +76,11 @@ def written(connection: Connection, upserts: Sequence[Upsert]) -> None:
     write(connection, metric_revisions, METRIC_REVISION, revisions)
     write(connection, alert_revisions, ALERT_REVISION, alerts)
     _keep_latest(connection, latest)
+
+
+def _column(value: Any) -> Any:
+    """Return what a column has: an object is written as JSON."""
+    return _encode(value).decode() if isinstance(value, dict) else value
 
 
 def _key(upsert: Upsert) -> Row:

@@ -7,6 +7,7 @@ one that has fired and is over in the same breath wakes nobody.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -15,7 +16,7 @@ import msgspec
 
 from agents.printable import printable
 from agents.sinks.contract import AwayError, Clock, Kind, Sink, Upsert, option
-from agents.sinks.notifying import OLD_MS, iso
+from agents.sinks.notifying import OLD_MS, iso, runbook
 from agents.sinks.posting import Poster, secret_in
 from agents.sinks.webhook import example_alert
 from streams.alerts import Alert
@@ -45,8 +46,9 @@ class Alertmanager(Sink):
     """Keep Alertmanager (API v2) told of what fires, until it is resolved or retracted.
 
     Labels: alertname (the monitor), alert_id, model, version, segment, severity, kind, detector,
-    direction. An alert that was retracted is resolved, with its reason as annotation `retracted`.
-    What was over more than an hour ago is not sent. Of a cluster, one that answers is enough.
+    direction, owner, and tag_NAME for every tag; annotation runbook_url. An alert that was
+    retracted is resolved, with its reason as annotation `retracted`. What was over more than an
+    hour ago is not sent. Of a cluster, one that answers is enough.
     """
 
     name = "alertmanager"
@@ -163,8 +165,13 @@ def _message(alert: Alert, *, starts_ms: int, ends_ms: int) -> dict[str, Any]:
         "alertname": alert.monitor,
         "alert_id": alert.alert_id,
         **{name: getattr(alert, name) for name in _LABELS},
+        **{_UNSAFE.sub("_", f"tag_{name}"): value for name, value in alert.tags.items()},
     }
-    annotations = {"summary": alert.message, "value": _number(alert.value)}
+    annotations = {
+        "summary": alert.message,
+        "value": _number(alert.value),
+        "runbook_url": runbook(alert),
+    }
     if alert.state == "retracted":
         annotations["retracted"] = alert.message
     return {
@@ -175,7 +182,8 @@ def _message(alert: Alert, *, starts_ms: int, ends_ms: int) -> dict[str, Any]:
     }
 
 
-_LABELS = ("model", "version", "segment", "severity", "kind", "detector", "direction")
+_LABELS = ("model", "version", "segment", "severity", "kind", "detector", "direction", "owner")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_]")
 
 
 def _shown(texts: dict[str, str]) -> dict[str, str]:

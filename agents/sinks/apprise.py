@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from agents.sinks.contract import AwayError, Clock, option
-from agents.sinks.notifying import Notifier, Summary, title
+from agents.sinks.notifying import Notifier, Summary, ownership, runbook, title
 from agents.sinks.posting import secret_in
 from agents.sinks.webhook import example_alert
 from streams.alerts import Alert
@@ -58,7 +58,9 @@ class Apprise(Notifier):
     def tell(self, alert: Alert) -> None:
         """Tell of one alert."""
         over = alert.state != "firing"
-        self._notify(title(alert), kind="success" if over else _KINDS.get(alert.severity, "info"))
+        kind = "success" if over else _KINDS.get(alert.severity, "info")
+        more = [*ownership(alert), runbook(alert)]
+        self._notify(title(alert), title(alert), *filter(None, more), kind=kind)
 
     def summarise(self, summary: Summary) -> None:
         """Tell of many."""

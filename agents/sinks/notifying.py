@@ -14,6 +14,7 @@ from typing import ClassVar, NamedTuple
 from agents.printable import printable
 from agents.sinks.contract import Clock, Kind, RefusedError, Sink, Upsert
 from streams.alerts import Alert
+from streams.ownership import is_url
 
 OLD_MS = 3_600_000
 SEVERITIES = ("info", "warning", "critical")
@@ -77,6 +78,17 @@ def title(alert: Alert) -> str:
     """Say an alert on one line, whatever is in its names."""
     head = f"[{alert.state.upper()}] {alert.severity} {who(alert)} {alert.monitor}"
     return printable(f"{head}: {alert.message}")
+
+
+def ownership(alert: Alert) -> list[str]:
+    """Say on lines whom a model belongs to, and what else its alerts are routed by."""
+    said = [("owner", alert.owner), *alert.tags.items()]
+    return [printable(f"{name}: {value}") for name, value in said if value]
+
+
+def runbook(alert: Alert) -> str:
+    """Return the link to what to do; "" if there is none, or it is no link."""
+    return alert.runbook if is_url(alert.runbook) else ""
 
 
 def clock(alert: Alert) -> str:

@@ -131,7 +131,7 @@ def _columns(record: type[msgspec.Struct]) -> dict[str, str]:
     found = {}
     for name, told in record.__annotations__.items():
         kind = (told if isinstance(told, str) else getattr(told, "__name__", str(told))).split()[0]
-        found[name] = kind if kind in _TYPES else "str"  # evidence: JSON
+        found[name] = kind if kind in _TYPES else "str"  # of evidence and tags: JSON
     places = {"timestamp_ms": "int", "partition": "int", "offset": "int"}
     return {**found, "deleted": "bool", **places}
 
@@ -144,7 +144,8 @@ def _row(upsert: Upsert) -> dict[str, Any]:
     row: dict[str, Any]
     if isinstance(upsert.record, Alert):
         row = msgspec.structs.asdict(upsert.record)
-        row["evidence"] = msgspec.json.encode(row["evidence"]).decode()
+        for name in ("evidence", "tags"):
+            row[name] = msgspec.json.encode(row[name]).decode()
     elif isinstance(upsert.record, Metric):
         row = msgspec.structs.asdict(upsert.record)
     else:

@@ -5,7 +5,7 @@ detector, which sees changes and not states, once nothing more was found for a w
 again meanwhile, in the same direction, belongs to the alert that fires.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +14,7 @@ from streams import families
 from streams.alerts import Alert, alert_id, resolve
 from streams.model_keys import Name
 from streams.monitors import Drift
+from streams.ownership import Ownership
 from streams.rules import Finding
 from streams.watchers.drifts import Found
 from streams.watchers.lanes import Change
@@ -41,12 +42,17 @@ class Alerts:
 
     Attributes
     ----------
+    owned
+        Whom models belong to, by their names. An alert keeps what was said when it began, so that
+        whoever was told of it is told of its end.
     changed
         Models whose alerts are not written down as they are.
     """
 
-    def __init__(self, names: Sequence[Name], *, resolve_ms: int) -> None:
-        self._names, self._resolve_ms = names, resolve_ms
+    def __init__(
+        self, names: Sequence[Name], *, resolve_ms: int, owned: Mapping[str, Ownership]
+    ) -> None:
+        self._names, self._resolve_ms, self.owned = names, resolve_ms, owned
         self._firing: dict[int, dict[Key, Firing]] = {}
         self._revisions: dict[int, list[Alert]] = {}
         self._foreign: dict[int, list[Alert]] = {}
@@ -70,8 +76,7 @@ class Alerts:
                 return
             self._end(model, key, min(at_ms, ends_ms), f"no further drift of {change.source}")
         alert = _drift_alert(self._names[model], drift, change, direction=direction)
-        self._fire(model, key, Firing(alert, at_ms))
-        self._revise(model, alert)
+        self._begin(model, key, alert)
 
     def judged(self, found: Finding) -> None:
         """Take a rule that has begun to be violated, or is no longer."""
@@ -80,9 +85,7 @@ class Alerts:
             back = f"{found.threshold.metric} is {found.value:.4g}, back within {found.limit:.4g}"
             self._end(model, key, found.at_ms, back)
             return
-        alert = _rule_alert(self._names[model], found)
-        self._fire(model, key, Firing(alert, found.at_ms))
-        self._revise(model, alert)
+        self._begin(model, key, _rule_alert(self._names[model], found))
 
     def fires(self, model: int) -> bool:
         """Tell whether any alert of a model fires."""
@@ -143,6 +146,13 @@ class Alerts:
             found = revisions[model]
             found.sort(key=lambda a: (a.at_ms, a.monitor, a.alert_id, a.revision))
             yield from found
+
+    def _begin(self, model: int, key: Key, alert: Alert) -> None:
+        owned = self.owned.get(alert.model)
+        if owned is not None:
+            alert = msgspec.structs.replace(alert, **msgspec.structs.asdict(owned))
+        self._fire(model, key, Firing(alert, alert.at_ms))
+        self._revise(model, alert)
 
     def _fire(self, model: int, key: Key, firing: Firing) -> None:
         self._firing.setdefault(model, {})[key] = firing

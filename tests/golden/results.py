@@ -28,6 +28,8 @@ SHOWN = 10
 
 IDENTITY = ("model", "version", "segment", "window_start_ms", "window_end_ms", "metric")
 _FIELDS = ("value", "low", "high", "count", "coverage", "final")
+#: Fields that came after the files.
+_OWNERSHIP = ("owner", "runbook", "tags")
 _ROUNDED = {"value", "low", "high", "threshold", "reference"}
 
 Key = tuple[Any, ...]
@@ -115,7 +117,9 @@ def results_of(driver: Driver, digest: str) -> Results:
     """Return what is compared of what a driver has received."""
     metrics = {key: _without_identity(key, record) for key, record in driver.metrics.items()}
     alerts: dict[str, list[dict[str, Any]]] = {}
-    for alert in driver.alerts:
+    for record in driver.alerts:
+        alert = {name: value for name, value in record.items() if name not in _OWNERSHIP}
+        assert not any(record.get(name) for name in _OWNERSHIP), "nobody says whose it is"
         alerts.setdefault(alert["alert_id"], []).append(alert)
     return Results(digest, metrics, alerts, driver.fates)
 

@@ -16,7 +16,7 @@ from streams.alerts import Alert
 from streams.errors import ConfigError
 from tests import debian
 from tests.receivers import Receiver, receiving
-from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, run
+from tests.sinking import MINUTE_MS, OWNED, START_MS, TOPICS, Log, alert, run
 
 HOUR_MS = 60 * MINUTE_MS
 
@@ -139,7 +139,7 @@ def test_those_behind_alertmanager_hear_that_it_fires_is_resolved_and_is_retract
     now_ms = time.time_ns() // 1_000_000
     name = "o'brien \"/<b>\\ ünï\x1b[31m"
     log = Log()
-    log.add(alert(model=name, at_ms=now_ms), alert(alert_id="a2", at_ms=now_ms))
+    log.add(alert(model=name, at_ms=now_ms), alert(alert_id="a2", at_ms=now_ms, **OWNED))
 
     with debian.run_alertmanager(tmp_path, receiver_url=receiver.url) as running:
         sink = Alertmanager(AlertmanagerOptions(target=running.url))
@@ -147,7 +147,9 @@ def test_those_behind_alertmanager_hear_that_it_fires_is_resolved_and_is_retract
         debian.wait_until(lambda: len(told(receiver)) == 2, what="firing")
         later_ms = time.time_ns() // 1_000_000
         over = alert("resolved", 1, model=name, at_ms=later_ms, message="back within 0.8")
-        taken_back = alert("retracted", 1, alert_id="a2", at_ms=later_ms, message="labels came")
+        taken_back = alert(
+            "retracted", 1, alert_id="a2", at_ms=later_ms, message="labels came", **OWNED
+        )
         sink.write([upsert(over), upsert(taken_back, b"a2")])
         sink.flush()
         debian.wait_until(lambda: len(told(receiver)) >= 4, what="resolved")
@@ -159,6 +161,7 @@ def test_those_behind_alertmanager_hear_that_it_fires_is_resolved_and_is_retract
     assert ends[shown] == ("resolved", {"summary": "back within 0.8", "value": "0.4"})
     assert ends["fraud"][0] == "resolved"
     assert ends["fraud"][1]["retracted"] == "labels came"
+    assert ends["fraud"][1]["runbook_url"] == OWNED["runbook"]
 
 
 def test_a_test_reaches_a_real_alertmanager(receiver: Receiver, tmp_path: Path) -> None:
@@ -184,3 +187,18 @@ def test_messages_are_json(receiver: Receiver, tmp_path: Path) -> None:
         "direction": "worse",
     }
     assert message["startsAt"] == "2026-01-01T00:00:00Z"
+
+
+def test_labels_say_whom_a_model_belongs_to_and_where_to_read_on(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    log = Log()
+    log.add(alert(**OWNED), alert(alert_id="a2", runbook="javascript:alert(1)"))
+
+    run(alertmanager(receiver, Clock()), log, tmp_path)
+
+    first, second = receiver.posts[0].json
+    assert first["labels"].items() >= {"owner": "risk", "tag_tier": "1", "tag_a_b": "x"}.items()
+    assert first["annotations"]["runbook_url"] == OWNED["runbook"]
+    assert "owner" not in second["labels"]
+    assert "runbook_url" not in second["annotations"]

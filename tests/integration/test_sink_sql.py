@@ -18,11 +18,12 @@ from agents.history import database, reading, schema
 from agents.sinks.contract import AwayError, Upsert
 from agents.sinks.sql import Sql, SqlOptions
 from driftline.places import Gap
+from streams.alerts import Alert
 from streams.errors import ConfigError
 from tests import oracle
 from tests.histories import a_log, ask, asof_by_hand, assert_history_is, rows
 from tests.postgres import Postgres
-from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, letters, metric, run
+from tests.sinking import MINUTE_MS, OWNED, START_MS, TOPICS, Log, alert, letters, metric, run
 
 DAY_MS = 86_400_000
 NOW_MS = START_MS + DAY_MS
@@ -182,6 +183,24 @@ def test_the_tables_are_those_that_the_migrations_make(url: str) -> None:
         return compare_metadata(context, schema.METADATA)  # type: ignore[no-any-return]
 
     assert ask(url, question) == []
+
+
+def test_a_history_of_before_alerts_said_whom_a_model_belongs_to_is_brought_up_to_date(
+    url: str, tmp_path: Path
+) -> None:
+    log = Log()
+    log.add(alert())
+    run(sql(url), log, tmp_path)
+    for name in ("owner", "runbook", "tags"):
+        ask(url, lambda c, name=name: c.execute(text(f"ALTER TABLE alert_revisions DROP {name}")))
+    ask(url, lambda c: c.execute(text("UPDATE driftline_schema SET version_num = '2'")))
+    log.add(alert(alert_id="a2", **OWNED))
+
+    run(sql(url), log, tmp_path)
+
+    found = ask(url, lambda connection: reading.alerts_at(connection, NOW_MS))
+    records = [msgspec.convert(one.record, Alert) for one in found.values()]
+    assert records == [alert(), alert(alert_id="a2", **OWNED)]
 
 
 def test_a_newer_schema_is_refused_with_the_fix(url: str) -> None:

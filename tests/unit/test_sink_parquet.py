@@ -9,7 +9,7 @@ import pytest
 
 from agents.sinks.parquet import COLUMNS, Parquet, ParquetOptions
 from streams.errors import ConfigError
-from tests.sinking import MINUTE_MS, START_MS, Log, alert, metric, run
+from tests.sinking import MINUTE_MS, OWNED, START_MS, Log, alert, metric, run
 
 
 class Clock:
@@ -29,7 +29,7 @@ def names(folder: Path) -> set[str]:
 
 def test_rows_are_collected_for_some_minutes_and_come_again_after_a_crash(tmp_path: Path) -> None:
     log, clock, out = Log(), Clock(), tmp_path / "out"
-    log.add(metric(1), metric(2), alert())
+    log.add(metric(1), metric(2), alert(**OWNED))
     log.delete(metric(2), at_ms=START_MS + 24 * 60 * MINUTE_MS)
     run(parquet(out, clock), log, tmp_path)
     before = names(out)
@@ -43,7 +43,12 @@ def test_rows_are_collected_for_some_minutes_and_come_again_after_a_crash(tmp_pa
         out / "metrics" / "day=2026-01-02" / "00000001.parquet"
     ).to_pylist()
 
+    [alert_row] = pyarrow.parquet.read_table(
+        out / "alerts" / "day=2026-01-01" / "00000001.parquet"
+    ).to_pylist()
+
     assert before == set()
+    assert (alert_row["owner"], alert_row["tags"]) == ("risk", '{"tier":"1","a.b":"x"}')
     assert first["revision"].to_pylist() == [1, 2]
     assert first.column_names == [*COLUMNS["metrics"]]
     assert (gone["deleted"], gone["value"], gone["metric"]) == (True, None, "accuracy")

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from agents.sinks import posting
+from agents.sinks.apprise import Apprise, AppriseOptions
 from agents.sinks.contract import AwayError, RefusedError
 from agents.sinks.posting import Poster
 from agents.sinks.templates import TEMPLATES
@@ -23,7 +24,7 @@ from agents.sinks.webhook import Webhook, WebhookOptions
 from streams.errors import ConfigError
 from tests import oracle
 from tests.receivers import Receiver, receiving
-from tests.sinking import MINUTE_MS, START_MS, Log, alert, letters, run
+from tests.sinking import MINUTE_MS, OWNED, START_MS, Log, alert, letters, run
 
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 HOUR_MS = 60 * MINUTE_MS
@@ -277,6 +278,35 @@ def test_teams_gets_a_card_of_text_runs(receiver: Receiver, tmp_path: Path) -> N
     assert firing["type"] == "message"  # type: ignore[index]
     assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
     assert {block["type"] for block in attachment["content"]["body"]} == {"RichTextBlock"}
+
+
+def test_every_template_says_whom_the_model_belongs_to_and_links_to_what_to_do(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("r0uting")
+    (tmp_path / "hook").write_text(receiver.url.replace("http:", "json:"))
+    log, now_ms = Log(), START_MS
+    log.add(alert(**OWNED), alert(alert_id="a2", **{**OWNED, "runbook": "https://a/|x>"}))
+    for template in TEMPLATES:
+        named = {"template": template, "key_file": str(tmp_path / "key")}
+        run(webhook(receiver, now_ms=now_ms, **named), log, tmp_path)
+        log.committed = 0
+    apprise = Apprise(AppriseOptions(target=str(tmp_path / "hook")), clock=lambda: now_ms)
+    run(apprise, log, tmp_path)
+
+    posts, names = [post.json for post in receiver.posts], [*TEMPLATES, "apprise"]
+    firsts, others = (dict(zip(names, posts[n::2], strict=True)) for n in (0, 1))
+    assert firsts["plain"]["data"]["tags"] == OWNED["tags"]
+    assert firsts["pagerduty"]["payload"]["custom_details"]["owner"] == "risk"
+    assert firsts["pagerduty"]["links"] == [{"href": OWNED["runbook"], "text": "Runbook"}]
+    assert firsts["slack"]["blocks"][-1]["text"]["text"] == "<https://wiki/f?a=1&amp;b=2|Runbook>"
+    [card] = firsts["teams"]["attachments"]
+    assert card["content"]["actions"][0]["url"] == OWNED["runbook"]
+    for template in ("slack", "teams", "apprise"):
+        assert "owner: risk" in json.dumps(firsts[template])
+        assert "tier: 1" in json.dumps(firsts[template])
+    for template in ("slack", "pagerduty", "teams", "apprise"):
+        assert "|x>" not in json.dumps({**others[template], "payload": None})
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

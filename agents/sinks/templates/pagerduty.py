@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.sinks.notifying import SEVERITIES, Summary, iso, title, who
+from agents.sinks.notifying import SEVERITIES, Summary, iso, runbook, title, who
 from agents.sinks.templates.template import Template
 from streams.alerts import Alert
 
@@ -12,11 +12,13 @@ _LONGEST, _LONGEST_KEY = 1_024, 255
 
 
 def _alert(alert: Alert, key: str) -> dict[str, Any]:
+    link = runbook(alert)
     return {
         "routing_key": key,
         "event_action": "trigger" if alert.state == "firing" else "resolve",
         "dedup_key": alert.alert_id[:_LONGEST_KEY],
         "client": "driftline",
+        "links": [{"href": link, "text": "Runbook"}] if link else [],
         "payload": {
             "summary": title(alert)[:_LONGEST],
             "source": who(alert) or "driftline",

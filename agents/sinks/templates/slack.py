@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from agents.sinks.notifying import Summary, iso, title
+from agents.sinks.notifying import Summary, iso, ownership, runbook, title
 from agents.sinks.templates.template import Template
 from streams.alerts import Alert
 
@@ -16,7 +16,13 @@ _OVER, _INFO = "\N{LARGE GREEN CIRCLE}", "\N{LARGE BLUE CIRCLE}"
 
 def _alert(alert: Alert, _key: str) -> dict[str, Any]:
     mark = _MARKS.get(alert.severity, _INFO) if alert.state == "firing" else _OVER
-    return _message(f"{mark} {title(alert)}", [f"{iso(alert.at_ms)} · alert {alert.alert_id}"])
+    lines = [f"{iso(alert.at_ms)} · alert {alert.alert_id}", *ownership(alert)]
+    message = _message(f"{mark} {title(alert)}", lines)
+    if link := runbook(alert):
+        # The only markup: a URL has none of the characters that would end it.
+        text = {"type": "mrkdwn", "text": f"<{link.replace('&', '&amp;')}|Runbook>"}
+        message["blocks"].append({"type": "section", "text": text})
+    return message
 
 
 def _summary(summary: Summary, _key: str) -> dict[str, Any]:
