@@ -22,7 +22,8 @@ class Grant(NamedTuple):
     ----------
     part
         Who: ``worker``, ``publisher``, ``alerts`` (a consumer with `driftline.Alerts`), ``tail``,
-        ``sink``, ``status``, ``monitors`` (``driftline monitors apply``, ``list`` and ``diff``),
+        ``sink``, ``status``, ``monitors`` (``driftline monitors apply``, ``list``, ``diff``
+        and ``withdraw``, ``driftline models forget``),
         ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.

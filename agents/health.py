@@ -13,12 +13,23 @@ from agents.idleness import Input
 from agents.partitions import Partition
 from agents.resources import Resources
 from agents.settings import FIRST_PORT, PORTS
-from agents.telemetry import FATES, Telemetry
+from agents.telemetry import Telemetry
+from agents.telemetry_catalogue import FATES
 from streams.steps import Effects
 from streams.topics import Topics
 from streams.values import Dropped
 
 _PARTITION_GAUGES = ("pending_predictions", "early_labels")
+
+
+_COUNTED = {
+    "set_aside_rows": "driftline_quarantined_rows_total",
+    "improper_scores": "driftline_improper_scores_total",
+    "late_rows": "driftline_late_rows_total",
+    "forgotten": "driftline_forgotten_models_total",
+    "forgotten_rows": "driftline_forgotten_rows_total",
+}
+"""By the field of the effects."""
 
 
 class Health:
@@ -123,16 +134,13 @@ class Health:
         for topic, count in Counter(record.topic for record in effects.records).items():
             if name := self._counted.get(topic):
                 self._telemetry.count(name, count)
-        if effects.set_aside_rows:
-            self._telemetry.count("driftline_quarantined_rows_total", effects.set_aside_rows)
+        for field, name in _COUNTED.items():
+            if amount := getattr(effects, field):
+                self._telemetry.count(name, amount)
         for part in effects.restarted:
             self._telemetry.count("driftline_state_restarts_total", part=part)
         for one in effects.dropped:
             self._count_dropped(one)
-        if effects.improper_scores:
-            self._telemetry.count("driftline_improper_scores_total", effects.improper_scores)
-        if effects.late_rows:
-            self._telemetry.count("driftline_late_rows_total", effects.late_rows)
 
     def _count_dropped(self, one: Dropped) -> None:
         self._telemetry.count("driftline_values_dropped_total", one.count, field=one.field)

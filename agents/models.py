@@ -1,7 +1,8 @@
-"""List the models that workers know, from the state that they keep on Kafka."""
+"""List the models that workers know, from the state that they keep on Kafka; forget one."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -10,13 +11,16 @@ from rich import box
 from rich.table import Table
 
 from agents import topics_admin
+from agents.monitors_topic import time_of, write_record
 from agents.printable import printable
 from agents.printing import add_names, plain_console, print_table
 from agents.settings import Settings
 from driftline.reader import Reader
 from driftline.snapshot import snapshot
-from streams.errors import ConfigError, NoAnswerError
+from streams.errors import ConfigError, NoAnswerError, RecordError
+from streams.forget_record import forget_key, read_forget, write_forget
 from streams.monitor.known_models import KnownModel, KnownModels
+from streams.specification import time_text
 from streams.topics import Topics
 
 
@@ -46,6 +50,34 @@ def read_models(settings: Settings) -> list[KnownModel]:
     except TimeoutError as error:
         raise NoAnswerError(str(error)) from None
     return known.models()
+
+
+def forget_model(
+    settings: Settings, model: str, version: str | None, *, at: str | None, json_output: bool
+) -> int:
+    """Order all workers to forget a model; no version is all versions.
+
+    Raises
+    ------
+    ConfigError, NoAnswerError
+        If the time is refused, or the topic cannot be written.
+    """
+    effective_ms = time_of(at)
+    value = write_forget(model, version, effective_ms=effective_ms)
+    try:
+        read_forget(value)
+    except RecordError as error:
+        raise ConfigError(error.detail) from None
+    offset = write_record(settings, forget_key(model, version), value)
+    topic = Topics(settings.prefix).monitors
+    if json_output:
+        print(json.dumps({"topic": topic, "offset": offset, "effective_at": effective_ms}))
+        return 0
+    print(
+        f"written: {topic}@{offset}; it takes effect at the first boundary of panes at or after"
+        f" {time_text(effective_ms)}, event time"
+    )
+    return 0
 
 
 def _bytes(key: bytes | str | None) -> bytes | None:

@@ -65,13 +65,13 @@ def apply_monitors(
     ConfigError
         If the file or the time is refused, or the topic cannot be written.
     """
-    effective_ms = _time_ms(at)
+    effective_ms = time_of(at)
     content = None if file is None else _content(file)
     now = None if file is None else parse_monitors(content, file=str(file))
     before = _stored(settings)
     value = write_specification(content, effective_ms=effective_ms)
     found = _changes(before, now)
-    offset = _write(settings, value)
+    offset = write_record(settings, KEY, value)
     topic = Topics(settings.prefix).monitors
     if json_output:
         print(
@@ -160,7 +160,14 @@ def _content(file: Path) -> dict[str, Any]:
     return content
 
 
-def _time_ms(at: str | None) -> int:
+def time_of(at: str | None) -> int:
+    """Return what `--at` says in milliseconds: now if nothing.
+
+    Raises
+    ------
+    ConfigError
+        If it is no time.
+    """
     if at is None:
         return time.time_ns() // 1_000_000
     try:
@@ -183,13 +190,18 @@ def _named(settings: Settings, what: str) -> Iterator[None]:
         raise NoAnswerError(f"topic {topic} cannot be {what}: {error}") from None
 
 
-def _stored(settings: Settings) -> Stored | None:
-    """Return the last record of the topic, `None` where there is none."""
+def _existing_topic(settings: Settings) -> str:
     topic = Topics(settings.prefix).monitors
     if topic not in topics_admin.existing(settings):
         raise ConfigError(
             f"no topic {topic} at {settings.bootstrap_servers}; driftline topics create makes it"
         )
+    return topic
+
+
+def _stored(settings: Settings) -> Stored | None:
+    """Return the last record of the topic, `None` where there is none."""
+    topic = _existing_topic(settings)
     kafka = {"log_level": 2, **settings.kafka}
     last: Message | None = None
     with (
@@ -219,9 +231,15 @@ def _read(message: Message) -> Stored:
 _FIXED = ("windows", "coarse", "features")
 
 
-def _write(settings: Settings, value: bytes) -> int:
-    """Write the record, and wait until it is there; return its offset."""
-    topic = Topics(settings.prefix).monitors
+def write_record(settings: Settings, key: bytes, value: bytes) -> int:
+    """Write a record, and wait until it is there; return its offset.
+
+    Raises
+    ------
+    ConfigError, NoAnswerError
+        If the brokers refuse it, or do not answer.
+    """
+    topic = _existing_topic(settings)
     delivered: list[int] = []
 
     def heard(error: Any, message: Message) -> None:
@@ -232,7 +250,7 @@ def _write(settings: Settings, value: bytes) -> int:
     config = {"acks": "all", "enable.idempotence": True, **clients.admin(settings)}
     producer = Producer(config)
     with _named(settings, "written"):
-        producer.produce(topic, value, KEY, partition=0, on_delivery=heard)
+        producer.produce(topic, value, key, partition=0, on_delivery=heard)
         producer.flush(_DELIVERY_S)
         if not delivered:
             raise TimeoutError(f"no broker confirmed it in {_DELIVERY_S:.0f} s")

@@ -26,12 +26,11 @@ from agents.survey import Survey
 from streams.dryrun import Arrival, DryRun
 from streams.errors import ConfigError, RecordError
 from streams.hash_index import SEED_BYTES
-from streams.heads import Head, head_of, is_specification
+from streams.heads import Head, head_of, is_specification, specification_key
 from streams.limits import LIMITS, RecordLimits
 from streams.monitors import FORGET_MS, Monitors
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS, check_time
-from streams.specification import KEY
 from streams.task import MOST_NAMES
 from streams.topics import Topics
 from streams.topology import build
@@ -197,7 +196,10 @@ def _feed(
     # Wherever they stand: what counts is the event time that they carry.
     said = survey.specifications
     if said:
-        arrivals = [Arrival(topics.monitors, KEY, value, 0, place) for place, value in said]
+        arrivals = [
+            Arrival(topics.monitors, specification_key(value), value, 0, place)
+            for place, value in said
+        ]
         run.specify(arrivals, now_ms=NOW_MS)
     for number, chunk in enumerate(_chunks(lines), 1):
         refused = [line for line in chunk if line.error is not None]

@@ -22,7 +22,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from agents.telemetry import RESOURCES
+from agents.telemetry_catalogue import RESOURCES
 
 logger = logging.getLogger(__name__)
 

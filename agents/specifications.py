@@ -10,6 +10,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
@@ -22,7 +24,8 @@ from agents.settings import Settings
 from streams.steps import Batch, Stage
 
 _KEPT_RECORDS = 64
-"""These topics are compacted: more are only there where many changes came one after the other."""
+"""Of each key. These topics are compacted: there are more only where many changes came one after
+the other."""
 
 _POLL_S = 0.2
 _MOST = 100
@@ -40,7 +43,7 @@ class GlobalReader:
     def __init__(self, settings: Settings, topic: str, *, came: Callable[[], None]) -> None:
         self.topic = topic
         self._settings, self._came = settings, came
-        self._messages: deque[Message] = deque(maxlen=_KEPT_RECORDS)
+        self._messages: dict[Any, deque[Message]] = {}
         self._end = -1
         self._read = threading.Event()
         self._stopping = False
@@ -68,7 +71,9 @@ class GlobalReader:
         """
         with self._lock:
             first = 0 if offset > self._end else offset
-            found = [one for one in self._messages if (one.offset() or 0) >= first]
+            every = chain.from_iterable(self._messages.values())
+            found = [one for one in every if (one.offset() or 0) >= first]
+        found.sort(key=lambda one: one.offset() or 0)
         return batch_of(self.topic, found) if found else None
 
     # --- everything below runs on the reading thread
@@ -99,7 +104,9 @@ class GlobalReader:
                 end_process(f"{self.topic} cannot be read: {error.str()}")
         if found:
             with self._lock:
-                self._messages += found
+                for one in found:
+                    kept = self._messages.setdefault(one.key(), deque(maxlen=_KEPT_RECORDS))
+                    kept.append(one)
                 self._end = max(self._end, (found[-1].offset() or 0) + 1)
             self._came()
 

@@ -23,7 +23,7 @@ from agents.options import OPTIONS, Option
 from agents.settings import Settings
 from agents.sinks.prometheus import RESULTS
 from agents.sinks.telemetry import SINK
-from agents.telemetry import RESOURCES, WORKER, Entry
+from agents.telemetry_catalogue import RESOURCES, WORKER, Entry
 from streams import families
 from streams.families.family import EVERY_TASK, Metric, Part
 from streams.monitors import DEFAULTS, Drift, Threshold

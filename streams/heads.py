@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.errors import RecordError
+from streams.forget_record import key_of_line
 from streams.limits import LIMITS
 from streams.members import ABSENT_MEMBER, Decode, Members, decode_text, decode_time
+from streams.specification import KEY
 from streams.values import read_tolerantly
 
 
@@ -67,12 +69,29 @@ def head_of(value: bytes) -> Head:
 
 
 def is_specification(value: bytes) -> bool:
-    """Tell whether a line of a recording says what to watch; see `streams.specification`."""
+    """Tell whether a line of a recording says what to watch, or to forget."""
+    return specification_key(value) is not None
+
+
+def specification_key(value: bytes) -> bytes | None:
+    """Return the key that such a line would have on the topic; `None` if it is none.
+
+    See `streams.specification` and `streams.forget_record`.
+
+    Examples
+    --------
+    >>> specification_key(b'{"effective_at": "2026-01-01", "forget": {"model": "fraud"}}')
+    b'["forget","fraud",null]'
+    >>> specification_key(b'{"effective_at": "2026-01-01", "monitors": null}')
+    b'monitors'
+    """
     try:
         given = msgspec.json.decode(value)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return False
-    return isinstance(given, dict) and "monitors" in given
+        return None
+    if isinstance(given, dict) and "monitors" in given:
+        return KEY
+    return key_of_line(given)
 
 
 def kind_of(value: bytes) -> str:

@@ -174,6 +174,9 @@ class Effects(msgspec.Struct):
         What is odd about models, said for the first time since the state was opened.
     improper_scores
         Outcomes with a score that is no probability.
+    forgotten, forgotten_rows
+        Models that were forgotten; rows that were left out, since an order to forget their model
+        was given after their prediction.
     restarted
         Parts of the state that began anew as it was opened, since they were of another version.
     marks
@@ -193,6 +196,8 @@ class Effects(msgspec.Struct):
     remarks: list[str] = []
     oddities: list[Oddity] = []
     improper_scores: int = 0
+    forgotten: int = 0
+    forgotten_rows: int = 0
     restarted: list[str] = []
     marks: int | None = None
 

@@ -1,10 +1,13 @@
-"""``driftline models``: which models there are."""
+"""``driftline models``: which models there are, and forgetting one."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import typer
 
 from agents.cli.command import Command, Group
+from agents.cli.monitors import At
 from agents.cli.shared_options import Json, Kafka, Prefix, Servers, print_json, settings_of
 
 
@@ -35,13 +38,42 @@ def list_models(
         typer.echo("no models yet")
 
 
+def forget_model(
+    *,
+    model: Annotated[str, typer.Argument(metavar="NAME", help="The model.")],
+    version: Annotated[
+        str | None, typer.Option(help="Of this version alone. Default: of all versions.")
+    ] = None,
+    at: At = None,
+    bootstrap_servers: Servers = None,
+    prefix: Prefix = None,
+    kafka: Kafka = None,
+    json_output: Json = False,
+) -> None:
+    """Let all workers forget a model: what was counted, its references, detectors and alerts.
+
+    Its open alerts are resolved, and its metrics deleted from their topic, but for those of windows
+    that ended more than two horizons before. If predictions are made later, it comes back as new.
+    """
+    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents import models  # noqa: PLC0415
+
+    raise typer.Exit(models.forget_model(settings, model, version, at=at, json_output=json_output))
+
+
 GROUP = Group(
     "models",
-    "List the models that there are.",
+    "List the models that there are, and forget one.",
     Command(
         list_models,
         "driftline models list --bootstrap-servers kafka:9092",
         "driftline models list --json | jq -r '.[].model' | sort -u",
         name="list",
+    ),
+    Command(
+        forget_model,
+        "driftline models forget fraud --version 7 --bootstrap-servers kafka:9092",
+        "driftline models forget fraud --at 2026-01-31T12:00:00Z",
+        name="forget",
     ),
 )

@@ -18,7 +18,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from agents.sinks.contract import Clock, Sink, Upsert, option
-from agents.telemetry import Entry
+from agents.telemetry_catalogue import Entry
 from streams.alerts import Alert
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from prometheus_client.registry import Collector
 
 from agents.sinks.contract import Kind
-from agents.telemetry import Entry, Telemetry
+from agents.telemetry import Telemetry
+from agents.telemetry_catalogue import Entry
 
 FIRST_PORT, PORTS = 9565, 100
 """Where a sink answers that was not told where: the first of these that is free."""

@@ -231,6 +231,16 @@ class Pages:
         own = np.isin(self.cells.world.subjects.models[keys >> PANE_BITS], codes)
         return np.unique(rows[ended & own])
 
+    def published_rows(self, models: Collection[int], *, after_ms: int) -> Rows:
+        """Return the windows of models that end after a time, if anything is published of them."""
+        codes = np.array(list(models), np.int64)
+        rows = self.cells.rows_in(set(self.cells.world.bucket_of[codes].tolist()))
+        rows = rows[self.published[rows] != 0]
+        keys = self.cells.table.key[rows]
+        late = self.end_ms((keys & _LOW) - _BEFORE_EPOCH) > after_ms
+        own = np.isin(self.cells.world.subjects.models[keys >> PANE_BITS], codes)
+        return np.unique(rows[late & own])
+
     def _clear(self, rows: Rows) -> None:
         for column in (self.revision, self.final, self.published, self.waiting):
             column[rows] = 0

@@ -11,7 +11,7 @@ from streams.cells.page_records import PageRecords
 from streams.cells.publication import Publisher
 from streams.cells.records import Name
 from streams.cells.store import World
-from streams.cells.view import Windows
+from streams.cells.withdrawn import keys_of
 from streams.monitors import Window
 
 
@@ -63,19 +63,12 @@ class Retired:
                 for bucket in pane:
                     rows = pages.cells.rows_of(number, bucket)
                     open_rows = rows[~pages.final[rows] & (pages.published[rows] != 0)]
-                    due = Due(pages, open_rows)
-                    models = self._world.subjects.models[due.subject]
-                    windows = Windows(
-                        grid,
-                        due.subject,
-                        due.first,
-                        panes=pages.panes,
-                        judged=judges.newest(models),
+                    keys = keys_of(
+                        Due(pages, open_rows),
+                        self._sets,
+                        grid=grid,
+                        publisher=publisher,
+                        judges=judges,
                     )
-                    keys = [
-                        (model, publisher.key(windows, place, name, pane_ms=pages.pane_ms))
-                        for place, model in enumerate(models.tolist())
-                        for name in self._sets.names_of(int(pages.published[open_rows[place]]))
-                    ]
-                    yield Ended(list(known.deletions(number, bucket)), keys)
+                    yield Ended(list(known.deletions(number, bucket)), list(keys))
         self._known.clear()

@@ -10,7 +10,9 @@ from streams.cells.grid import Observed
 from streams.cells.levels import begins
 from streams.cells.store import PANE_BITS
 from streams.errors import RecordError
+from streams.forget_record import is_forget, read_forget
 from streams.model_keys import Name
+from streams.monitor import forgets
 from streams.monitor.specifications import MOST_WAITING, Change
 from streams.monitor.state import MonitorState, Replacement
 from streams.monitor.writing import Writing
@@ -46,6 +48,9 @@ class Changing(Writing):
         rows = zip(batch.offsets, batch.keys, batch.values, batch.times_ms, strict=True)
         for offset, key, value, time_ms in rows:
             try:
+                if is_forget(key):
+                    self._take_order(offset, key, value)
+                    continue
                 given = read_specification(key, value, time_ms=time_ms)
                 if given.content is not None:
                     monitors_of(given.content, known.own)
@@ -60,6 +65,14 @@ class Changing(Writing):
                         )
                     )
                 self._say(f"{batch.topic}@{offset} is refused, what held before holds on: {error}")
+
+    def _take_order(self, offset: int, key: bytes | None, value: bytes | None) -> None:
+        """Take an order to forget a model; a tombstone says nothing."""
+        if value is None:
+            return
+        if not self.state.forgets.add(offset, read_forget(value, key=key)):
+            said = f"{forgets.MOST_WAITING:,} others wait for their time already"
+            raise RecordError("invalid_monitors", said)
 
     def schedule(self) -> None:
         """Fix from when on specifications hold that have just come."""
@@ -92,7 +105,7 @@ class Changing(Writing):
         ]
         if not models:
             return -1
-        owners, panes = _places(state)
+        owners, panes = counted_places(state)
         own = panes[np.isin(owners, models)]
         return (int(own.max(initial=-2)) + 1) * state.windows.windowing.pane_ms
 
@@ -159,7 +172,7 @@ class Changing(Writing):
 
     def _replan(self, replaced: Replacement, at_ms: int) -> None:
         state = self.state
-        owners, panes = _places(state)
+        owners, panes = counted_places(state)
         seen = set(np.unique(owners[panes * state.windows.windowing.pane_ms < at_ms]).tolist())
         every = [
             Replanned(code, old, new, code in seen)
@@ -253,7 +266,7 @@ def _task(tasks: Mapping[str, Task], model: str) -> Task:
     return tasks.get(model, Task())
 
 
-def _places(state: MonitorState) -> tuple[Ints, Ints]:
+def counted_places(state: MonitorState) -> tuple[Ints, Ints]:
     """Return the model of every cell of windows, and the fine pane with which it begins."""
     keys = [side.table.key[side.every_row()] for side in state.windows.grid.sides]
     cells = np.concatenate(keys)

@@ -84,6 +84,9 @@ class Forgetting(Changing):
                 state.silence.put_off(code, at_ms)
         if gone:
             self.take_published(state.windows.publish_rest(gone, clock_ms=at_ms))
+            silent = f"it was silent for {format_duration(state.silence.after_ms)}"
+            for code in gone:
+                self._say_forgotten(code, silent)
             self._forget([code for code in gone if not self._begin_anew(code)])
         self._take_replaced()
 
@@ -99,7 +102,6 @@ class Forgetting(Changing):
         if code in state.quarantined:
             del state.quarantined[code]
             self._write("quarantine", state.names[code], None)
-        self._say_forgotten(code)
         return True
 
     def _forget(self, codes: Collection[int]) -> None:
@@ -111,7 +113,6 @@ class Forgetting(Changing):
             self._delete_watched(code)
             for table in ("shown", "classes", "quarantine"):
                 self._write(table, state.names[code], None)
-            self._say_forgotten(code)
         state.forget(codes)
         self.unwritten = True
 
@@ -124,11 +125,11 @@ class Forgetting(Changing):
             self._write("lanes", (*name, drift, bucket), None)
         self.state.alerts.forget(code)
 
-    def _say_forgotten(self, code: int) -> None:
+    def _say_forgotten(self, code: int, why: str) -> None:
         model, version = self.state.names[code]
         shown = f"model {model!r}" + (f", version {version!r}," if version else "")
-        silent = format_duration(self.state.silence.after_ms)
-        self.remarks.append(f"{shown} is forgotten: it was silent for {silent}")
+        self.remarks.append(f"{shown} is forgotten: {why}")
+        self.forgotten += 1
 
     def _take_replaced(self) -> None:
         """Judge models anew of which what they have shown is another now."""

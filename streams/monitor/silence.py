@@ -232,19 +232,23 @@ class Silence:
         self.changed.add(self._bucket[code])
         return True
 
+    def unseen(self) -> list[int]:
+        """Return models of which no rows are known."""
+        return [code for code in sorted(self._bucket) if self._last[code] < 0]
+
     def settle(self, watermark_ms: int) -> list[int]:
         """After the state was read back, return models of which only remains are left."""
-        codes = np.array(sorted(self._bucket), np.int64)
-        unknown = codes[self._last[codes] < 0]
+        unknown = self.unseen()
         if self.is_written:
             # A model that an alert had kept is looked at again at the next boundary.
+            codes = np.array(sorted(self._bucket), np.int64)
             known = codes[self._last[codes] >= 0]
             next_spell = -(-max(watermark_ms, 0) // self.spell_ms)
             self._due[known] = np.maximum(self._due[known], next_spell)
             for code in list(self.later):
                 self._take_in(code)
-            return [int(code) for code in unknown]
-        self.see_now(unknown, watermark_ms=watermark_ms)
+            return unknown
+        self.see_now(np.array(unknown, np.int64), watermark_ms=watermark_ms)
         return []
 
     # ------------------------------------------------------------------ written down

@@ -120,8 +120,9 @@ class Monitor:
         revising = Revising(0, 0) if nothing_comes else self.revising
         with costs.on(costs.COUNTING):
             state.behind = not work.restore(self.rows_at_once)
-        if state.specifications.unscheduled and not state.reread:
+        if not state.reread:
             work.schedule()
+            work.schedule_forgets()
         if not state.behind:
             work.change_windows()
             state.windows.wake(now_ms, revising)

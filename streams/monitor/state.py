@@ -18,6 +18,7 @@ from streams.costs import Costs
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitor.alerts import Alerts
+from streams.monitor.forgets import Forgets
 from streams.monitor.plans import Plans
 from streams.monitor.restarts import Restarts
 from streams.monitor.silence import Silence
@@ -143,6 +144,8 @@ class MonitorState:
         What of the state that was read back begins anew.
     silence
         When the models had rows, so that who was silent for long is forgotten.
+    forgets
+        Orders to forget models.
     unclaimed
         Records of detectors that the monitors known so far do not have; by key and bucket.
     """
@@ -178,8 +181,10 @@ class MonitorState:
         self.waiting: list[Waiting] = []
         self.noticed = Noticed()
         # No window may be left that could still change when its model is forgotten.
-        forget_ms = max(forget_ms, windowing.keep_ms + 2 * windowing.longest_ms)
+        longest_ms = max(one.size_ms for one in windowing.windows)
+        forget_ms = max(forget_ms, windowing.keep_ms + 2 * longest_ms)
         self.silence = Silence(self.noticed, after_ms=forget_ms, new_shown=self._new_shown)
+        self.forgets = Forgets()
         self._free: list[int] = []
         self.touched: set[int] = set()
         self.released_at_ms = self.counted_at_ms = -1

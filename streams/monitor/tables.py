@@ -133,6 +133,10 @@ def _seen(state: MonitorState, _: str, key: Key, content: Any) -> None:
         state.silence.restore(state.code(name), rest, spell_ms=spell_ms)
 
 
+def _forget(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    state.forgets.restore(int(key[0]), content)
+
+
 def _fates(state: MonitorState, _: str, __: Key, content: Any) -> None:
     if content is not None:
         state.fates.restore(content, state.code)
@@ -161,6 +165,7 @@ TABLES = {
     "firing": Table(_firing, "alerts that fire", of_models=True, lose=_lose_firing),
     "fates": Table(_fates, "records by model and fate"),
     "seen": Table(_seen, "when models had records"),
+    "forget": Table(_forget, "orders to forget models", essential=True),
 }
 """By the first part of the key."""
 

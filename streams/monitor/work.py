@@ -1,28 +1,25 @@
 """One step of the monitor in progress: rows are restored, counted, released in order, published."""
 
-from collections.abc import Sequence
-from itertools import groupby
-
 import numpy as np
 
-from streams.cells.grid import Observed
 from streams.cells.windowing import said
-from streams.monitor.changing import Part
-from streams.monitor.forgetting import Forgetting
+from streams.monitor.counting import rows_of
+from streams.monitor.forgets import Order
+from streams.monitor.ordered_forgetting import OrderedForgetting
 from streams.monitor.pace import Budget, Load, budget_of
-from streams.monitor.state import MonitorState, Waiting
+from streams.monitor.specifications import Change
+from streams.monitor.state import MonitorState
 from streams.monitors import Window
 from streams.outcomes import Outcomes
 from streams.released import losses, seen
 from streams.steps import ModelKind, Record
-from streams.tables import Table, since, table_of, without
 from streams.topics import Topics
 
 # A step that forgets for long keeps a worker from answering.
 _MOST_STOPS = 8
 
 
-class Work(Forgetting):
+class Work(OrderedForgetting):
     """One step in progress; `writing` has what it writes, `changing` what specifications do.
 
     Attributes
@@ -80,119 +77,6 @@ class Work(Forgetting):
                 f" on with {said(windows.windowing.windows)}, from the panes that are kept"
             )
 
-    # ------------------------------------------------------------------ restoring
-    def restore(self, rows_at_once: int) -> bool:
-        """Go on, after a restart, with the rows that wait; count those that no pane has.
-
-        Returns
-        -------
-        bool
-            Whether that is all. Until it is, nothing else may go on: what is not restored is
-            missing in panes, and may be due.
-        """
-        state = self.state
-        offsets = sorted(offset for offset in state.reread if offset < state.taken)
-        sizes = [rows_of(state.reread[offset][1]) for offset in offsets]
-        some = offsets[: _fitting(sizes, rows_at_once)]
-        # Of many models, a record has few rows each: together they cost less.
-        for (watermark_ms, counted), alike in groupby(
-            some, lambda offset: (state.reread[offset][0], offset < state.counted)
-        ):
-            self._restore(list(alike), watermark_ms, counted=counted)
-        if len(some) < len(offsets):
-            return False
-        state.backlog[:0] = [(offset, rows) for offset, (_, rows) in sorted(state.reread.items())]
-        state.reread.clear()
-        return True
-
-    def _restore(self, offsets: list[int], watermark_ms: int, *, counted: bool) -> None:
-        state = self.state
-        records = [state.reread.pop(offset)[1] for offset in offsets]
-        table = self._table(records)
-        self.see(table)
-        table, _ = without(table, state.quarantined)
-        kept, _ = since(table, watermark_ms)
-        parts = self._observed(kept)
-        self._let_wait(parts, offsets, always=True)
-        if not counted:
-            self._count_into_windows(parts if kept is table else self._observed(table))
-
-    # ------------------------------------------------------------------ counting
-    def count(self, most: int) -> bool:
-        """Count rows into their windows, and let them wait; tell if that is all."""
-        state = self.state
-        size = _fitting([rows_of(rows) for _, rows in state.backlog], most)
-        records, state.backlog = state.backlog[:size], state.backlog[size:]
-        if records:
-            self._count(records)
-        return not state.backlog
-
-    def _count(self, records: Sequence[tuple[int, Outcomes]]) -> None:
-        state = self.state
-        state.taken = records[-1][0] + 1
-        table = self._table([rows for _, rows in records])
-        self.see(table)
-        table, left_out = without(table, state.quarantined)
-        self.left_out_rows += left_out
-        parts = self._observed(table)
-        self.improper_scores += sum(part.columns.improper_scores for part, _ in parts)
-        codes, too_late = self._count_into_windows(parts)
-        self.late_rows += too_late
-        self.unwritten = True
-        kept, late = since(table, state.watermark_ms)
-        self.late_rows += late
-        offsets = [offset for offset, _ in records]
-        if state.specifications.waiting or any(state.looking[code] for code in codes):
-            if late:
-                for part, observed in parts:
-                    every = Waiting(*part, observed, [])
-                    state.rules.count_late(every, clock_ms=state.watermark_ms)
-                parts = self._observed(kept)
-            if self._let_wait(parts, offsets):
-                self.unwritten = False
-                return
-        self.done_with += offsets
-
-    def _observed(self, table: Table) -> list[tuple[Part, Observed]]:
-        """Let families see rows."""
-        grid = self.state.windows.grid
-        return [(part, grid.observe(*part)) for part in self._parts(table)]
-
-    def _let_wait(
-        self, parts: Sequence[tuple[Part, Observed]], offsets: list[int], *, always: bool = False
-    ) -> bool:
-        """Let rows wait to be taken in order; tell whether there are any.
-
-        Parameters
-        ----------
-        always
-            Whether their records are not done with, either, if there are none.
-        """
-        waiting = [Waiting(*part, self._for_rules(observed), []) for part, observed in parts]
-        # Their records are done with when the last of them is.
-        last = max(waiting, key=lambda one: one.last_ms)
-        last.offsets = offsets
-        self.state.waiting += [
-            one for one in waiting if one.last_ms >= 0 or (always and one is last)
-        ]
-        return last.last_ms >= 0
-
-    def _count_into_windows(self, parts: Sequence[tuple[Part, Observed]]) -> tuple[set[int], int]:
-        """Count rows; return their models, and how many are too late for any window."""
-        state, late, codes = self.state, 0, set[int]()
-        for (table, columns), observed in parts:
-            state.fates.add(table.fates, state.names.__getitem__)
-            late += state.windows.count(table, observed, clock_ms=state.watermark_ms)
-            for rows in (table.predictions, table.outcomes):
-                codes.update(state.costs.count_rows(rows.model))
-            self._notice(columns, clock_ms=state.watermark_ms)
-        state.touched |= codes
-        return codes, late
-
-    def _table(self, records: Sequence[Outcomes]) -> Table:
-        state = self.state
-        return table_of(records, lambda models: state.by_key.of(models, state.code))
-
     # ------------------------------------------------------------------ in order
     def release(self, most: int) -> bool:
         """Take what the clock has passed, in order; tell if that is all."""
@@ -204,15 +88,27 @@ class Work(Forgetting):
                 return True
             until_ms = _passed_ms(state, clock_ms, most) if clock_ms > from_ms else from_ms
             end_ms = min(until_ms, stop_ms)
-            for change in state.specifications.due(end_ms):
+            while (change := self._next_change(end_ms)) is not None:
                 self._release(change.from_ms)
-                self.take_effect(change)
+                if isinstance(change, Order):
+                    self.forget_ordered(change)
+                else:
+                    self.take_effect(change)
             self._release(end_ms)
             if stop_ms <= until_ms:
                 self.forget_silent(stop_ms)
             elif until_ms < clock_ms:
                 return False
         return False
+
+    def _next_change(self, until_ms: int) -> Change | Order | None:
+        """Return what takes effect next, until then: specifications before orders to forget."""
+        state = self.state
+        change = next(state.specifications.due(until_ms), None)
+        order = state.forgets.next(until_ms)
+        if change is None or (order is not None and order.from_ms < change.from_ms):
+            return order
+        return change
 
     def _release(self, until_ms: int) -> None:
         state = self.state
@@ -230,12 +126,11 @@ class Work(Forgetting):
         for finding in state.rules.advance(due, **span):
             state.alerts.judged(finding)
         state.alerts.settle(until_ms)
-        self.done_with += [
-            n for one in state.waiting if one.last_ms < until_ms for n in one.offsets
-        ]
+        self.done([n for one in state.waiting if one.last_ms < until_ms for n in one.offsets])
         state.waiting = [one for one in state.waiting if one.last_ms >= until_ms]
         state.watermark_ms = until_ms
         self._forget_rule_panes(until_ms)
+        state.forgets.settle(until_ms, keep_ms=state.windows.windowing.keep_ms)
         self._tell()
 
     def _tell(self) -> None:
@@ -267,16 +162,6 @@ class Work(Forgetting):
             self.forget_windows()
         if not state.held:
             self.merge_panes()
-
-
-def rows_of(rows: Outcomes) -> int:
-    """Return how many rows a record has."""
-    return len(rows.predictions.time_ms) + len(rows.outcomes.time_ms)
-
-
-def _fitting(sizes: Sequence[int], most: int) -> int:
-    """Return how many, from the first on, have so much together, or the last of them more."""
-    return int(np.searchsorted(np.cumsum(sizes), most)) + 1
 
 
 def _passed_ms(state: MonitorState, clock_ms: int, most: int) -> int:

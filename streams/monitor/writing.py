@@ -1,5 +1,6 @@
 """What a step of the monitor writes: state, metrics and alerts, in one transaction."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -30,6 +31,8 @@ class Writing:
         Records that have come, with the watermark then; those that need not be read again.
     refused
         Specifications that cannot be used.
+    forgotten, forgotten_rows
+        How many models were forgotten, and rows left out of predictions before that.
     unwritten
         Whether rows were counted that nobody reads again.
     renewed
@@ -45,6 +48,7 @@ class Writing:
         self.arrived: dict[int, int] = {}
         self.done_with: list[int] = []
         self.late_rows = self.left_out_rows = self.improper_scores = 0
+        self.forgotten = self.forgotten_rows = 0
         self.unwritten = False
         self.renewed: set[int] = set()
         self._upserts: dict[bytes, bytes | None] = {}
@@ -63,6 +67,20 @@ class Writing:
         size_bytes = len(name) + len(value or b"")
         if size_bytes > self._largest_bytes:
             self._too_large.setdefault(code, (table, size_bytes))
+
+    def done(self, offsets: Sequence[int]) -> None:
+        """Note that a part of records, mostly the whole, need not be read again."""
+        parts = self.state.forgets.parts
+        if not parts:
+            self.done_with += offsets
+            return
+        for offset in offsets:
+            if offset not in parts:
+                self.done_with.append(offset)
+                continue
+            parts[offset] -= 1
+            if not parts[offset]:
+                del parts[offset]
 
     # ------------------------------------------------------------------ forgetting
     def forget_windows(self) -> None:
@@ -98,6 +116,8 @@ class Writing:
             alerts += self._set_model_aside(code, *why)
         self._write_positions()
         self._write_specifications()
+        for offset, content in state.forgets.changes():
+            self._write("forget", (offset,), content)
         records = [*alerts, *(record for _, record in self.published)]
         if not (changed or self._upserts or records):
             return Effects()
@@ -114,6 +134,8 @@ class Writing:
             set_aside_rows=self.left_out_rows,
             oddities=self.oddities,
             improper_scores=self.improper_scores,
+            forgotten=self.forgotten,
+            forgotten_rows=self.forgotten_rows,
             remarks=self.remarks,
             restarted=state.restarts.take(),
         )

@@ -1,4 +1,4 @@
-"""`driftline models list` reads the models from the state that workers keep."""
+"""`driftline models` lists models from the state that workers keep, and lets them forget one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from agents.cli import app
 from agents.models import read_models
 from agents.settings import Settings
 from streams.errors import ConfigError
+from streams.forget_record import Forget, read_forget
 from streams.topics import Topics
 from tests.brokers import Broker
 from tests.builders import MINUTE_MS, START_MS, label, prediction
 from tests.driver import Driver, as_inputs
+from tests.workers import records
 
 PARTITIONS = 2
 
@@ -59,3 +61,23 @@ def test_a_topic_that_is_not_there_is_named(any_broker: Broker, prefix: str) -> 
 
     with pytest.raises(ConfigError, match="does not exist"):
         read_models(settings)
+
+
+def test_an_order_to_forget_a_model_is_written_as_workers_read_it(
+    any_broker: Broker, prefix: str
+) -> None:
+    topic = Topics(prefix).monitors
+    any_broker.create_topics({topic: 1})
+    command = ["models", "forget", "fraud", "--prefix", prefix]
+    command += ["--bootstrap-servers", any_broker.bootstrap_servers, "--at", str(START_MS)]
+
+    told = CliRunner().invoke(app, [*command, "--version", "7"])
+    listed = CliRunner().invoke(app, [*command, "--json"])
+
+    assert f"written: {topic}@0; it takes effect at the first boundary" in told.stdout
+    assert json.loads(listed.stdout) == {"topic": topic, "offset": 1, "effective_at": START_MS}
+    found = [(one.key(), one.value()) for one in records(any_broker, topic)]
+    assert [read_forget(value, key=key) for key, value in found] == [
+        Forget("fraud", "7", START_MS),
+        Forget("fraud", None, START_MS),
+    ]

@@ -274,3 +274,28 @@ def test_lines_that_say_what_to_watch_take_effect_at_their_time_wherever_they_st
 
     # The default rules have counted the last five minutes before: the first whole window ends then.
     assert found[0] == found[1] == [("floor", "firing", 15), ("floor", "resolved", 30)]
+
+
+def test_a_line_lets_a_model_be_forgotten_wherever_it_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = []
+    for minute in range(40):
+        for version in ("1", "2"):
+            made = {"prediction_id": f"{version}-{minute}", "model": "m", "version": version}
+            at = {"timestamp_ms": MS + minute * 60_000, "prediction": 1, "label": minute % 2}
+            events.append(made | at)
+    order = {"effective_at": MS + 20 * 60_000, "forget": {"model": "m", "version": "1"}}
+    bad = {"effective_at": MS, "forget": {"model": 7}}
+
+    for place in (0, 30, 80):
+        file = write(tmp_path, *events[:place], order, bad, *events[place:])
+        out = tmp_path / "out"
+        replay(file, out=out, window_ms=300_000, horizon_ms=600_000, json_output=True)
+        summary = json.loads(capsys.readouterr().out)
+        assert (summary["lines"], summary["dead_letters"]) == (80, {"invalid_monitors": 1})
+        metrics = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+        starts: dict[str, set[int]] = {"1": set(), "2": set()}
+        for one in metrics:
+            starts[one["version"]].add((one["window_start_ms"] - MS) // 300_000)
+        assert starts == {"1": {4, 5, 6, 7}, "2": set(range(8))}

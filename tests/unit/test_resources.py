@@ -20,7 +20,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from agents.resources import Gpus, Resources
-from agents.telemetry import RESOURCES, Telemetry
+from agents.telemetry import Telemetry
+from agents.telemetry_catalogue import RESOURCES
 
 INTERVAL_S = 0.02
 GPU_SERIES = {entry.name for entry in RESOURCES if entry.labels}

@@ -11,7 +11,8 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.telemetry import CATALOGUE, FATES, WORKER, Entry, Telemetry
+from agents.telemetry import Telemetry
+from agents.telemetry_catalogue import CATALOGUE, FATES, WORKER, Entry
 
 
 @pytest.fixture

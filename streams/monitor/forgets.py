@@ -1,0 +1,236 @@
+"""Orders to forget models: which wait for their time, and which are still to be observed.
+
+An order takes effect at the first boundary of panes that the ordered stream passes at or after the
+time that it carries. Of its models, only predictions that were made from then on count. Rows of
+these that come before the boundary was passed are put off, so that nothing of the model is left
+there but what goes; rows of predictions before it that come later are left out. After the time in
+which labels may come, there are no such rows any more, and the order is done with.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from streams.features import choose
+from streams.forget_record import Forget
+from streams.model_keys import Models, Name, pack_names
+from streams.outcomes import FateRows, Ints, OutcomeRows, Outcomes, PredictionRows
+from streams.shown import NEVER_MS
+
+MOST_WAITING = 10_000
+"""More that wait for their time are refused."""
+
+
+class Order(msgspec.Struct, frozen=True, array_like=True):
+    """An order that waits, or is to be observed.
+
+    Attributes
+    ----------
+    offset
+        Of its record.
+    from_ms
+        Boundary at which it takes effect; -1 while that is not known.
+    begun
+        Whether it is in effect.
+    """
+
+    offset: int
+    model: str
+    version: str | None
+    effective_ms: int
+    from_ms: int = -1
+    begun: bool = False
+
+    def is_for(self, name: Name) -> bool:
+        """Tell whether a model version is meant."""
+        return self.model == name[0] and self.version in (None, name[1])
+
+
+class Sorted(NamedTuple):
+    """The rows of a record: what counts now, what is put off (`None`: nothing), how many go."""
+
+    now: Outcomes
+    later: Outcomes | None
+    gone: int
+
+
+class Forgets:
+    """Orders of a partition.
+
+    Attributes
+    ----------
+    waiting
+        Those that have come and are not in effect: first those whose boundary is known, in its
+        order.
+    past
+        Those in effect that are still to be observed.
+    put_off
+        Offset of a record, and those of its rows that are put off.
+    parts
+        Of how many parts more of a record than one it is to be known that they are done with.
+    changed
+        Offsets of orders that are not written down as they are.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[Order] = []
+        self.past: list[Order] = []
+        self.put_off: list[tuple[int, Outcomes]] = []
+        self.parts = Counter[int]()
+        self.changed: set[int] = set()
+
+    # ------------------------------------------------------------------ coming, taking effect
+    def add(self, offset: int, given: Forget) -> bool:
+        """Let one wait until its boundary is known; tell whether there was room."""
+        if len(self.waiting) >= MOST_WAITING:
+            return False
+        self.waiting.append(Order(offset, given.model, given.version, given.effective_ms))
+        self.changed.add(offset)
+        return True
+
+    @property
+    def unscheduled(self) -> list[Order]:
+        """Those whose boundary is not known."""
+        return [one for one in self.waiting if one.from_ms < 0]
+
+    def schedule(self, order: Order, *, from_ms: int) -> None:
+        """Say when one takes effect."""
+        self.waiting.remove(order)
+        self._put(msgspec.structs.replace(order, from_ms=from_ms))
+        self.changed.add(order.offset)
+
+    def _put(self, order: Order) -> None:
+        self.waiting.append(order)
+        self.waiting.sort(key=_turn)
+
+    def next(self, until_ms: int) -> Order | None:
+        """Return the next one that takes effect until then."""
+        if self.waiting and 0 <= self.waiting[0].from_ms <= until_ms:
+            return self.waiting[0]
+        return None
+
+    def begin(self, order: Order) -> list[tuple[int, Outcomes]]:
+        """Let the next one be in effect; return all rows that were put off, to be sorted anew."""
+        self.waiting.remove(order)
+        self.past.append(msgspec.structs.replace(order, begun=True))
+        self.changed.add(order.offset)
+        put_off, self.put_off = self.put_off, []
+        return put_off
+
+    def settle(self, watermark_ms: int, *, keep_ms: int) -> None:
+        """Be done with those of which no rows can come any more.
+
+        Parameters
+        ----------
+        keep_ms
+            Rows that are older count nowhere.
+        """
+        done = [one for one in self.past if one.from_ms + keep_ms <= watermark_ms]
+        self.past = [one for one in self.past if one not in done]
+        self.changed.update(one.offset for one in done)
+
+    # ------------------------------------------------------------------ rows
+    def sort(self, record: Outcomes, known: Collection[Name]) -> Sorted | None:
+        """Sort the rows of a record; `None` where all of them count now.
+
+        Parameters
+        ----------
+        known
+            Models of which something is known: fates of others come of rows that are left out.
+        """
+        if not (self.past or self.waiting):
+            return None
+        names = record.models.names
+        since_ms, until_ms = self._bounds(names)
+        if since_ms is None or until_ms is None:
+            return None
+        p, o = record.predictions, record.outcomes
+        counted = [rows.time_ms >= since_ms[rows.model] for rows in (p, o)]
+        early = [rows.time_ms < until_ms[rows.model] for rows in (p, o)]
+        now = [np.flatnonzero(c & e) for c, e in zip(counted, early, strict=True)]
+        later = [np.flatnonzero(c & ~e) for c, e in zip(counted, early, strict=True)]
+        f = record.fates.model
+        own = np.isin(f, np.concatenate([p.model[now[0]], o.model[now[1]]]))
+        there = np.array([name in known for name in names], np.bool_)
+        fates = np.flatnonzero(own | there[f] | (since_ms[f] < 0))
+        gone = sum(int(np.count_nonzero(~c)) for c in counted)
+        if not gone and not any(map(len, later)) and len(fates) == len(f):
+            return None
+        nothing = np.empty(0, np.int64)
+        return Sorted(
+            _chosen(record, names, now, fates),
+            _chosen(record, names, later, nothing) if any(map(len, later)) else None,
+            gone,
+        )
+
+    def _bounds(self, names: Sequence[Name]) -> tuple[Ints, Ints] | tuple[None, None]:
+        """Return from when on rows of each model count, and until when they do now."""
+        models = {one.model for one in (*self.past, *self.waiting)}
+        places = [place for place, name in enumerate(names) if name[0] in models]
+        if not places:
+            return None, None
+        since_ms, until_ms = np.full(len(names), -1), np.full(len(names), NEVER_MS)
+        for place in places:
+            name = names[place]
+            past = [one.from_ms for one in self.past if one.is_for(name)]
+            next_ms = [o.from_ms for o in self.waiting if o.from_ms >= 0 and o.is_for(name)]
+            since_ms[place] = max(past, default=-1)
+            until_ms[place] = min(next_ms, default=NEVER_MS)
+        return since_ms, until_ms
+
+    # ------------------------------------------------------------------ written down
+    def changes(self) -> list[tuple[int, Any]]:
+        """Return offset and content of every order that has changed, once; `None` deletes."""
+        every = {one.offset: one for one in (*self.past, *self.waiting)}
+        changed, self.changed = self.changed, set()
+        return [
+            (offset, msgspec.structs.astuple(every[offset])[1:] if offset in every else None)
+            for offset in sorted(changed)
+        ]
+
+    def restore(self, offset: int, content: Sequence[Any] | None) -> None:
+        """Put back what `changes` returned."""
+        self.past = [one for one in self.past if one.offset != offset]
+        self.waiting = [one for one in self.waiting if one.offset != offset]
+        if content is None:
+            return
+        order = Order(offset, *content)
+        if order.begun:
+            self.past.append(order)
+        else:
+            self._put(order)
+
+
+def _turn(order: Order) -> tuple[int, int]:
+    return (order.from_ms if order.from_ms >= 0 else NEVER_MS), order.offset
+
+
+def _chosen(record: Outcomes, names: Sequence[Name], rows: Sequence[Ints], fates: Ints) -> Outcomes:
+    """Return some rows of a record, predictions and outcomes; it names no other models."""
+    predictions, outcomes = rows
+    p, o, f = record.predictions, record.outcomes, record.fates
+    own = p.model[predictions], o.model[outcomes], f.model[fates]
+    kept = np.unique(np.concatenate(own))
+    number = np.zeros(len(names), np.int32)
+    number[kept] = np.arange(len(kept))
+    models = Models(
+        record.models.keys[kept],
+        record.models.checks[kept],
+        pack_names([names[place] for place in kept.tolist()]),
+    )
+    columns = [
+        [number[model], *(getattr(part, name)[chosen] for name in part.__struct_fields__[1:])]
+        for part, model, chosen in zip((p, o, f), own, (*rows, fates), strict=True)
+    ]
+    return Outcomes(
+        models,
+        record.strings,
+        record.segment_sets,
+        PredictionRows(*columns[0]),
+        choose(record.features, predictions, count=len(p.time_ms)),
+        OutcomeRows(*columns[1]),
+        FateRows(*columns[2]),
+    )
