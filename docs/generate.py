@@ -25,7 +25,7 @@ from agents.sinks.prometheus import RESULTS
 from agents.sinks.telemetry import SINK
 from agents.telemetry_catalogue import RESOURCES, WORKER, Entry
 from streams import families
-from streams.families.family import EVERY_TASK, Metric, Part
+from streams.families.family import EVERY_TASK, MULTICLASS, Metric, Part
 from streams.monitors import DEFAULTS, Drift, Threshold
 from streams.rule_kinds import RULE_KINDS, RuleKind
 from streams.topics import Topics
@@ -105,7 +105,8 @@ def _values(metric: Metric) -> str:
 def _kinds(metric: Metric) -> str:
     if metric.tasks == EVERY_TASK:
         return "all"
-    return ", ".join(sorted(task.replace("multiclass", _SEVERAL) for task in metric.tasks))
+    tasks = metric.tasks if metric.has_mean else metric.tasks - {MULTICLASS}
+    return ", ".join(sorted(task.replace(MULTICLASS, _SEVERAL) for task in tasks))
 
 
 def prometheus_rules() -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from streams import families
 from streams.errors import ConfigError
-from streams.families.family import BINARY, EVERY_TASK, Metric, Part
+from streams.families.family import BINARY, EVERY_TASK, MULTICLASS, Metric, Part
 from streams.nearest import nearest
 from streams.rule_kinds import RuleKind
 
@@ -62,6 +62,8 @@ def _wrong_task(about: Metric, part: str, *, task: str) -> str | None:
         return f" is none of a model with task {task}"
     if about.part is Part.CLASS and part and task == BINARY:
         return f": a binary model has {about.name} of its positive class only; write {about.name}"
+    if not about.has_mean and not part and task == MULTICLASS:
+        return f" needs a class: {about.name}:<class>"
     return None
 
 
@@ -85,6 +87,11 @@ def check_limit(metric: str, kind: RuleKind, limit: float, *, where: str) -> Non
         raise ConfigError(f"{where}: {kind.name}: {limit} is no number")
     about = families.CATALOGUE.metric(metric)
     assert about is not None
+    if about.grows and kind.relative:
+        raise ConfigError(
+            f"{where}: {kind.name}: {about.name} goes with the length of the window, so that there"
+            " is no reference for it; give a number"
+        )
     # Of relative kinds, what holds of the least reference and of a large one holds of any: all of
     # what is never below 0 leaves 0.
     references = np.array([1e-9, 1.0])

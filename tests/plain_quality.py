@@ -22,6 +22,13 @@ T = TypeVar("T")
 Confusion = dict[tuple[str, str], int]
 """``{(predicted class, true class): count}``."""
 
+METRICS = {
+    *("predictions", "labels", "coverage", "missing_rate", "mean", "label_delay_p50_ms"),
+    *("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "accuracy", "precision", "recall"),
+    *("f1", "roc_auc", "log_loss", "brier", "mae", "rmse", "bias"),
+}
+"""What is computed here, without parts; families have more."""
+
 MAX_CLASSES = 100
 """Per-class metrics are published for windows with at most this many classes."""
 

@@ -7,6 +7,7 @@ their validation, summaries, docs and tests read it.
 from streams.families.catalogue import Catalogue
 from streams.families.chances import Chances
 from streams.families.classification import Classification
+from streams.families.confusion import Confusion
 from streams.families.label_delay import LabelDelay
 from streams.families.latency import Latency
 from streams.families.mean import Mean
@@ -24,6 +25,7 @@ CATALOGUE = Catalogue(
         MissingRate(),
         Mean(),
         Classification(),
+        Confusion(),
         Sure(),
         RocAuc(),
         Chances(),

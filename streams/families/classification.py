@@ -116,7 +116,7 @@ class Pairs(NamedTuple):
     counts: Ints
     right: Mask
 
-    def only(self, kept: Mask) -> "Pairs":
+    def only(self, kept: Mask | Ints) -> "Pairs":
         """Return some of them."""
         return Pairs(
             *(self.group[kept], self.predicted[kept], self.true[kept]),
@@ -182,21 +182,41 @@ class ByClass(NamedTuple):
 
 def by_class(pairs: Pairs, names: Sequence[str]) -> ByClass:
     """Add a confusion up by class."""
-    codes = np.unique(np.concatenate([pairs.predicted, pairs.true]))
-    order = sorted(range(len(codes)), key=[names[code] for code in codes.tolist()].__getitem__)
-    rank = np.empty(len(codes), np.int64)
-    rank[order] = np.arange(len(codes))
+    codes, places = _in_order(pairs, names)
     base, none = pairs.group << _NAME_BITS, np.zeros_like(pairs.counts)
     keys, hits, said, real = together(
-        np.concatenate(
-            [base | rank[np.searchsorted(codes, side)] for side in (pairs.predicted, pairs.true)]
-        ),
+        np.concatenate([base | side for side in places]),
         np.concatenate([none, np.where(pairs.right, pairs.counts, 0)]),
         np.concatenate([pairs.counts, none]),
         np.concatenate([none, pairs.counts]),
     )
-    name = codes[np.array(order, np.int64)[keys & ((1 << _NAME_BITS) - 1)]]
+    name = codes[keys & ((1 << _NAME_BITS) - 1)]
     return ByClass(keys >> _NAME_BITS, name, hits, said, real)
+
+
+def by_name(pairs: Pairs, names: Sequence[str]) -> Pairs:
+    """Return a confusion in the order of names, and no pair twice.
+
+    A sum of floats depends on the order, and codes of classes on what came first.
+    """
+    if not len(pairs.group):
+        return pairs
+    predicted, true = _in_order(pairs, names)[1]
+    order = np.lexsort((pairs.right, true, predicted, pairs.group))
+    keys = np.stack([pairs.group, predicted, true, pairs.right])[:, order]
+    starts = np.flatnonzero(np.append(True, (np.diff(keys) != 0).any(axis=0)))
+    found = pairs.only(order[starts])
+    return found._replace(counts=np.add.reduceat(pairs.counts[order], starts))
+
+
+def _in_order(pairs: Pairs, names: Sequence[str]) -> tuple[Ints, tuple[Ints, Ints]]:
+    """Return the codes of classes in the order of names, and where those of pairs are there."""
+    codes = np.unique(np.concatenate([pairs.predicted, pairs.true]))
+    order = sorted(range(len(codes)), key=[names[code] for code in codes.tolist()].__getitem__)
+    rank = np.empty(len(codes), np.int64)
+    rank[order] = np.arange(len(codes))
+    predicted, true = (rank[np.searchsorted(codes, side)] for side in (pairs.predicted, pairs.true))
+    return codes[np.array(order, np.int64)], (predicted, true)
 
 
 class _Bounded(NamedTuple):

@@ -117,6 +117,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     part
         What may follow the name: of features it must, of classes it may, beside the mean over
         classes, if there are several.
+    has_mean
+        Of a metric of classes, whether models of several classes have the mean over them.
     tasks
         Kinds of models that have it, as they are told in `models: … task`.
     rests_on
@@ -126,6 +128,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         family; empty where only computing it tells.
     counts
         Whether it is a number of rows, which rests on nothing and goes with the window's length.
+    grows
+        Whether it goes with the window's length and has no reference: relative rules are refused.
     binned
         Whether values are middles of bins, see `streams.bins.value_bins`.
     headline
@@ -142,10 +146,12 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     lowest: float = 0.0
     highest: float = math.inf
     part: Part = Part.NONE
+    has_mean: bool = True
     tasks: frozenset[str] = EVERY_TASK
     rests_on: frozenset[Reads] = ON_LABELS
     at_most: str = ""
     counts: bool = False
+    grows: bool = False
     binned: bool = False
     headline: bool = False
     source: str = ""

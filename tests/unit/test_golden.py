@@ -70,7 +70,7 @@ def test_every_metric_rule_and_detector_occurs_in_the_files() -> None:
         if a["kind"] == "drift"
     }
 
-    assert metrics == METRICS
+    assert metrics == METRICS == results.recorded()
     states = ("firing", "resolved")
     assert rules >= {(metric, state) for metric in METRICS for state in states}
     assert detectors == {
@@ -103,6 +103,18 @@ def test_a_difference_names_stream_key_field_and_both_values() -> None:
     assert f"metric {name}, value: want {want.metrics[key]['value']!r}, got 0.125" in said
     assert f"metric {name}, count: want {want.metrics[key]['count']}, got " in said
     assert f"alert {gone} " in said
+
+
+def test_a_metric_that_came_later_is_no_difference_and_one_too_many_is() -> None:
+    want = results.read(results.path_of("emptied windows"))
+    key = next(key for key in want.metrics if key[-1] == "recall:a")
+    later, never = (*key[:-1], "luck:a"), (*key[:-1], "recall:luck")
+
+    results.check("s", want._replace(metrics=want.metrics | {later: want.metrics[key]}), want)
+
+    more = want._replace(metrics=want.metrics | {never: want.metrics[key]})
+    with pytest.raises(AssertionError, match="recall:luck"):
+        results.check("s", more, want)
 
 
 def test_a_difference_that_is_not_in_the_sample_of_a_million_names_the_model() -> None:

@@ -213,7 +213,8 @@ def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric
     later = START_MS + 2 * MINUTE_MS  # so that the clock passes the minute
     events += [prediction("z", timestamp_ms=later), label("z", timestamp_ms=later)]
     about = CATALOGUE.metrics[metric]
-    name = f"{metric}:f" if metric in OF_FEATURES else metric
+    of_class = kind == "multiclass" and not about.has_mean
+    name = f"{metric}:f" if metric in OF_FEATURES else f"{metric}:a" if of_class else metric
     driver = exceeded(events, name, minimum=1)
     published = [
         (one["value"], one["low"], one["high"], one["count"])
