@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Table, func, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
 from agents.history.tables import KEY, alert_revisions, gaps, metric_revisions, positions
 from streams.alerts import Alert
@@ -50,16 +50,32 @@ def metrics_at(
     model
         Only this one; None means all.
     """
-    rows = _last(connection, metric_revisions, KEY, until_ms=until_ms, model=model)
-    return {tuple(row[name] for name in KEY): _metric(row) for row in rows if not row["deleted"]}
+    return _metrics(connection, until_ms, _Asked(model))
 
 
 def alerts_at(
     connection: Connection, until_ms: int, *, model: str | None = None
 ) -> dict[Key, Known]:
     """Return the alerts that were known at a time, by alert id."""
-    rows = _last(connection, alert_revisions, ("alert_id",), until_ms=until_ms, model=model)
-    return {(row["alert_id"],): _alert(row) for row in rows if not row["deleted"]}
+    return _alerts(connection, until_ms, _Asked(model))
+
+
+def metrics_changed(
+    connection: Connection, since_ms: int, until_ms: int, *, model: str | None = None
+) -> Iterator[Change]:
+    """Yield what of the metrics that were known changed between two times, sorted by key."""
+    asked = _Asked(model, since_ms, until_ms)
+    before = _metrics(connection, since_ms, asked)
+    return changes(before, _metrics(connection, until_ms, asked))
+
+
+def alerts_changed(
+    connection: Connection, since_ms: int, until_ms: int, *, model: str | None = None
+) -> Iterator[Change]:
+    """Yield what of the alerts that were known changed between two times, by alert id."""
+    asked = _Asked(model, since_ms, until_ms)
+    before = _alerts(connection, since_ms, asked)
+    return changes(before, _alerts(connection, until_ms, asked))
 
 
 def changes(before: dict[Key, Known], after: dict[Key, Known]) -> Iterator[Change]:
@@ -86,32 +102,69 @@ def holes(connection: Connection, since_ms: int | None, until_ms: int) -> list[s
     return found
 
 
+class _Asked(NamedTuple):
+    """Which keys: of one model or all, and if there are times, of revisions between them."""
+
+    model: str | None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+    def model_in(self, table: Table) -> list[ColumnElement[bool]]:
+        if self.model is None:
+            return []
+        same = table.c.model == self.model
+        # A deletion of an alert names no model: it is found by its key.
+        return [same | table.c.model.is_(None) if table.c.model.nullable else same]
+
+
+def _metrics(connection: Connection, until_ms: int, asked: _Asked) -> dict[Key, Known]:
+    rows = _last(connection, metric_revisions, KEY, METRIC_FIELDS, until_ms=until_ms, asked=asked)
+    width = len(KEY)
+    return {
+        record[:width]: Known(at_ms, dict(zip(METRIC_FIELDS, record, strict=True)))
+        for at_ms, record in rows
+    }
+
+
+def _alerts(connection: Connection, until_ms: int, asked: _Asked) -> dict[Key, Known]:
+    key = ("alert_id",)
+    rows = _last(connection, alert_revisions, key, ALERT_FIELDS, until_ms=until_ms, asked=asked)
+    found = {}
+    for at_ms, values in rows:
+        record = dict(zip(ALERT_FIELDS, values, strict=True))
+        for name in ("evidence", "tags"):
+            record[name] = json.loads(record[name] or "{}")
+        # What a record of before the third version of the schema had nothing of.
+        record |= {name: record[name] or "" for name in ("owner", "runbook")}
+        found[values[:1]] = Known(at_ms, record)
+    return found
+
+
 def _last(
     connection: Connection,
     table: Table,
     key: Sequence[str],
+    fields: Sequence[str],
     *,
     until_ms: int,
-    model: str | None,
-) -> Sequence[RowMapping]:
-    newest = select(func.max(table.c.id)).where(table.c.visible_at_ms <= until_ms)
-    if model is not None:
-        # A deletion of an alert names none: it is found by its key.
-        newest = newest.where((table.c.model == model) | (table.c.model.is_(None)))
-    newest = newest.group_by(*(table.c[name] for name in key))
-    wanted = select(table).where(table.c.id.in_(newest))
-    rows = connection.execute(wanted.order_by(*(table.c[name] for name in key)))
-    return rows.mappings().all()
+    asked: _Asked,
+) -> list[tuple[int, Key]]:
+    """Return the last revision by key that was visible at a time, without deletions, by key.
 
-
-def _metric(row: RowMapping) -> Known:
-    return Known(row["visible_at_ms"], {name: row[name] for name in METRIC_FIELDS})
-
-
-def _alert(row: RowMapping) -> Known:
-    record = {name: row[name] for name in ALERT_FIELDS}
-    for name in ("evidence", "tags"):
-        record[name] = json.loads(record[name] or "{}")
-    # What a record of before the third version of the schema had nothing of.
-    record |= {name: record[name] or "" for name in ("owner", "runbook")}
-    return Known(row["visible_at_ms"], record)
+    Databases sort texts in ways of their own, and would sort whole rows.
+    """
+    columns = [table.c[name] for name in key]
+    newest = select(func.max(table.c.id)).where(
+        table.c.visible_at_ms <= until_ms, *asked.model_in(table)
+    )
+    if asked.since_ms is not None:
+        between = table.c.visible_at_ms.between(asked.since_ms + 1, asked.until_ms)
+        moved = select(*columns).where(between, *asked.model_in(table)).distinct().subquery()
+        same = and_(*(column == moved.c[column.name] for column in columns))
+        newest = newest.select_from(moved.join(table, same))
+    values = (table.c[name] for name in fields)
+    wanted = select(table.c.deleted, table.c.visible_at_ms, *values)
+    rows = connection.execute(wanted.where(table.c.id.in_(newest.group_by(*columns))))
+    width = 2 + len(key)
+    there = (tuple(row) for row in rows if not row[0])
+    return [(row[1], row[2:]) for row in sorted(there, key=lambda row: row[2:width])]

@@ -54,19 +54,12 @@ def show_diff(
     with _connected(history) as connection:
         _tell(reading.holes(connection, since_ms, until_ms))
         found = [
-            *_changed(connection, reading.metrics_at, since_ms, until_ms, model),
-            *_changed(connection, reading.alerts_at, since_ms, until_ms, model),
+            *reading.metrics_changed(connection, since_ms, until_ms, model=model),
+            *reading.alerts_changed(connection, since_ms, until_ms, model=model),
         ]
     _print(_change_as_json(one) if json_output else _change_as_text(one) for one in found)
     if not json_output:
         _note(f"{len(found)} changed from {_clock(since_ms)} to {_clock(until_ms)} UTC")
-
-
-def _changed(
-    connection: Connection, at: Any, since_ms: int, until_ms: int, model: str | None
-) -> list[Change]:
-    before = at(connection, since_ms, model=model)
-    return list(reading.changes(before, at(connection, until_ms, model=model)))
 
 
 @contextmanager

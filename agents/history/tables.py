@@ -71,6 +71,8 @@ metric_revisions = Table(
     *_values(nullable=True),
     *_place(),
     Index("metric_revisions_visible_at_ms", "visible_at_ms"),
+    # All that is needed to find the last revision by key at a time; SQLite adds `id` to any index.
+    Index("metric_revisions_key", *KEY, "visible_at_ms", postgresql_include=["id"]),
 )
 
 alert_revisions = Table(

@@ -113,8 +113,8 @@ def _record(row: Mapping[str, Any], *, without: Sequence[str]) -> Record:
     record = {name: value for name, value in row.items() if name not in without}
     if "final" in record:  # SQLite has no truth values
         record["final"] = bool(record["final"])
-    if "evidence" in record:
-        record["evidence"] = json.loads(record["evidence"])
+    for name in {"evidence", "tags"} & record.keys():
+        record[name] = json.loads(record[name])
     return record
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from agents.history import database, reading, schema
 from agents.sinks.contract import AwayError, Upsert
@@ -89,6 +91,82 @@ def test_what_changed_between_two_times_is_what_differs(url: str, tmp_path: Path
     assert revised.after.record["revision"] == 3
     assert revised.after.record["final"] is True
     assert (gone.before.record["metric"], gone.after) == ("mean:f", None)
+
+
+@pytest.mark.parametrize("model", [None, "fraud", "nobody"])
+def test_what_changed_is_what_is_known_at_both_times_compared(
+    url: str, tmp_path: Path, model: str | None
+) -> None:
+    log, chance = Log(), random.Random(1)
+    for revision in range(30):  # workers' clocks differ: what comes later may be of earlier
+        name, at_ms = chance.choice(["fraud", "churn"]), START_MS + chance.randrange(5)
+        one, other = metric(revision, model=name), alert(model=name, alert_id=name, at_ms=revision)
+        log.add(one, other, at_ms=at_ms)
+        if revision % 4 == 0:
+            log.delete(one, at_ms=at_ms)
+            log.put(TOPICS.alerts, name.encode(), None, at_ms)
+    run(sql(url), log, tmp_path)
+
+    def question(connection: Connection) -> Iterator[tuple[list[Any], list[Any]]]:
+        for since, until in combinations_with_replacement(range(START_MS - 1, START_MS + 6), 2):
+            for at, changed in (
+                (reading.metrics_at, reading.metrics_changed),
+                (reading.alerts_at, reading.alerts_changed),
+            ):
+                before, after = (at(connection, time_ms, model=model) for time_ms in (since, until))
+                yield (
+                    list(changed(connection, since, until, model=model)),
+                    list(reading.changes(before, after)),
+                )
+
+    found = ask(url, lambda connection: list(question(connection)))
+
+    assert [one for one, _ in found] == [by_hand for _, by_hand in found]
+    assert any(one for one, _ in found) == (model != "nobody")
+
+
+def test_an_alert_that_was_deleted_is_not_known_of_its_model(url: str, tmp_path: Path) -> None:
+    log = Log()
+    log.add(alert(), alert(alert_id="a2"))
+    log.put(TOPICS.alerts, b"a1", None)  # which names no model
+    run(sql(url), log, tmp_path)
+    before_ms, after_ms = (log.entries[n].timestamp_ms for n in (1, 2))
+
+    def question(connection: Connection) -> tuple[Any, Any]:
+        known = reading.alerts_at(connection, after_ms, model="fraud")
+        changed = reading.alerts_changed(connection, before_ms, after_ms, model="fraud")
+        return list(known), [
+            (one.before and one.before.record["alert_id"], one.after) for one in changed
+        ]
+
+    assert ask(url, question) == ([("a2",)], [("a1", None)])
+
+
+def test_revisions_are_found_by_their_key_and_not_by_reading_them_all(tmp_path: Path) -> None:
+    url = str(tmp_path / "history.db")
+    run(sql(url), a_log(), tmp_path)
+    plans: list[str] = []
+
+    def question(connection: Connection) -> None:
+        def explain(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+            cursor = connection.connection.driver_connection.cursor()  # type: ignore[union-attr]
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append("\n".join(row[3] for row in cursor))
+
+        event.listen(connection, "before_cursor_execute", explain)
+        reading.metrics_at(connection, NOW_MS)
+        reading.metrics_at(connection, NOW_MS, model="fraud")
+        list(reading.metrics_changed(connection, START_MS, NOW_MS))
+
+    ask(url, question)
+
+    everything, of_model, before, after = plans
+    assert "SCAN metric_revisions USING COVERING INDEX metric_revisions_key" in everything
+    assert "SEARCH metric_revisions USING COVERING INDEX metric_revisions_key (model=?" in of_model
+    for plan in (before, after):
+        assert "SEARCH metric_revisions USING INDEX metric_revisions_visible_at_ms" in plan
+        assert "COVERING INDEX metric_revisions_key (model=? AND version=?" in plan
+    assert not any("TEMP B-TREE FOR ORDER BY" in plan for plan in plans)
 
 
 def test_poison_for_the_database_is_set_aside_and_the_rest_is_there(
