@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import msgspec
 
 from driftline.alert import Alert
+from driftline.closing import Closing
 from driftline.reader import Entry, Reader
 
 _POLL_S = 0.5
 
 
-class Alerts:
+class Alerts(Closing):
     """Iterate over alerts as workers publish them.
 
     Iteration waits for the next alert and ends only after `close`. Nothing touches the network
@@ -126,17 +126,6 @@ class Alerts:
             if alert is not None:
                 return alert
         raise StopIteration
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _read(self, entry: Entry) -> Alert | None:
         if entry.value is None:  # a tombstone: compaction's way to forget an alert

@@ -9,12 +9,12 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from confluent_kafka import Message
 
+from driftline.closing import Closing
 from driftline.metric import Metric
 from driftline.reader import Reader
 from driftline.snapshot import snapshot
@@ -27,7 +27,7 @@ _decode_key = msgspec.json.Decoder(_Key).decode
 _decode = msgspec.json.Decoder(Metric).decode
 
 
-class Metrics:
+class Metrics(Closing):
     """Iterate over the latest values of metrics, by model, version, segment, window and name.
 
     Every iteration, and every `to_pandas`, first reads what was published since the one before.
@@ -132,17 +132,6 @@ class Metrics:
     def close(self) -> None:
         """Let the connection go."""
         self._reader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _take(self, message: Message) -> None:
         raw, value = message.key(), message.value()

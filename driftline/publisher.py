@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from types import MappingProxyType, TracebackType
-from typing import Self, SupportsFloat, SupportsInt
+from types import MappingProxyType
+from typing import SupportsFloat, SupportsInt
 
 from driftline import values
+from driftline.closing import Closing
 from driftline.delivery import Delivery
 from driftline.records import LabelRecord, PredictionRecord, encode, encoded
 from driftline.servers import parse_servers
@@ -39,7 +40,7 @@ _DEFAULTS: Mapping[str, object] = MappingProxyType(
 _LIMITS = Limits()
 
 
-class Publisher:
+class Publisher(Closing):
     """Send predictions and labels to Kafka without ever slowing the model server down.
 
     Records go to a bounded queue in memory; a background thread of the Kafka client, which starts
@@ -315,17 +316,6 @@ class Publisher:
             How long to wait for delivery. None means `flush_timeout_s`.
         """
         self._delivery.close(timeout_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _now_ms() -> int:

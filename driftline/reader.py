@@ -15,8 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -28,6 +27,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from driftline.closing import Closing
 from driftline.places import Gap, Place, Position
 from driftline.reader_client import (
     UNKNOWN,
@@ -60,7 +60,7 @@ class Entry(NamedTuple):
     value: bytes | None
 
 
-class Reader:
+class Reader(Closing):
     """Read committed records of topics, in batches.
 
     Nothing touches the network before the first `read`. A reader belongs to one thread.
@@ -230,17 +230,6 @@ class Reader:
         if not self._closed:
             self._closed = True
             self._consumer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # ------------------------------------------------------------------ records
     def _take(self, most: int, deadline_s: float) -> list[Message]:

@@ -18,7 +18,6 @@ import msgspec
 
 from agents.sinks import positions
 from agents.sinks.contract import AwayError, Sink, Upsert, option
-from streams.errors import ConfigError
 
 if TYPE_CHECKING:
     from driftline.places import Place
@@ -50,27 +49,15 @@ class Files(Sink):
 
     def start(self) -> Mapping[Place, int]:
         """Cut files to what is known to be complete."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._restore()
-        except OSError as error:
-            raise ConfigError(
-                f"folder {str(self._folder)!r} cannot be written: {error.strerror}; name another"
-            ) from None
-        except (ValueError, KeyError, TypeError):
-            raise ConfigError(
-                f"{self._folder / positions.NAME} was not written by this sink; name another folder"
-            ) from None
+        with positions.opening(self._folder):
+            self._next, known = positions.recall(self._folder, sizes={})
+            self._sizes = {str(name): int(size) for name, size in known["sizes"].items()}
+            for kind in self.reads:
+                for file in (self._folder / kind).glob("*.jsonl"):
+                    name = f"{kind}/{file.name}"
+                    self._sizes[name] = min(self._sizes.get(name, 0), file.stat().st_size)
+                    os.truncate(file, self._sizes[name])
         return self._next
-
-    def _restore(self) -> None:
-        self._next, known = positions.recall(self._folder, sizes={})
-        self._sizes = {str(name): int(size) for name, size in known["sizes"].items()}
-        for kind in self.reads:
-            for file in (self._folder / kind).glob("*.jsonl"):
-                name = f"{kind}/{file.name}"
-                self._sizes[name] = min(self._sizes.get(name, 0), file.stat().st_size)
-                os.truncate(file, self._sizes[name])
 
     def write(self, upserts: Sequence[Upsert]) -> None:
         """Keep lines until they are flushed."""

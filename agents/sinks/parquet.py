@@ -66,21 +66,12 @@ class Parquet(Sink):
 
     def start(self) -> Mapping[Place, int]:
         """Delete what is not known to be complete."""
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+        with positions.opening(self._folder):
             self._next, known = positions.recall(self._folder, number=0)
             self._number = int(known["number"])
             for file in self._folder.glob("*/day=*/*.parquet*"):
                 if int(file.name.partition(".")[0]) > self._number:
                     file.unlink()
-        except OSError as error:
-            raise ConfigError(
-                f"folder {str(self._folder)!r} cannot be written: {error.strerror}; name another"
-            ) from None
-        except (ValueError, KeyError, TypeError):
-            raise ConfigError(
-                f"{self._folder} was not written by this sink; name another folder"
-            ) from None
         return dict(self._next)
 
     def write(self, upserts: Sequence[Upsert]) -> None:

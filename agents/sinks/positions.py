@@ -4,14 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from streams.errors import ConfigError
 
 if TYPE_CHECKING:
     from driftline.places import Place
 
 NAME = "positions.json"
+
+
+@contextmanager
+def opening(folder: Path) -> Iterator[None]:
+    """Make a folder, in which files are then brought to what is known to be complete.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be written, or is of another program: with what to do.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigError(
+            f"folder {str(folder)!r} cannot be written: {error.strerror}; name another"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(f"{folder} was not written by this sink; name another folder") from None
 
 
 def recall(folder: Path, **first: Any) -> tuple[dict[Place, int], dict[str, Any]]:
