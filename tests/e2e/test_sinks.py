@@ -33,10 +33,11 @@ from agents.history import database, reading
 from agents.settings import Settings
 from driftline.reader import Entry, Reader
 from streams.topics import Topics
-from tests import oracle
+from tests import debian, oracle
 from tests.brokers import Broker
 from tests.ports import free_ports
-from tests.sinking import alert, metric, metric_key
+from tests.receivers import receiving
+from tests.sinking import OWNED, alert, metric, metric_key
 
 DEADLINE_S = 60.0
 KEYS, REVISIONS = 40, 60
@@ -274,3 +275,34 @@ def make_anew(broker: Broker, topic: str) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+def test_an_alert_that_was_retracted_is_resolved_with_its_reason_behind_alertmanager(
+    real_broker: Broker, topics: Topics, tmp_path: Path
+) -> None:
+    producer, now_ms = Producer(real_broker.client()), time.time_ns() // 1_000_000
+    (tmp_path / "alertmanager").mkdir()
+
+    def write(state: str, revision: int, message: str) -> None:
+        record = alert(state, revision, at_ms=now_ms, message=message, **OWNED)
+        producer.produce(topics.alerts, msgspec.json.encode(record), b"a1")
+        assert producer.flush(30) == 0
+
+    with (
+        receiving() as receiver,
+        debian.run_alertmanager(tmp_path / "alertmanager", receiver_url=receiver.url) as running,
+        sink(
+            *(real_broker, topics.prefix, tmp_path),
+            *("alertmanager", running.url, "--metrics-port", "0"),
+        ),
+    ):
+        write("firing", 0, "accuracy is 0.4, below 0.8")
+        wait_until(lambda: len(receiver.posts) >= 1, tmp_path)
+        write("retracted", 1, "labels of 12 predictions were corrected")
+        wait_until(lambda: receiver.posts[-1].json["status"] == "resolved", tmp_path)
+
+    told = [one for post in receiver.posts for one in post.json["alerts"]]
+    assert [one["status"] for one in (told[0], told[-1])] == ["firing", "resolved"]
+    assert told[-1]["labels"] == told[0]["labels"]
+    assert "retracted" not in told[0]["annotations"]
+    assert told[-1]["annotations"]["retracted"] == "labels of 12 predictions were corrected"
