@@ -19,6 +19,8 @@ Positive = Annotated[int, Meta(ge=1)]
 
 
 FORGET_MS = 35 * 24 * 3_600_000
+BASELINE_MS = 3 * 24 * 3_600_000, 14 * 24 * 3_600_000
+SHORTEST_BASELINE_MS, LONGEST_BASELINE_MS, MOST_BASELINES = 60_000, 366 * 24 * 3_600_000, 4
 """Models that are silent for five weeks are forgotten, unless the settings say otherwise."""
 
 
@@ -103,6 +105,9 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         Windows whose metrics are published; empty for the worker's `--window`.
     coarse
         How long finished panes are kept as coarser ones; `None` for not at all.
+    baseline_ms
+        How much of a model's beginning later windows are compared with; several, the longest that
+        was complete counts.
     evaluate_ms
         How often thresholds are evaluated, in event time.
     reference
@@ -117,6 +122,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
 
     windows: tuple[Window, ...] = ()
     coarse: Coarse | None = None
+    baseline_ms: tuple[int, ...] = BASELINE_MS
     evaluate_ms: int = 60_000
     reference: int = 1_000
     resolve_ms: int = 3_600_000

@@ -19,6 +19,10 @@ from streams.metric_ranges import check_limit, check_metric
 from streams.monitors import (
     DEFAULT_DRIFTS,
     DEFAULT_THRESHOLDS,
+    BASELINE_MS,
+    LONGEST_BASELINE_MS,
+    MOST_BASELINES,
+    SHORTEST_BASELINE_MS,
     Coarse,
     Drift,
     Monitors,
@@ -60,6 +64,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     defaults: bool = True
     windows: list[Any] = []
     coarse: bool | dict[str, Any] = False
+    baseline: bool | str | list[str] = True
     evaluate_every: str = "1m"
     reference: Positive = 1_000
     resolve_after: str = "1h"
@@ -127,6 +132,7 @@ def _parse(data: object) -> Monitors:
     return Monitors(
         windows=windows,
         coarse=coarse,
+        baseline_ms=_baseline(file.baseline),
         evaluate_ms=parse_duration_ms(file.evaluate_every, setting="evaluate_every"),
         reference=file.reference,
         resolve_ms=parse_duration_ms(file.resolve_after, setting="resolve_after"),
@@ -189,6 +195,21 @@ def _coarse(given: bool | dict[str, Any]) -> Coarse | None:
     hours_ms = parse_duration_ms(found.hours, setting="coarse: hours")
     days_ms = parse_duration_ms(found.days, setting="coarse: days")
     return Coarse(hours_ms=hours_ms, days_ms=days_ms, hours_of_week=found.hours_of_week)
+
+
+def _baseline(given: bool | str | list[str]) -> tuple[int, ...]:
+    if isinstance(given, bool):
+        return BASELINE_MS if given else ()
+    spans = [given] if isinstance(given, str) else given
+    found = [parse_duration_ms(one, setting="baseline") for one in spans]
+    for text, span_ms in zip(spans, found, strict=True):
+        if not SHORTEST_BASELINE_MS <= span_ms <= LONGEST_BASELINE_MS:
+            raise ConfigError(f"baseline: {text!r} is not between 1m and 366d")
+    if found != sorted(set(found)):
+        raise ConfigError(f"baseline: {spans} must rise, the shortest first")
+    if len(found) > MOST_BASELINES:
+        raise ConfigError(f"baseline: {len(found)} are more than {MOST_BASELINES}")
+    return tuple(found)
 
 
 def _check_names(monitors: list[Threshold | Drift]) -> None:

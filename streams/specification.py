@@ -26,6 +26,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIXED = {
     "windows": "windows",
     "coarse": "how long finished panes are kept",
+    "baseline_ms": "how much of a model's beginning windows are compared with",
     "features": "what is read of predictions",
 }
 
@@ -149,9 +150,9 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
     except ConfigError as error:
         raise _refused(str(error)) from None
     for name, meaning in _FIXED.items():
-        if name in data and getattr(monitors, name) != getattr(own, name):
+        if name.removesuffix("_ms") in data and getattr(monitors, name) != getattr(own, name):
             raise _refused(
-                f"{name}: {meaning} cannot change while workers run: leave {name} out, or start"
+                f"{name.removesuffix('_ms')}: {meaning} cannot change while workers run: leave {name} out, or start"
                 " workers with a monitors file that says the same"
             )
     return completed(monitors, own)

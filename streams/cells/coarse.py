@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from streams.cells.grid import Grid
 from streams.cells.levels import (
+    BASELINES,
     DAYS,
     HOURS,
     Level,
@@ -146,6 +147,8 @@ def lacking_ms(grid: Grid, *, pane_ms: int) -> dict[str, int]:
     last: dict[str, int] = {}
     for side in grid.sides:
         for name, number in side.lacking:
+            if number >= BASELINES.first:
+                continue
             ends_ms = pane_end_ms(number, pane_ms=pane_ms)
             last[name] = max(ends_ms, last.get(name, ends_ms))
     return last

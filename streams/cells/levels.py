@@ -54,6 +54,8 @@ def fine(pane_ms: int) -> Level:
 HOURS = Level(HOUR_MS, FIRST_COARSE, FIRST_COARSE + (1 << 20))
 DAYS = Level(DAY_MS, HOURS.end, HOURS.end + (1 << 18))
 _HOURS_OF_WEEK = Level(HOUR_MS, DAYS.end, DAYS.end + (1 << 18))
+BASELINES = Level(0, _HOURS_OF_WEEK.end, 1 << PANE_BITS)
+"""Not of a time, see `streams.cells.baselines`."""
 
 
 def hour_of_week(hour: int) -> int:

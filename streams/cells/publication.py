@@ -49,6 +49,25 @@ class Numbers(NamedTuple):
         return Numbers(*(column[chosen] for column in self))  # type: ignore[arg-type]
 
 
+class Publication(NamedTuple):
+    """What was published.
+
+    Attributes
+    ----------
+    records
+        Code of the model, key and value of every record; no value deletes.
+    windows
+        Code of the model of every window.
+    improper
+        Model, and how many scores of a window are no probabilities and how many are; where the
+        first are too many.
+    """
+
+    records: list[tuple[int, bytes, bytes | None]]
+    windows: Ints
+    improper: list[tuple[int, int, int]]
+
+
 class Publisher:
     """Computes metrics of windows and writes their records.
 

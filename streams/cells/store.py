@@ -101,7 +101,7 @@ class Cells:
 
     def rows_of(self, number: int, bucket: int) -> NDArray[np.int32]:
         """Return the rows of a pane and bucket."""
-        return self._rows_at([(number, bucket)])
+        return self.rows_at([(number, bucket)])
 
     def every_row(self) -> NDArray[np.int32]:
         """Return the rows of all cells."""
@@ -117,7 +117,7 @@ class Cells:
 
         All at once: to drop a few rows costs about as much as to drop hundreds.
         """
-        rows = self._rows_at(places)
+        rows = self.rows_at(places)
         if len(rows):
             self.before_drop(rows)
             self.table.drop(self.table.key[rows])
@@ -131,7 +131,7 @@ class Cells:
 
     def gather(self, places: Sequence[tuple[int, int]], number: int, bucket: int) -> int:
         """Add cells of panes of a bucket to those of another; return how many were added."""
-        rows = self._rows_at(places)
+        rows = self.rows_at(places)
         for place in places if self.lacking else ():
             self.lack(number, bucket, self.lacking.of(place))
         if self.lacking.of((number, bucket)):
@@ -144,7 +144,7 @@ class Cells:
         self.dirty.add((number, bucket))
         return len(rows)
 
-    def _rows_at(self, places: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
+    def rows_at(self, places: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
         """Return the rows of panes and buckets."""
         parts = [rows for n, bucket in places for rows in self.members.get(n, {}).get(bucket, [])]
         return np.concatenate(parts) if parts else np.empty(0, np.int32)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from streams.cells.grid import Grid
 from streams.cells.levels import Places
+from streams.cells.prediction_cells import PredictionCells
 from streams.cells.store import ROWS, Cells
 from streams.families.family import Family, Reads, Scope
 
@@ -36,6 +37,22 @@ class Judgements(NamedTuple):
     positive: Ints
 
 
+class Compared(NamedTuple):
+    """What windows are compared with.
+
+    Attributes
+    ----------
+    side
+        Cells, some of which are baselines.
+    whose, numbers
+        Of every window, the model in a segment, and the number of the pane; -1: with nothing.
+    """
+
+    side: PredictionCells
+    whose: Ints
+    numbers: Ints
+
+
 class Windows:
     """Windows of subjects, of the same number of panes each.
 
@@ -47,6 +64,8 @@ class Windows:
         How many panes each has.
     places
         Which panes these are, where some are of another length.
+    compared
+        What they are compared with; `None` for nothing.
     """
 
     def __init__(
@@ -58,8 +77,10 @@ class Windows:
         panes: int,
         judged: Judgements,
         places: Places | None = None,
+        compared: Compared | None = None,
     ) -> None:
         self.grid, self.subject, self.first = grid, subject, first
+        self.compared = compared
         self.panes, self.judged = panes, judged
         self._places = places
         self._rows: dict[int, tuple[Rows, Ints]] = {}
@@ -116,29 +137,51 @@ class Windows:
         found: Ints = side.table.columns[ROWS].merged(*self.rows(side), len(self))[:, 0]
         return found
 
+    def baseline_rows(self, family: Family) -> Rows | None:
+        """Return the cell of every window's baseline, -1 where it has none; `None` for none."""
+        if self.compared is None:
+            return None
+        side, whose, numbers = self.compared
+        rows = side.find(whose, numbers)
+        if side.lacking:
+            world = self.grid.world
+            names = {family.name, *(used.name for used in family.uses)}
+            buckets = world.bucket_of[world.subjects.models[whose]]
+            rows[side.lacking.among(names, numbers=numbers, buckets=buckets)] = -1
+        return rows if (rows >= 0).any() else None
+
     @cached_property
     def units(self) -> tuple[Rows, Ints, Ints, Ints]:
         """Rows of features, the group of each; and of every group its window and its feature."""
-        side = self.grid.predictions
-        cells, window = self.rows(side)
-        rows, owners = [], []
-        for layout, places, first in side.units_of(cells):
-            width = len(side.layouts[layout])
-            rows.append((first[:, None] + np.arange(width, dtype=np.int32)).ravel())
-            owners.append(np.repeat(window[places], width))
-        if not rows:
-            none = np.empty(0, np.int64)
-            return none.astype(np.int32), none, none, none
-        every: Rows = np.concatenate(rows)
-        owner: Ints = np.concatenate(owners)
         width = len(self.grid.world.features.texts)
-        keys = owner * width + side.feature_of[every]
-        order = np.argsort(keys, kind="stable")
-        every, keys = every[order], keys[order]
+        every, keys = _units(self.grid.predictions, *self.rows(self.grid.predictions), width)
         news = np.diff(keys, prepend=-1) != 0
         starts: Ints = keys[news]
         group: Ints = np.cumsum(news) - 1
         return every, group, starts // width, starts % width
+
+
+def _units(side: PredictionCells, cells: Rows, window: Ints, width: int) -> tuple[Rows, Ints]:
+    """Return rows of the features of cells, and window and feature of each, rising.
+
+    Parameters
+    ----------
+    window
+        Of every cell.
+    width
+        How many features there are.
+    """
+    rows, owners = [], []
+    for layout, places, first in side.units_of(cells):
+        size = len(side.layouts[layout])
+        rows.append((first[:, None] + np.arange(size, dtype=np.int32)).ravel())
+        owners.append(np.repeat(window[places], size))
+    if not rows:
+        return np.empty(0, np.int32), np.empty(0, np.int64)
+    every: Rows = np.concatenate(rows)
+    keys = np.concatenate(owners) * width + side.feature_of[every]
+    order = np.argsort(keys, kind="stable")
+    return every[order], keys[order]
 
 
 class CellView:
@@ -169,6 +212,25 @@ class CellView:
         return column.merged(self._rows, self._group, self.groups)
 
     counts = entries = sums = _merged
+
+    @cached_property
+    def baseline(self) -> "BaselineView | None":
+        """The same columns of what every group is compared with; `None` where none has that."""
+        compared, rows = self._windows.compared, self._windows.baseline_rows(self._family)
+        if compared is None or rows is None or self._family.reads is not Reads.PREDICTIONS:
+            return None
+        side, columns = compared.side, compared.side.table.columns
+        found = np.flatnonzero(rows >= 0)
+        rows = rows[found]
+        if self.window is not None and self.feature is not None:
+            width = len(self.feature_names)
+            rows, keys = _units(side, rows, found, width)
+            own = self.window * width + self.feature
+            found = np.minimum(np.searchsorted(own, keys), len(own) - 1)
+            known = own[found] == keys
+            rows, found = rows[known], found[known]
+            columns = side.units.columns
+        return BaselineView(self._family, columns, (rows, found), self.groups)
 
     def _of_groups(self, column: Any) -> Any:
         return column[self.window] if self._of_features else column
@@ -212,3 +274,19 @@ class CellView:
         """Return codes of names for codes of classes within their model."""
         models = self._of_groups(self._windows.model)[group]
         return self._windows.grid.world.classes.name_codes(models, code)
+
+
+class BaselineView:
+    """What a family sees of baselines: groups are those of the windows that are compared."""
+
+    def __init__(
+        self, family: Family, columns: Mapping[Any, Any], rows: tuple[Rows, Ints], groups: int
+    ) -> None:
+        self._family, self._columns, self._rows = family, columns, rows
+        self.groups = groups
+
+    def _merged(self, name: str) -> Any:
+        column = self._columns[self._family.holder(name), name]
+        return column.merged(*self._rows, self.groups)
+
+    counts = entries = sums = _merged

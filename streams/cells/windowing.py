@@ -47,6 +47,9 @@ class Windowing:
         A window is final so long after its end: no label can change it any more.
     coarse
         How long finished panes are kept as coarser ones; `None` for not at all.
+    baseline_ms
+        How much of a model's beginning later windows are compared with, see
+        `streams.cells.baselines`.
 
     Attributes
     ----------
@@ -59,8 +62,14 @@ class Windowing:
     """
 
     def __init__(
-        self, windows: tuple[Window, ...], *, horizon_ms: int, coarse: Coarse | None = None
+        self,
+        windows: tuple[Window, ...],
+        *,
+        horizon_ms: int,
+        coarse: Coarse | None = None,
+        baseline_ms: tuple[int, ...] = (),
     ) -> None:
+        self.baseline_ms = baseline_ms
         self.windows, self.coarse = windows, coarse
         self.pane_ms = pane_ms(windows)
         self.horizon_ms = horizon_ms

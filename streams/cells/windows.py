@@ -5,11 +5,12 @@ A metric that no longer exists (its last label was retracted) is deleted from th
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.cells.baselines import Baselines
 from streams.cells.book import Due, Pages
 from streams.cells.coarse import CoarsePanes
 from streams.cells.grid import Grid, Observed
@@ -17,7 +18,7 @@ from streams.cells.judging import Judges
 from streams.cells.levels import HOUR_MS, begins, merged_ms, pane_end_ms
 from streams.cells.metric_sets import MetricSets
 from streams.cells.page_records import PageRecords
-from streams.cells.publication import Publisher
+from streams.cells.publication import Publication, Publisher
 from streams.cells.records import CellRecords, Name
 from streams.cells.retired import Ended, Retired
 from streams.cells.schedule import Revising
@@ -28,25 +29,6 @@ from streams.families.family import Family, Judging
 from streams.monitors import Window
 from streams.outcomes import Ints
 from streams.tables import Table
-
-
-class Publication(NamedTuple):
-    """What was published.
-
-    Attributes
-    ----------
-    records
-        Code of the model, key and value of every record; no value deletes.
-    windows
-        Code of the model of every window.
-    improper
-        Model, and how many scores of a window are no probabilities and how many are; where the
-        first are too many.
-    """
-
-    records: list[tuple[int, bytes, bytes | None]]
-    windows: Ints
-    improper: list[tuple[int, int, int]]
 
 
 class WindowCells:
@@ -70,6 +52,12 @@ class WindowCells:
         self.windowing, self.families = windowing, families
         self.grid = Grid(families, world)
         self.pages = [Pages(w, world, pane_ms=windowing.pane_ms) for w in windowing.windows]
+        self.baselines = Baselines(
+            self.grid.predictions,
+            names,
+            spans_ms=windowing.baseline_ms,
+            pane_ms=windowing.pane_ms,
+        )
         self.sets = MetricSets()
         self.judges = judges
         self._merged_hour = -1
@@ -183,6 +171,7 @@ class WindowCells:
             panes=pages.panes,
             judged=self._judged(models, ends_ms, final),
             places=self.coarse.places(first * pages.pane_ms, ends_ms, pane_ms=pages.pane_ms),
+            compared=self.baselines.of(subject, first * pages.pane_ms),
         )
         numbers = self.publisher.compute(windows, self.families)
         before = pages.published[rows]
@@ -252,7 +241,7 @@ class WindowCells:
                 yield from known.deletions(*place)
         if way.coarse is not None:
             return
-        limit_ms = way.finished_ms(clock_ms)
+        limit_ms = min(way.finished_ms(clock_ms), self.baselines.needed_ms(clock_ms))
         limit_ms = min(limit_ms, *(pages.first_unpublished_ms() for pages in self.pages))
         for kind, records in zip(KINDS, self._cell_records, strict=True):
             for number in list(records.side.members):
@@ -309,6 +298,7 @@ class WindowCells:
         self.windowing = self._settings.on(layout)
         for pages in (*self.pages, *self._retired.pages):
             pages.cut(layout.pane_ms)
+        self.baselines.cut(layout.pane_ms)
         self.before = None if layout == self.windowing.layout else layout
 
     def change_windows(self, clock_ms: int) -> Iterator[Ended]:

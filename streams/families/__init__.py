@@ -4,10 +4,12 @@ This is the catalogue, in the order of publication. A new family is a file and a
 their validation, summaries, docs and tests read it.
 """
 
+from streams.families.answers import Answers
 from streams.families.catalogue import Catalogue
 from streams.families.chances import Chances
 from streams.families.classification import Classification
 from streams.families.confusion import Confusion
+from streams.families.distribution import Distribution
 from streams.families.label_delay import LabelDelay
 from streams.families.latency import Latency
 from streams.families.mean import Mean
@@ -24,6 +26,8 @@ CATALOGUE = Catalogue(
         LabelDelay(),
         MissingRate(),
         Mean(),
+        Distribution(),
+        Answers(),
         Classification(),
         Confusion(),
         Sure(),

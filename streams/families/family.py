@@ -123,6 +123,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         Kinds of models that have it, as they are told in `models: … task`.
     rests_on
         What must have come for it to have a value.
+    compares
+        Whether it needs a baseline.
     at_most
         What its `count` is never above: `predictions`, `labels`, or a column of counts of its
         family; empty where only computing it tells.
@@ -149,6 +151,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     has_mean: bool = True
     tasks: frozenset[str] = EVERY_TASK
     rests_on: frozenset[Reads] = ON_LABELS
+    compares: bool = False
     at_most: str = ""
     counts: bool = False
     grows: bool = False
@@ -183,13 +186,32 @@ class Merged(Protocol):
         """Return the sums of some groups in units of 2**-1074."""
 
 
-class Cells(Protocol):
-    """What `compute` gets: arrays over all groups; a group is a window, or a feature of one.
+class Columns(Protocol):
+    """Columns of many groups.
 
     Attributes
     ----------
     groups
         How many there are.
+    """
+
+    groups: int
+
+    def counts(self, name: str) -> Ints:
+        """Return the counts or totals of a column, groups x width."""
+
+    def entries(self, name: str) -> tuple[Ints, Ints, Ints]:
+        """Return group, bin and count of what is in a sparse column, by group, then bin."""
+
+    def sums(self, name: str) -> Merged:
+        """Return the sums of a column."""
+
+
+class Cells(Columns, Protocol):
+    """What `compute` gets: arrays over all groups; a group is a window, or a feature of one.
+
+    Attributes
+    ----------
     predictions, labels
         Rows of the group's window.
     kind, words
@@ -199,9 +221,11 @@ class Cells(Protocol):
         Code of the positive class in `names`; -2 where there is no such name.
     names, two
         Names of classes, and of every name the code of what it is among two classes.
+    baseline
+        The same columns of what each group is compared with, empty where there is nothing; `None`
+        where no group has anything.
     """
 
-    groups: int
     names: list[str]
 
     @property
@@ -216,15 +240,8 @@ class Cells(Protocol):
     def positive(self) -> Ints: ...
     @property
     def two(self) -> Ints: ...
-
-    def counts(self, name: str) -> Ints:
-        """Return the counts or totals of a column, groups x width."""
-
-    def entries(self, name: str) -> tuple[Ints, Ints, Ints]:
-        """Return group, bin and count of what is in a sparse column, by group, then bin."""
-
-    def sums(self, name: str) -> Merged:
-        """Return the sums of a column."""
+    @property
+    def baseline(self) -> Columns | None: ...
 
     def classes(self, group: Ints, code: Ints) -> Ints:
         """Return codes in `names` for codes of classes within the models of groups."""

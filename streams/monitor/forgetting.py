@@ -6,7 +6,7 @@ with rows that were counted ahead of the watermark, keeps what is counted of the
 
 from collections.abc import Collection
 
-from streams.cells.windows import Publication
+from streams.cells.publication import Publication
 from streams.durations import format_duration
 from streams.families.family import MOST_CODES
 from streams.monitor.changing import Changing

@@ -81,7 +81,12 @@ class Monitor:
         self.monitors = DEFAULTS if monitors is None else monitors
         windows = self.monitors.windows or (Window(window_ms, window_ms),)
         self.window_ms = windows[0].size_ms
-        self.windowing = Windowing(windows, horizon_ms=horizon_ms, coarse=self.monitors.coarse)
+        self.windowing = Windowing(
+            windows,
+            horizon_ms=horizon_ms,
+            coarse=self.monitors.coarse,
+            baseline_ms=self.monitors.baseline_ms,
+        )
 
     def new_state(self, partition: int) -> MonitorState:
         """Return the state before the first record."""

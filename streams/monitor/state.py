@@ -211,6 +211,7 @@ class MonitorState:
             plan_of=self.plans.of,
             judge=judge,
             enough=monitors.reference,
+            baselines=self.windows.baselines,
         )
         self.rule_records = RuleRecords(self.rules, self.names)
 
@@ -243,6 +244,7 @@ class MonitorState:
             self.world.add_model(code, bucket=_bucket(name))
             self.silence.add(code, name, bucket=_bucket(name))
             self.judges.update(code)
+            self.windows.baselines.add(code)
             self.watch(code)
         return code
 
@@ -329,6 +331,7 @@ class MonitorState:
         """Forget all that is counted of a model, and count it no more."""
         self.quarantined[code] = why
         self.windows.drop_models([code])
+        self.windows.baselines.drop([code])
         self.rules.drop_models([code])
         self.plans.end(code)
         self.looking[code] = False
@@ -338,6 +341,7 @@ class MonitorState:
     def forget(self, codes: Collection[int]) -> None:
         """Forget models for good; who comes back is new."""
         self.windows.drop_models(codes)
+        self.windows.baselines.drop(codes)
         self.rules.drop_models(codes)
         self.windows.publisher.forget(self.world.subjects.drop(codes))
         for code in codes:

@@ -62,6 +62,7 @@ def _clock(state: MonitorState, _: str, __: Key, content: Any) -> None:
     state.watermark_ms, state.counted, state.taken = places
     state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
     state.windows.open(layout)
+    state.windows.baselines.reach(state.watermark_ms)
 
 
 def _rows(state: MonitorState, _: str, key: Key, content: Any) -> None:
@@ -137,6 +138,12 @@ def _forget(state: MonitorState, _: str, key: Key, content: Any) -> None:
     state.forgets.restore(int(key[0]), content)
 
 
+def _baselines(state: MonitorState, _: str, __: Key, content: Any) -> None:
+    for model, version, begun_ms, source in content or ():
+        other = None if source is None else state.code((source[0], source[1]))
+        state.windows.baselines.restore(state.code((model, version)), begun_ms, other)
+
+
 def _fates(state: MonitorState, _: str, __: Key, content: Any) -> None:
     if content is not None:
         state.fates.restore(content, state.code)
@@ -164,6 +171,7 @@ TABLES = {
     "lanes": Table(_lanes, "drift detectors", of_models=True),
     "firing": Table(_firing, "alerts that fire", of_models=True, lose=_lose_firing),
     "fates": Table(_fates, "records by model and fate"),
+    "baselines": Table(_baselines, "when baselines of models began"),
     "seen": Table(_seen, "when models had records"),
     "forget": Table(_forget, "orders to forget models", essential=True),
 }

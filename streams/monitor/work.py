@@ -129,6 +129,8 @@ class Work(OrderedForgetting):
         self.done([n for one in state.waiting if one.last_ms < until_ms for n in one.offsets])
         state.waiting = [one for one in state.waiting if one.last_ms >= until_ms]
         state.watermark_ms = until_ms
+        for code in state.windows.baselines.grow(until_ms):
+            state.windows.revise(code, clock_ms=until_ms)
         self._forget_rule_panes(until_ms)
         state.forgets.settle(until_ms, keep_ms=state.windows.windowing.keep_ms)
         self._tell()

@@ -156,6 +156,8 @@ class Writing:
         state.touched.clear()
         for bucket, content in state.fates.changes():
             self._write("fates", (bucket,), content)
+        for bucket, begun in state.windows.baselines.changes():
+            self._write("baselines", (bucket,), begun)
         state.counted = state.taken
 
     def _write_cells(self) -> None:

@@ -141,13 +141,16 @@ class _Look:
 
     def _windows(self, at: Boundaries) -> Windows:
         subjects, pane_ms = self._watch.world.subjects, self._plan.pane_ms
-        length_ms = self._window.length_ms
+        length_ms, baselines = self._window.length_ms, self._watch.baselines
+        subject = subjects.of(at.models, subjects.names.code(self._window.segment))
+        starts_ms = at.times_ms - length_ms
         return Windows(
             self._watch.grid(pane_ms),
-            subjects.of(at.models, subjects.names.code(self._window.segment)),
-            (at.times_ms - length_ms) // pane_ms,
+            subject,
+            starts_ms // pane_ms,
             panes=length_ms // pane_ms,
             judged=at.judged,
+            compared=None if baselines is None else baselines.of(subject, starts_ms),
         )
 
     def _may_judge(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.cells.baselines import Baselines
 from streams.cells.grid import Grid, Mask, Wanted
 from streams.cells.store import World
 from streams.families.family import Family
@@ -36,6 +37,8 @@ class RuleWatch:
         Returns what the rules of a model ask, by its code; `None` where it has no rules.
     enough
         Rows that make a reference.
+    baselines
+        What windows of rules are compared with; `None` for nothing.
 
     Attributes
     ----------
@@ -59,7 +62,9 @@ class RuleWatch:
         plan_of: Callable[[int], Plan | None],
         judge: Judge,
         enough: int,
+        baselines: Baselines | None = None,
     ) -> None:
+        self.baselines = baselines
         self._families, self.world = families, world
         self._plan_of, self._judge = plan_of, judge
         self.grids: dict[int, Grid] = {}

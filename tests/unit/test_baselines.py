@@ -1,0 +1,196 @@
+"""Baselines: the first days of a model, with which later windows are compared."""
+
+import random
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+
+from streams.monitors import Monitors, Threshold, Window
+from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
+from tests.driver import Driver, as_inputs
+
+WINDOW_MS, SPAN_MS = 10 * MINUTE_MS, 30 * MINUTE_MS
+MONITORS = Monitors(
+    windows=(Window(WINDOW_MS, WINDOW_MS),), baseline_ms=(SPAN_MS,), thresholds=(), drifts=()
+)
+
+
+def rows_of(
+    from_minute: int,
+    until_minute: int,
+    *,
+    shift: float = 0.0,
+    version: str = "v1",
+    minutes: int = 1,
+    each: int = 20,
+) -> list[Event]:
+    """Make so many rows a minute; `amount` is normal, and moves by a shift."""
+    rng = np.random.default_rng([from_minute, until_minute, len(version)])
+    return [
+        prediction(
+            f"{version}-{minute}-{n}",
+            version=version,
+            timestamp_ms=START_MS + minute * MINUTE_MS + n * 1_000,
+            prediction=int(rng.random() < 0.3),
+            score=float(rng.uniform()),
+            features={"amount": float(rng.normal(3 + shift)), "steady": float(rng.normal(9))},
+        )
+        for minute in range(from_minute, until_minute, minutes)
+        for n in range(each)
+    ]
+
+
+def fed(events: Sequence[Event], *, monitors: Monitors = MONITORS, size: int = 200) -> Driver:
+    driver = Driver(monitors=monitors, disorder_ms=MINUTE_MS)
+    feed(driver, events, size=size)
+    driver.finish()
+    return driver
+
+
+def feed(driver: Driver, events: Sequence[Event], *, size: int = 200) -> None:
+    """Feed predictions, each with its label a second later."""
+    for start in range(0, len(events), size):
+        some = events[start : start + size]
+        labels = [
+            label(one["prediction_id"], timestamp_ms=one["timestamp_ms"] + 1_000) for one in some
+        ]
+        driver.feed(as_inputs([*some, *labels]))
+
+
+def in_order(*parts: Sequence[Event]) -> list[Event]:
+    return sorted(chain.from_iterable(parts), key=lambda event: event["timestamp_ms"])
+
+
+def found(driver: Driver, metric: str, *, version: str = "v1") -> dict[int, dict[str, Any]]:
+    """Return a metric by the minute with which its window begins."""
+    return {
+        (one["window_start_ms"] - START_MS) // MINUTE_MS: one
+        for one in driver.metrics.values()
+        if one["metric"] == metric and one["version"] == version
+    }
+
+
+def values(driver: Driver, metric: str) -> dict[int, float]:
+    return {minute: one["value"] for minute, one in found(driver, metric).items()}
+
+
+def amounts(events: Sequence[Event]) -> list[float]:
+    return [event["features"]["amount"] for event in events]
+
+
+def test_windows_after_the_baseline_are_compared_with_it() -> None:
+    first, later = rows_of(0, 30), rows_of(30, 50, shift=2.0)
+
+    driver = fed([*first, *later])
+
+    assert sorted(found(driver, "psi:amount")) == [30, 40]
+    for minute, one in found(driver, "ks:amount").items():
+        own = [
+            e for e in later if minute <= (e["timestamp_ms"] - START_MS) // MINUTE_MS < minute + 10
+        ]
+        expected = ks_2samp(amounts(own), amounts(first)).statistic
+        assert one["value"] == pytest.approx(expected, abs=0.005)
+        assert one["low"] > 0.4
+        assert one["count"] == 200
+    assert found(driver, "psi:amount")[30]["low"] > 1
+    assert found(driver, "ks:steady")[30]["low"] == 0
+    assert found(driver, "score_psi")[30]["low"] == 0
+    assert sorted(found(driver, "prediction_ks")) == [30, 40]
+
+
+def test_a_window_is_compared_with_the_longest_baseline_that_was_complete_as_it_began() -> None:
+    two = Monitors(
+        windows=MONITORS.windows, baseline_ms=(SPAN_MS, 2 * SPAN_MS), thresholds=(), drifts=()
+    )
+    same, moved = rows_of(0, 30), rows_of(30, 80, shift=2.0)
+
+    ks = found(fed([*same, *moved], monitors=two), "ks:amount")
+
+    assert sorted(ks) == [30, 40, 50, 60, 70]
+    assert ks[60]["value"] < ks[50]["value"] - 0.2
+
+
+def test_a_baseline_never_changes_once_it_is_complete() -> None:
+    late = prediction(
+        "late",
+        version="v1",
+        timestamp_ms=START_MS + 5 * MINUTE_MS,
+        features={"amount": 1e6, "steady": 1e6},
+    )
+    plain = fed([*rows_of(0, 50), *rows_of(50, 60)])
+
+    revised = fed([*rows_of(0, 50), late, *rows_of(50, 60)])
+
+    assert values(revised, "mean:amount")[0] > values(plain, "mean:amount")[0] + 100
+    assert values(revised, "ks:amount") == values(plain, "ks:amount")
+
+
+def test_what_a_restart_restores_is_the_same_baseline() -> None:
+    events = [*rows_of(0, 30), *rows_of(30, 70, shift=0.5)]
+    plain, restarted = (Driver(monitors=MONITORS, disorder_ms=MINUTE_MS) for _ in "ab")
+    for start in range(0, len(events), 130):
+        for driver in (plain, restarted):
+            feed(driver, events[start : start + 130])
+        restarted.restart(random.Random(start))
+    for driver in (plain, restarted):
+        driver.finish()
+
+    assert restarted.result() == plain.result()
+    assert len(found(restarted, "psi:amount")) == 4
+
+
+def test_a_new_version_goes_by_the_baseline_of_the_one_before_until_it_has_its_own() -> None:
+    old, new = rows_of(0, 50), rows_of(50, 100, shift=2.0, version="v2")
+
+    ks = found(fed([*old, *new]), "ks:amount", version="v2")
+
+    assert sorted(ks) == [50, 60, 70, 80, 90]
+    assert min(ks[minute]["low"] for minute in (50, 60, 70)) > 0.4
+    assert ks[80]["low"] == ks[90]["low"] == 0
+
+
+def test_a_version_goes_by_the_one_with_most_traffic() -> None:
+    rare = rows_of(0, 60, shift=-5.0, version="rare", each=4)
+    usual = rows_of(0, 60, version="usual")
+    new = rows_of(50, 70, version="v3")
+
+    ks = found(fed(in_order(rare, usual, new)), "ks:amount", version="v3")
+
+    assert ks[50]["value"] < 0.2
+
+
+def test_few_rows_are_no_baseline() -> None:
+    driver = fed([*rows_of(0, 30, minutes=29, each=10), *rows_of(30, 50)])
+
+    assert not found(driver, "psi:amount")
+
+
+def test_without_a_span_nothing_is_compared() -> None:
+    driver = fed([*rows_of(0, 60)], monitors=Monitors(windows=MONITORS.windows, baseline_ms=()))
+
+    assert not found(driver, "psi:amount")
+
+
+def test_a_rule_on_a_distance_fires() -> None:
+    rule = Threshold(
+        name="moved", metric="psi:amount", kind="above", given=0.2, minimum=50, window="10m"
+    )
+    monitors = Monitors(
+        windows=MONITORS.windows, baseline_ms=(SPAN_MS,), thresholds=(rule,), drifts=()
+    )
+
+    driver = fed([*rows_of(0, 45), *rows_of(45, 70, shift=2.0)], monitors=monitors)
+
+    [alert] = [one for one in driver.alerts if one["state"] == "firing"]
+    assert alert["monitor"] == "moved"
+    assert START_MS + 45 * MINUTE_MS < alert["at_ms"] <= START_MS + 56 * MINUTE_MS
+
+
+def test_steps_of_hours_for_baselines_of_days() -> None:
+    driver = Driver(monitors=Monitors(baseline_ms=(72 * HOUR_MS,)))
+
+    assert driver.monitors[0].windows.baselines.step_ms == HOUR_MS
