@@ -22,6 +22,7 @@ from streams.monitors import DEFAULTS, Monitors
 from streams.monitors_changes import changes
 from streams.monitors_file import parse_monitors
 from streams.specification import (
+    FIXED,
     KEY,
     monitors_of,
     parse_time_ms,
@@ -90,7 +91,7 @@ def apply_monitors(
         f"written: {topic}@{offset}; it takes effect at the first boundary of panes at or after"
         f" {time_text(effective_ms)}, event time"
     )
-    given = {"windows", "coarse", "features"} & (content or {}).keys()
+    given = FIXED.keys() & (content or {}).keys()
     if given:
         names = ", ".join(sorted(given))
         print(f"{names}: workers that were started with another value refuse the specification")
@@ -221,14 +222,11 @@ def _read(message: Message) -> Stored:
         if given.content is None:
             return Stored(offset, written_ms, given.effective_ms)
         content = msgspec.json.decode(given.content)
-        own = parse_monitors({name: content[name] for name in _FIXED if name in content})
+        own = parse_monitors({name: content[name] for name in FIXED if name in content})
         monitors = monitors_of(given.content, own)
     except (RecordError, ConfigError) as error:
         return Stored(offset, written_ms, refused=str(error))
     return Stored(offset, written_ms, given.effective_ms, content, monitors)
-
-
-_FIXED = ("windows", "coarse", "features")
 
 
 def write_record(settings: Settings, key: bytes, value: bytes) -> int:

@@ -105,9 +105,9 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         Windows whose metrics are published; empty for the worker's `--window`.
     coarse
         How long finished panes are kept as coarser ones; `None` for not at all.
-    baseline_ms
-        How much of a model's beginning later windows are compared with; several, the longest that
-        was complete counts.
+    baseline
+        How much of a model's beginning later windows are compared with, in ms, rising; the longest
+        that was complete as a window began counts.
     evaluate_ms
         How often thresholds are evaluated, in event time.
     reference
@@ -122,7 +122,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
 
     windows: tuple[Window, ...] = ()
     coarse: Coarse | None = None
-    baseline_ms: tuple[int, ...] = BASELINE_MS
+    baseline: tuple[int, ...] = BASELINE_MS
     evaluate_ms: int = 60_000
     reference: int = 1_000
     resolve_ms: int = 3_600_000

@@ -17,9 +17,9 @@ from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
 from streams.metric_ranges import check_limit, check_metric
 from streams.monitors import (
+    BASELINE_MS,
     DEFAULT_DRIFTS,
     DEFAULT_THRESHOLDS,
-    BASELINE_MS,
     LONGEST_BASELINE_MS,
     MOST_BASELINES,
     SHORTEST_BASELINE_MS,
@@ -132,7 +132,7 @@ def _parse(data: object) -> Monitors:
     return Monitors(
         windows=windows,
         coarse=coarse,
-        baseline_ms=_baseline(file.baseline),
+        baseline=_baseline(file.baseline),
         evaluate_ms=parse_duration_ms(file.evaluate_every, setting="evaluate_every"),
         reference=file.reference,
         resolve_ms=parse_duration_ms(file.resolve_after, setting="resolve_after"),

@@ -23,12 +23,13 @@ LARGEST_BYTES = 1 << 20
 
 _REASON = "invalid_monitors"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIXED = {
+FIXED = {
     "windows": "windows",
     "coarse": "how long finished panes are kept",
-    "baseline_ms": "how much of a model's beginning windows are compared with",
+    "baseline": "how much of a model's beginning windows are compared with",
     "features": "what is read of predictions",
 }
+"""What a specification cannot change, and its meaning."""
 
 
 class Specification(msgspec.Struct, frozen=True):
@@ -149,10 +150,10 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
         monitors = parse_monitors(data, file="monitors")
     except ConfigError as error:
         raise _refused(str(error)) from None
-    for name, meaning in _FIXED.items():
-        if name.removesuffix("_ms") in data and getattr(monitors, name) != getattr(own, name):
+    for name, meaning in FIXED.items():
+        if name in data and getattr(monitors, name) != getattr(own, name):
             raise _refused(
-                f"{name.removesuffix('_ms')}: {meaning} cannot change while workers run: leave {name} out, or start"
+                f"{name}: {meaning} cannot change while workers run: leave {name} out, or start"
                 " workers with a monitors file that says the same"
             )
     return completed(monitors, own)
@@ -160,7 +161,7 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
 
 def completed(monitors: Monitors, own: Monitors) -> Monitors:
     """Return a specification with what it cannot change as a worker was started with."""
-    fixed = {name: getattr(own, name) for name in _FIXED}
+    fixed = {name: getattr(own, name) for name in FIXED}
     return msgspec.structs.replace(monitors, **fixed)
 
 

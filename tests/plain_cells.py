@@ -135,6 +135,7 @@ class PlainCells:
     def __init__(self, grid: PlainGrid, family: Family, judged: Sequence[Judged]) -> None:
         self._grid, self._family = grid, family
         of_features = family.scope is Scope.FEATURE
+        self.baseline = None
         self.keys: list[Any] = sorted(grid.features) if of_features else list(range(len(judged)))
         self.groups = len(self.keys)
         windows = [self.window_of(group) for group in range(self.groups)]

@@ -128,7 +128,7 @@ class Baselines:
             found |= (begun_ms > from_ms - span_ms) & (begun_ms <= until_ms - span_ms)
         complete = codes[begun_ms <= until_ms - self.spans_ms[-1]]
         self._open.difference_update(complete.tolist())
-        return codes[found].tolist()
+        return [int(code) for code in codes[found]]
 
     def _pass(self, start_ms: int, numbers: Sequence[int]) -> None:
         """Add the panes of a step to the baselines that it belongs to."""

@@ -33,7 +33,7 @@ class Distances(NamedTuple):
         Population stability index; Kolmogorov–Smirnov statistic.
     psi_chance, ks_chance
         What each stays below in 95 % of windows of that size of which nothing has changed.
-    count
+    size
         Values of the window.
     """
 
@@ -41,7 +41,7 @@ class Distances(NamedTuple):
     psi_chance: Floats
     ks: Floats
     ks_chance: Floats
-    count: Ints
+    size: Ints
 
 
 def distances(now: Entries, before: Entries, groups: int) -> Distances:
@@ -55,7 +55,7 @@ def distances(now: Entries, before: Entries, groups: int) -> Distances:
     >>> group, bins = np.zeros(4, np.int64), np.arange(4)
     >>> before = group, bins, np.full(4, 50)
     >>> found = distances((group, bins, np.array([80, 20, 20, 80])), before, 1)
-    >>> found.psi.round(3).tolist(), found.ks.tolist(), found.count.tolist()
+    >>> found.psi.round(3).tolist(), found.ks.tolist(), found.size.tolist()
     ([0.406], [0.15000000000000002], [200])
     >>> bool(found.psi > found.psi_chance)
     True
@@ -129,4 +129,4 @@ def estimates(
         (names[1], found.ks, found.ks_chance, 1.0),
     ):
         low, high = np.maximum(value - chance, 0.0), np.minimum(value + chance, highest)
-        yield Estimate(name, value, low, high, found.count)
+        yield Estimate(name, value, low, high, found.size)

@@ -85,7 +85,7 @@ class Monitor:
             windows,
             horizon_ms=horizon_ms,
             coarse=self.monitors.coarse,
-            baseline_ms=self.monitors.baseline_ms,
+            baseline_ms=self.monitors.baseline,
         )
 
     def new_state(self, partition: int) -> MonitorState:

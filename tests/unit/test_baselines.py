@@ -15,7 +15,7 @@ from tests.driver import Driver, as_inputs
 
 WINDOW_MS, SPAN_MS = 10 * MINUTE_MS, 30 * MINUTE_MS
 MONITORS = Monitors(
-    windows=(Window(WINDOW_MS, WINDOW_MS),), baseline_ms=(SPAN_MS,), thresholds=(), drifts=()
+    windows=(Window(WINDOW_MS, WINDOW_MS),), baseline=(SPAN_MS,), thresholds=(), drifts=()
 )
 
 
@@ -104,7 +104,7 @@ def test_windows_after_the_baseline_are_compared_with_it() -> None:
 
 def test_a_window_is_compared_with_the_longest_baseline_that_was_complete_as_it_began() -> None:
     two = Monitors(
-        windows=MONITORS.windows, baseline_ms=(SPAN_MS, 2 * SPAN_MS), thresholds=(), drifts=()
+        windows=MONITORS.windows, baseline=(SPAN_MS, 2 * SPAN_MS), thresholds=(), drifts=()
     )
     same, moved = rows_of(0, 30), rows_of(30, 80, shift=2.0)
 
@@ -170,7 +170,7 @@ def test_few_rows_are_no_baseline() -> None:
 
 
 def test_without_a_span_nothing_is_compared() -> None:
-    driver = fed([*rows_of(0, 60)], monitors=Monitors(windows=MONITORS.windows, baseline_ms=()))
+    driver = fed([*rows_of(0, 60)], monitors=Monitors(windows=MONITORS.windows, baseline=()))
 
     assert not found(driver, "psi:amount")
 
@@ -180,7 +180,7 @@ def test_a_rule_on_a_distance_fires() -> None:
         name="moved", metric="psi:amount", kind="above", given=0.2, minimum=50, window="10m"
     )
     monitors = Monitors(
-        windows=MONITORS.windows, baseline_ms=(SPAN_MS,), thresholds=(rule,), drifts=()
+        windows=MONITORS.windows, baseline=(SPAN_MS,), thresholds=(rule,), drifts=()
     )
 
     driver = fed([*rows_of(0, 45), *rows_of(45, 70, shift=2.0)], monitors=monitors)
@@ -191,6 +191,6 @@ def test_a_rule_on_a_distance_fires() -> None:
 
 
 def test_steps_of_hours_for_baselines_of_days() -> None:
-    driver = Driver(monitors=Monitors(baseline_ms=(72 * HOUR_MS,)))
+    driver = Driver(monitors=Monitors(baseline=(72 * HOUR_MS,)))
 
     assert driver.monitors[0].windows.baselines.step_ms == HOUR_MS

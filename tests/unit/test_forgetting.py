@@ -16,6 +16,7 @@ FORGET_MS = 10 * MINUTE_MS
 SECOND_MS = 1_000
 PH = {"reference": 5, "block": 1, "threshold": 1, "delta": 0.01}
 WATCHED = Monitors(
+    baseline=(5 * MINUTE_MS,),
     reference=5,
     resolve_ms=3 * MINUTE_MS,
     thresholds=(

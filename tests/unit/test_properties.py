@@ -24,6 +24,7 @@ from tests.driver import BOTH, NOW_MS, TOPICS, Driver, Input, as_inputs, cut, di
 
 QUICK = settings(max_examples=12)
 SENSITIVE = Monitors(
+    baseline=(20 * MINUTE_MS, 40 * MINUTE_MS),
     windows=(Window(10 * MINUTE_MS, 10 * MINUTE_MS), Window(30 * MINUTE_MS, 10 * MINUTE_MS)),
     reference=10,
     resolve_ms=15 * MINUTE_MS,

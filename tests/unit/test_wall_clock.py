@@ -14,7 +14,7 @@ from tests.driver import AT_ONCE, NOW_MS, Driver, as_inputs, cut, disorder_of
 MONITORS = Monitors(
     windows=(Window(10 * MINUTE_MS, 10 * MINUTE_MS), Window(30 * MINUTE_MS, 10 * MINUTE_MS)),
     reference=10,
-    baseline_ms=(20 * MINUTE_MS, 40 * MINUTE_MS),
+    baseline=(20 * MINUTE_MS, 40 * MINUTE_MS),
     resolve_ms=15 * MINUTE_MS,
     thresholds=(
         Threshold(name="floor", metric="accuracy", kind="below", given=0.9, minimum=2, window="7m"),
