@@ -281,3 +281,29 @@ def test_what_is_invalid_is_refused_with_its_reason(value: bytes, said: str) -> 
     assert said in letter.detail
     with pytest.raises(RecordError):
         read_forget(value, key=forget_key("m", None))
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("restarts", [True, False])
+def test_labels_of_predictions_before_the_order_go_whenever_they_come(
+    early: bool, restarts: bool
+) -> None:
+    """Made after the order took effect, for what was predicted before; known before that, or not."""
+    two = Threshold(name="two", metric="labels", kind="above", given=1.5, window="2m")
+    driver = driver_of([(2, "m", None)], monitors=Monitors(evaluate_ms=30_000, thresholds=(two,)))
+    before, after = (START_MS + second * 1_000 for second in (110, 150))
+    made = [prediction("a", timestamp_ms=before), prediction("b", timestamp_ms=after)]
+    true = [label("a", timestamp_ms=after), label("b", timestamp_ms=after)]
+
+    driver.feed(as_inputs([made[0], *(true[:1] if early else [])]))
+    clock(driver, 2)
+    if restarts:
+        driver.restart(random.Random(1))
+    driver.feed(as_inputs([made[1], *(true[1:] if early else true)]))
+    clock(driver, 6)
+    driver.finish()
+
+    assert {one["window_start_ms"] for one in driver.metrics.values()} == {START_MS + 2 * MINUTE_MS}
+    assert driver.value("labels") == 1
+    assert driver.alerts == []
+    assert "accuracy" in {one["metric"] for one in driver.metrics.values()}
