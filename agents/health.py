@@ -26,6 +26,7 @@ _COUNTED = {
     "set_aside_rows": "driftline_quarantined_rows_total",
     "improper_scores": "driftline_improper_scores_total",
     "late_rows": "driftline_late_rows_total",
+    "left_out_features": "driftline_features_left_out_total",
     "forgotten": "driftline_forgotten_models_total",
     "forgotten_rows": "driftline_forgotten_rows_total",
 }

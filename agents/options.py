@@ -248,6 +248,13 @@ OPTIONS = (
         "`models` in the monitors file says what it is",
     ),
     Option(
+        "max_model_features",
+        "max_model_features",
+        integer(1, 10_000),
+        "of a model with more different features, only the first are watched; "
+        "the others are left out",
+    ),
+    Option(
         "max_record_bytes",
         "max_record_bytes",
         integer(1_000, 1_000_000),

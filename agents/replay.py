@@ -31,7 +31,7 @@ from streams.limits import LIMITS, RecordLimits
 from streams.monitors import FORGET_MS, Monitors
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS, check_time
-from streams.task import MOST_NAMES
+from streams.task import MOST_FEATURES, MOST_NAMES
 from streams.topics import Topics
 from streams.topology import build
 
@@ -62,6 +62,7 @@ def run_replay(
     dead_letters: Path | None = None,
     forget_ms: int = FORGET_MS,
     max_classes: int = MOST_NAMES,
+    max_model_features: int = MOST_FEATURES,
 ) -> int:
     """Replay recorded events, write the results and print a summary; return the exit code.
 
@@ -94,6 +95,7 @@ def run_replay(
         dead_letters=dead_letters,
         forget_ms=forget_ms,
         max_classes=max_classes,
+        max_model_features=max_model_features,
     )
     results = Results(run, letters, lines=survey.lines, disorder_ms=survey.disorder_ms)
     if out is not None:
@@ -118,6 +120,7 @@ def play(
     dead_letters: Path | None = None,
     forget_ms: int = FORGET_MS,
     max_classes: int = MOST_NAMES,
+    max_model_features: int = MOST_FEATURES,
 ) -> tuple[Run, Letters, Survey]:
     """Run over recorded events; on a terminal, show how far it is.
 
@@ -150,6 +153,7 @@ def play(
             seed=secrets.token_bytes(SEED_BYTES),
             forget_ms=forget_ms,
             max_classes=max_classes,
+            max_model_features=max_model_features,
         )
         join.log_bytes = sys.maxsize  # nobody reads it
         run = kind(join, monitor, partitions=partitions)

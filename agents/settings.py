@@ -23,7 +23,7 @@ from streams.errors import ConfigError
 from streams.limits import LIMITS, RecordLimits
 from streams.monitors import FORGET_MS
 from streams.nearest import nearest
-from streams.task import MOST_NAMES
+from streams.task import MOST_FEATURES, MOST_NAMES
 
 FIRST_PORT, PORTS = 9464, 100
 """Where a worker answers Prometheus that was not told where: the first of these that is free."""
@@ -80,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Resident memory at which the worker ends itself; 0 means never, None by what there is.
     max_classes
         More different classes make a model text.
+    max_model_features
+        So many features of a model are watched.
     max_record_bytes, max_name_bytes, max_features, max_segments, max_scores
         What one record may hold; see `streams.limits`.
     embedded
@@ -108,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stall_ms: int = 60_000
     memory_budget_bytes: int | None = None
     max_classes: int = MOST_NAMES
+    max_model_features: int = MOST_FEATURES
     max_record_bytes: int = LIMITS.record_bytes
     max_name_bytes: int = LIMITS.name_bytes
     max_features: int = LIMITS.features

@@ -105,6 +105,12 @@ WORKER = (
         "Predictions and outcomes of models that are set aside, which are left out.",
     ),
     Entry(
+        "driftline_features_left_out_total",
+        "counter",
+        (),
+        "Values of features that are left out, since their model has sent too many others before.",
+    ),
+    Entry(
         "driftline_forgotten_models_total",
         "counter",
         (),

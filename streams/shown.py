@@ -21,13 +21,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.classes import binary_name
-from streams.task import MOST_CLASSES, MOST_NAMES, MOST_NUMBERS, Evidence, Judged, Task
+from streams.task import (
+    MOST_CLASSES,
+    MOST_FEATURES,
+    MOST_NAMES,
+    MOST_NUMBERS,
+    Evidence,
+    Judged,
+    Task,
+)
 
 NEVER_MS = 2**62
 
 SCORED, WORD, WORD_LABEL, INSIDE, CHANCE, REAL, SIGNS = 1, 2, 4, 8, 16, 32, 64
 
-_CLASSES, _LABELS, _PREDICTED, _TRUE, _FLAGS, _NAMES = range(6)
+_CLASSES, _LABELS, _PREDICTED, _TRUE, _FLAGS, _NAMES, _FEATURES = range(7)
 _ALONE = (_CLASSES, _LABELS, _FLAGS)
 _FROM_MS = itemgetter(0)
 _MOST = (MOST_CLASSES + 1, MOST_CLASSES + 1, MOST_NUMBERS + 1, MOST_NUMBERS + 1, NEVER_MS)
@@ -50,6 +58,8 @@ class Shown:
         How far boundaries are apart.
     most_classes
         With more different ones it is text.
+    most_features
+        So many of them have a place, see `streams.feature_places`.
 
     Attributes
     ----------
@@ -73,10 +83,17 @@ class Shown:
         "told",
     )
 
-    def __init__(self, task: Task, *, every_ms: int, most_classes: int = MOST_NAMES) -> None:
+    def __init__(
+        self,
+        task: Task,
+        *,
+        every_ms: int,
+        most_classes: int = MOST_NAMES,
+        most_features: int = MOST_FEATURES,
+    ) -> None:
         self.task = task
         self._orders = [Order(-1, task, every_ms)]
-        self._most = *_MOST, most_classes + 1
+        self._most = *_MOST, most_classes + 1, most_features + 1
         self._first_ms: list[dict[str, int]] = [{} for _ in self._most]
         self.told, self.dirty = "", False
         self._judge()
@@ -108,17 +125,39 @@ class Shown:
         found
             When each was seen, and its hash; they rise.
         """
-        known, before = self._first_ms[_NAMES], self._text_ms()
-        latest = None
+        before = self._text_ms()
+        self._take_earliest(_NAMES, found)
+        return self._text_ms() < before
+
+    def see_features(self, found: Sequence[tuple[int, str]]) -> bool:
+        """Take into account when features were sent, and their names, rising; tell if it is news.
+
+        Of predictions, with a label or without.
+        """
+        return self._take_earliest(_FEATURES, found)
+
+    def _take_earliest(self, kind: int, found: Sequence[tuple[int, str]]) -> bool:
+        known, latest, news = self._first_ms[kind], None, False
         for one in found:
-            if len(known) >= self._most[_NAMES]:
+            if len(known) >= self._most[kind]:
                 if latest is None:
                     latest = max((ms, name) for name, ms in known.items())
                 if one >= latest:
                     break
-            if self._take(_NAMES, one[1], one[0]):
-                latest = None
-        return self._text_ms() < before
+            if self._take(kind, one[1], one[0]):
+                latest, news = None, True
+        return news
+
+    @property
+    def features(self) -> Mapping[str, int]:
+        """Features, and when each was sent first; of many, the earliest."""
+        return self._first_ms[_FEATURES]
+
+    @property
+    def too_many_features_ms(self) -> int:
+        """When one more had been sent than have a place."""
+        first_ms = self._first_ms[_FEATURES]
+        return max(first_ms.values()) if len(first_ms) >= self._most[_FEATURES] else NEVER_MS
 
     @property
     def classes(self) -> Mapping[str, int]:
@@ -294,7 +333,8 @@ class Shown:
         """Continue from what `pack` returned."""
         first_ms, self.told = packed
         self._first_ms = [*first_ms, *({} for _ in self._most[len(first_ms) :])]
-        if len(self.classes) > self._most[_NAMES]:
-            earliest = sorted(self.classes.items(), key=lambda one: (one[1], one[0]))
-            self._first_ms[_NAMES] = dict(earliest[: self._most[_NAMES]])
+        for kind in (_NAMES, _FEATURES):
+            if len(self._first_ms[kind]) > self._most[kind]:
+                earliest = sorted(self._first_ms[kind].items(), key=lambda one: (one[1], one[0]))
+                self._first_ms[kind] = dict(earliest[: self._most[kind]])
         self._judge()

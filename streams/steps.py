@@ -174,6 +174,8 @@ class Effects(msgspec.Struct):
         What is odd about models, said for the first time since the state was opened.
     improper_scores
         Outcomes with a score that is no probability.
+    left_out_features
+        Values that were left out of predictions of models with too many features.
     forgotten, forgotten_rows
         Models that were forgotten; rows that were left out, since an order to forget their model
         was given after their prediction.
@@ -196,6 +198,7 @@ class Effects(msgspec.Struct):
     remarks: list[str] = []
     oddities: list[Oddity] = []
     improper_scores: int = 0
+    left_out_features: int = 0
     forgotten: int = 0
     forgotten_rows: int = 0
     restarted: list[str] = []

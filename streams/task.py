@@ -21,6 +21,9 @@ TEXT = "text"
 MOST_NAMES = 1_000
 """A model with more different classes is text, unless it is told what it is."""
 
+MOST_FEATURES = 1_000
+"""So many features of a model are watched, unless somebody says otherwise."""
+
 TWO, WORDS, CHANCE, DISTANCE = range(4)
 MEASURES = 1, 1, 2, 3
 """Of these ways to measure a loss, which give comparable losses: from 1."""

@@ -21,7 +21,7 @@ from streams.monitors import FORGET_MS, Monitors
 from streams.outcomes import ClockNotice, decode_outcomes
 from streams.specification import KEY
 from streams.steps import MARK, Batch, DeadLetter, Effects
-from streams.task import MOST_NAMES
+from streams.task import MOST_FEATURES, MOST_NAMES
 from streams.topics import Topics
 from streams.topology import build
 from tests.builders import HOUR_MS, MINUTE_MS, Event
@@ -63,6 +63,7 @@ class Driver:
         revising: Revising = AT_ONCE,
         forget_ms: int = FORGET_MS,
         max_classes: int = MOST_NAMES,
+        max_features: int = MOST_FEATURES,
     ) -> None:
         self.join, self.monitor = build(
             TOPICS,
@@ -75,6 +76,7 @@ class Driver:
             seed=seed,
             forget_ms=forget_ms,
             max_classes=max_classes,
+            max_model_features=max_features,
         )
         self.monitor.revising = revising
         self.pace_ms, self.now_ms = pace_ms, NOW_MS
@@ -94,7 +96,7 @@ class Driver:
         self.dead: list[str] = []
         self.dropped: Counter[str] = Counter()
         self.written: list[tuple[str, bytes | None, bytes | None]] = []
-        self.late_rows = self.improper_scores = 0
+        self.late_rows = self.improper_scores = self.left_out_features = 0
         self.oddities: list[str] = []
         self.kinds: list[str] = []
         self.refused: list[DeadLetter] = []
@@ -216,6 +218,7 @@ class Driver:
         self.refused += effects.dead_letters
         self.late_rows += effects.late_rows
         self.improper_scores += effects.improper_scores
+        self.left_out_features += effects.left_out_features
         self.oddities += [oddity.text for oddity in effects.oddities]
         self.kinds += effects.remarks
         self.restarted += effects.restarted

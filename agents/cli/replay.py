@@ -14,6 +14,7 @@ from agents.cli.shared_options import (
     Horizon,
     Json,
     MaxClasses,
+    MaxModelFeatures,
     Missing,
     MonitorsFile,
     Window,
@@ -45,6 +46,7 @@ def replay(
     ] = None,
     forget_after: ForgetAfter = None,
     max_classes: MaxClasses = None,
+    max_model_features: MaxModelFeatures = None,
     columns: Columns = None,
     missing: Missing = None,
     dead_letters: Annotated[
@@ -68,6 +70,7 @@ def replay(
             "horizon": horizon,
             "forget_after": forget_after,
             "max_classes": max_classes,
+            "max_model_features": max_model_features,
         }
     )
     from agents.replay import run_replay  # noqa: PLC0415
@@ -88,6 +91,7 @@ def replay(
             dead_letters=dead_letters,
             forget_ms=settings.forget_ms,
             max_classes=settings.max_classes,
+            max_model_features=settings.max_model_features,
         )
     )
 

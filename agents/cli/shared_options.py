@@ -40,6 +40,13 @@ MaxClasses = Annotated[
     str | None,
     typer.Option(metavar="N", help="A model with more different classes is text. Default: 1000."),
 ]
+MaxModelFeatures = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Of a model with more different features, the first are watched. Default: 1000.",
+    ),
+]
 MonitorsFile = Annotated[
     str | None, typer.Option(metavar="FILE", help="What to watch, in YAML. Default: everything.")
 ]

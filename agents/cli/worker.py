@@ -12,6 +12,7 @@ from agents.cli.shared_options import (
     Horizon,
     Kafka,
     MaxClasses,
+    MaxModelFeatures,
     MonitorsFile,
     Prefix,
     Servers,
@@ -107,6 +108,7 @@ def worker(
         ),
     ] = None,
     max_classes: MaxClasses = None,
+    max_model_features: MaxModelFeatures = None,
     max_record_bytes: Annotated[
         str | None,
         typer.Option(metavar="N", help="Larger records are dead letters. Default: 1000000."),

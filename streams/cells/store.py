@@ -33,6 +33,8 @@ class World:
     ----------
     bucket_of
         By the code of a model.
+    only
+        Of models with too many features, codes of those that have a place.
     """
 
     def __init__(self) -> None:
@@ -41,6 +43,7 @@ class World:
         self.classes = Classes(self.class_names)
         self.features = Texts()
         self.bucket_of = np.empty(0, np.int64)
+        self.only: dict[int, Ints] = {}
 
     def add_model(self, code: int, *, bucket: int) -> None:
         """Add the next model."""

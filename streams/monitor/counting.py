@@ -8,7 +8,7 @@ import numpy as np
 from streams.cells.grid import Observed
 from streams.monitor.changing import Part
 from streams.monitor.forgetting import Forgetting
-from streams.monitor.state import Waiting
+from streams.monitor.waiting import Waiting
 from streams.outcomes import Outcomes
 from streams.tables import Table, since, table_of, without
 
@@ -52,6 +52,9 @@ class Counting(Forgetting):
         if not state.silence.is_written:
             self.see(table)
         table, _ = without(table, state.quarantined)
+        if not counted:
+            self._notice_features(table)
+        table, _ = self.strip(table)
         kept, _ = since(table, max(watermark_ms, state.watermark_ms))
         parts = self._observed(kept)
         self._let_wait(parts, offsets, always=True)
@@ -79,6 +82,9 @@ class Counting(Forgetting):
         self.see(table)
         table, left_out = without(table, state.quarantined)
         self.left_out_rows += left_out
+        self._notice_features(table)
+        table, left_out = self.strip(table)
+        self.left_out_features += left_out
         parts = self._observed(table)
         self.improper_scores += sum(part.columns.improper_scores for part, _ in parts)
         codes, too_late = self._count_into_windows(parts)

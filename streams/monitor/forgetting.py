@@ -9,6 +9,7 @@ from collections.abc import Collection
 from streams.cells.publication import Publication
 from streams.durations import format_duration
 from streams.families.family import MOST_CODES
+from streams.feature_places import show_features
 from streams.monitor.changing import Changing
 from streams.noticed import show
 from streams.outcomes import Ints, OutcomeRows
@@ -33,6 +34,7 @@ class Forgetting(Changing):
             if remains:
                 state.forget(remains)
             self._take_replaced()
+            state.resume_features()
 
     # ------------------------------------------------------------------ rows
     def see(self, table: Table) -> None:
@@ -69,6 +71,24 @@ class Forgetting(Changing):
             if state.noticed.shown[code].newest.kind != TEXT:
                 self._oddity(_too_many_classes(*state.names[code]))
         state.world.classes.newly_full.clear()
+
+    def _notice_features(self, table: Table) -> None:
+        """Let models show which features they send, in the life that rows are of."""
+        state, silence, rows = self.state, self.state.silence, table.predictions
+        later = silence.are_later(rows.model, rows.time_ms)
+        if later is not None:
+            for shown, own in silence.lives(rows.model, rows.time_ms, later):
+                show_features(table, own, shown)
+        for code in state.features.notice(table, state.noticed.shown, others=later):
+            state.judge_features(code)
+
+    def strip(self, table: Table) -> tuple[Table, int]:
+        """Leave features out that have no place; return how many values were."""
+        features, rows = self.state.features, table.predictions
+        if not features.in_effect:
+            return table, 0
+        later = self.state.silence.are_later(rows.model, rows.time_ms)
+        return features.strip(table, others=later)
 
     # ------------------------------------------------------------------ forgetting
     def forget_silent(self, at_ms: int) -> None:

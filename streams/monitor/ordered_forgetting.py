@@ -4,17 +4,19 @@ All goes that is known of such a model, and what was published of it is deleted,
 known. Rows from then on were put off until here: with them, the model is a new one.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 
 from streams.cells.withdrawn import published_keys
+from streams.feature_places import Filled
 from streams.monitor.changing import counted_places
 from streams.monitor.counting import Counting
 from streams.monitor.forgets import Order
+from streams.probabilities import Oddity
 from streams.specification import time_text
 from streams.steps import Record
-from streams.tables import without
+from streams.tables import Table, without
 
 _NOBODY = -1
 """Code under which deletions are published: theirs may be another model's by the end of a step."""
@@ -63,11 +65,29 @@ class OrderedForgetting(Counting):
 
     def _leave_waiting(self, codes: Collection[int]) -> None:
         """Let no rows of models wait: they are of predictions before the order."""
+        self._wait_without(lambda table: without(table, codes))
+
+    def fill_features(self, filled: Filled) -> None:
+        """Let others than the first features of a model be left out from now on."""
+        state, code = self.state, filled.model
+        state.fill_features(code)
+        self._wait_without(self.strip)
+        state.windows.revise(code, clock_ms=filled.from_ms)
+        self._oddity(_too_many_features(*state.names[code], len(state.features.full[code].names)))
+
+    def _wait_without(self, left: Callable[[Table], tuple[Table, int]]) -> None:
+        """Let what is left of tables wait, and be seen by rules."""
         state, waiting = self.state, self.state.waiting
         state.waiting = []
         for one in waiting:
-            table, gone = without(one.table, codes)
+            table, gone = left(one.table)
             if not gone:
                 state.waiting.append(one)
             elif not self._let_wait(self._observed(table), one.offsets):
                 self.done(one.offsets)
+
+
+def _too_many_features(model: str, version: str, most: int) -> Oddity:
+    shown = f"model {model!r}" + (f", version {version!r}," if version else "")
+    text = f"{shown} has more than {most:,} features: all beyond the first are left out"
+    return Oddity(model, version, "features", text)

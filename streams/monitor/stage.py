@@ -22,7 +22,7 @@ from streams.monitors import DEFAULTS, FORGET_MS, Monitors, Window
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
 from streams.quarantine import LARGEST_STATE_BYTES
 from streams.steps import NOT_QUIET, Batch, Effects, ModelKind
-from streams.task import MOST_NAMES
+from streams.task import MOST_FEATURES, MOST_NAMES
 from streams.topics import Topics
 
 # A step that takes longer keeps a worker from answering.
@@ -40,6 +40,8 @@ class Monitor:
         Models that are silent for so long in event time are forgotten.
     max_classes
         Models with more different classes are text.
+    max_features
+        So many features of a model are watched.
 
     Attributes
     ----------
@@ -66,8 +68,10 @@ class Monitor:
         monitors: Monitors | None = None,
         forget_ms: int = FORGET_MS,
         max_classes: int = MOST_NAMES,
+        max_features: int = MOST_FEATURES,
     ) -> None:
-        self.topics, self.forget_ms, self.max_classes = topics, forget_ms, max_classes
+        self.topics, self.forget_ms = topics, forget_ms
+        self.max_classes, self.max_features = max_classes, max_features
         self.inputs = (topics.outcomes,)
         self.global_inputs = (topics.monitors,)
         self._said: set[str] = set()
@@ -99,6 +103,7 @@ class Monitor:
             window_ms=self.window_ms,
             forget_ms=self.forget_ms,
             max_classes=self.max_classes,
+            max_features=self.max_features,
             said=self._said,
         )
 

@@ -8,13 +8,13 @@ import msgspec
 import numpy as np
 
 from streams import families
-from streams.cells.grid import Observed
 from streams.cells.judging import Judges
 from streams.cells.store import BUCKET_BITS, World
 from streams.cells.windowing import Windowing
 from streams.cells.windows import WindowCells
 from streams.clock import joint_clock_ms, joint_passed_ms
 from streams.costs import Costs
+from streams.feature_places import FeaturePlaces
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitor.alerts import Alerts
@@ -23,54 +23,21 @@ from streams.monitor.plans import Plans
 from streams.monitor.restarts import Restarts
 from streams.monitor.silence import Silence
 from streams.monitor.specifications import Specifications
+from streams.monitor.waiting import Waiting
 from streams.monitors import Monitors
 from streams.noticed import Noticed
-from streams.outcomes import ClockNotice, Ints, Outcomes
+from streams.outcomes import ClockNotice, Outcomes
 from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
-from streams.released import between
 from streams.rules import Judge, Plan, RuleWatch
 from streams.rules.records import RuleRecords
 from streams.shown import Shown
-from streams.tables import OutcomeColumns, Table
+from streams.task import MOST_FEATURES
 from streams.watchers.drifts import Drifts
 from streams.watchers.numbering import Bucket
 
 NOBODY = "", ""
 """Name of a code that is given to no model."""
-
-
-class Waiting:
-    """Rows that are counted in windows, and not all taken in order yet.
-
-    Attributes
-    ----------
-    observed
-        What families see of them, for rules to count.
-    offsets
-        Of the records that they came with.
-    first_ms, last_ms
-        When the first and the last of them are due; the first may have been taken.
-    """
-
-    def __init__(
-        self, table: Table, columns: OutcomeColumns, observed: Observed, offsets: list[int]
-    ) -> None:
-        self.table, self.columns, self.observed = table, columns, observed
-        self.offsets = offsets
-        times_ms = [t for t in (table.predictions.time_ms, table.outcomes.at_ms) if len(t)]
-        self.first_ms = int(min((t.min() for t in times_ms), default=-1))
-        self.last_ms = int(max((t.max() for t in times_ms), default=-1))
-
-    def due(self, from_ms: int, until_ms: int) -> int:
-        """Return how many rows are due in a span of time."""
-        columns = self.table.predictions.time_ms, self.table.outcomes.at_ms
-        return sum(int(np.count_nonzero(between(c, from_ms, until_ms))) for c in columns)
-
-    def due_ms(self, from_ms: int, until_ms: int) -> Ints:
-        """Return when these are due."""
-        times_ms = np.concatenate([self.table.predictions.time_ms, self.table.outcomes.at_ms])
-        return times_ms[between(times_ms, from_ms, until_ms)]
 
 
 class Replacement(NamedTuple):
@@ -146,6 +113,8 @@ class MonitorState:
         When the models had rows, so that who was silent for long is forgotten.
     forgets
         Orders to forget models.
+    features
+        Which features of models with too many have a place.
     unclaimed
         Records of detectors that the monitors known so far do not have; by key and bucket.
     """
@@ -159,10 +128,11 @@ class MonitorState:
         window_ms: int,
         forget_ms: int,
         max_classes: int,
+        max_features: int = MOST_FEATURES,
         said: set[str] | None = None,
     ) -> None:
         self.partition, self.monitors = partition, monitors
-        self._max_classes = max_classes
+        self._most = {"most_classes": max_classes, "most_features": max_features}
         self.specifications = Specifications(monitors, set() if said is None else said)
         self.ordered = bool(monitors.thresholds or monitors.drifts)
         self.next: dict[str, int] = {}
@@ -184,7 +154,7 @@ class MonitorState:
         longest_ms = max(one.size_ms for one in windowing.windows)
         forget_ms = max(forget_ms, windowing.keep_ms + 2 * longest_ms)
         self.silence = Silence(self.noticed, after_ms=forget_ms, new_shown=self._new_shown)
-        self.forgets = Forgets()
+        self.forgets, self.features = Forgets(), FeaturePlaces()
         self._free: list[int] = []
         self.touched: set[int] = set()
         self.released_at_ms = self.counted_at_ms = -1
@@ -256,11 +226,8 @@ class MonitorState:
         return len(self.names) - 1
 
     def _new_shown(self, name: Name) -> Shown:
-        shown = Shown(
-            self.monitors.task(name[0]),
-            every_ms=self.monitors.evaluate_ms,
-            most_classes=self._max_classes,
-        )
+        task, every_ms = self.monitors.task(name[0]), self.monitors.evaluate_ms
+        shown = Shown(task, every_ms=every_ms, **self._most)
         if self.specifications.holding is not None:
             shown.tell(self.specifications.orders(name[0]))
         return shown
@@ -351,6 +318,7 @@ class MonitorState:
             self.names[code] = NOBODY
             self.noticed.put(code, self._new_shown(NOBODY))
             self.world.classes.drop(code)
+            self.begin_features(code)
             self.silence.remove(code)
             self.fates.drop(code)
             self.costs.drop(code)
@@ -369,8 +337,36 @@ class MonitorState:
                 del self.oddities[about]
             self._free.append(code)
 
+    def begin_features(self, code: int) -> None:
+        """Let all features of a model have a place: it is another, or in another life."""
+        self.features.begin_anew(code)
+        self.world.only.pop(code, None)
+
+    def judge_features(self, code: int) -> None:
+        """Find out, after what is news, whether a model has too many features."""
+        shown = self.noticed.shown[code]
+        self.features.judge(code, shown, pane_ms=self.windows.windowing.pane_ms)
+        if code not in self.features.in_effect:
+            self.world.only.pop(code, None)
+
+    def fill_features(self, code: int) -> None:
+        """Let only those features of a model count from now on that have a place."""
+        self.features.in_effect.add(code)
+        names = sorted(self.features.full[code].names)
+        self.world.only[code] = np.sort(self.world.features.codes(names))
+
+    def resume_features(self) -> None:
+        """After the state was read back, tell of which models features are left out."""
+        for code in sorted(self.codes.values()):
+            self.judge_features(code)
+        for code, full in self.features.full.items():
+            if full.from_ms <= self.watermark_ms:
+                self.fill_features(code)
+
     def update(self, code: int) -> None:
         """Judge a model anew, since what it has shown is another; publish its windows again."""
+        self.begin_features(code)
+        self.judge_features(code)
         self.noticed.shown[code].judge()
         self.noticed.settle(code)
         self.noticed.untold.add(code)

@@ -1,8 +1,11 @@
 """One step of the monitor in progress: rows are restored, counted, released in order, published."""
 
+from operator import attrgetter
+
 import numpy as np
 
 from streams.cells.windowing import said
+from streams.feature_places import Filled
 from streams.monitor.counting import rows_of
 from streams.monitor.forgets import Order
 from streams.monitor.ordered_forgetting import OrderedForgetting
@@ -14,6 +17,8 @@ from streams.outcomes import Outcomes
 from streams.released import losses, seen
 from streams.steps import ModelKind, Record
 from streams.topics import Topics
+
+_FROM_MS = attrgetter("from_ms")
 
 # A step that forgets for long keeps a worker from answering.
 _MOST_STOPS = 8
@@ -92,6 +97,8 @@ class Work(OrderedForgetting):
                 self._release(change.from_ms)
                 if isinstance(change, Order):
                     self.forget_ordered(change)
+                elif isinstance(change, Filled):
+                    self.fill_features(change)
                 else:
                     self.take_effect(change)
             self._release(end_ms)
@@ -101,14 +108,15 @@ class Work(OrderedForgetting):
                 return False
         return False
 
-    def _next_change(self, until_ms: int) -> Change | Order | None:
-        """Return what takes effect next, until then: specifications before orders to forget."""
+    def _next_change(self, until_ms: int) -> Change | Order | Filled | None:
+        """Return what takes effect next, until then; of one moment, in this order."""
         state = self.state
-        change = next(state.specifications.due(until_ms), None)
-        order = state.forgets.next(until_ms)
-        if change is None or (order is not None and order.from_ms < change.from_ms):
-            return order
-        return change
+        every = (
+            next(state.specifications.due(until_ms), None),
+            state.forgets.next(until_ms),
+            state.features.next(until_ms),
+        )
+        return min((one for one in every if one is not None), key=_FROM_MS, default=None)
 
     def _release(self, until_ms: int) -> None:
         state = self.state

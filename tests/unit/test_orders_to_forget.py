@@ -288,7 +288,7 @@ def test_what_is_invalid_is_refused_with_its_reason(value: bytes, said: str) -> 
 def test_labels_of_predictions_before_the_order_go_whenever_they_come(
     early: bool, restarts: bool
 ) -> None:
-    """Made after the order took effect, for what was predicted before; known before that, or not."""
+    """Of what was predicted before, whether they come before it takes effect or after."""
     two = Threshold(name="two", metric="labels", kind="above", given=1.5, window="2m")
     driver = driver_of([(2, "m", None)], monitors=Monitors(evaluate_ms=30_000, thresholds=(two,)))
     before, after = (START_MS + second * 1_000 for second in (110, 150))
