@@ -17,7 +17,7 @@ Histogram = dict[int, int]
 """Bin number -> count; bins increase with the value."""
 
 QUANTILE_SHIFT = 52 - 7  # 128 bins per power of two: values within 0.4 %
-_SCORE_SHIFT = 52 - 6  # 64 bins per power of two
+SCORE_SHIFT = 52 - 6  # 64 bins per power of two
 _HALF = 1022 << 6  # the bin of the distance 0.5
 _CERTAIN = (-_HALF, _HALF)  # scores of exactly 0, and exactly 1: alone in their bins
 _EXACT_PAIRS = 1 << 62
@@ -54,7 +54,7 @@ def score_bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """
     upper = scores > 0.5
     distance = np.where(upper, 1.0 - scores, scores)
-    steps = np.abs(distance).view(np.int64) >> _SCORE_SHIFT
+    steps = np.abs(distance).view(np.int64) >> SCORE_SHIFT
     steps = np.where(distance < 0, -steps, steps)
     steps -= _HALF
     bins: NDArray[np.int64] = np.where(upper, -steps, steps)

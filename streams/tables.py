@@ -6,7 +6,7 @@ microseconds, and a model may have only a few rows.
 
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from streams.model_keys import Models
 from streams.outcomes import FateRows, Floats, Ints, OutcomeRows, Outcomes, PredictionRows, aligned
 from streams.probabilities import TINY, probabilities
 from streams.task import Task
+
+Settled: TypeAlias = Callable[[NDArray[np.integer], Ints], NDArray[np.bool_]]
 
 
 class Table(NamedTuple):
@@ -164,6 +166,8 @@ class OutcomeColumns:
         Where there are scores that are no probabilities; `None` if nowhere.
     means
         Name and values of what is averaged; NaN where there is nothing.
+    settled
+        Tells of rows, by model and time, whether models were known to be no classifiers.
     """
 
     def __init__(
@@ -175,6 +179,7 @@ class OutcomeColumns:
         settled_ms: Ints,
     ) -> None:
         self.rows = rows
+        self.settled: Settled = lambda models, at_ms: at_ms >= settled_ms[models]
         codes, models = distinct(rows.model)
         tasks = [task_of(code) for code in codes.tolist()]
         self.error = rows.number - rows.label_number
@@ -187,8 +192,7 @@ class OutcomeColumns:
         self.no_chance = self.real & ~possible
         self.sure = ~self.scored & ((rows.number == 0) | (rows.number == 1))
         self.by_error = _by_error(self.real, tasks, models)
-        settled = rows.at_ms >= settled_ms[rows.model]
-        self.classed = ~(self.by_error | settled)
+        self.classed = ~(self.by_error | self.settled(rows.model, rows.at_ms))
         nameless = ~self.classed & (rows.code < 0) & (rows.label_code < 0) & ~self.scored
         self._name_classes(rows, strings, np.concatenate([nameless, nameless & ~possible]))
         self._positive = self._positives(tasks, models)
@@ -219,19 +223,12 @@ class OutcomeColumns:
         nameless
             Predictions, then labels, whose classes are never asked for: each number would be one.
         """
-        number = np.concatenate([rows.number, rows.label_number])
-        code = np.concatenate([rows.code, rows.label_code])
-        index: dict[str, int] = {}
-        names = [*map(class_name, strings), ""]
-        words = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
-        coded = words[code]
-        numeric = (code < 0) & ~nameless
-        values, places = _different(number[numeric])
-        names = [class_name(value) for value in values.tolist()]
-        own = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
-        if names:
-            coded[numeric] = own[places]
-        self.classes = list(index)
+        self.classes, coded = class_places(
+            np.concatenate([rows.number, rows.label_number]),
+            np.concatenate([rows.code, rows.label_code]),
+            strings,
+            nameless=nameless,
+        )
         half = len(coded) // 2
         self.predicted, self.true = coded[:half], coded[half:]
 
@@ -281,6 +278,42 @@ class OutcomeColumns:
         if not np.isnan(told).all():
             means.append(("class_log_loss", -np.log(np.clip(told, TINY, 1.0))))
         return means
+
+
+def class_places(
+    number: Floats,
+    code: NDArray[np.integer],
+    strings: Sequence[str],
+    *,
+    nameless: NDArray[np.bool_],
+) -> tuple[list[str], Ints]:
+    """Return names of classes, and the place there of every value's; the same name has the same.
+
+    Parameters
+    ----------
+    number, code
+        Values, see `PredictionRows`.
+    nameless
+        Of which the class is never asked for: each number would be one.
+
+    Examples
+    --------
+    >>> number, code = np.array([1.0, np.nan, 0.5]), np.array([-1, 0, -1])
+    >>> names, places = class_places(number, code, ["1.0"], nameless=number == 0.5)
+    >>> names, places.tolist()
+    (['1', ''], [0, 0, 1])
+    """
+    index: dict[str, int] = {}
+    names = [*map(class_name, strings), ""]
+    words = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
+    coded: Ints = words[code]
+    numeric = (code < 0) & ~nameless
+    values, places = _different(number[numeric])
+    names = [class_name(value) for value in values.tolist()]
+    own = np.array([index.setdefault(name, len(index)) for name in names], np.int64)
+    if names:
+        coded[numeric] = own[places]
+    return list(index), coded
 
 
 def _by_error(real: NDArray[np.bool_], tasks: Sequence[Task], models: Ints) -> NDArray[np.bool_]:

@@ -52,20 +52,30 @@ class Case:
             batch = Batch(random, self.models, size, segments=len(SEGMENTS))
             rows, blocks = batch.predictions()
             columns, where = batch.outcomes(told)
-            self.tables.append((Table([], SEGMENTS, rows, blocks, columns.rows), columns))
-            self._count_plainly(rows, batch.windows, blocks, columns, where)
+            self.tables.append(
+                (Table(batch.strings, SEGMENTS, rows, blocks, columns.rows), columns)
+            )
+            self._count_plainly((rows, batch.strings), batch.windows, blocks, columns, where)
         classes = [bool(self._confusion(place)) for place in range(len(self.keys))]
         self.judged = [judgement(random, classes=known) for known in classes]
 
     def _count_plainly(
-        self, rows: PredictionRows, windows: Any, blocks: Any, columns: OutcomeColumns, where: Any
+        self,
+        predictions: tuple[PredictionRows, list[str]],
+        windows: Any,
+        blocks: Any,
+        columns: OutcomeColumns,
+        where: Any,
     ) -> None:
+        rows, strings = predictions
         for number, name in enumerate(self.names):
             kept = [i for i, s in enumerate(rows.segments.tolist()) if _is_in(name, s)]
             own = [self.keys.index((windows[i], number)) for i in kept]
             fields = (getattr(rows, field)[kept] for field in rows.__struct_fields__)
             chosen = choose(blocks, np.array(kept, np.int64), count=len(windows))
-            self.plain.count_predictions(PredictionRows(*fields), own, chosen)
+            self.plain.count_predictions(
+                PredictionRows(*fields), own, chosen, strings=strings, settled=columns.settled
+            )
             kept = [i for i, s in enumerate(columns.rows.segments.tolist()) if _is_in(name, s)]
             own = [self.keys.index((where[i], number)) for i in kept]
             self.plain.count_outcomes(columns_of(columns, kept), own)

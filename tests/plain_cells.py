@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams import exact_sum
-from streams.classes import binary_name
+from streams.classes import binary_name, class_name
 from streams.families.family import KINDS, OUTCOMES, PREDICTIONS, Family, Scope, Sums, Totals
 from streams.features import Block
 from streams.outcomes import OutcomeRows, PredictionRows
@@ -51,12 +51,30 @@ class PlainGrid:
         return self._codes.setdefault((model, name), known)
 
     def count_predictions(
-        self, rows: PredictionRows, windows: Sequence[int], blocks: Sequence[Block]
+        self,
+        rows: PredictionRows,
+        windows: Sequence[int],
+        blocks: Sequence[Block],
+        *,
+        strings: Sequence[str] = (),
+        settled: Callable[[Any, Any], Any] | None = None,
     ) -> None:
         """Count every row in its window."""
         self.predictions.update(windows)
         own = [f for f in self.families if f.reads is PREDICTIONS]
-        seen = SimpleNamespace(predictions=rows)
+        none = np.zeros(len(windows), np.bool_)
+        late = none if settled is None else settled(rows.model, rows.time_ms)
+        predicted = []
+        for window, number, code, gone in zip(
+            windows, rows.number.tolist(), rows.code.tolist(), late.tolist(), strict=True
+        ):
+            if gone or (code < 0 and number % 1 != 0):
+                predicted.append(-1)
+                continue
+            name = class_name(strings[code] if code >= 0 else number)
+            self.name(name)
+            predicted.append(self.class_code(self.models[window], name))
+        seen = SimpleNamespace(predictions=rows, predicted=np.array(predicted, np.int64))
         self._count([f for f in own if f.scope is Scope.WINDOW], seen, windows, [1] * len(windows))
         for block in blocks:
             keys = [(windows[row], name) for row in block.rows.tolist() for name in block.names]
@@ -232,3 +250,17 @@ def count_answers(
     settled_ms = np.full(max(grid.models) + 1, 2**62)
     columns = OutcomeColumns(rows, strings, task_of=lambda _: Task(), settled_ms=settled_ms)
     grid.count_outcomes(columns, [window] * size)
+
+
+def count_said(grid: PlainGrid, said: Any, *, scores: Any = None, window: int = 0) -> None:
+    """Count predictions, which have no labels, in a window."""
+    said = np.asarray(said, object).tolist()
+    size = len(said)
+    strings = sorted({value for value in said if isinstance(value, str)})
+    none, zeros = np.full(size, np.nan), np.zeros(size, np.int64)
+    models = np.full(size, grid.models[window], np.int32)
+    rows = PredictionRows(
+        *(models, zeros, zeros, *coded("", said, strings).values()),
+        *(none if scores is None else scores, none, np.full(size, -1, np.int32)),
+    )
+    grid.count_predictions(rows, [window] * size, [], strings=strings)

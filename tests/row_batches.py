@@ -66,6 +66,7 @@ class Batch:
         self.random, self.size, self.segments = random, size, segments
         self.windows = random.integers(0, len(models), size)
         self.models = np.array(models)[self.windows]
+        self.strings: list[str] = []  # of predictions
         self.times_ms = self.windows * 60_000 + random.integers(0, 60_000, size)
 
     def predictions(self) -> tuple[PredictionRows, list[Block]]:
@@ -73,15 +74,18 @@ class Batch:
         latency = np.abs(random.normal(50, 30, size)) * 10.0 ** random.integers(-3, 4, size)
         latency[random.random(size) < random.choice([0.0, 0.6])] = 0.0
         latency[random.random(size) < random.choice([0.0, 0.3, 1.0])] = np.nan
-        none = np.full(size, -1, np.int32)
         segments = self._segments()
+        [own] = random.spawn(1)  # what is drawn below takes nothing from what others draw
+        answers = [ANSWERS[own.integers(len(ANSWERS))] for _ in range(int(self.models.max()) + 1)]
+        said = [answers[model][own.integers(len(answers[model]))] for model in self.models]
+        self.strings = sorted({value for value in said if isinstance(value, str)})
+        score = np.where(own.random(size) < own.choice([0.0, 0.2, 1.0]), np.nan, _scores(own, size))
         rows = PredictionRows(
             self.models.astype(np.int32),
             self.times_ms,
             np.arange(size),
-            np.zeros(size),
-            none,
-            np.full(size, np.nan),
+            *coded("", said, self.strings).values(),
+            score,
             latency,
             segments,
         )

@@ -15,7 +15,7 @@ from streams.columns import Table
 from streams.families.family import OTHER, OTHER_APART, Family, Reads
 from streams.features import Block
 from streams.outcomes import OutcomeRows, PredictionRows
-from streams.tables import OutcomeColumns, segment_layers
+from streams.tables import OutcomeColumns, class_places, segment_layers
 from streams.tables import Table as Rows
 
 Ints = NDArray[np.int64]
@@ -26,9 +26,10 @@ Wanted: TypeAlias = Callable[[NDArray[np.integer], list[str], Ints], Mask]
 
 
 class PredictionsSeen(NamedTuple):
-    """What a family sees of predictions."""
+    """What a family sees of predictions: codes of classes as of outcomes, -1 of what is none."""
 
     predictions: PredictionRows
+    predicted: Ints
 
 
 class FeaturesSeen(NamedTuple):
@@ -80,7 +81,8 @@ class Grid:
         side = self.predictions
         predictions, features, outcomes = {}, [], {}
         if len(table.predictions.time_ms):
-            predictions = _observed(side.families, PredictionsSeen(table.predictions))
+            seen = PredictionsSeen(table.predictions, self._predicted(table, columns))
+            predictions = _observed(side.families, seen)
             features = [
                 (block, _observed(side.unit_families, FeaturesSeen(block)))
                 for block in table.features
@@ -93,25 +95,42 @@ class Grid:
     def _seen(self, columns: OutcomeColumns) -> OutcomesSeen:
         """Return what families see of outcomes: classes get their codes within their model."""
         models, classes = columns.rows.model, self.world.classes
-        named: Any = columns.classed | (columns.chance & ~np.isnan(columns.score))
-        if named.all():
-            named = slice(None)
+        named = columns.classed | (columns.chance & ~np.isnan(columns.score))
+        sides = [side[named] for side in (columns.predicted, columns.true)]
         # Of a model with too many classes, nobody remembers what others are called.
-        every = isinstance(named, slice) and not classes.full
-        new = np.full(len(columns.classes), every)
-        if not every:
-            room = ~classes.are_full(models[named])
-            for side in (columns.predicted, columns.true):
-                new[side[named][room]] = True
-        names = self.world.class_names.known(columns.classes, new)
-        codes = []
-        for side in (columns.predicted, columns.true):
-            code = np.zeros(len(models), np.int64)
-            code[named] = classes.of(models[named], names[side[named]])
-            codes.append(code)
+        room = ~classes.are_full(models[named])
+        names = self._names(columns.classes, *(side[room] for side in sides))
+        codes = np.zeros((2, len(models)), np.int64)
+        for code, side in zip(codes, sides, strict=True):
+            code[named] = classes.of(models[named], names[side])
         apart = (codes[0] == OTHER) & (codes[1] == OTHER) & (columns.predicted != columns.true)
         codes[1][apart] = OTHER_APART
         return OutcomesSeen(columns, *codes)
+
+    def _predicted(self, table: Rows, columns: OutcomeColumns) -> Ints:
+        """Return the codes of predicted classes: texts and whole numbers, unless models have none.
+
+        Labels, which tell what kind of model it is, come later, and predictions of a number or
+        of a text may all be different: so fewer of them get a code than of outcomes.
+        """
+        rows, classes = table.predictions, self.world.classes
+        named = (rows.code >= 0) | (rows.number % 1 == 0)
+        named &= ~columns.settled(rows.model, rows.time_ms)
+        codes = np.full(len(rows.model), -1)
+        if named.any():
+            models = rows.model[named]
+            texts, places = class_places(rows.number, rows.code, table.strings, nameless=~named)
+            places = places[named]
+            room = ~classes.are_many(models)
+            codes[named] = classes.of_few(models, self._names(texts, places[room])[places])
+        return codes
+
+    def _names(self, texts: Sequence[str], *new: Ints) -> Ints:
+        """Return the codes of names of classes; -1 of those that are neither known nor new."""
+        wanted = np.zeros(len(texts), np.bool_)
+        for places in new:
+            wanted[places] = True
+        return self.world.class_names.known(texts, wanted)
 
     def count_predictions(
         self,

@@ -20,6 +20,9 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 OTHER_NAME = "other"
 """What classes without a code of their own are called together."""
 
+MOST_PREDICTED = 1_000
+"""So many classes of a model get a code of their own by predictions without a label."""
+
 _HALF = 32
 
 
@@ -151,6 +154,7 @@ class Classes:
         self._of_model: dict[int, list[int]] = {}
         self._beyond: dict[int, list[int]] = {}
         self._full = np.zeros(0, np.bool_)
+        self._count = np.zeros(0, np.int64)
         self.full: set[int] = set()
         self.newly_full: set[int] = set()
         self._other = names.code(OTHER_NAME)
@@ -166,16 +170,45 @@ class Classes:
         """
         models = models.astype(np.int64, copy=False)
         if self.full and (full := self.are_full(models)).any():
-            codes = np.full(len(models), OTHER)
-            places, _ = self._codes.find(models[full] << _HALF | np.maximum(names[full], 0))
-            there = (places >= 0) & (names[full] >= 0)
-            codes[np.flatnonzero(full)[there]] = self._code[places[there]]
+            known = self._known(models[full], names[full])
+            codes = np.empty(len(models), np.int64)
+            codes[full] = np.where(known < 0, OTHER, known)
             codes[~full] = self.of(models[~full], names[~full])
             return codes
         places, new = self._codes.find(models << _HALF | names, add=True)
         if len(new):
             self._add(places[new], models[new], names[new])
         return self._code[places]
+
+    def of_few(self, models: NDArray[np.integer], names: Ints) -> Ints:
+        """Return what `of` does, but new codes to models with few classes alone."""
+        models = models.astype(np.int64, copy=False)
+        codes = self._known(models, names)
+        new = np.flatnonzero((codes < 0) & (names >= 0))
+        if len(new):
+            keys = models[new] << _HALF | names[new]
+            new = new[np.sort(np.unique(keys, return_index=True)[1])]
+            new = new[np.argsort(models[new], kind="stable")]
+            starts = np.searchsorted(models[new], models[new])
+            self.are_many(models)  # there is a count of every model
+            few = self._count[models[new]] + np.arange(len(new)) - starts < MOST_PREDICTED
+            self.of(models[new[few]], names[new[few]])
+            codes = self._known(models, names)
+        return np.where(codes < 0, OTHER, codes)
+
+    def _known(self, models: NDArray[np.integer], names: Ints) -> Ints:
+        """Return codes, -1 where there is none."""
+        places, _ = self._codes.find(models << _HALF | np.maximum(names, 0))
+        there = (places >= 0) & (names >= 0)
+        codes = np.full(len(models), -1)
+        codes[there] = self._code[places[there]]
+        return codes
+
+    def are_many(self, models: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Tell which rows are of models that get no codes by predictions any more."""
+        self._count = grown(self._count, int(models.max(initial=-1)) + 1)
+        found: NDArray[np.bool_] = self._count[models] >= MOST_PREDICTED
+        return found
 
     def are_full(self, models: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Tell which rows are of models that get no codes any more."""
@@ -186,6 +219,7 @@ class Classes:
 
     def _add(self, places: NDArray[np.int32], models: NDArray[np.integer], names: Ints) -> None:
         codes = []
+        self._count = grown(self._count, int(models.max()) + 1)
         for model, name in zip(models.tolist(), names.tolist(), strict=True):
             known = self._of_model.setdefault(model, [])
             if len(known) >= MOST_CODES:
@@ -198,6 +232,7 @@ class Classes:
                 continue
             codes.append(len(known))
             known.append(name)
+            self._count[model] += 1
             self.changed.add(model)
         self._code = grown(self._code, len(self._codes))
         self._code[places] = codes
@@ -231,4 +266,6 @@ class Classes:
         self.newly_full.discard(model)
         if model < len(self._full):
             self._full[model] = False
+        if model < len(self._count):
+            self._count[model] = 0
         self.changed.discard(model)

@@ -14,8 +14,10 @@ from streams.families.label_delay import LabelDelay
 from streams.families.latency import Latency
 from streams.families.mean import Mean
 from streams.families.missing_rate import MissingRate
+from streams.families.prediction_share import PredictionShare
 from streams.families.regression import Regression
 from streams.families.roc_auc import RocAuc
+from streams.families.score import Score
 from streams.families.sure import Sure
 from streams.families.traffic import Traffic
 
@@ -28,6 +30,8 @@ CATALOGUE = Catalogue(
         Mean(),
         Distribution(),
         Answers(),
+        PredictionShare(),
+        Score(),
         Classification(),
         Confusion(),
         Sure(),

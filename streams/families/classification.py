@@ -182,7 +182,7 @@ class ByClass(NamedTuple):
 
 def by_class(pairs: Pairs, names: Sequence[str]) -> ByClass:
     """Add a confusion up by class."""
-    codes, places = _in_order(pairs, names)
+    codes, places = in_order(names, pairs.predicted, pairs.true)
     base, none = pairs.group << _NAME_BITS, np.zeros_like(pairs.counts)
     keys, hits, said, real = together(
         np.concatenate([base | side for side in places]),
@@ -201,7 +201,7 @@ def by_name(pairs: Pairs, names: Sequence[str]) -> Pairs:
     """
     if not len(pairs.group):
         return pairs
-    predicted, true = _in_order(pairs, names)[1]
+    predicted, true = in_order(names, pairs.predicted, pairs.true)[1]
     order = np.lexsort((pairs.right, true, predicted, pairs.group))
     keys = np.stack([pairs.group, predicted, true, pairs.right])[:, order]
     starts = np.flatnonzero(np.append(True, (np.diff(keys) != 0).any(axis=0)))
@@ -209,14 +209,14 @@ def by_name(pairs: Pairs, names: Sequence[str]) -> Pairs:
     return found._replace(counts=np.add.reduceat(pairs.counts[order], starts))
 
 
-def _in_order(pairs: Pairs, names: Sequence[str]) -> tuple[Ints, tuple[Ints, Ints]]:
-    """Return the codes of classes in the order of names, and where those of pairs are there."""
-    codes = np.unique(np.concatenate([pairs.predicted, pairs.true]))
+def in_order(names: Sequence[str], *sides: Ints) -> tuple[Ints, list[Ints]]:
+    """Return the codes of classes in the order of names, and where those of each side are there."""
+    codes = np.unique(np.concatenate(sides))
     order = sorted(range(len(codes)), key=[names[code] for code in codes.tolist()].__getitem__)
     rank = np.empty(len(codes), np.int64)
     rank[order] = np.arange(len(codes))
-    predicted, true = (rank[np.searchsorted(codes, side)] for side in (pairs.predicted, pairs.true))
-    return codes[np.array(order, np.int64)], (predicted, true)
+    places = [rank[np.searchsorted(codes, side)] for side in sides]
+    return codes[np.array(order, np.int64)], places
 
 
 class _Bounded(NamedTuple):

@@ -4,7 +4,7 @@ Groups rise, and so do the bins of each. Bins are those of `streams.bins`, moved
 from 0 on, as columns want them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,6 +61,24 @@ def bin_values(numbers: Ints) -> Floats:
     return np.where(numbers < VALUE_ZERO, -middle, middle)
 
 
+def score_values(numbers: Ints) -> Floats:
+    """Return the middle of every bin of scores; those of 0, 0.5 and 1 are exactly that.
+
+    Examples
+    --------
+    >>> scores = np.array([0.0, 1e-6, 0.3, 0.5, 0.99, 1.0, 20.0, -3.0])
+    >>> score_values(score_bins(scores)).round(8).tolist()
+    [0.0, 1.01e-06, 0.29882812, 0.5, 0.99005127, 1.0, 20.125, -3.015625]
+    """
+    place = numbers - SCORE_ZERO
+    steps = _CERTAIN - np.abs(place)
+    size = np.abs(steps)
+    edges = [(one << bins.SCORE_SHIFT).view(np.float64) for one in (size, size + 1)]
+    distance = np.where(size == 0, 0.0, (edges[0] + edges[1]) / 2)
+    distance = np.where(place == 0, 0.5, np.where(steps < 0, -distance, distance))
+    return np.where(place > 0, 1.0 - distance, distance)
+
+
 def group_sums(group: Ints, values: Ints, groups: int) -> Ints:
     """Add up whole numbers by a rising group; a sum is exact if it fits, whatever others do.
 
@@ -95,9 +113,19 @@ def together(keys: Ints, *counts: Ints) -> tuple[Ints, ...]:
 
 
 def quantile_estimates(
-    metrics: Sequence[tuple[str, float]], entries: tuple[Ints, Ints, Ints], groups: int
+    metrics: Sequence[tuple[str, float]],
+    entries: tuple[Ints, Ints, Ints],
+    groups: int,
+    *,
+    values: Callable[[Ints], Floats] = bin_values,
 ) -> Iterator[Estimate]:
-    """Yield quantiles of values, by name and share, bounded by the quantiles of their ranks."""
+    """Yield quantiles of values, by name and share, bounded by the quantiles of their ranks.
+
+    Parameters
+    ----------
+    values
+        Returns the values of bins.
+    """
     group, number, counts = entries
     if not len(group):
         return
@@ -108,13 +136,19 @@ def quantile_estimates(
     shares = [
         column for _, q in metrics for column in (np.full(groups, q), *quantile_ranks(q, count))
     ]
-    found = quantiles(entries, np.stack(shares, axis=1), count)
+    found = quantiles(entries, np.stack(shares, axis=1), count, values=values)
     for place, (metric, _) in enumerate(metrics):
         value, low, high = found[:, 3 * place : 3 * place + 3].T
         yield Estimate(metric, value, low, high, count)
 
 
-def quantiles(entries: tuple[Ints, Ints, Ints], shares: Floats, total: Ints) -> Floats:
+def quantiles(
+    entries: tuple[Ints, Ints, Ints],
+    shares: Floats,
+    total: Ints,
+    *,
+    values: Callable[[Ints], Floats] = bin_values,
+) -> Floats:
     """Return the value of rank ``ceil(q * n)`` for shares q (groups x any), within 0.4 %.
 
     Parameters
@@ -130,7 +164,7 @@ def quantiles(entries: tuple[Ints, Ints, Ints], shares: Floats, total: Ints) -> 
     rank = np.maximum(1.0, np.ceil(shares * total[:, None] - 1e-9)).astype(np.int64)
     before = (np.cumsum(total) - total)[:, None]
     place = np.minimum(np.searchsorted(ends, rank + before), last[:, None])
-    found = bin_values(number[np.maximum(place, 0)])
+    found = values(number[np.maximum(place, 0)])
     return np.where(total[:, None] > 0, found, np.nan)
 
 
