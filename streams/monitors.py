@@ -116,8 +116,10 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         A drift alert resolves when nothing was detected for so long.
     features
         Whether features are looked at.
-    models, owned
-        What models are told to be, and whom they belong to, by their names.
+    models
+        What models are told to be, by their names.
+    owned
+        Whom models belong to, by names and patterns, in the order of the file.
     """
 
     windows: tuple[Window, ...] = ()
@@ -135,6 +137,13 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     def task(self, model: str) -> Task:
         """Return what is known about a model."""
         return self.models.get(model, Task())
+
+    def owner_of(self, model: str) -> Ownership | None:
+        """Return whom a model belongs to, by its name, or by the first pattern that fits."""
+        if model in self.owned:
+            return self.owned[model]
+        fits = (one for name, one in self.owned.items() if fnmatch.fnmatchcase(model, name))
+        return next(fits, None)
 
     def for_model(self, model: str, version: str) -> tuple[list[Threshold], list[Drift]]:
         """Return the rules and detectors of one model version."""

@@ -167,6 +167,11 @@ def _tells(given: _Model) -> bool:
 
 def _task(name: str, given: _Model) -> Task:
     where = f"model {name!r}"
+    if _tells(given) and set(name) & set("*?"):
+        raise ConfigError(
+            f"{where}: a pattern may say owner, runbook and tags alone; name each model of which"
+            " you say task or positive"
+        )
     positive = None if given.positive is None else class_name(given.positive)
     if positive is not None and given.task in ("regression", "multiclass", "text"):
         raise ConfigError(

@@ -139,11 +139,12 @@ def unmet(monitors: Monitors, run: Rehearsal) -> Iterator[str]:
     every = run.observed("*")
     models = sorted(run.classes)
     for name in dict.fromkeys([*monitors.models, *monitors.owned]):
-        task = monitors.task(name)
-        if name not in run.classes:
+        task, shown = monitors.task(name), run.classes.get(name, set())
+        fits = name in monitors.owned and any(fnmatch.fnmatchcase(one, name) for one in models)
+        if name not in run.classes and not fits:
             yield f"model {name!r} never came{nearest(name, models)}"
-        elif task.positive is not None and not _is_among(task.positive, run.classes[name]):
-            known = nearest(task.positive, run.classes[name])
+        elif task.positive is not None and not _is_among(task.positive, shown):
+            known = nearest(task.positive, shown)
             yield f"model {name!r}: positive: {task.positive!r} never occurred{known}"
     rules: list[Threshold | Drift] = [*monitors.thresholds, *monitors.drifts]
     for rule in rules:

@@ -5,7 +5,7 @@ detector, which sees changes and not states, once nothing more was found for a w
 again meanwhile, in the same direction, belongs to the alert that fires.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -42,17 +42,21 @@ class Alerts:
 
     Attributes
     ----------
-    owned
-        Whom models belong to, by their names. An alert keeps what was said when it began, so that
-        whoever was told of it is told of its end.
+    owner_of
+        Tells whom a model belongs to. An alert keeps what was said when it began, so that whoever
+        was told of it is told of its end.
     changed
         Models whose alerts are not written down as they are.
     """
 
     def __init__(
-        self, names: Sequence[Name], *, resolve_ms: int, owned: Mapping[str, Ownership]
+        self,
+        names: Sequence[Name],
+        *,
+        resolve_ms: int,
+        owner_of: Callable[[str], Ownership | None],
     ) -> None:
-        self._names, self._resolve_ms, self.owned = names, resolve_ms, owned
+        self._names, self._resolve_ms, self.owner_of = names, resolve_ms, owner_of
         self._firing: dict[int, dict[Key, Firing]] = {}
         self._revisions: dict[int, list[Alert]] = {}
         self._foreign: dict[int, list[Alert]] = {}
@@ -148,7 +152,7 @@ class Alerts:
             yield from found
 
     def _begin(self, model: int, key: Key, alert: Alert) -> None:
-        owned = self.owned.get(alert.model)
+        owned = self.owner_of(alert.model)
         if owned is not None:
             alert = msgspec.structs.replace(alert, **msgspec.structs.asdict(owned))
         self._fire(model, key, Firing(alert, alert.at_ms))

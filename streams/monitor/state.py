@@ -173,7 +173,7 @@ class MonitorState:
         )
         self.plans = Plans(monitors, window_ms=window_ms)
         self.drifts = Drifts(monitors.drifts)
-        self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms, owned=monitors.owned)
+        self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms, owner_of=monitors.owner_of)
         judge = Judge(self.windows.publisher, self.judges, is_firing=self.alerts.is_firing)
         self.rules = RuleWatch(
             every,
@@ -252,7 +252,7 @@ class MonitorState:
         """
         before, self.monitors = self.monitors, monitors
         self.ordered = bool(monitors.thresholds or monitors.drifts)
-        self.alerts.owned = monitors.owned
+        self.alerts.owner_of = monitors.owner_of
         models = range(len(self.names))
         lanes = self.drifts.replace(monitors.drifts, models, keys=keys)
         plans, judged = [], []

@@ -80,6 +80,10 @@ def model(**fields: object) -> dict[str, object]:
         (model(tags={"tier": ""}), "model 'm': tags: tier: '' is empty"),
         (model(tags={"cost-center": "1"}), "model 'm': tags: 'cost-center' is no name of up to 64"),
         (model(tags={"1a": "1"}), "tags: '1a' is no name"),
+        (
+            {"models": {"m*": OPS | {"task": "text"}}},
+            "a pattern may say owner, runbook and tags al",
+        ),
         (model(tags={"a" * 65: "1"}), "is no name"),
         (model(tags={f"t{i}": "1" for i in range(33)}), "tags: 33 are too many; at most 32"),
     ],
@@ -88,7 +92,7 @@ def test_what_cannot_be_used_is_refused_by_name(data: object, says: str) -> None
     with pytest.raises(ConfigError) as error:
         parse_monitors(data, file="m.yaml")
 
-    assert str(error.value).startswith("m.yaml: model 'm': ")
+    assert str(error.value).startswith("m.yaml: model 'm")
     assert says in str(error.value)
 
 
@@ -99,6 +103,32 @@ def test_a_model_may_say_what_it_is_whom_it_belongs_to_or_both() -> None:
 
     assert found.owned == {"a": Ownership(*ALL), "c": Ownership("ops")}
     assert found.models == {"b": Task("text"), "c": Task("auto", "yes"), "d": Task()}
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("fraud-eu", "exact"),
+        ("fraud-us", "first"),
+        ("Fraud-us", "last"),
+        ("a[1]", "brackets"),
+    ],
+)
+def test_a_model_belongs_to_whom_its_name_says_or_the_first_pattern_that_fits(
+    name: str, owner: str
+) -> None:
+    said = {"fraud-*": "first", "fraud-?s": "second", "fraud-eu": "exact", "a[1]": "brackets"}
+    given = {pattern: {"owner": one} for pattern, one in {**said, "*": "last"}.items()}
+    monitors = parse_monitors({"models": given})
+
+    found = monitors.owner_of(name)
+
+    assert found is not None
+    assert found.owner == owner
+
+
+def test_nobody_owns_a_model_that_nothing_fits() -> None:
+    assert parse_monitors({"models": {"fraud-*": OPS}}).owner_of("fraud") is None
 
 
 def test_who_owns_a_model_is_among_the_changes() -> None:
@@ -117,7 +147,7 @@ def test_who_owns_a_model_is_among_the_changes() -> None:
 
 # ------------------------------------------------------------------ alerts
 def test_every_record_of_an_alert_says_whom_its_model_belongs_to() -> None:
-    driver = Driver(monitors=parse_monitors({**WATCHED, "models": {"fraud": RISK}}))
+    driver = Driver(monitors=parse_monitors({**WATCHED, "models": {"fra*": RISK}}))
     other = events("right", "wrong", "right", model="churn")
 
     driver.feed(as_inputs(events("right", "wrong", "right") + other))

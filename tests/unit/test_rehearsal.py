@@ -89,6 +89,10 @@ def drift(**fields: Any) -> dict[str, Any]:
         ),
         ({"models": {"frauds": {}}}, "model 'frauds' never came; did you mean fraud?"),
         (
+            {"models": {"frauds*": {"owner": "a"}}},
+            "model 'frauds*' never came; did you mean fraud?",
+        ),
+        (
             {"models": {"pets": {"task": "binary", "positive": "dogs"}}},
             "model 'pets': positive: 'dogs' never occurred; did you mean dog?",
         ),
@@ -112,7 +116,8 @@ def test_what_never_came_is_named(data: dict[str, Any], says: str) -> None:
         rule(metric="coverage", falls_by=0.1, below=None) | {"reference": 60},
         drift(input="feature:age"),
         drift(input="features"),
-        {"models": {"fraud": {"task": "binary", "positive": 1}}},
+        {"models": {"fraud": {"task": "binary", "positive": 1, "owner": "a"}}},
+        {"models": {"fr*": {"owner": "a"}}},
         {},
     ],
 )
