@@ -495,13 +495,17 @@ static int32_t layout_of(predictions *out, layouts *known, cursor base, const sp
 static cursor read_feature(cursor at, cursor end, double *found) {
     cursor text;
     size_t size;
+    uint64_t bits;
     int whole;
     if (at == end)
         return NULL;
     switch (*at) {
-    case '"':
-        *found = INFINITY;
-        return read_text(at, end, &text, &size);
+    case '"': /* see `streams.categories` */
+        if (!(at = read_text(at, end, &text, &size)))
+            return NULL;
+        bits = 0x7FF8000100000000ULL | (xxh3_64(text, size) & 0x3FFF);
+        memcpy(found, &bits, sizeof bits);
+        return at;
     case 't':
         *found = 1.0;
         return read_word(at, end, "true", 4);

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from streams.categories import category
 from streams.errors import RecordError
 from streams.limits import LIMITS, RecordLimits
 from streams.members import (
@@ -24,7 +25,7 @@ from streams.members import (
     decode_time,
     not_json,
 )
-from streams.values import LARGEST_NUMBER, NOT_NUMERIC, Dropped, Values
+from streams.values import LARGEST_NUMBER, Dropped, Values
 
 Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Annotated[float, Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
@@ -134,7 +135,8 @@ def decode_prediction(
     """Decode and check one prediction.
 
     What it needs (who, when and what) must be right. A bad value of anything else is left out.
-    Features come out as numbers: booleans as 0 and 1, `None` where missing, `NOT_NUMERIC` for text.
+    Features come out as numbers: booleans as 0 and 1, `None` where missing, texts as
+    `streams.categories` has them.
 
     Parameters
     ----------
@@ -250,6 +252,6 @@ def _numeric(features: Mapping[str, Any] | None) -> dict[str, float | None] | No
     if features is None:
         return None
     return {
-        name: NOT_NUMERIC if isinstance(value, str) else None if value is None else float(value)
+        name: category(value) if isinstance(value, str) else None if value is None else float(value)
         for name, value in features.items()
     }

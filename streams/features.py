@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.categories import category
 from streams.events import ABSENT
-from streams.values import NOT_NUMERIC
 
 Features: TypeAlias = Mapping[str, float | bool | str | None] | None
 
@@ -34,7 +34,7 @@ class Block(NamedTuple):
     rows
         Numbers of the predictions.
     values
-        Rows x names. NaN is null, infinity is not numeric, minus infinity is not even named.
+        Rows x names. NaN is null or a text, see `streams.categories`; minus infinity is not named.
     """
 
     names: tuple[str, ...]
@@ -49,7 +49,7 @@ def blocks_of(features: Sequence[Features]) -> list[Block]:
     --------
     >>> [block] = blocks_of([None, {"age": 3.0, "city": "Rome", "vip": True, "debt": None}])
     >>> block.names, block.rows.tolist(), block.values.tolist()
-    (('age', 'city', 'vip', 'debt'), [1], [[3.0, inf, 1.0, nan]])
+    (('age', 'city', 'vip', 'debt'), [1], [[3.0, nan, 1.0, nan]])
     """
     layouts = [tuple(row) if row else () for row in features]
     first = layouts[0] if layouts else ()
@@ -130,7 +130,7 @@ def _matrix(rows: Sequence[Features], width: int) -> NDArray[np.float64]:
     if kinds == {float}:
         values = np.fromiter(every, np.float64, len(every))
     elif str in kinds:
-        plain = [NOT_NUMERIC if type(value) is str else value for value in every]
+        plain = [category(value) if type(value) is str else value for value in every]
         values = np.array(plain, np.float64)
     else:
         values = np.array(every, np.float64)  # None becomes NaN

@@ -14,13 +14,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from streams.categories import category
 from streams.limits import RecordLimits
 
 LARGEST_NUMBER = 1e150
 """The square of a number up to here is finite."""
-
-NOT_NUMERIC = float("inf")
-"""Stands in a feature column for a value that is there but is no number (JSON has no infinity)."""
 
 FIELDS = ("score", "scores", "features", "segments", "latency_ms")
 """Fields whose values can be left out."""
@@ -165,7 +163,7 @@ class Values:
     def features(self, raw: msgspec.Raw) -> dict[str, float | None] | None:
         """Return features by name: booleans as 0 and 1, `None` where missing, or NaN.
 
-        Text is `NOT_NUMERIC`, however long.
+        Text is what stands for it, see `streams.categories`.
         """
         found: dict[str, float | None] = {}
         members = self._members(raw, field="features", most=self._limits.features)
@@ -175,7 +173,7 @@ class Values:
             if why := self._bad_name(name):
                 self._drop("features", value, why, name=name)
             elif value is None or isinstance(value, bool | str):
-                found[name] = NOT_NUMERIC if isinstance(value, str) else _as_float(value)
+                found[name] = category(value) if isinstance(value, str) else _as_float(value)
             elif why := _not_a_number(value):
                 self._drop("features", value, why, name=name)
                 if value == _NOT_FINITE:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams import exact_sum
+from streams.categories import are_null
 from streams.events import ABSENT
 from streams.features import Block
 from streams.grouping import distinct
@@ -247,7 +248,7 @@ def _add_features(tallies: Sequence[Inputs], block: Block, group: Ints) -> None:
     size = len(tallies) * width
     absent = values == ABSENT
     named = _counts(cell[~absent], None, size)
-    present = _counts(cell[~absent & ~np.isnan(values)], None, size)
+    present = _counts(cell[~absent & ~are_null(values)], None, size)
     finite = np.isfinite(values)
     sums = _sums(values[finite], cell[finite], None, size)
     for place in np.flatnonzero(np.array(named)).tolist():

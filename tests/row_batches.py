@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from streams.categories import category
 from streams.events import ABSENT
 from streams.features import Block
 from streams.outcomes import OutcomeRows, PredictionRows
@@ -106,7 +107,7 @@ class Batch:
             values = random.normal(0, 1, shape) * 10.0 ** random.integers(-150, 150, shape)
             odd = random.random(shape)
             values[odd < 0.3] = np.nan
-            values[odd < 0.2] = np.inf
+            values[odd < 0.2] = category("Rome")
             values[odd < 0.1] = ABSENT
             if random.random() < 0.5:
                 values[:, -1] = np.nan

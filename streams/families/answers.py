@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.families.distances import estimates
+from streams.families.distances import of_numbers
 from streams.families.distribution import SHIFT
 from streams.families.family import (
     ON_PREDICTIONS,
@@ -65,4 +65,4 @@ class Answers(Family):
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
         for of in _WORDS:
-            yield from estimates((f"{of}_psi", f"{of}_ks"), cells, cells.baseline, f"{of}_bins")
+            yield from of_numbers((f"{of}_psi", f"{of}_ks"), cells, cells.baseline, f"{of}_bins")

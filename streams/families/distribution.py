@@ -1,9 +1,20 @@
-"""How the values of a numeric feature are distributed, compared with its baseline."""
+"""How the values of a feature are distributed, numbers and categories, against its baseline."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from streams.families.distances import estimates
+import numpy as np
+
+from streams.categories import codes
+from streams.families.distances import (
+    ENOUGH,
+    beside,
+    by_chance,
+    categories,
+    kolmogorov_smirnov,
+    stability,
+    tenths,
+)
 from streams.families.family import (
     FEATURE,
     ON_PREDICTIONS,
@@ -16,22 +27,33 @@ from streams.families.family import (
     Part,
     Sparse,
 )
-from streams.families.histograms import value_bins
+from streams.families.histograms import group_sums, value_bins
+from streams.families.intervals import wilson
 
 SHIFT = 1
 """64 bins for values that differ by a factor of two: a bin is 1.1 % to 1.6 % of its value."""
 
 
 class Distribution(Family):
-    """PSI and KS of the values of a feature that are numbers."""
+    """PSI of all values of a feature, KS of those that are numbers, and what is new of texts."""
 
     name = "distribution"
     reads, scope = PREDICTIONS, FEATURE
-    columns = {"bins": Sparse()}
+    columns = {"bins": Sparse(), "texts": Sparse()}
     metrics = (
         Metric(
+            name="text_rate",
+            help="share of a feature's values that are texts, where there are numbers, too",
+            interval="Wilson",
+            highest=1.0,
+            part=Part.FEATURE,
+            rests_on=ON_PREDICTIONS,
+            at_most="predictions",
+            source="Wilson (1927)",
+        ),
+        Metric(
             name="psi",
-            help="population stability index of a numeric feature, in tenths of its baseline",
+            help="population stability index of a feature against its baseline",
             interval="chance",
             part=Part.FEATURE,
             compares=True,
@@ -50,10 +72,45 @@ class Distribution(Family):
             at_most="predictions",
             source="Smirnov (1939)",
         ),
+        Metric(
+            name="unseen_rate",
+            help="share of a feature's texts that its baseline does not have",
+            better="lower",
+            interval="Wilson",
+            highest=1.0,
+            part=Part.FEATURE,
+            compares=True,
+            rests_on=ON_PREDICTIONS,
+            at_most="predictions",
+            source="Wilson (1927)",
+        ),
     )
 
     def observe(self, rows: Any) -> Mapping[str, Observed]:
-        return {"bins": value_bins(rows.block.values) >> SHIFT}
+        values = rows.block.values
+        found: dict[str, Observed] = {"bins": value_bins(values) >> SHIFT}
+        texts = codes(values)
+        if (texts >= 0).any():
+            found["texts"] = texts
+        return found
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
-        yield from estimates(("psi", "ks"), cells, cells.baseline, "bins")
+        numbers, texts = cells.entries("bins"), cells.entries("texts")
+        before = cells.baseline
+        many = group_sums(texts[0], texts[2], cells.groups)
+        if len(texts[0]):
+            every = group_sums(numbers[0], numbers[2], cells.groups) + many
+            with np.errstate(all="ignore"):
+                share = np.where((many > 0) & (many < every), many / every, np.nan)
+            yield Estimate("text_rate", share, *wilson(many, every), every)
+        if before is None:
+            return
+        known = beside(numbers, before.entries("bins"), cells.groups)
+        words = beside(texts, before.entries("texts"), cells.groups)
+        sides = (known, tenths(known)), (words, categories(words))
+        yield by_chance("psi", *stability(sides, cells.groups))
+        yield by_chance("ks", *kolmogorov_smirnov(known), known.size, highest=1.0)
+        unseen = group_sums(words.group, np.where(words.before > 0, 0, words.now), cells.groups)
+        with np.errstate(all="ignore"):
+            share = np.where(words.known >= ENOUGH, unseen / many, np.nan)
+        yield Estimate("unseen_rate", share, *wilson(unseen, many), many)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from streams.categories import are_null
 from streams.events import ABSENT
 from streams.families.family import (
     FEATURE,
@@ -43,7 +44,7 @@ class MissingRate(Family):
 
     def observe(self, rows: Any) -> Mapping[str, Observed]:
         values = rows.block.values
-        return {"named": np.where(values == ABSENT, -1, ~np.isnan(values))}
+        return {"named": np.where(values == ABSENT, -1, ~are_null(values))}
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
         named, predictions = cells.counts("named"), cells.predictions

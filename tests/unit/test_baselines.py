@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
+from streams.categories import CATEGORIES, are_texts, category, codes
 from streams.monitors import Monitors, Threshold, Window
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs
@@ -194,3 +195,47 @@ def test_steps_of_hours_for_baselines_of_days() -> None:
     driver = Driver(monitors=Monitors(baseline=(72 * HOUR_MS,)))
 
     assert driver.monitors[0].windows.baselines.step_ms == HOUR_MS
+
+
+def texts_of(from_minute: int, until_minute: int, names: Sequence[str]) -> list[Event]:
+    rows = rows_of(from_minute, until_minute)
+    for place, one in enumerate(rows):
+        one["features"] = {"city": names[place % len(names)], "amount": place % 7}
+    return rows
+
+
+def test_texts_are_compared_as_categories() -> None:
+    usual = ["Rome", "Rome", "Oslo", "Bern"]
+    moved = ["Rome", "Oslo", "Oslo", "Lyon"]
+
+    driver = fed([*texts_of(0, 40, usual), *texts_of(40, 60, moved)])
+
+    assert values(driver, "unseen_rate:city") == {30: 0.0, 40: 0.25, 50: 0.25}
+    psi = found(driver, "psi:city")
+    assert psi[30]["low"] == 0
+    shares = np.array([[1, 2, 1, 0], [2, 1, 0, 1]]) / 4 + 1e-3
+    expected = np.sum((shares[0] - shares[1]) * np.log(shares[0] / shares[1]))
+    assert psi[40]["value"] == pytest.approx(expected, rel=0.1)
+    assert not found(driver, "ks:city")
+    assert not found(driver, "mean:city")
+    assert values(driver, "missing_rate:city")[40] == 0
+
+
+def test_a_number_that_becomes_a_text_shows() -> None:
+    usual, broken = rows_of(0, 40), rows_of(40, 60)
+    for one in broken[::2]:
+        one["features"]["amount"] = str(one["features"]["amount"])
+
+    driver = fed([*usual, *broken])
+
+    assert values(driver, "text_rate:amount") == {40: 0.5, 50: 0.5}
+    assert found(driver, "psi:amount")[40]["low"] > 1
+    assert found(driver, "psi:amount")[30]["low"] < 0.02
+    assert not found(driver, "unseen_rate:amount")
+
+
+def test_ever_new_texts_take_no_more_than_some_bins() -> None:
+    values = np.array([category(f"user-{n}") for n in range(100_000)])
+
+    assert CATEGORIES - 100 < len(np.unique(codes(values))) <= CATEGORIES
+    assert are_texts(values).all()

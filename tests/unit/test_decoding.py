@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streams import native
+from streams.categories import are_texts, codes
 from streams.decoding import Decoder, Labels, Predictions
 from streams.errors import RecordError
 from streams.events import good_prediction, prediction_of_members
@@ -73,9 +74,10 @@ def _decoded(records: Batch, decode: Any) -> Decoded:
 
 def same(left: Any, right: Any) -> bool:
     if isinstance(left, np.ndarray):
-        return left.dtype == right.dtype and np.array_equal(
-            left, right, equal_nan=left.dtype.kind == "f"
-        )
+        if left.dtype != right.dtype or left.dtype.kind != "f":
+            return left.dtype == right.dtype and np.array_equal(left, right)
+        alike = np.array_equal(left, right, equal_nan=True)
+        return alike and np.array_equal(codes(left), codes(right))
     if isinstance(left, list | tuple) and not isinstance(left, Block):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, Block):
@@ -146,7 +148,8 @@ def test_good_records_are_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert found is not None
     [block] = found.features
     assert block.rows.tolist() == [1]
-    np.testing.assert_array_equal(block.values, [[1.0, 0.5, np.nan, np.inf, 1.0]])
+    np.testing.assert_array_equal(block.values, [[1.0, 0.5, np.nan, np.nan, 1.0]])
+    assert are_texts(block.values).tolist() == [[False, False, False, True, False]]
     said = {"prediction_id": "ä", "timestamp_ms": NOW_MS}
     labels = [said | {"label": 1}, said | {"label": "yes"}, said | {"retract": True}]
     decoded = Decoder().labels(batch(labels), now_ms=NOW_MS, refuse=lambda *_: None)

@@ -76,14 +76,14 @@ def test_reasons_are_those_that_the_code_gives() -> None:
 def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) -> None:
     answers = {"binary": ("1", "0"), "several": ("cat", "dog"), "real": (1.5, 2.5)}
     with (tmp_path / "events.jsonl").open("w") as file:
-        for number, (model, pair) in enumerate(list(answers.items()) * 120):
+        for number, (model, pair) in enumerate(list(answers.items()) * 180):
             label, other = pair if number % 2 else pair[::-1]
             event = {
                 "prediction_id": f"r{number}",
                 "model": model,
                 "timestamp_ms": 1_700_000_001_000 + 400 * number,
                 "prediction": label if number % 3 else other,
-                "features": {"amount": number},
+                "features": {"amount": number, "city": "Rome" if number % 5 else 3},
                 "latency_ms": 3,
             }
             if model != "real":
@@ -96,7 +96,7 @@ def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) 
             }
             file.write(json.dumps(given) + "\n")
 
-    (tmp_path / "monitors.yaml").write_text("baseline: 1m\n")
+    (tmp_path / "monitors.yaml").write_text("baseline: 2m\n")
 
     run_replay(
         [tmp_path / "events.jsonl"],
@@ -112,7 +112,10 @@ def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) 
 
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     found = {json.loads(line)["metric"] for line in lines}
-    general = {re.sub(r"(missing_rate|mean|psi|ks):.*", r"\1:<feature>", name) for name in found}
+    general = {
+        re.sub(r"(missing_rate|mean|psi|ks|text_rate|unseen_rate):.*", r"\1:<feature>", name)
+        for name in found
+    }
     assert set(first_cells("reference/metrics.md", "Metrics")) == {
         re.sub(r":(cat|dog)$", ":<class>", name) for name in general
     }

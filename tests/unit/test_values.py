@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
+from xxhash import xxh3_64_intdigest
 
 from streams import native
+from streams.categories import CATEGORIES, codes
 from streams.errors import RecordError
 from streams.events import Prediction, decode_label, decode_prediction
 from streams.heads import head_of, peek_time_ms
 from streams.limits import RecordLimits
-from streams.values import FIELDS, NOT_NUMERIC, Dropped
+from streams.values import FIELDS, Dropped
 from tests.builders import START_MS, label, prediction
 from tests.driver import Driver, as_inputs
 
@@ -81,11 +84,13 @@ def test_of_features_only_the_bad_ones_are_left_out() -> None:
 
     found, dropped = decode(f'"features": {json.dumps(values | {"nan": float("nan")})}')
 
+    assert found.features is not None
+    text = found.features.pop("text")
+    assert codes(np.array([text])) == xxh3_64_intdigest(b"FR") % CATEGORIES
     assert found.features == {
         "good": 1.5,
         "whole": 2.0**64,
         "flag": 1.0,
-        "text": NOT_NUMERIC,
         "missing": None,
         "nan": None,
     }
