@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from agents.sinks.contract import AwayError, Clock, option
-from agents.sinks.notifying import Notifier, Summary, ownership, runbook, title
-from agents.sinks.posting import secret_in
+from agents.sinks.contract import AwayError, Clock, RefusedError, option
+from agents.sinks.notifying import OLD_MS, Notifier, Summary, ownership, runbook, title
+from agents.sinks.posting import judge, secret_in
 from agents.sinks.webhook import example_alert
 from streams.alerts import Alert
 from streams.errors import ConfigError
@@ -18,6 +19,8 @@ from streams.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# As its services log it.
+_STATUS = re.compile(r"\berror=([3-5][0-9]{2})\b")
 _KINDS: Mapping[str, str] = {"critical": "failure", "warning": "warning"}
 
 
@@ -35,7 +38,8 @@ class Apprise(Notifier):
     """Tell people of alerts by mail, SMS or chat: whatever apprise knows (appriseit.com).
 
     Needs: pip install 'driftline[apprise]'. What is older than an hour comes as one summary.
-    apprise does not say why a message was not taken: it is tried again for ever.
+    What a service answers counts as for `driftline sink webhook`. Where apprise does not say why a
+    message was not taken, it is tried again for an hour, and goes to the dead letters then.
     """
 
     name = "apprise"
@@ -48,8 +52,8 @@ class Apprise(Notifier):
             raise ConfigError("apprise needs: pip install 'driftline[apprise]'")
         import apprise  # noqa: PLC0415 - an extra
 
-        # It logs URLs, which have passwords.
-        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        self._said = _Said()
+        self._failed: tuple[str, int] | None = None
         made: Any = apprise.Apprise()
         self._apprise = made
         if not made.add(secret_in(options.target, option="FILE") or ""):
@@ -73,5 +77,57 @@ class Apprise(Notifier):
 
     def _notify(self, head: str, *lines: str, kind: str) -> None:
         body = "\n".join(lines) or head
-        if not self._apprise.notify(title=head, body=body, notify_type=kind, body_format="text"):
+        with self._said:
+            taken = self._apprise.notify(
+                title=head, body=body, notify_type=kind, body_format="text"
+            )
+        if not taken:
+            if self._said.status is not None:
+                judge(self._said.status, f"the service answers {self._said.status}")
+            if not self._said.unreachable:
+                self._give_up(head)
             raise AwayError("the message was not taken; is the URL right?")
+        self._failed = None
+
+    def _give_up(self, head: str) -> None:
+        """Refuse a message that was not taken for an hour, and nobody knows why."""
+        now_ms = self._now_ms()
+        if self._failed is None or self._failed[0] != head:
+            self._failed = head, now_ms
+        if now_ms - self._failed[1] >= OLD_MS:
+            self._failed = None
+            raise RefusedError("not_taken", "not taken for an hour; apprise does not say why")
+
+
+class _Said(logging.Handler):
+    """Listen to what apprise logs of a message, and let nobody see it: its URLs have passwords.
+
+    Attributes
+    ----------
+    status
+        With which HTTP status the message was not taken; None if that is not known.
+    unreachable
+        Whether there was no answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.status: int | None = None
+        self.unreachable = False
+        logger = logging.getLogger("apprise")
+        logger.setLevel(logging.WARNING)
+        logger.propagate = False
+
+    def __enter__(self) -> None:
+        self.status, self.unreachable = None, False
+        logging.getLogger("apprise").addHandler(self)
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("apprise").removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of a reason."""
+        said = record.getMessage()
+        if (found := _STATUS.search(said)) is not None:
+            self.status = int(found[1])
+        self.unreachable |= "onnection error" in said

@@ -50,11 +50,21 @@ class RefusedError(DriftlineError):
         For people, without secrets.
     upsert
         Which one; None if it is one of all that were handed over, of which none is written then.
+    upserts
+        Of `flush`: those that were refused together.
     """
 
-    def __init__(self, reason: str, detail: str, *, upsert: Upsert | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        detail: str,
+        *,
+        upsert: Upsert | None = None,
+        upserts: Sequence[Upsert] = (),
+    ) -> None:
         super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail, self.upsert = reason, detail, upsert
+        self.reason, self.detail = reason, detail
+        self.upsert, self.upserts = upsert, upserts
 
 
 class Upsert(NamedTuple):
@@ -151,7 +161,13 @@ class Sink:
         raise NotImplementedError
 
     def flush(self) -> None:
-        """Make safe what was written; called at least once a second, also without anything new."""
+        """Make safe what was written; called at least once a second, also without anything new.
+
+        Raises
+        ------
+        RefusedError
+            With `upserts`: these are never taken, and the rest is safe.
+        """
 
     def caught_up(self) -> None:
         """Take note that all that was on the topics has been handed over; called once."""

@@ -114,7 +114,7 @@ class Notifier(Sink):
     def __init__(self, *, clock: Clock | None = None) -> None:
         self._now_ms = clock or (lambda: time.time_ns() // 1_000_000)
         self._told: set[tuple[str, int, int]] = set()
-        self._old: dict[str, Alert] = {}
+        self._old: dict[str, Upsert] = {}
 
     def tell(self, alert: Alert) -> None:
         """Notify of one revision of an alert."""
@@ -132,7 +132,7 @@ class Notifier(Sink):
             if place in self._told or not isinstance(alert, Alert):
                 continue
             if alert.at_ms < old_ms:
-                self._old[alert.alert_id] = alert
+                self._old[alert.alert_id] = upsert
                 continue
             try:
                 self.tell(alert)
@@ -142,7 +142,15 @@ class Notifier(Sink):
 
     def flush(self) -> None:
         """Notify of what is old, all at once."""
-        if self._old:
-            self.summarise(Summary(sorted(self._old.values(), key=lambda one: one.at_ms)))
+        old = list(self._old.values())
+        alerts = [one.record for one in old if isinstance(one.record, Alert)]
+        refused: RefusedError | None = None
+        if alerts:
+            try:
+                self.summarise(Summary(sorted(alerts, key=lambda one: one.at_ms)))
+            except RefusedError as error:
+                refused = RefusedError(error.reason, error.detail, upserts=old)
         self._old.clear()
         self._told.clear()
+        if refused is not None:
+            raise refused

@@ -107,18 +107,10 @@ class Poster:
             If it takes nothing at all from us.
         """
         answer = self._asked(body, {**self._headers, **(headers or {})})
-        status, said = answer.status, f"{self.host} answers {answer.status}"
+        said = f"{self.host} answers {answer.status}"
         if answer.text:
             said = f"{said} ({answer.text})"
-        if status < HTTPStatus.MULTIPLE_CHOICES:
-            return
-        if status < HTTPStatus.BAD_REQUEST:
-            raise AwayError(f"{said}: redirects are not followed; name the new URL")
-        if status in _BY_A_PERSON:
-            raise ConfigError(f"{said}; are the URL and its secret right?")
-        if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise AwayError(said)
-        raise RefusedError(f"http_{status}", said)
+        judge(answer.status, said)
 
     def _asked(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         connection = self._connection(self._address())
@@ -150,6 +142,34 @@ class Poster:
         if self._secure:
             return _Secure(self.host, self._port, address, timeout_s=self._timeout_s)
         return _Plain(self.host, self._port, address, timeout_s=self._timeout_s)
+
+
+def judge(status: int, said: str) -> None:
+    """Say by its status what an answer means to a notification.
+
+    Parameters
+    ----------
+    said
+        For people: who answers what.
+
+    Raises
+    ------
+    AwayError
+        If it may be taken later.
+    RefusedError
+        If it will never be taken.
+    ConfigError
+        If nothing at all is taken from us.
+    """
+    if status < HTTPStatus.MULTIPLE_CHOICES:
+        return
+    if status < HTTPStatus.BAD_REQUEST:
+        raise AwayError(f"{said}: redirects are not followed; name the new URL")
+    if status in _BY_A_PERSON:
+        raise ConfigError(f"{said}; are the URL and its secret right?")
+    if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise AwayError(said)
+    raise RefusedError(f"http_{status}", said)
 
 
 class _Plain(http.client.HTTPConnection):

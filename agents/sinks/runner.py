@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 from agents.exits import say
 from agents.sinks.contract import AwayError, RefusedError, Sink, Upsert
 from agents.sinks.decoding import Decoding
-from agents.sinks.letters import DeadLetterFile
+from agents.sinks.letters import DeadLetterFile, Located
 from agents.sinks.telemetry import SinkHealth
 from driftline.places import Gap
 from driftline.reader import Entry
@@ -138,8 +138,7 @@ class Runner:
             try:
                 upsert = self._decode(entry)
             except RefusedError as error:
-                self._letters.add(entry, reason=error.reason, detail=error.detail)
-                self._health.dead_letter(error.reason)
+                self._set_aside(entry, error)
             else:
                 if upsert.kind in self._sink.reads:
                     upserts.append(upsert)
@@ -152,7 +151,7 @@ class Runner:
             for first in range(0, len(upserts), self._sink.at_once):
                 self._write(upserts[first : first + self._sink.at_once])
                 self._health.stirred()
-            self._sink.flush()
+            self._flush()
 
         return insist(attempt, stop=self._stop, pace=self._pace, health=self._health)
 
@@ -167,11 +166,21 @@ class Runner:
                 self._write(upserts[half:])
                 return
             bad = refused.upsert or upserts[0]
-            self._letters.add(bad, reason=refused.reason, detail=refused.detail)
-            self._health.dead_letter(refused.reason)
+            self._set_aside(bad, refused)
             rest = [one for one in upserts if one is not bad]
             if rest:
                 self._write(rest)
+
+    def _flush(self) -> None:
+        try:
+            self._sink.flush()
+        except RefusedError as refused:
+            for bad in refused.upserts:
+                self._set_aside(bad, refused)
+
+    def _set_aside(self, what: Located, refused: RefusedError) -> None:
+        self._letters.add(what, reason=refused.reason, detail=refused.detail)
+        self._health.dead_letter(refused.reason)
 
     def _show_lag(self) -> None:
         if (now_s := time.monotonic()) >= self._lag_due_s:

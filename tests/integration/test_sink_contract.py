@@ -244,7 +244,7 @@ class ByWebhook(Posting):
 
 
 class ByApprise(Posting):
-    """It cannot tell why something was not taken, so it never gives up."""
+    """It tells by whatever service there is; here, one that takes posts of JSON."""
 
     where, name = "agents.sinks.apprise", "Apprise"
 
