@@ -7,15 +7,12 @@ from typing import Annotated
 import typer
 
 from agents.cli.command import Command, Group
-from agents.cli.monitors import At
-from agents.cli.shared_options import Json, Kafka, Prefix, Servers, print_json, settings_of
+from agents.cli.shared_options import At, Brokers, Json, print_json
 
 
 def list_models(
     *,
-    bootstrap_servers: Servers = None,
-    prefix: Prefix = None,
-    kafka: Kafka = None,
+    brokers: Brokers,
     json_output: Json = False,
 ) -> None:
     """List the models that workers know: name, version, task, and when each was last seen.
@@ -24,10 +21,9 @@ def list_models(
     a hundredth of --forget-after. It is read from the state of the workers, which needs Read on
     that topic.
     """
-    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
     from agents.models import read_models, show  # noqa: PLC0415
 
-    found = read_models(settings)
+    found = read_models(brokers.settings)
     if json_output:
         import msgspec  # noqa: PLC0415
 
@@ -45,9 +41,7 @@ def forget_model(
         str | None, typer.Option(help="Of this version alone. Default: of all versions.")
     ] = None,
     at: At = None,
-    bootstrap_servers: Servers = None,
-    prefix: Prefix = None,
-    kafka: Kafka = None,
+    brokers: Brokers,
     json_output: Json = False,
 ) -> None:
     """Let all workers forget a model: what was counted, its references, detectors and alerts.
@@ -55,10 +49,11 @@ def forget_model(
     Its open alerts are resolved, and its metrics deleted from their topic, but for those of windows
     that ended more than two horizons before. If predictions are made later, it comes back as new.
     """
-    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
     from agents import models  # noqa: PLC0415
 
-    raise typer.Exit(models.forget_model(settings, model, version, at=at, json_output=json_output))
+    raise typer.Exit(
+        models.forget_model(brokers.settings, model, version, at=at, json_output=json_output)
+    )
 
 
 GROUP = Group(

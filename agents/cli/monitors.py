@@ -9,22 +9,23 @@ import typer
 
 from agents.cli.command import Command, Group
 from agents.cli.shared_options import (
+    At,
+    Brokers,
     Columns,
     Horizon,
     Json,
-    Kafka,
     Missing,
-    Prefix,
-    Servers,
     Window,
     empty_cells,
     settings_of,
 )
 
+File = Annotated[str, typer.Argument(metavar="FILE", help="The monitors file.")]
+
 
 def check_file(
     *,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The monitors file.")],
+    file: File,
     against: Annotated[
         list[Path] | None,
         typer.Option(metavar="EVENTS", help="Recorded events to hold it against; repeatable."),
@@ -56,23 +57,11 @@ def check_file(
     )
 
 
-At = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME",
-        help="Event time from which on it holds: 2026-01-31T12:00:00Z, or milliseconds since 1970. "
-        "Default: now.",
-    ),
-]
-
-
 def apply_file(
     *,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The monitors file.")],
+    file: File,
     at: At = None,
-    bootstrap_servers: Servers = None,
-    prefix: Prefix = None,
-    kafka: Kafka = None,
+    brokers: Brokers,
     json_output: Json = False,
 ) -> None:
     """Let all workers watch what a file says, while they run.
@@ -80,54 +69,44 @@ def apply_file(
     The file is checked first, as by `check`, and what it changes is printed. Rules and detectors
     that stay as they are go on; others begin anew, and their alerts are resolved.
     """
-    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
     from agents.monitors_topic import apply_monitors  # noqa: PLC0415
 
-    raise typer.Exit(apply_monitors(settings, Path(file), at=at, json_output=json_output))
+    raise typer.Exit(apply_monitors(brokers.settings, Path(file), at=at, json_output=json_output))
 
 
 def withdraw_specification(
     *,
     at: At = None,
-    bootstrap_servers: Servers = None,
-    prefix: Prefix = None,
-    kafka: Kafka = None,
+    brokers: Brokers,
     json_output: Json = False,
 ) -> None:
     """Take back what was applied: workers go by what they were started with, or the defaults."""
-    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
     from agents.monitors_topic import apply_monitors  # noqa: PLC0415
 
-    raise typer.Exit(apply_monitors(settings, None, at=at, json_output=json_output))
+    raise typer.Exit(apply_monitors(brokers.settings, None, at=at, json_output=json_output))
 
 
 def list_specification(
     *,
-    bootstrap_servers: Servers = None,
-    prefix: Prefix = None,
-    kafka: Kafka = None,
+    brokers: Brokers,
     json_output: Json = False,
 ) -> None:
     """Print what was applied, and since when it holds."""
-    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
     from agents.monitors_topic import list_monitors  # noqa: PLC0415
 
-    raise typer.Exit(list_monitors(settings, json_output=json_output))
+    raise typer.Exit(list_monitors(brokers.settings, json_output=json_output))
 
 
 def diff_file(
     *,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The monitors file.")],
-    bootstrap_servers: Servers = None,
-    prefix: Prefix = None,
-    kafka: Kafka = None,
+    file: File,
+    brokers: Brokers,
     json_output: Json = False,
 ) -> None:
     """Print what applying a file would change; exit code 1 if anything."""
-    settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
     from agents.monitors_topic import diff_monitors  # noqa: PLC0415
 
-    raise typer.Exit(diff_monitors(settings, Path(file), json_output=json_output))
+    raise typer.Exit(diff_monitors(brokers.settings, Path(file), json_output=json_output))
 
 
 GROUP = Group(

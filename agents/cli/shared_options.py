@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -23,6 +23,22 @@ Kafka = Annotated[
     list[str] | None,
     typer.Option(metavar="KEY=VALUE", help="A librdkafka setting, for TLS or SASL; repeatable."),
 ]
+
+
+class Brokers(NamedTuple):
+    """Where the brokers are: the options of every command that needs nothing else of settings."""
+
+    bootstrap_servers: Servers = None
+    prefix: Prefix = None
+    kafka: Kafka = None
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that these make with the environment and the defaults."""
+        where = {"bootstrap_servers": self.bootstrap_servers, "prefix": self.prefix}
+        return settings_of(where, kafka=self.kafka)
+
+
 Window = Annotated[
     str | None, typer.Option(metavar="DURATION", help="Length of a metric window. Default: 5m.")
 ]
@@ -45,6 +61,14 @@ MaxModelFeatures = Annotated[
     typer.Option(
         metavar="N",
         help="Of a model with more different features, the first are watched. Default: 1000.",
+    ),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Event time from which on it holds: 2026-01-31T12:00:00Z, or milliseconds since 1970. "
+        "Default: now.",
     ),
 ]
 MonitorsFile = Annotated[

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from agents.cli.command import Command, Group
-from agents.cli.shared_options import Json, Kafka, Prefix, Servers, settings_of
+from agents.cli.shared_options import Brokers, Json
 
 FromBeginning = Annotated[
     bool, typer.Option("--from-beginning", help="Begin with the oldest record that is kept.")
@@ -37,20 +37,24 @@ Final = Annotated[
 Follow = Annotated[bool, typer.Option(help="Go on, or stop at the end of what is there.")]
 
 
+class Span(NamedTuple):
+    """From where on records are printed, and until when."""
+
+    since: Since = None
+    from_beginning: FromBeginning = False
+    follow: Follow = True
+
+
 def _metrics(
     *,
-    bootstrap_servers: Servers = None,
-    prefix: Prefix = None,
     model: Model = None,
     metric: Metric = None,
     segment: Segment = None,
     window: Window = None,
     final: Final = False,
     latest: Latest = False,
-    since: Since = None,
-    from_beginning: FromBeginning = False,
-    follow: Follow = True,
-    kafka: Kafka = None,
+    span: Span,
+    brokers: Brokers,
     json_output: Json = False,
 ) -> None:
     """Print metric records as they come, and which were deleted."""
@@ -59,83 +63,59 @@ def _metrics(
         chosen["window_ms"] = _duration_ms(window, "--window")
     _tail(
         "metrics",
-        {"bootstrap_servers": bootstrap_servers, "prefix": prefix},
-        kafka=kafka,
+        span,
+        brokers=brokers,
         chosen=chosen,
         latest=latest,
-        since=since,
-        from_beginning=from_beginning,
-        follow=follow,
         json_output=json_output,
     )
 
 
 def _alerts(
     *,
-    bootstrap_servers: Servers = None,
-    prefix: Prefix = None,
     model: Model = None,
     segment: Segment = None,
     latest: Latest = False,
-    since: Since = None,
-    from_beginning: FromBeginning = False,
-    follow: Follow = True,
-    kafka: Kafka = None,
+    span: Span,
+    brokers: Brokers,
     json_output: Json = False,
 ) -> None:
     """Print alerts as they come."""
     _tail(
         "alerts",
-        {"bootstrap_servers": bootstrap_servers, "prefix": prefix},
-        kafka=kafka,
+        span,
+        brokers=brokers,
         chosen={"model": model, "segment": segment},
         latest=latest,
-        since=since,
-        from_beginning=from_beginning,
-        follow=follow,
         json_output=json_output,
     )
 
 
 def _dead_letters(
     *,
-    bootstrap_servers: Servers = None,
-    prefix: Prefix = None,
     model: Model = None,
-    since: Since = None,
-    from_beginning: FromBeginning = False,
-    follow: Follow = True,
-    kafka: Kafka = None,
+    span: Span,
+    brokers: Brokers,
     json_output: Json = False,
 ) -> None:
     """Print records that could not be used, where they were, and why."""
     _tail(
         "dlq",
-        {"bootstrap_servers": bootstrap_servers, "prefix": prefix},
-        kafka=kafka,
+        span,
+        brokers=brokers,
         chosen={"model": model},
-        since=since,
-        from_beginning=from_beginning,
-        follow=follow,
         json_output=json_output,
     )
 
 
-def _tail(
-    kind: str,
-    where: dict[str, str | None],
-    *,
-    kafka: list[str] | None,
-    chosen: dict[str, Any],
-    since: str | None,
-    **how: bool,
-) -> None:
+def _tail(kind: str, span: Span, *, brokers: Brokers, chosen: dict[str, Any], **how: bool) -> None:
     import time  # noqa: PLC0415
 
-    settings = settings_of(where, kafka=kafka)
+    settings = brokers.settings
     since_ms = None
-    if since is not None:
-        since_ms = time.time_ns() // 1_000_000 - _duration_ms(since, "--since")
+    if span.since is not None:
+        since_ms = time.time_ns() // 1_000_000 - _duration_ms(span.since, "--since")
+    how |= {"from_beginning": span.from_beginning, "follow": span.follow}
     from agents.tail import Selection, tail  # noqa: PLC0415
 
     raise typer.Exit(
