@@ -27,6 +27,7 @@ _COUNTED = {
     "improper_scores": "driftline_improper_scores_total",
     "late_rows": "driftline_late_rows_total",
     "left_out_features": "driftline_features_left_out_total",
+    "other_rows": "driftline_other_rows_total",
     "forgotten": "driftline_forgotten_models_total",
     "forgotten_rows": "driftline_forgotten_rows_total",
 }
@@ -211,11 +212,13 @@ class Health:
             sizes_bytes[name] += gauges.get("state_bytes", 0)
             totals["models"] += gauges.get("models", 0)
             totals["quarantined"] += gauges.get("quarantined_models", 0)
+            totals["text"] += gauges.get("text_models", 0)
             totals["pending"] += gauges.get("pending_predictions", 0)
         self.pending_predictions = int(totals["pending"])
         self._telemetry.set("driftline_ready", self.probes["/readyz"]() is None)
         self._telemetry.set("driftline_models", totals["models"])
         self._telemetry.set("driftline_quarantined_models", totals["quarantined"])
+        self._telemetry.set("driftline_text_models", totals["text"])
         for stage, count in owned.items():
             self._telemetry.set("driftline_assigned_partitions", count, stage=stage)
             self._telemetry.set("driftline_state_entries", entries[stage], stage=stage)

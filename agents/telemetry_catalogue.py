@@ -91,6 +91,18 @@ WORKER = (
     ),
     Entry("driftline_models", "gauge", (), "Models that the worker evaluates."),
     Entry(
+        "driftline_text_models",
+        "gauge",
+        (),
+        "Models that are taken for text, so that they have no metrics of classes.",
+    ),
+    Entry(
+        "driftline_other_rows_total",
+        "counter",
+        (),
+        "Outcomes with a class beyond the first of their model, which count as one, `other`.",
+    ),
+    Entry(
         "driftline_quarantined_models",
         "gauge",
         (),

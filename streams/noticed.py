@@ -23,6 +23,7 @@ from streams.shown import (
     Shown,
 )
 from streams.tables import OutcomeColumns
+from streams.task import TEXT
 
 _PLAIN = {"0": 0, "1": 1}
 _PLAIN_KINDS = 32
@@ -41,6 +42,8 @@ class Noticed:
         From when on names of classes show nothing new.
     since_ms, way
         When the newest judgement begins, and how the loss is measured from then on.
+    text
+        Models that are taken for text now.
     untold
         Models of which it is to be said what they are.
     """
@@ -51,6 +54,7 @@ class Noticed:
         self.settled_ms, self.full_ms, self.since_ms, self.way = np.empty((4, 0), np.int64)
         self.names_ms = np.empty(0, np.int64)
         self._classes = ClassFilter()
+        self.text: set[int] = set()
         self.untold: set[int] = set()
 
     def put(self, code: int, shown: Shown) -> None:
@@ -81,6 +85,10 @@ class Noticed:
         self.settled_ms[code], self.full_ms[code] = shown.settled_ms, shown.full_ms
         self.since_ms[code], self.way[code] = shown.since_ms, shown.newest.loss_way
         self.names_ms[code] = shown.names_ms
+        if shown.newest.kind == TEXT:
+            self.text.add(code)
+        else:
+            self.text.discard(code)
 
     def take(self, c: OutcomeColumns, *, others: NDArray[np.bool_] | None = None) -> list[int]:
         """Take rows into account; return the models whose newest judgement is another.

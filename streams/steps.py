@@ -176,6 +176,8 @@ class Effects(msgspec.Struct):
         Outcomes with a score that is no probability.
     left_out_features
         Values that were left out of predictions of models with too many features.
+    other_rows
+        Outcomes with a class that is not counted by its name, but as one of the others.
     forgotten, forgotten_rows
         Models that were forgotten; rows that were left out, since an order to forget their model
         was given after their prediction.
@@ -199,6 +201,7 @@ class Effects(msgspec.Struct):
     oddities: list[Oddity] = []
     improper_scores: int = 0
     left_out_features: int = 0
+    other_rows: int = 0
     forgotten: int = 0
     forgotten_rows: int = 0
     restarted: list[str] = []

@@ -96,7 +96,7 @@ class Driver:
         self.dead: list[str] = []
         self.dropped: Counter[str] = Counter()
         self.written: list[tuple[str, bytes | None, bytes | None]] = []
-        self.late_rows = self.improper_scores = self.left_out_features = 0
+        self.late_rows = self.improper_scores = self.left_out_features = self.other_rows = 0
         self.oddities: list[str] = []
         self.kinds: list[str] = []
         self.refused: list[DeadLetter] = []
@@ -219,6 +219,7 @@ class Driver:
         self.late_rows += effects.late_rows
         self.improper_scores += effects.improper_scores
         self.left_out_features += effects.left_out_features
+        self.other_rows += effects.other_rows
         self.oddities += [oddity.text for oddity in effects.oddities]
         self.kinds += effects.remarks
         self.restarted += effects.restarted

@@ -105,6 +105,8 @@ class Grid:
             code[named] = classes.of(models[named], names[side])
         apart = (codes[0] == OTHER) & (codes[1] == OTHER) & (columns.predicted != columns.true)
         codes[1][apart] = OTHER_APART
+        if classes.full:
+            classes.other_rows += int(np.count_nonzero(np.maximum(*codes) >= OTHER_APART))
         return OutcomesSeen(columns, *codes)
 
     def _predicted(self, table: Rows, columns: OutcomeColumns) -> Ints:

@@ -144,6 +144,8 @@ class Classes:
         Models of which a class has got no code of its own.
     newly_full
         Likewise, since somebody has looked.
+    other_rows
+        How many rows were seen with such a class.
     """
 
     def __init__(self, names: ClassNames) -> None:
@@ -157,6 +159,7 @@ class Classes:
         self._count = np.zeros(0, np.int64)
         self.full: set[int] = set()
         self.newly_full: set[int] = set()
+        self.other_rows = 0
         self._other = names.code(OTHER_NAME)
         self.changed: set[int] = set()
 

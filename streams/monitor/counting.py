@@ -85,7 +85,9 @@ class Counting(Forgetting):
         self._notice_features(table)
         table, left_out = self.strip(table)
         self.left_out_features += left_out
+        other_rows = state.world.classes.other_rows
         parts = self._observed(table)
+        self.other_rows += state.world.classes.other_rows - other_rows
         self.improper_scores += sum(part.columns.improper_scores for part, _ in parts)
         codes, too_late = self._count_into_windows(parts)
         self.late_rows += too_late

@@ -226,6 +226,7 @@ class Monitor:
         """Return what the telemetry shows of the state."""
         return {
             "models": len(state.codes),
+            "text_models": len(state.noticed.text),
             "quarantined_models": len(state.quarantined),
             "clock_ms": state.watermark_ms,
             "state_entries": len(state.waiting) + state.windows.entries + state.rules.entries,

@@ -33,8 +33,8 @@ class Writing:
         Specifications that cannot be used.
     forgotten, forgotten_rows
         How many models were forgotten, and rows left out of predictions before that.
-    left_out_features
-        Values of features that have no place.
+    left_out_features, other_rows
+        Values of features that have no place; outcomes with a class that has no code of its own.
     unwritten
         Whether rows were counted that nobody reads again.
     renewed
@@ -50,7 +50,7 @@ class Writing:
         self.arrived: dict[int, int] = {}
         self.done_with: list[int] = []
         self.late_rows = self.left_out_rows = self.improper_scores = 0
-        self.forgotten = self.forgotten_rows = self.left_out_features = 0
+        self.forgotten = self.forgotten_rows = self.left_out_features = self.other_rows = 0
         self.unwritten = False
         self.renewed: set[int] = set()
         self._upserts: dict[bytes, bytes | None] = {}
@@ -137,6 +137,7 @@ class Writing:
             oddities=self.oddities,
             improper_scores=self.improper_scores,
             left_out_features=self.left_out_features,
+            other_rows=self.other_rows,
             forgotten=self.forgotten,
             forgotten_rows=self.forgotten_rows,
             remarks=self.remarks,

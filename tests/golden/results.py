@@ -167,9 +167,11 @@ _NAME = re.compile(r'"([a-z0-9_]+)(?::(?:[^"\\]|\\.)*)?",\[[^\[\]"]*\]\]$', re.M
 """Of a line, the metric: the last text before the fields."""
 
 
-def known(metrics: Mapping[Key, dict[str, Any]]) -> dict[Key, dict[str, Any]]:
-    """Return the metrics that can be in golden files."""
-    names = recorded()
+def known(
+    metrics: Mapping[Key, dict[str, Any]], also: Iterable[Key] = ()
+) -> dict[Key, dict[str, Any]]:
+    """Return the metrics that can be in golden files, and others of the names in `also`."""
+    names = recorded() | {key[-1].partition(":")[0] for key in also}
     return {key: one for key, one in metrics.items() if key[-1].partition(":")[0] in names}
 
 
@@ -227,7 +229,7 @@ def check(name: str, got: Results, want: Results) -> None:
         f"stream {name!r}: its events are others than those that were recorded: what makes them was"
         " changed, or numpy's distributions were; put that back, or see tests/golden/record.py"
     )
-    found = list(differences(got._replace(metrics=known(got.metrics)), want))
+    found = list(differences(got._replace(metrics=known(got.metrics, want.metrics)), want))
     more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     shown = "".join(f"\n  {one}" for one in found[:SHOWN])
     assert not found, f"stream {name!r}: {len(found)} published numbers differ:{shown}{more}"

@@ -1,13 +1,14 @@
-r"""Record a state that every later version must read: ``python -m tests.golden.state``.
+r"""Record states that every later version must read: ``python -m tests.golden.state``.
 
-`tests/golden/state.msgpack.xz` holds what both stages had written down in the middle of a stream,
-the records that came after it, and all results at the end. `tests/unit/test_recorded_state.py`
-opens it with whatever is built, goes on, and compares. A change of the format that cannot read it
-is no change that a user could take. So
+`tests/golden/state-1.msgpack.xz` and so on hold each what both stages had written down in the
+middle of a stream, the records that came after it, and all results at the end.
+`tests/unit/test_recorded_state.py` opens all of them with whatever is built, goes on, and compares.
+A change of the format that cannot read them is no change that a user could take. So
 
-* without any option, *everything* is recorded anew: only before the first release, or if the
-  format has to break (then the changelog says so, and `FORMAT` gets another number);
-* ``--results`` keeps the state and the records, and writes the results of this build down: where
+* without any option, one more is recorded: where the state has got a table, or says more. Those
+  before stay, since somebody has such a state; one is only deleted if the format has to break
+  (then the changelog says so, and `FORMAT` gets another number);
+* ``--results`` keeps states and records, and writes the results of this build down: where
   what it publishes is *meant* to change, or where a family has a new version and is silent for a
   while. Look at what differs first (``--check``).
 """
@@ -24,6 +25,7 @@ from unittest import mock
 import msgspec
 
 from streams.families.latency import Latency
+from streams.forget_record import forget_key, write_forget
 from streams.monitor.tables import TABLES
 from streams.monitors_file import parse_monitors
 from streams.specification import write_specification
@@ -32,7 +34,7 @@ from tests.driver import TOPICS, Driver, Input, as_inputs, cut
 from tests.golden import results, traffic
 from tests.golden.watching import SENSITIVE, Spec
 
-PATH = Path(__file__).with_name("state.msgpack.xz")
+PATHS = sorted(Path(__file__).parent.glob("state-[0-9].msgpack.xz"))
 MOST_BYTES = 400_000
 
 KINDS = ("scored", "chance", "classes", "numbers")
@@ -174,6 +176,9 @@ def record() -> Recorded:
     driver.restart(random.Random(2))
     newest_ms = max(json.loads(value)["timestamp_ms"] for _, _, value in inputs[:place])
     driver.specify(write_specification(_AFTER, effective_ms=newest_ms - 40 * MINUTE_MS))
+    for model, minutes in (("numbers", -20), ("wide", 30)):
+        value = write_forget(model, None, effective_ms=newest_ms + minutes * MINUTE_MS)
+        driver.specify(value, key=forget_key(model, None))
     for batch in cut(inputs[place // 2 : place], [120]):
         driver.feed(batch)
     driver.pace_ms = 0  # so that rows wait to be counted, and to be taken in order
@@ -214,9 +219,34 @@ def _waiting(driver: Driver, part: int) -> list[int]:
     return sorted(driver.monitor.recalls(state)[TOPICS.outcomes])
 
 
-def read() -> Recorded:
+def read(path: Path) -> Recorded:
     """Read what was recorded."""
-    return msgspec.msgpack.decode(lzma.decompress(PATH.read_bytes()), type=Recorded)
+    return msgspec.msgpack.decode(lzma.decompress(path.read_bytes()), type=Recorded)
+
+
+def _write(recorded: Recorded, path: Path) -> None:
+    content = lzma.compress(msgspec.msgpack.encode(recorded), preset=9)
+    assert len(content) <= MOST_BYTES, f"{len(content):,} bytes; {MOST_BYTES:,} at most"
+    path.write_bytes(content)
+    records = sum(map(len, recorded.monitor))
+    print(f"{path.name}: {records:,} records of the monitor's state, {len(content):,} bytes")
+
+
+def _go_on(path: Path, *, check: bool) -> bool:
+    """Open a state and go on; compare the results, or write them down. Tell if all is well."""
+    recorded = read(path)
+    found = gone_on(opened(recorded), recorded.rest)
+    if not check:
+        recorded.results = results.lines_of(found)
+        _write(recorded, path)
+        return True
+    try:
+        results.check(path.name, found, results.parsed(recorded.results))
+    except AssertionError as error:
+        print(error)
+        return False
+    print(f"{path.name}: as recorded")
+    return True
 
 
 def main() -> int:
@@ -226,24 +256,9 @@ def main() -> int:
     parser.add_argument("--results", action="store_true", help="keep the state, write results")
     given = parser.parse_args()
     if given.check or given.results:
-        recorded = read()
-        found = gone_on(opened(recorded), recorded.rest)
-        if given.check:
-            try:
-                results.check("recorded state", found, results.parsed(recorded.results))
-            except AssertionError as error:
-                print(error)
-                return 1
-            print("as recorded")
-            return 0
-        recorded.results = results.lines_of(found)
-    else:
-        recorded = record()
-    content = lzma.compress(msgspec.msgpack.encode(recorded), preset=9)
-    assert len(content) <= MOST_BYTES, f"{len(content):,} bytes; {MOST_BYTES:,} at most"
-    PATH.write_bytes(content)
-    records = sum(map(len, recorded.monitor))
-    print(f"{PATH.name}: {records:,} records of the monitor's state, {len(content):,} bytes")
+        found = [_go_on(path, check=given.check) for path in PATHS]
+        return 0 if all(found) else 1
+    _write(record(), Path(__file__).with_name(f"state-{len(PATHS) + 1}.msgpack.xz"))
     return 0
 
 

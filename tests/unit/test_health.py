@@ -125,3 +125,22 @@ def test_a_value_that_was_left_out_is_counted_by_field_and_named_once(
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 2
     assert r"latency_ms of model '\x1b[31mfraud\n': -0.2 is negative" in lines[0]
+
+
+def test_every_number_that_a_step_says_is_counted() -> None:
+    """A new one without a counter would be lost in silence."""
+    health, telemetry = build()
+    numbers = [name for name, kind in Effects.__annotations__.items() if kind is int]
+    assert {"late_rows", "forgotten", "other_rows"} <= set(numbers)
+
+    for place, name in enumerate(numbers, 1):
+        before = total(telemetry)
+        health.committed([Effects(**{name: place})], seconds=0.1)
+        assert total(telemetry) - before == place, name
+
+
+def total(telemetry: Telemetry) -> float:
+    """Add up all counters but that of commits."""
+    found = (sample for family in telemetry.registry.collect() for sample in family.samples)
+    counters = (one for one in found if one.name.endswith("_total"))
+    return sum(one.value for one in counters if one.name != "driftline_commits_total")

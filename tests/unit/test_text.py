@@ -120,6 +120,8 @@ def test_text_has_no_metrics_of_classes_but_those_of_all_models() -> None:
     assert {"predictions", "labels", "coverage"} <= found
     assert not {name for name in found if name.partition(":")[0] in OF_CLASSES}
     assert driver.kinds == ["model 'm' is text: it has more different classes than a classifier"]
+    [state] = driver.monitors
+    assert driver.monitor.gauges(state)["text_models"] == 1
 
 
 @pytest.mark.parametrize(("classes", "kind"), [(20, "multiclass"), (21, "text")])
@@ -181,6 +183,7 @@ def test_classes_without_a_code_of_their_own_are_told_apart_as_right_and_wrong()
 
     assert driver.value("accuracy") == (MOST_CODES + 1) / len(pairs)
     assert again.value("accuracy") == driver.value("accuracy")
+    assert driver.other_rows == len(pairs) - MOST_CODES
     assert driver.oddities == [
         "model 'm' has more than 4,094 classes: all beyond count as one, 'other'"
     ]
