@@ -144,6 +144,8 @@ class OutcomeColumns:
         Whether there is a score, and whether prediction and label are texts.
     score
         Of the positive class, or of the class that the label names.
+    positive
+        Rows whose label is a positive class of their model.
     chance
         Rows whose prediction is between 0 and 1.
     real, no_chance
@@ -195,14 +197,14 @@ class OutcomeColumns:
         self.classed = ~(self.by_error | self.settled(rows.model, rows.at_ms))
         nameless = ~self.classed & (rows.code < 0) & (rows.label_code < 0) & ~self.scored
         self._name_classes(rows, strings, np.concatenate([nameless, nameless & ~possible]))
-        self._positive = self._positives(tasks, models)
+        self.positive = self._positives(tasks, models)
         self._lose(nameless)
-        score = np.where(self._positive, rows.label_score, 1.0 - rows.label_score)
+        score = np.where(self.positive, rows.label_score, 1.0 - rows.label_score)
         score = np.where(np.isnan(rows.score), score, rows.score)
         self.score = np.where(np.isnan(score) & self.chance, rows.number, score)
         self.share, self.outside = probabilities(self.score)
         self.class_share, self.class_outside = probabilities(rows.label_score)
-        self.means = self._means(self._positive)
+        self.means = self._means(self.positive)
 
     @property
     def improper_scores(self) -> int:
@@ -247,7 +249,7 @@ class OutcomeColumns:
     def chance_loss(self) -> Floats:
         """Return how far the probability of the positive class is from the truth."""
         share = np.where(np.isnan(self.score), self.rows.number, self.score)
-        distance: Floats = np.abs(share - self._positive)
+        distance: Floats = np.abs(share - self.positive)
         return np.where(np.isnan(distance), self.loss, distance)
 
     def _positives(self, tasks: Sequence[Task], models: Ints) -> NDArray[np.bool_]:

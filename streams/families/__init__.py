@@ -5,19 +5,24 @@ their validation, summaries, docs and tests read it.
 """
 
 from streams.families.answers import Answers
+from streams.families.calibration import Calibration
 from streams.families.catalogue import Catalogue
 from streams.families.chances import Chances
 from streams.families.classification import Classification
 from streams.families.confusion import Confusion
 from streams.families.distribution import Distribution
+from streams.families.error_size import ErrorSize
 from streams.families.label_delay import LabelDelay
 from streams.families.latency import Latency
 from streams.families.mean import Mean
 from streams.families.missing_rate import MissingRate
+from streams.families.pr_auc import PrAuc
 from streams.families.prediction_share import PredictionShare
+from streams.families.r2 import R2
 from streams.families.regression import Regression
 from streams.families.roc_auc import RocAuc
 from streams.families.score import Score
+from streams.families.std import Std
 from streams.families.sure import Sure
 from streams.families.traffic import Traffic
 
@@ -28,6 +33,7 @@ CATALOGUE = Catalogue(
         LabelDelay(),
         MissingRate(),
         Mean(),
+        Std(),
         Distribution(),
         Answers(),
         PredictionShare(),
@@ -36,7 +42,11 @@ CATALOGUE = Catalogue(
         Confusion(),
         Sure(),
         RocAuc(),
+        PrAuc(),
         Chances(),
+        Calibration(),
         Regression(),
+        R2(),
+        ErrorSize(),
     )
 )

@@ -86,7 +86,7 @@ class Chances(Judging):
         return found
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
-        outside, inside, sure = _judged(cells)
+        outside, inside, sure = judged(cells)
         kept = labelled(cells, *KINDS[:3]) & ~too_many(outside, inside=inside)
         count = np.where(kept, inside, 0)
         if not count.any():
@@ -94,7 +94,7 @@ class Chances(Judging):
         several = cells.kind == KINDS.index("multiclass")
         two = np.where(several, 0, count)
         for metric in ("log_loss", "brier"):
-            mean, squares = (_means(cells, n, two, sure) for n in (metric, f"{metric}_squares"))
+            mean, squares = (means(cells, n, two, sure) for n in (metric, f"{metric}_squares"))
             if metric == "log_loss" and several.any():
                 own = np.where(several, count, 0)
                 mean, squares = (
@@ -104,11 +104,11 @@ class Chances(Judging):
             yield Estimate(metric, mean, *normal(mean, squares, count), count)
 
     def improper(self, cells: Cells) -> tuple[Ints, Ints]:
-        outside, inside, _ = _judged(cells)
+        outside, inside, _ = judged(cells)
         return np.where(too_many(outside, inside=inside), outside, 0), inside
 
 
-def _judged(cells: Cells) -> tuple[Ints, Ints, Certain]:
+def judged(cells: Cells) -> tuple[Ints, Ints, Certain]:
     """Return how many scores are no probabilities, and how many are, of what models are judged by.
 
     That are the scores of the positive class, with predictions that are sure, or, of several
@@ -126,7 +126,7 @@ def _judged(cells: Cells) -> tuple[Ints, Ints, Certain]:
     return outside, inside, sure
 
 
-def _means(cells: Cells, name: str, count: Ints, sure: Certain) -> Floats:
+def means(cells: Cells, name: str, count: Ints, sure: Certain) -> Floats:
     """Return means of so many values, of which those that are sure are not in the column."""
     sums = cells.sums(name)
     found = sums.means(count)

@@ -214,7 +214,7 @@ def areas(keys: Ints, ups: Ints, downs: Ints, groups: int) -> Areas:
     ties = group_sums(group, here, groups)
     many = ties > bins.FEW_TIES * pairs
     if many.any():
-        here[~_are_real(keys, group)] = 0
+        here[~are_real(keys, group)] = 0
         ties = np.where(many, ties - group_sums(group, here, groups), ties)
     with np.errstate(all="ignore"):
         area = np.where((ones != 0) & (zeros != 0), won / (2 * pairs), np.nan)
@@ -235,7 +235,7 @@ def _one_area(keys: Ints, ups: Ints, downs: Ints) -> tuple[float, float]:
     return bins.roc_auc_and_ties(positive, negative) or (np.nan, np.nan)
 
 
-def _are_real(keys: Ints, group: Ints) -> NDArray[np.bool_]:
+def are_real(keys: Ints, group: Ints) -> NDArray[np.bool_]:
     """Tell which bins hold equal scores, by all appearances; see `streams.bins`."""
     beside = np.zeros(len(keys) + 1, np.bool_)  # a bin and the one before it; groups never are
     beside[1:-1] = (np.diff(keys) == 1) & (group[1:] == group[:-1])

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from streams.families.family import Floats, Ints
+from streams.families.family import Floats, Ints, Mask
 
 Bounds: TypeAlias = tuple[Floats, Floats]
 
@@ -81,6 +81,35 @@ def roc_auc(area: Floats, positives: Ints, negatives: Ints, *, tied: Floats) -> 
         low, high = at_least(0.0, area - spread), at_most(1.0, area + spread)
     known = ~np.isnan(area)
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+
+def logit(share: Floats, count: Ints) -> Bounds:
+    """Bound shares of so many by their log odds; unknown of 0 and 1. Source: Boyd et al. (2013).
+
+    Examples
+    --------
+    >>> low, high = logit(np.array([0.8, 1.0]), np.array([50, 50]))
+    >>> low.round(4).tolist(), high.round(4).tolist()
+    ([0.6667, nan], [0.8889, nan])
+    """
+    known = (share > 0) & (share < 1) & (count > 0)
+    with np.errstate(all="ignore"):
+        spread = np.where(known, Z / np.sqrt(count * share * (1 - share)), np.nan)
+    odds = np.array([math.exp(min(one, _LARGEST)) for one in spread.tolist()], np.float64)
+    return share / (share + (1 - share) * odds), share * odds / (share * odds + 1 - share)
+
+
+_LARGEST = 700.0
+
+
+def spread_known(mean: Floats, mean_of_squares: Floats) -> Mask:
+    """Tell where enough digits are left of a variance, which is a difference of two numbers."""
+    found: Mask = mean_of_squares - mean * mean > _ROUNDING * mean_of_squares
+    return found
+
+
+_ROUNDING = 1e-12
+"""Of a smaller part, the variance would be off by more than 0.1 %."""
 
 
 def quantile_ranks(q: float, count: Ints) -> Bounds:

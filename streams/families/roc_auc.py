@@ -55,14 +55,14 @@ class RocAuc(Family):
         own = labelled(cells, "binary", "probability")
         if not own.any():
             return
-        keys, ups, downs = _by_score(cells, own)
+        keys, ups, downs = by_score(cells, own)
         found = areas(keys, ups, downs, cells.groups)
         ones, zeros = found.positives, found.negatives
         low, high = intervals.roc_auc(found.area, ones, zeros, tied=found.tied)
         yield Estimate("roc_auc", found.area, low, high, ones + zeros)
 
 
-def _by_score(cells: Cells, own: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
+def by_score(cells: Cells, own: NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
     """Return, by group and bin of the score, how many are positive and how many are not."""
     group, number, count = cells.entries("scores")
     kept = own[group]

@@ -9,9 +9,11 @@ import numpy as np
 from streams.families.answers import Answers
 from streams.families.distribution import SHIFT
 from streams.families.family import (
+    EVERY_TASK,
     KINDS,
     ON_PREDICTIONS,
     PREDICTIONS,
+    REGRESSION,
     Cells,
     Counts,
     Estimate,
@@ -29,6 +31,8 @@ from streams.families.histograms import (
     score_values,
 )
 from streams.families.intervals import normal
+
+_TASKS = EVERY_TASK - {REGRESSION}
 
 
 class Score(Family):
@@ -50,6 +54,7 @@ class Score(Family):
             help="mean of `score`, or of predictions that are probabilities",
             interval="normal",
             lowest=-math.inf,
+            tasks=_TASKS,
             rests_on=ON_PREDICTIONS,
             at_most="predictions",
         ),
@@ -58,6 +63,7 @@ class Score(Family):
             help="median of them, by a histogram with bins under 2 %",
             interval="ranks",
             lowest=-math.inf,
+            tasks=_TASKS,
             rests_on=ON_PREDICTIONS,
             at_most="predictions",
             source="Conover (1999), §3.2",
@@ -77,7 +83,8 @@ class Score(Family):
         return found
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
-        scored, chance = cells.counts("scored").T
+        own = cells.kind != KINDS.index("regression")
+        scored, chance = np.where(own, cells.counts("scored").T, 0)
         likely = (cells.kind == KINDS.index("probability")) & (scored == 0)
         chance = np.where(likely, chance, 0)
         count = scored + chance
@@ -90,12 +97,12 @@ class Score(Family):
             for name, of in (("score", ""), ("score_squares", "_squares"))
         )
         yield Estimate("score_mean", mean, *normal(mean, squares, count), count)
-        for name, own, values in (
-            ("score_bins", ~likely, score_values),
+        for name, wanted, values in (
+            ("score_bins", own & ~likely, score_values),
             ("prediction_bins", likely, _chances),
         ):
             group, number, counts = cells.entries(name)
-            kept = own[group]
+            kept = wanted[group]
             entries = group[kept], number[kept], counts[kept]
             yield from quantile_estimates(
                 [("score_p50", 0.5)], entries, cells.groups, values=values

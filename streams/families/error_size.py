@@ -1,0 +1,50 @@
+"""How large the larger errors of predicted numbers are."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from streams.families.family import (
+    REGRESSION,
+    Cells,
+    Estimate,
+    Family,
+    Metric,
+    Observed,
+    Sparse,
+    labelled,
+)
+from streams.families.histograms import quantile_estimates, value_bins
+
+
+class ErrorSize(Family):
+    """A quantile of absolute errors: what a mean of them hides."""
+
+    name = "error_size"
+    columns = {"sizes": Sparse()}
+    metrics = (
+        Metric(
+            name="ae_p95",
+            help="95 % quantile of absolute errors, by a histogram with bins under 1 %",
+            better="lower",
+            interval="ranks",
+            tasks=frozenset({REGRESSION}),
+            at_most="labels",
+            binned=True,
+            source="Conover (1999), §3.2",
+        ),
+    )
+
+    def observe(self, rows: Any) -> Mapping[str, Observed]:
+        error = dict(rows.columns.means).get("error")
+        return {} if error is None else {"sizes": value_bins(np.abs(error))}
+
+    def compute(self, cells: Cells) -> Iterator[Estimate]:
+        own = labelled(cells, "regression")
+        if not own.any():
+            return
+        group, number, count = cells.entries("sizes")
+        kept = own[group]
+        entries = group[kept], number[kept], count[kept]
+        yield from quantile_estimates([("ae_p95", 0.95)], entries, cells.groups)
