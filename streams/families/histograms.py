@@ -23,6 +23,7 @@ SCORE_ZERO = 1 << (SCORE_BITS - 1)
 
 SCORE_MASK = (1 << SCORE_BITS) - 1
 _CERTAIN = int(bins.score_bins(np.ones(1))[0])
+_MAGNITUDE, _INFINITE = (1 << 63) - 1, 0x7FF << 52
 _EXACT = 1 << 52  # twice as many pairs are a whole float
 _LARGEST = float(1 << 31)  # the square of a larger number of rows may overflow
 
@@ -35,9 +36,18 @@ def value_bins(values: Floats) -> Ints:
     >>> (value_bins(np.array([0.0, np.nan, 1.0, -1.0])) - VALUE_ZERO).tolist()
     [0, -262145, 130944, -130944]
     """
-    known = np.isfinite(values)
-    found = bins.value_bins(np.where(known, values, 0.0)) + VALUE_ZERO
-    return np.where(known, found, -1)
+    # As `streams.bins` does it, in place: of features, there are many values.
+    bits = np.ascontiguousarray(values, np.float64).view(np.int64)
+    found: Ints = bits & _MAGNITUDE
+    others = found >= _INFINITE
+    found >>= bins.QUANTILE_SHIFT
+    sign = bits >> 63  # -1 of what is negative, which is then turned round
+    found ^= sign
+    found -= sign
+    found += VALUE_ZERO
+    if others.any():
+        found[others] = -1
+    return found
 
 
 def score_bins(scores: Floats) -> Ints:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from streams import exact_sum
+from streams.categories import category
+from streams.families import histograms
 from tests import plain_bins as bins
 from tests.builders import Event, label, prediction
 from tests.driver import Driver, as_inputs
@@ -315,3 +317,16 @@ def judged(pairs: Sequence[tuple[int | str, int | str]]) -> list[Event]:
         for i, (guess, truth) in enumerate(pairs)
         for event in (prediction(f"{i}", prediction=guess), label(f"{i}", label=truth))
     ]
+
+
+def test_bins_of_many_values_are_those_of_each() -> None:
+    random = np.random.default_rng(5)
+    values = random.normal(size=2_000) * 10.0 ** random.integers(-300, 300, 2_000)
+    odd = [0.0, -0.0, np.nan, category("Rome"), np.inf, -np.inf, 5e-324, -5e-324, 1e308]
+    every = np.concatenate([values, odd])
+    known = np.isfinite(every)
+
+    found = histograms.value_bins(every.reshape(-1, 7))
+
+    expected = bins.value_bins(np.where(known, every, 0.0)) + histograms.VALUE_ZERO
+    assert found.ravel().tolist() == np.where(known, expected, -1).tolist()
