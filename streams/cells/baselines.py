@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from streams.cells.levels import BASELINES, DAY_MS, FIRST_COARSE, HOUR_MS
 from streams.cells.names import grown
 from streams.cells.prediction_cells import PredictionCells
-from streams.cells.store import PANE_BITS
+from streams.cells.store import BUCKET_BITS, PANE_BITS
 from streams.cells.view import Compared
 
 Ints = NDArray[np.int64]
@@ -46,7 +46,9 @@ class Baselines:
     Attributes
     ----------
     changed
-        Buckets with a model that is not written down as it is.
+        Buckets that are not written down as they are.
+    behind
+        Whether `grow` left something to be added.
     """
 
     def __init__(
@@ -56,9 +58,11 @@ class Baselines:
         self.spans_ms = tuple(spans_ms)
         self.cut(pane_ms)
         self._begun_ms, self._source = np.empty(0, np.int64), np.empty(0, np.int64)
-        self._open: set[int] = set()
-        self._passed_ms = -1
+        self._open: dict[int, set[int]] = {}
+        self._passed_ms = np.full(1 << BUCKET_BITS, -1)
+        self._until_ms = -1
         self.changed: set[int] = set()
+        self.behind = False
 
     def cut(self, pane_ms: int) -> None:
         """Go by panes of another length."""
@@ -74,14 +78,16 @@ class Baselines:
         self._begun_ms = grown(self._begun_ms, code + 1, fill=NEVER_MS)
         self._source = grown(self._source, code + 1, fill=_NOBODY)
         self._begun_ms[code], self._source[code] = NEVER_MS, _NOBODY
-        self._open.add(code)
+        self._open.setdefault(int(self._world.bucket_of[code]), set()).add(code)
+        self._until_ms = -1
 
     def drop(self, codes: Collection[int]) -> None:
         """Forget models, whose cells are gone, and let nobody go by them."""
         if not self.spans_ms:
             return
         own = np.array(list(codes), np.int64)
-        self._open.difference_update(codes)
+        for code in codes:
+            self._close(code)
         orphans = np.flatnonzero(np.isin(self._source, own))
         self._source[orphans] = _NOBODY
         begun = own[self._begun_ms[own] != NEVER_MS]
@@ -91,61 +97,88 @@ class Baselines:
     def _touch(self, codes: Ints) -> None:
         self.changed.update(self._world.bucket_of[codes].tolist())
 
+    def _close(self, code: int) -> None:
+        bucket = int(self._world.bucket_of[code])
+        known = self._open.get(bucket, set())
+        known.discard(code)
+        if not known:
+            self._open.pop(bucket, None)
+
     # ------------------------------------------------------------------ growing
-    def needed_ms(self, clock_ms: int) -> int:
+    def needed_ms(self) -> int:
         """Return from when on panes have not been added yet."""
-        return clock_ms // self.step_ms * self.step_ms if self._open else NEVER_MS
+        passed = [int(self._passed_ms[bucket]) for bucket in self._open]
+        return min(passed, default=NEVER_MS)
 
-    def reach(self, clock_ms: int) -> None:
-        """Note how far the watermark was when the state was written."""
-        self._passed_ms = clock_ms // self.step_ms * self.step_ms
+    def grow(self, clock_ms: int, *, most: int) -> list[int]:
+        """Add the panes of steps that the watermark has passed, a bucket of models at a time.
 
-    def grow(self, clock_ms: int) -> list[int]:
-        """Add the panes of all steps that the watermark has passed.
+        Parameters
+        ----------
+        most
+            No more than about so many cells are added; `behind` tells if that is not all.
 
         Returns
         -------
         list of int
             Models with a baseline that they did not have before.
         """
-        from_ms, until_ms = self._passed_ms, clock_ms // self.step_ms * self.step_ms
-        if until_ms <= from_ms:
+        until_ms = clock_ms // self.step_ms * self.step_ms
+        if until_ms <= self._until_ms:
             return []
-        self._passed_ms = until_ms
-        if not self._open:
-            return []
+        found: list[int] = []
+        self.behind = False
+        for bucket in sorted(self._open, key=self._passed_ms.__getitem__):
+            if self._passed_ms[bucket] >= until_ms:
+                continue
+            if most <= 0:
+                self.behind = True
+                return found
+            added, complete = self._grow(bucket, until_ms)
+            most -= added
+            found += complete
+        self._until_ms = until_ms
+        return found
+
+    def _grow(self, bucket: int, until_ms: int) -> tuple[int, list[int]]:
+        """Add the panes of a bucket; return how many cells, and models with a new baseline."""
+        from_ms, added = int(self._passed_ms[bucket]), 0
         steps: dict[int, list[int]] = {}
-        for number in self._side.members:
+        for number, buckets in self._side.members.items():
             start_ms = number * self._pane_ms
-            if number < FIRST_COARSE and from_ms <= start_ms < until_ms:
+            if number < FIRST_COARSE and from_ms <= start_ms < until_ms and bucket in buckets:
                 steps.setdefault(start_ms // self.step_ms, []).append(number)
         for step in sorted(steps):
-            self._pass(step * self.step_ms, steps[step])
-        codes = np.array(sorted(self._open), np.int64)
+            added += self._pass(step * self.step_ms, [(n, bucket) for n in steps[step]])
+        self._passed_ms[bucket] = until_ms
+        self.changed.add(bucket)
+        codes = np.array(sorted(self._open[bucket]), np.int64)
         begun_ms = self._begun_ms[codes]
         found = (begun_ms >= from_ms) & (self._source[codes] >= 0)
         for span_ms in self.spans_ms:
             found |= (begun_ms > from_ms - span_ms) & (begun_ms <= until_ms - span_ms)
-        complete = codes[begun_ms <= until_ms - self.spans_ms[-1]]
-        self._open.difference_update(complete.tolist())
-        return [int(code) for code in codes[found]]
+        for code in codes[begun_ms <= until_ms - self.spans_ms[-1]].tolist():
+            self._close(code)
+        return added, [int(code) for code in codes[found]]
 
-    def _pass(self, start_ms: int, numbers: Sequence[int]) -> None:
-        """Add the panes of a step to the baselines that it belongs to."""
-        side, codes = self._side, np.array(sorted(self._open), np.int64)
-        buckets = np.unique(self._world.bucket_of[codes]).tolist()
-        rows = side.rows_at([(number, bucket) for number in numbers for bucket in buckets])
+    def _pass(self, start_ms: int, places: Sequence[tuple[int, int]]) -> int:
+        """Add the panes of a step to the baselines that it belongs to; return how many cells."""
+        side = self._side
+        rows = side.rows_at(places)
         if not len(rows):
-            return
+            return 0
         subjects = side.table.key[rows] >> PANE_BITS
         models = self._world.subjects.models[subjects]
         fresh = np.unique(models[self._begun_ms[models] == NEVER_MS])
         if len(fresh):
-            self._begin(fresh, start_ms, (rows, models))
+            self._begin(fresh, start_ms, [number for number, _ in places])
+        added = 0
         for number, span_ms in enumerate(self.spans_ms):
             own = np.flatnonzero(start_ms < self._begun_ms[models] + span_ms)
             if len(own):
                 self._add(rows[own], subjects[own], models[own], BASELINES.first + number)
+                added += len(own)
+        return added
 
     def _add(self, rows: Rows, subjects: Ints, models: Ints, number: int) -> None:
         side = self._side
@@ -153,8 +186,8 @@ class Baselines:
         side.merge(target, side, rows)
         side.touch(models, np.full(len(rows), number))
 
-    def _begin(self, codes: Ints, start_ms: int, step: tuple[Rows, Ints]) -> None:
-        """Let the baselines of models begin with a step, of which these are rows and models."""
+    def _begin(self, codes: Ints, start_ms: int, numbers: Sequence[int]) -> None:
+        """Let the baselines of models begin with a step, which has these panes."""
         self._begun_ms[codes] = start_ms
         self._touch(codes)
         others: dict[str, list[int]] = {}
@@ -163,16 +196,24 @@ class Baselines:
         for code in codes.tolist() if others else ():
             known = others.get(self._names[code][0])
             if known:
-                self._source[code] = self._first_of(known, step)
+                self._source[code] = self._first_of(known, numbers)
 
-    def _first_of(self, codes: Sequence[int], step: tuple[Rows, Ints]) -> int:
-        rows, models = step
-        counts = [int(self._side.counted(rows[models == code]).sum()) for code in codes]
-        ranks = [
-            (count, int(self._begun_ms[code]), self._names[code])
-            for code, count in zip(codes, counts, strict=True)
-        ]
-        return codes[ranks.index(max(ranks))]
+    def _first_of(self, codes: Sequence[int], numbers: Sequence[int]) -> int:
+        """Return the model with most rows in panes; of equals, that which began last."""
+        return max(
+            codes,
+            key=lambda code: (
+                self._counted(code, numbers),
+                int(self._begun_ms[code]),
+                self._names[code],
+            ),
+        )
+
+    def _counted(self, code: int, numbers: Sequence[int]) -> int:
+        side, bucket = self._side, int(self._world.bucket_of[code])
+        rows = side.rows_at([(number, bucket) for number in numbers])
+        own = self._world.subjects.models[side.table.key[rows] >> PANE_BITS] == code
+        return int(side.counted(rows[own]).sum())
 
     # ------------------------------------------------------------------ reading
     def of(self, subjects: Ints, starts_ms: Ints) -> Compared | None:
@@ -199,7 +240,8 @@ class Baselines:
 
     def _number(self, models: Ints, starts_ms: Ints) -> Ints:
         """Return the number of the longest baseline that was complete as windows began."""
-        found, until_ms = np.full(len(models), _NOBODY), np.minimum(starts_ms, self._passed_ms)
+        found = np.full(len(models), _NOBODY)
+        until_ms = np.minimum(starts_ms, self._passed_ms[self._world.bucket_of[models]])
         for number, span_ms in enumerate(self.spans_ms):
             found[self._begun_ms[models] <= until_ms - span_ms] = BASELINES.first + number
         return found
@@ -210,7 +252,8 @@ class Baselines:
         for bucket in sorted(self.changed):
             begun = np.flatnonzero(self._begun_ms != NEVER_MS)
             own = begun[self._world.bucket_of[begun] == bucket]
-            yield bucket, [self._packed(code) for code in own.tolist()] or None
+            packed = [self._packed(code) for code in own.tolist()]
+            yield bucket, [int(self._passed_ms[bucket]), packed] if packed else None
         self.changed.clear()
 
     def _packed(self, code: int) -> list[Any]:
@@ -218,8 +261,9 @@ class Baselines:
         known = None if source < 0 else self._names[source]
         return [*self._names[code], int(self._begun_ms[code]), known]
 
-    def restore(self, code: int, begun_ms: int, source: int | None) -> None:
-        """Put back what is known of a model."""
+    def restore(self, code: int, begun_ms: int, source: int | None, *, passed_ms: int) -> None:
+        """Put back what is known of a model, and how far the baselines of its bucket are."""
+        self._passed_ms[self._world.bucket_of[code]] = passed_ms
         if self.spans_ms:
             self._begun_ms[code] = begun_ms
             self._source[code] = _NOBODY if source is None else source

@@ -241,7 +241,7 @@ class WindowCells:
                 yield from known.deletions(*place)
         if way.coarse is not None:
             return
-        limit_ms = min(way.finished_ms(clock_ms), self.baselines.needed_ms(clock_ms))
+        limit_ms = min(way.finished_ms(clock_ms), self.baselines.needed_ms())
         limit_ms = min(limit_ms, *(pages.first_unpublished_ms() for pages in self.pages))
         for kind, records in zip(KINDS, self._cell_records, strict=True):
             for number in list(records.side.members):
@@ -271,6 +271,8 @@ class WindowCells:
             level, first_ms = level_ms(pages.window), pages.first_unpublished_ms()
             unpublished_ms[level] = min(unpublished_ms.get(level, first_ms), first_ms)
         finished = way.finished(clock_ms, unpublished_ms)
+        needed_ms = self.baselines.needed_ms()
+        finished = finished._replace(panes_ms=min(finished.panes_ms, needed_ms))
         yield from self.coarse.merge(finished, pane_ms=way.pane_ms, most=most)
         self.coarse.behind |= finished.panes_ms // HOUR_MS < hour
 

@@ -148,6 +148,8 @@ class Monitor:
                 state.released_at_ms = now_ms
                 with costs.on(costs.ORDERED):
                     state.behind = not work.release(budget.most_released)
+            if not state.behind:
+                work.grow_baselines()
             state.windows.wake(now_ms, revising)
             if not self.hold_metrics:
                 with costs.on(costs.PUBLISHING):
@@ -201,8 +203,9 @@ class Monitor:
     def unfinished(self, state: MonitorState) -> bool:
         """Whether windows wait to be published, or rows that could be taken in order."""
         settled_ms = state.settled_ms
+        growing = state.windows.baselines.behind
         waiting = state.windows.wants_publishing(settled_ms) or state.swept_ms != settled_ms
-        return state.held or state.behind or bool(state.reread) or waiting
+        return state.held or state.behind or bool(state.reread) or waiting or growing
 
     def costs(self, state: MonitorState) -> tuple[Costs, list[Name]]:
         """Return what the partition has cost, and the names of its models by code."""

@@ -62,7 +62,6 @@ def _clock(state: MonitorState, _: str, __: Key, content: Any) -> None:
     state.watermark_ms, state.counted, state.taken = places
     state.notices = {notice[0]: ClockNotice(*notice) for notice in notices}
     state.windows.open(layout)
-    state.windows.baselines.reach(state.watermark_ms)
 
 
 def _rows(state: MonitorState, _: str, key: Key, content: Any) -> None:
@@ -139,9 +138,11 @@ def _forget(state: MonitorState, _: str, key: Key, content: Any) -> None:
 
 
 def _baselines(state: MonitorState, _: str, __: Key, content: Any) -> None:
-    for model, version, begun_ms, source in content or ():
+    passed_ms, models = content or (-1, ())
+    for model, version, begun_ms, source in models:
+        code = state.code((model, version))
         other = None if source is None else state.code((source[0], source[1]))
-        state.windows.baselines.restore(state.code((model, version)), begun_ms, other)
+        state.windows.baselines.restore(code, begun_ms, other, passed_ms=passed_ms)
 
 
 def _fates(state: MonitorState, _: str, __: Key, content: Any) -> None:

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from streams.categories import CATEGORIES, are_texts, category, codes
+from streams.monitor import work
 from streams.monitors import Monitors, Threshold, Window
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs
@@ -239,3 +240,26 @@ def test_ever_new_texts_take_no_more_than_some_bins() -> None:
 
     assert CATEGORIES - 100 < len(np.unique(codes(values))) <= CATEGORIES
     assert are_texts(values).all()
+
+
+def test_baselines_of_many_models_grow_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = in_order(
+        *(
+            [
+                one | {"model": f"m{n}", "prediction_id": f"{n}-{one['prediction_id']}"}
+                for one in rows
+            ]
+            for n, rows in enumerate([rows_of(0, 60, each=4)] * 9)
+        )
+    )
+    plain = fed(events)
+    monkeypatch.setattr(work, "_MOST_GROWN", 1)
+    slow = Driver(monitors=MONITORS, disorder_ms=MINUTE_MS)
+    for start in range(0, len(events), 300):
+        feed(slow, events[start : start + 300])
+        if start % 900 == 0:
+            slow.restart(random.Random(start))
+    slow.finish()
+
+    assert slow.result() == plain.result()
+    assert sum(one["metric"] == "psi:amount" for one in slow.metrics.values()) == 9 * 3
