@@ -39,6 +39,7 @@ MOST_BYTES = 400_000
 
 KINDS = ("scored", "chance", "classes", "numbers")
 _BEFORE: Spec = SENSITIVE | {
+    "baseline": "20m",
     "windows": ["10m", {"size": "2h", "hop": "1h"}],
     "coarse": True,
     "thresholds": SENSITIVE["thresholds"][:-2],
