@@ -91,10 +91,17 @@ def show(models: Sequence[KnownModel]) -> None:
     add_names(console, table, "model", "version")
     table.add_column("task", no_wrap=True)
     table.add_column("last seen", no_wrap=True)
+    table.add_column("baseline since", no_wrap=True)
     for one in models:
         names = printable(one.model), printable(one.version)
-        table.add_row(*names, one.task or "-", _moment(one.last_seen_ms))
+        table.add_row(*names, one.task or "-", _moment(one.last_seen_ms), _baseline(one))
     print_table(console, table)
+
+
+def _baseline(model: KnownModel) -> str:
+    """Say since when a model has a baseline, and whose it goes by until that is complete."""
+    since = _moment(model.baseline_since_ms)
+    return since if model.inherits is None else f"{since}, before: {printable(model.inherits)}"
 
 
 def _moment(time_ms: int) -> str:

@@ -9,7 +9,7 @@ from streams.errors import StateError
 from streams.monitor.tables import FORMAT, TABLES, decode
 
 _BEFORE_EPOCH = 1 << 30
-_READ = frozenset({"clock", "seen", "shown", "page"})
+_READ = frozenset({"clock", "seen", "shown", "page", "baselines"})
 
 
 class KnownModel(msgspec.Struct, frozen=True):
@@ -22,12 +22,18 @@ class KnownModel(msgspec.Struct, frozen=True):
     last_seen_ms
         When its newest window begins; of who has no window left, within a hundredth of the time
         after which silent models are forgotten. -1 if nobody knows.
+    baseline_since_ms
+        When its baseline begins; -1 before that.
+    inherits
+        Version whose baseline it goes by until it has its own; `None` for none.
     """
 
     model: str
     version: str
     task: str
     last_seen_ms: int
+    baseline_since_ms: int = -1
+    inherits: str | None = None
 
 
 class KnownModels:
@@ -38,6 +44,7 @@ class KnownModels:
         self._last_ms: dict[tuple[int, int], dict[tuple[str, str], int]] = {}
         self._told: dict[tuple[str, str], str] = {}
         self._pages: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
+        self._begun: dict[tuple[int, int], dict[tuple[str, str], tuple[int, str | None]]] = {}
 
     def fold(self, partition: int, key: bytes | None, value: bytes | None) -> None:
         """Fold a record.
@@ -73,6 +80,13 @@ class KnownModels:
         if content is not None:
             self._told[place[0], place[1]] = content[1]
 
+    def _baselines(self, partition: int, place: Sequence[Any], content: Any) -> None:
+        _, models = content or (-1, ())
+        self._begun[partition, place[0]] = {
+            (model, version): (begun_ms, None if source is None else source[1])
+            for model, version, begun_ms, source in models
+        }
+
     def _page(self, partition: int, place: Sequence[Any], content: Any) -> None:
         self._pages.pop((partition, *place), None)
         if content is not None:
@@ -87,8 +101,14 @@ class KnownModels:
             for name in names:
                 if name in last_ms:
                     last_ms[name] = max(last_ms[name], start_ms)
+        begun = {name: one for found in self._begun.values() for name, one in found.items()}
         return [
-            KnownModel(*name, _task(self._told.get(name, "")), last_ms[name])
+            KnownModel(
+                *name,
+                _task(self._told.get(name, "")),
+                last_ms[name],
+                *begun.get(name, (-1, None)),
+            )
             for name in sorted(last_ms)
         ]
 

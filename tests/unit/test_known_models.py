@@ -6,7 +6,7 @@ import pytest
 
 from streams.errors import StateError
 from streams.monitor.known_models import KnownModel, KnownModels
-from streams.monitors import DEFAULTS
+from streams.monitors import DEFAULTS, Monitors
 from tests.builders import MINUTE_MS, START_MS
 from tests.driver import Driver, as_inputs
 from tests.unit.test_forgetting import SECOND_MS, burst, clock_on, driver_of
@@ -63,3 +63,17 @@ def test_forgotten_models_are_not_listed() -> None:
 def test_what_driftline_did_not_write_is_refused() -> None:
     with pytest.raises(StateError, match="damaged"):
         KnownModels().fold(0, b"\x92\xa5shown\x01", b"other")
+
+
+def test_it_is_told_since_when_a_model_has_a_baseline_and_whose_it_goes_by() -> None:
+    monitors = Monitors(baseline=(2 * MINUTE_MS,))
+    driver = driver_of([], disorder_ms=MINUTE_MS, monitors=monitors)
+    for minute, version in ((0, "1"), (4, "2")):
+        found = burst("a", "binary", start_ms=START_MS + minute * MINUTE_MS)
+        driver.feed(as_inputs([one.event | {"version": version} for one in found]))
+        clock_on(driver, to_ms=START_MS + (minute + 3) * MINUTE_MS)
+
+    old, new = listed(driver)
+
+    assert (old.baseline_since_ms, old.inherits) == (START_MS, None)
+    assert (new.baseline_since_ms, new.inherits) == (START_MS + 4 * MINUTE_MS, "1")
