@@ -8,7 +8,7 @@ DATA ?=
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test packages golden faults faults-quick soak bench bench-quick bench-peers docs lint format kafka clean
+.PHONY: help demo quick test packages golden properties faults faults-quick soak bench bench-quick bench-peers docs lint format kafka clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,13 +21,16 @@ quick: lint ## The checks for in between: lint and unit tests, no broker, in at 
 
 test: .venv/.dev ## Run the whole test suite, on a real Kafka where there is one (ARGS=… for pytest, PROCESSES=…)
 	@$(BIN)/pytest -n $(PROCESSES) $(ARGS)
-	@echo "Left out, since they take minutes: make packages, make golden, make test ARGS='-m long'"
+	@echo "Left out, since they take minutes: make packages, make golden, make properties, make test ARGS='-m long'"
 
 packages: .venv/.dev ## Build both wheels, and install them in empty environments; 5 minutes
 	@$(BIN)/pytest -q -m long tests/e2e/test_packages.py $(ARGS)
 
 golden: .venv/.dev ## Compare what is published with recorded results in every way, and of a million events; 5 minutes
 	@$(BIN)/pytest -q -n $(PROCESSES) -m 'long or not long' tests/unit/test_golden.py $(ARGS)
+
+properties: .venv/.dev ## Try the properties with all of their examples, of which make test tries a third; 25 minutes
+	@DRIFTLINE_EXAMPLES=all $(BIN)/pytest -q -n $(PROCESSES) tests/unit $(ARGS)
 
 faults-quick: .venv/.dev ## Harm workers and real Kafkas, and compare every number, for about 7 minutes
 	@$(BIN)/python -m tests.faults.run --quick $(ARGS)

@@ -20,6 +20,7 @@ from tests.brokers import (
     run_embedded_broker,
     run_real_broker,
 )
+from tests.examples import some
 from tests.postgres import MissingProgramsError, Postgres, run_postgres
 from tests.secure_broker import SecureBroker, run_secure_broker
 
@@ -36,7 +37,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says more about the machine, and what else it does, than about the code.
-settings.register_profile("driftline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "driftline",
+    deadline=None,
+    max_examples=some(100),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("driftline")
 
 

@@ -19,6 +19,7 @@ from streams.released import losses
 from streams.shown import NEVER_MS
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs
+from tests.examples import some
 
 ONE = (1, 1.0, True, "1", "1.0", "true", "TRUE", "Yes", "pOsItIvE")
 ZERO = (0, 0.0, -0.0, False, "0", "0.0", "-0", "-0.0", "False", "NO", "negative")
@@ -248,7 +249,7 @@ def test_a_rule_finds_a_class_however_it_is_written(written: str) -> None:
     assert [alert["state"] for alert in driver.alerts] == ["firing"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=some(25))
 @given(st.integers(0, 2**32 - 1))
 def test_no_result_depends_on_how_classes_are_written(seed: int) -> None:
     luck = random.Random(seed)

@@ -10,6 +10,7 @@ from streams.clock_limits import LONGEST, Limits
 from streams.input_clock import InputClock
 from streams.outcomes import ClockNotice
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS
+from tests.examples import some
 
 DAY_MS = 24 * HOUR_MS
 LIMITS = Limits(disorder_ms=5_000, horizon_ms=HOUR_MS)
@@ -251,7 +252,7 @@ def streams(draw: st.DrawFn) -> tuple[list[int], list[int]]:
     return times_ms, ids
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=some(150), deadline=None)
 @given(streams(), st.lists(st.integers(1, 300), min_size=1, max_size=5))
 def test_the_clock_does_not_depend_on_how_batches_are_cut(
     records: tuple[list[int], list[int]], sizes: list[int]

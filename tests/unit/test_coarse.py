@@ -28,6 +28,7 @@ from streams.monitors import Coarse, Monitors, Window
 from streams.specification import write_specification
 from tests.builders import MINUTE_MS, Event, delayed, history, multiclass, regression
 from tests.driver import Driver, as_inputs, cut, disorder_of
+from tests.examples import some
 from tests.grid_case import FAMILIES, PANE_MS, PANES, Case
 
 FINE_MS = HOUR_MS // PANES  # the windows of a case are hours
@@ -203,7 +204,7 @@ def run(
     return driver
 
 
-@settings(max_examples=5)
+@settings(max_examples=some(5))
 @given(
     traffic(),
     st.lists(st.integers(5, 40), min_size=1, max_size=3),

@@ -20,6 +20,7 @@ from streams.columns import (
     sums_column,
     totals_column,
 )
+from tests.examples import some
 from tests.naive_cells import (
     FANS,
     WAYS,
@@ -124,7 +125,7 @@ def merge_naively(cells: Naive, into: dict[int, int], more: Naive) -> None:
             cell.plus(other)
 
 
-@settings(max_examples=300)
+@settings(max_examples=some(300))
 @given(steps)
 def test_a_table_holds_what_a_naive_count_holds_whatever_happens(
     happening: list[tuple[str, Any]],
@@ -144,7 +145,7 @@ def test_a_table_holds_what_a_naive_count_holds_whatever_happens(
     assert all(one == packed[0] for one in packed)
 
 
-@settings(max_examples=200)
+@settings(max_examples=some(200))
 @given(many_seen, many_seen, st.randoms(use_true_random=False))
 def test_the_same_content_gives_the_same_bytes_whatever_the_order_was(
     seen: list[Seen], gone: list[Seen], chance: Any
@@ -245,7 +246,7 @@ any_key = (
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=some(200))
 @given(st.lists(st.lists(any_key, max_size=60), max_size=6), st.sampled_from([1, 2**64 - 59]))
 def test_an_index_numbers_keys_in_the_order_in_which_they_come(
     batches: list[list[int]], factor: int

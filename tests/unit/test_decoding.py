@@ -20,6 +20,7 @@ from streams.features import MOST_BLOCKS, Block, blocks_of, choose, merged
 from streams.limits import EARLIEST_MS, LIMITS, RecordLimits
 from streams.steps import Batch
 from streams.values import Dropped, add_dropped
+from tests.examples import some
 
 NOW_MS = 1_750_000_000_000
 
@@ -125,7 +126,7 @@ def with_one_odd_field(base: dict[str, Any], odd: dict[str, list[Any]]) -> Any:
 predictions = with_one_odd_field(PREDICTION, ODD)
 
 
-@settings(max_examples=300)
+@settings(max_examples=some(300))
 @given(st.lists(predictions, min_size=1, max_size=2), st.booleans())
 def test_a_batch_is_decoded_as_its_records_are(
     values: list[dict[str, Any]], features: bool
@@ -163,7 +164,7 @@ ODD_LABEL |= {"label": SCALARS, "retract": [True, False, None, 1]}
 labelled = with_one_odd_field(LABEL, ODD_LABEL)
 
 
-@settings(max_examples=300)
+@settings(max_examples=some(300))
 @given(st.lists(labelled, min_size=1, max_size=2))
 def test_a_batch_of_labels_is_decoded_as_its_records_are(values: list[dict[str, Any]]) -> None:
     refused: list[dict[int, str]] = [{}, {}]
@@ -229,7 +230,7 @@ few = st.builds(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=some(600))
 @given(records_of_members, st.booleans(), few)
 @example(
     [b'{"model":"","model":"m","prediction_id":"a","prediction":1,"timestamp_ms":1750000000000}'],
@@ -247,7 +248,7 @@ def test_a_record_has_one_fate_alone_and_in_a_batch(
     assert same(found, one_by_one(records, features=features, limits=limits))
 
 
-@settings(max_examples=600)
+@settings(max_examples=some(600))
 @given(st.builds(of_members, members, st.just(PREDICTION), st.booleans()), st.booleans(), few)
 def test_what_is_decoded_at_a_stroke_is_what_it_is_member_by_member(
     value: bytes, features: bool, limits: RecordLimits
@@ -260,7 +261,7 @@ def test_what_is_decoded_at_a_stroke_is_what_it_is_member_by_member(
         assert prediction_of_members(value, **how) == (found, [])
 
 
-@settings(max_examples=400)
+@settings(max_examples=some(400))
 @given(
     st.lists(st.builds(of_members, members, st.just(LABEL), st.booleans()), min_size=1, max_size=3),
     few,

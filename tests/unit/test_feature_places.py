@@ -11,6 +11,7 @@ from streams.forget_record import forget_key, write_forget
 from streams.monitors import Drift, Monitors, Threshold
 from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import Driver, as_inputs, cut, disorder_of
+from tests.examples import some
 
 SECOND_MS = 1_000
 MOST = 4
@@ -114,7 +115,7 @@ ways = st.builds(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=some(8))
 @given(traffic(), ways)
 def test_which_features_are_watched_does_not_depend_on_steps_partitions_or_restarts(
     events: list[Event], how: How

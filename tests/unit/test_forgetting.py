@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams.monitors import DEFAULTS, Drift, Monitors, Threshold
 from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import Driver, Input, as_inputs, cut, disorder_of
+from tests.examples import some
 
 FORGET_MS = 10 * MINUTE_MS
 SECOND_MS = 1_000
@@ -123,7 +124,7 @@ def known(driver: Driver) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=10)
+@settings(max_examples=some(10))
 @given(
     bursts(),
     st.lists(st.integers(1, 60), min_size=1, max_size=4),

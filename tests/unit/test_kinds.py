@@ -13,6 +13,7 @@ from streams.monitors import DEFAULT_DRIFTS, Monitors, Threshold
 from streams.task import Task
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import Driver, as_inputs, cut, disorder_of
+from tests.examples import some
 
 Row = tuple[Any, Any] | tuple[Any, Any, float | None]
 
@@ -95,7 +96,7 @@ def test_what_a_model_has_shown_says_of_what_kind_it_is(rows: list[Row], said: s
 ANYTHING = st.sampled_from([0, 1, 2, -1, 0.5, 1.5, "1", "no", "fraud", "legit", *range(3, 40)])
 
 
-@settings(max_examples=40)
+@settings(max_examples=some(40))
 @given(st.lists(st.tuples(ANYTHING, ANYTHING, st.sampled_from([None, 0.5])), max_size=60))
 def test_more_evidence_only_ever_raises_a_judgement(rows: list[Row]) -> None:
     driver = ran(pairs(rows, step_ms=20_000))
@@ -276,7 +277,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
     return delayed(arrivals, seed=seed, bound_ms=bound_ms)
 
 
-@settings(max_examples=20)
+@settings(max_examples=some(20))
 @given(histories(), st.lists(st.integers(1, 40), min_size=1, max_size=4), st.integers(1, 4))
 def test_judgements_do_not_depend_on_batches_partitions_or_restarts(
     events: list[Event], sizes: list[int], partitions: int

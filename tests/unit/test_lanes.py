@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams.errors import StateError
 from streams.watchers import BY_NAME
 from streams.watchers.lanes import Input, Lanes
+from tests.examples import some
 from tests.naive_watchers import NAIVE
 from tests.unit.test_watchers import SMALL, steps
 from tests.watching import Records, feed, feed_in_parts, lane_of, lanes_of, restore, write
@@ -29,7 +30,7 @@ KINDS = {
 
 @pytest.mark.parametrize("own_scale", [True, False], ids=["raw", "standardised"])
 @pytest.mark.parametrize("name", BY_NAME)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=some(25), deadline=None)
 @given(data=st.data())
 def test_every_lane_finds_what_it_would_find_alone_one_value_at_a_time(
     name: str, own_scale: bool, data: st.DataObject

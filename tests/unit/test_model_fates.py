@@ -16,6 +16,7 @@ from streams.outcomes import MODEL_FATES, Outcomes, decode_outcomes
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, delayed, history, label, prediction
 from tests.builders import retraction as taken_back
 from tests.driver import TOPICS, Driver, as_inputs, cut, disorder_of
+from tests.examples import some
 
 LATE_MS = START_MS + HOUR_MS + 1
 UNWATCHED = Monitors(thresholds=(), drifts=())
@@ -39,7 +40,7 @@ def by_model(events: list[Event]) -> dict[tuple[str, str], list[Event]]:
     return found
 
 
-@settings(max_examples=20)
+@settings(max_examples=some(20))
 @given(
     st.integers(0, 2**32 - 1),
     st.lists(st.integers(1, 150), min_size=1, max_size=5),

@@ -25,6 +25,7 @@ from agents.printable import printable, printable_json
 from agents.printing import add_names, add_numbers, print_table
 from agents.replay import run_replay
 from agents.status import ModelCost, MonitorCost, Status, Work, show
+from tests.examples import some
 
 MS = 1_767_225_600_000
 NASTY = (
@@ -58,7 +59,7 @@ def message(value: object, **fields: Any) -> Message:
     return Message(topic="t", partition=0, offset=1, value=data, timestamp=(1, MS), **fields)
 
 
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 @given(name=names.filter(is_unicode))
 @example(name="[/a]")
 @example(name="\x1b[31m" + "x" * 300)

@@ -18,6 +18,7 @@ from streams.hash_index import SEED_BYTES, HashIndex
 from streams.held import hash_ids
 from streams.limits import EARLIEST_MS
 from streams.texts import Texts
+from tests.examples import some
 from tests.unit.test_decoding import NOW_MS, PREDICTION, at_once, batch, one_by_one, same
 
 pytestmark = pytest.mark.skipif(not native.available, reason="the compiled part is not there")
@@ -48,7 +49,7 @@ def score_of(text: str) -> float | None:
     return None if found[0] is None else float(found[0].score[0])
 
 
-@settings(max_examples=500)
+@settings(max_examples=some(500))
 @given(st.floats(-1e150, 1e150))
 @example(0.1)
 @example(8.41e21)
@@ -85,7 +86,7 @@ def test_a_time_is_read_to_the_last_digit(time_ms: int, space: str) -> None:
 digits = st.text("0123456789", min_size=1, max_size=22)
 
 
-@settings(max_examples=500)
+@settings(max_examples=some(500))
 @given(digits, digits, st.integers(-70, 70), st.sampled_from("eE"))
 @example("18446744073709551616", "0", 0, "e")  # 2**64, which wraps to nothing
 @example("1", "00000000000000011102230246251565404236316680908203125", 0, "e")  # half-way
@@ -166,7 +167,7 @@ edits = st.lists(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=some(500))
 @given(edits)
 def test_a_damaged_record_is_decoded_as_if_it_were_alone(changes: list[Any]) -> None:
     value = edited(_GOOD, changes)
@@ -180,7 +181,7 @@ _LABEL = (
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=some(500))
 @given(edits)
 def test_a_damaged_label_is_decoded_as_if_it_were_alone(changes: list[Any]) -> None:
     value = edited(_LABEL, changes)

@@ -13,6 +13,7 @@ from streams.forget_record import forget_key, read_forget, write_forget
 from streams.monitors import DEFAULTS, Monitors, Threshold
 from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import TOPICS, Driver, as_inputs, cut, disorder_of
+from tests.examples import some
 from tests.unit.test_forgetting import KINDS, WATCHED, burst, clock_on, entries, forgotten, known
 
 Order = tuple[int, str, str | None]
@@ -93,7 +94,7 @@ ways = st.builds(
 )
 
 
-@settings(max_examples=8)
+@settings(max_examples=some(8))
 @given(traffic(), orders_drawn, ways)
 def test_what_is_forgotten_does_not_depend_on_steps_partitions_or_restarts(
     events: list[Event], orders: list[Order], how: How
@@ -107,7 +108,7 @@ def test_what_is_forgotten_does_not_depend_on_steps_partitions_or_restarts(
     assert other.result() == at_once.result()
 
 
-@settings(max_examples=6)
+@settings(max_examples=some(6))
 @given(traffic(), st.integers(1, 14), sizes_drawn)
 def test_what_comes_after_is_as_of_a_new_model(
     events: list[Event], minute: int, sizes: list[int]

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streams.errors import StateError
+from tests.examples import some
 from tests.naive_cells import (
     WAYS,
     Seen,
@@ -69,7 +70,7 @@ def read(data: bytes, compiled: bool) -> tuple[str, Any]:
         return "read", (ends.tolist(), bytes(again), table.live)
 
 
-@settings(max_examples=500)
+@settings(max_examples=some(500))
 @given(
     st.binary(max_size=60)
     | st.builds(

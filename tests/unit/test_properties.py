@@ -21,8 +21,9 @@ from tests.builders import (
     regression,
 )
 from tests.driver import BOTH, NOW_MS, TOPICS, Driver, Input, as_inputs, cut, disorder_of
+from tests.examples import some
 
-QUICK = settings(max_examples=12)
+QUICK = settings(max_examples=some(12))
 SENSITIVE = Monitors(
     baseline=(20 * MINUTE_MS, 40 * MINUTE_MS),
     windows=(Window(10 * MINUTE_MS, 10 * MINUTE_MS), Window(30 * MINUTE_MS, 10 * MINUTE_MS)),
@@ -256,7 +257,7 @@ def records(draw: st.DrawFn) -> Input:
     return topic, key, json.dumps(event, ensure_ascii=draw(st.booleans())).encode()
 
 
-@settings(QUICK, max_examples=150)
+@settings(QUICK, max_examples=some(150))
 @given(
     st.lists(st.lists(records(), max_size=12), min_size=1, max_size=6),
     st.sampled_from([-1, 0, START_MS, 2**62]),

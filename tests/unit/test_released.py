@@ -17,6 +17,7 @@ from streams.shown import Shown
 from streams.tables import OutcomeColumns, Table
 from streams.task import Task
 from streams.watchers.lanes import Input
+from tests.examples import some
 
 NOTHING = np.empty(0)
 FEATURES = [
@@ -87,7 +88,7 @@ def predictions(rows: list[Any]) -> Waits:
     return Waits(table, None)  # type: ignore[arg-type]
 
 
-@settings(max_examples=200)
+@settings(max_examples=some(200))
 @given(rows=st.lists(said, max_size=25), cuts=st.lists(st.integers(0, 25), max_size=3))
 def test_every_input_of_every_model_comes_in_order_whatever_the_batches(
     rows: list[Any], cuts: list[int]
@@ -164,7 +165,7 @@ def outcomes(rows: list[Any]) -> Table:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=some(300))
 @given(
     rows=st.lists(labelled, max_size=25),
     cuts=st.lists(st.integers(0, 25), max_size=3),

@@ -22,6 +22,7 @@ from tests.builders import (
     prediction,
 )
 from tests.driver import TOPICS, Driver, as_inputs, cut, disorder_of
+from tests.examples import some
 
 ACCURACY = {"name": "floor", "metric": "accuracy", "below": 0.9, "window": "10m", "minimum": 3}
 PAGE_HINKLEY = {
@@ -350,7 +351,7 @@ ways = st.builds(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=some(12))
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, MINUTE_MS, HOUR_MS]), plans(), ways)
 def test_results_do_not_depend_on_batches_partitions_or_restarts(
     seed: int, bound_ms: int, plan: Plan, how: How

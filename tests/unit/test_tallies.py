@@ -16,6 +16,7 @@ from streams.families import histograms
 from tests import plain_bins as bins
 from tests.builders import Event, label, prediction
 from tests.driver import Driver, as_inputs
+from tests.examples import some
 from tests.plain_tallies import Mean, _add_bins, add_mean
 
 floats = st.floats(-1e300, 1e300)
@@ -61,7 +62,7 @@ def test_the_sum_of_squares_of_a_huge_power_of_two_can_be_written(exponent: int)
     assert Mean.unpack(mean.pack()).mean_of_squares() == 2.0 ** (2 * exponent)
 
 
-@settings(max_examples=50)
+@settings(max_examples=some(50))
 @given(st.lists(st.tuples(floats, st.booleans()), min_size=1, max_size=60), st.randoms())
 def test_a_mean_forgets_what_is_taken_back(rows: list[tuple[float, bool]], luck: object) -> None:
     values = np.clip(np.array([value for value, _ in rows]), -1e150, 1e150)
@@ -212,7 +213,7 @@ def test_a_feature_is_missing_where_it_is_null_and_unknown_where_nobody_names_it
     assert (second, "mean:z") not in names
 
 
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 @given(
     st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), min_size=1, max_size=60)
 )
@@ -236,7 +237,7 @@ def test_multiclass_metrics_are_those_of_scikit_learn(pairs: list[tuple[str, str
     assert driver.value("f1") == pytest.approx(f1)
 
 
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=60))
 def test_binary_scores_are_judged_as_by_scikit_learn(rows: list[tuple[float, int]]) -> None:
     driver = published(

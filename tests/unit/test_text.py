@@ -14,6 +14,7 @@ from streams.shown import Shown
 from streams.task import Task
 from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import Driver, as_inputs, cut, disorder_of
+from tests.examples import some
 
 SECOND_MS = 1_000
 OF_CLASSES = ("accuracy", "precision", "recall", "f1", "log_loss", "brier", "roc_auc")
@@ -79,7 +80,7 @@ def metrics(driver: Driver, model: str) -> set[str]:
     return {one["metric"] for one in driver.metrics.values() if one["model"] == model}
 
 
-@settings(max_examples=5)
+@settings(max_examples=some(5))
 @given(
     st.integers(0, 2**16),
     st.lists(st.integers(1, 120), min_size=1, max_size=4),
@@ -199,7 +200,7 @@ def test_names_of_text_are_not_remembered() -> None:
     assert len(state.noticed.shown[0].classes) == 1_001
 
 
-@settings(max_examples=100)
+@settings(max_examples=some(100))
 @given(
     st.lists(
         st.tuples(st.integers(0, 60), st.sampled_from("abcdefghijklmno")), min_size=30, max_size=60
@@ -214,8 +215,8 @@ def test_when_there_were_too_many_classes_does_not_depend_on_the_order_in_which_
     orderly.see_classes(sorted(rows))
     luck.shuffle(rows)
 
-    for some in cut(rows, sizes):  # type: ignore[arg-type]
-        other.see_classes(sorted(some))  # type: ignore[arg-type]
+    for part in cut(rows, sizes):  # type: ignore[arg-type]
+        other.see_classes(sorted(part))  # type: ignore[arg-type]
 
     for shown in (orderly, other):
         shown.judge()

@@ -10,6 +10,7 @@ from streams.cells.schedule import Revising
 from streams.monitors import Drift, Monitors, Threshold, Window
 from tests.builders import MINUTE_MS, Event, delayed, history
 from tests.driver import AT_ONCE, NOW_MS, Driver, as_inputs, cut, disorder_of
+from tests.examples import some
 
 MONITORS = Monitors(
     windows=(Window(10 * MINUTE_MS, 10 * MINUTE_MS), Window(30 * MINUTE_MS, 10 * MINUTE_MS)),
@@ -74,7 +75,7 @@ def run(driver: Driver, events: list[Event], batches: list[int]) -> Driver:
     return driver
 
 
-@settings(max_examples=20)
+@settings(max_examples=some(20))
 @given(st.integers(0, 2**32 - 1), sizes, st.sampled_from([1, 3]), clocks, paces)
 def test_last_values_and_alerts_do_not_depend_on_the_wall_clock(
     seed: int, batches: list[int], partitions: int, leaps: list[int], revising: Revising

@@ -11,6 +11,7 @@ from river import drift as river_drift
 from streams.errors import ConfigError
 from streams.watchers import BY_NAME, described, parameters_of, watcher_of
 from tests.driver import cut
+from tests.examples import some
 from tests.watching import feed, lanes_of
 
 SMALL: dict[str, dict[str, float]] = {
@@ -34,7 +35,7 @@ def bare_adwin(values: list[float]) -> list[int]:
     return found
 
 
-@settings(max_examples=15)
+@settings(max_examples=some(15))
 @given(st.integers(0, 1000), st.lists(st.integers(1, 400), min_size=1, max_size=5))
 def test_adwin_fires_where_bare_river_fires_whatever_the_batches(
     seed: int, sizes: list[int]
@@ -48,7 +49,7 @@ def test_adwin_fires_where_bare_river_fires_whatever_the_batches(
     assert found
 
 
-@settings(max_examples=30)
+@settings(max_examples=some(30))
 @given(
     seed=st.integers(0, 10_000),
     delta=st.sampled_from([0.002, 0.3, 0.999]),
@@ -97,7 +98,7 @@ def test_page_hinkley_is_silent_on_noise_of_any_unit(kind: str) -> None:
 
 @pytest.mark.parametrize("own_scale", [True, False], ids=["raw", "standardised"])
 @pytest.mark.parametrize("name", BY_NAME)
-@settings(max_examples=40)
+@settings(max_examples=some(40))
 @given(
     values=st.lists(
         st.sampled_from([0.0, -0.0, 1.0, 2e150, -1e150, 5e-324, 1e-160]) | st.floats(-2e150, 2e150),
