@@ -154,7 +154,8 @@ class FeaturePlaces:
                 left_out += int(np.count_nonzero(values[:, ~inside] != ABSENT))
                 if inside.any():
                     names = tuple(name for name in block.names if name in places)
-                    blocks.append(Block(names, block.rows[own], values[:, inside]))
+                    kept_values = np.ascontiguousarray(values[:, inside])
+                    blocks.append(Block(names, block.rows[own], kept_values))
             if kept.all():
                 blocks.append(block)
             elif kept.any():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from streams.forget_record import write_forget
 from streams.specification import KEY, time_text
 from tests import builders, oracle, workers
 from tests.brokers import Broker
@@ -34,6 +35,7 @@ drift:
 models: {churn: {task: multiclass}}
 """
 FROM_MS, UNTIL_MS = START_MS + 50 * MINUTE_MS, START_MS + 100 * MINUTE_MS
+GONE_MS = START_MS + 75 * MINUTE_MS
 
 
 def monitors(broker: Broker, prefix: str, *command: str) -> str:
@@ -47,7 +49,10 @@ def monitors(broker: Broker, prefix: str, *command: str) -> str:
 def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_worker(
     real_broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
-    """Two changes in advance, one that is refused, and a worker that is killed between them."""
+    """Two changes in advance, one that is refused, and a worker that is killed between them.
+
+    One model is forgotten meanwhile.
+    """
     own, applied = tmp_path / "own.yaml", tmp_path / "applied.yaml"
     own.write_text(OWN)
     applied.write_text(APPLIED)
@@ -69,12 +74,16 @@ def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_wor
     producer.produce(f"{prefix}.monitors", refused, KEY)
     assert producer.flush(30) == 0
     monitors(real_broker, prefix, "withdraw", "--at", str(UNTIL_MS))
+    where = ("--bootstrap-servers", real_broker.bootstrap_servers, "--prefix", prefix)
+    told = oracle.run("models", "forget", "churn", "--version", "v1", "--at", str(GONE_MS), *where)
+    assert told.returncode == 0, told.stderr
 
     file = builders.write_lines(
         tmp_path / "events.jsonl",
         [
             *lines[:100],
             json.dumps({"effective_at": FROM_MS, "monitors": shown["monitors"]}).encode(),
+            write_forget("churn", "v1", effective_ms=GONE_MS),
             *lines[100:],
             json.dumps({"effective_at": UNTIL_MS, "monitors": None}).encode(),
         ],
@@ -107,6 +116,8 @@ def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_wor
     assert (len(differing), differing[:3]) == (0, [])
     assert alerts == found
     assert {a["monitor"] for a in alerts} >= {"floor", "eu", "slow", "early"}
+    gone = [one for one in expected.values() if (one["model"], one["version"]) == ("churn", "v1")]
+    assert min(one["window_start_ms"] for one in gone) == GONE_MS
     assert any(a["message"] == "the monitor has changed, or is gone" for a in alerts)
     [letter] = workers.records(real_broker, f"{prefix}.monitors.dlq")
     headers = dict(letter.headers())
