@@ -94,6 +94,20 @@ class Baselines:
         self._begun_ms[own], self._source[own] = NEVER_MS, _NOBODY
         self._touch(np.concatenate([orphans, begun]))
 
+    def followers(self, codes: Collection[int]) -> list[int]:
+        """Return other models that go by the baselines of these."""
+        if not self.spans_ms:
+            return []
+        found: list[int] = np.flatnonzero(np.isin(self._source, list(codes))).tolist()
+        return [code for code in found if code not in codes]
+
+    def begin_anew(self, code: int) -> None:
+        """Let the baselines of a model begin with its next rows, which are of another life."""
+        if self.spans_ms:
+            self._side.drop_models([code], first=BASELINES.first)
+            self.drop([code])
+            self.add(code)
+
     def _touch(self, codes: Ints) -> None:
         self.changed.update(self._world.bucket_of[codes].tolist())
 

@@ -152,11 +152,19 @@ class Cells:
         parts = [rows for n, bucket in places for rows in self.members.get(n, {}).get(bucket, [])]
         return np.concatenate(parts) if parts else np.empty(0, np.int32)
 
-    def drop_models(self, models: Collection[int]) -> NDArray[np.int32]:
-        """Forget all cells of models; return their rows, which are of no cell now."""
+    def drop_models(self, models: Collection[int], *, first: int = 0) -> NDArray[np.int32]:
+        """Forget all cells of models; return their rows, which are of no cell now.
+
+        Parameters
+        ----------
+        first
+            Cells of panes with smaller numbers stay.
+        """
         codes = np.array(list(models), np.int64)
         rows = self.rows_in(set(self.world.bucket_of[codes].tolist()))
-        rows = rows[np.isin(self.world.subjects.models[self.table.key[rows] >> PANE_BITS], codes)]
+        keys = self.table.key[rows]
+        own = np.isin(self.world.subjects.models[keys >> PANE_BITS], codes)
+        rows = rows[own & (keys & ((1 << PANE_BITS) - 1) >= first)]
         if not len(rows):
             return rows
         keys = self.table.key[rows]

@@ -4,7 +4,8 @@ All that is known of such a model goes, and who comes back is new. A model that 
 with rows that were counted ahead of the watermark, keeps what is counted of these.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from streams.cells.publication import Publication
 from streams.durations import format_duration
@@ -107,8 +108,20 @@ class Forgetting(Changing):
             silent = f"it was silent for {format_duration(state.silence.after_ms)}"
             for code in gone:
                 self._say_forgotten(code, silent)
-            self._forget([code for code in gone if not self._begin_anew(code)])
+            with self._left_by(gone):
+                self._forget([code for code in gone if not self._begin_anew(code)])
         self._take_replaced()
+
+    @contextmanager
+    def _left_by(self, codes: Collection[int]) -> Iterator[None]:
+        """Let others that go by baselines of models do so for what is final, and no longer."""
+        state, at_ms = self.state, self.state.watermark_ms
+        followers = state.windows.baselines.followers(codes)
+        if followers:
+            self.take_published(state.windows.publish_rest(followers, clock_ms=at_ms))
+        yield
+        for code in followers:
+            state.windows.revise(code, clock_ms=at_ms)
 
     def _begin_anew(self, code: int) -> bool:
         """Let the next life of a model begin that is back already; tell if it is."""
@@ -118,6 +131,7 @@ class Forgetting(Changing):
         self._delete_watched(code)
         state.rules.drop_models([code])
         state.rules.floors.changed.discard(code)
+        state.windows.baselines.begin_anew(code)
         state.watch(code)
         if code in state.quarantined:
             del state.quarantined[code]

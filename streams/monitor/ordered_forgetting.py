@@ -58,7 +58,8 @@ class OrderedForgetting(Counting):
             self.take_published(state.windows.publish_rest(codes, clock_ms=order.from_ms))
             keys = published_keys(state.windows, codes, clock_ms=order.from_ms)
             self.published += ((_NOBODY, Record(self.topics.metrics, k, None)) for k in keys)
-            self._forget(codes)
+            with self._left_by(codes):
+                self._forget(codes)
         put_off = state.forgets.begin(order)
         if put_off:
             self._take_in(put_off)

@@ -44,8 +44,9 @@ class How(NamedTuple):
     rows: int = 50_000
 
 
-def run(events: list[Event], orders: list[Order], how: How) -> Driver:
-    driver = driver_of(orders, partitions=how.partitions, disorder_ms=disorder_of(events))
+def run(events: list[Event], orders: list[Order], how: How, **options: Any) -> Driver:
+    options |= {"partitions": how.partitions, "disorder_ms": disorder_of(events)}
+    driver = driver_of(orders, **options)
     driver.monitor.least_windows, driver.monitor.rows_at_once = how.windows, how.rows
     luck = random.Random(how.restarts)
     for records in cut(as_inputs(events), how.sizes):
@@ -308,3 +309,31 @@ def test_labels_of_predictions_before_the_order_go_whenever_they_come(
     assert driver.value("labels") == 1
     assert driver.alerts == []
     assert "accuracy" in {one["metric"] for one in driver.metrics.values()}
+
+
+@settings(max_examples=4)
+@given(st.integers(0, 2**16), st.integers(6, 11), ways, st.sampled_from([1, MINUTE_MS]))
+def test_versions_that_are_compared_with_the_one_that_goes_are_so_until_then(
+    seed: int, minute: int, how: How, bound_ms: int
+) -> None:
+    """What the first minutes of version 1 were like is what version 2 is compared with."""
+    arrivals: list[Arrival] = []
+    for version, start in (("1", 0), ("2", 5)):
+        for minutes in range(start, start + 6):
+            for one in burst("a", "binary", start_ms=START_MS + minutes * MINUTE_MS, seed=seed):
+                event = dict(one.event)
+                event["prediction_id"] = f"{version}{event['prediction_id']}"
+                if "model" in event:
+                    event["version"] = version
+                arrivals.append(Arrival(one.at_ms, event))
+    for at_ms in range(START_MS, START_MS + 16 * MINUTE_MS, 20_000):
+        name = f"clock-{at_ms}"
+        arrivals.append(Arrival(at_ms, prediction(name, model="clock", timestamp_ms=at_ms)))
+        arrivals.append(Arrival(at_ms, label(name, timestamp_ms=at_ms)))
+    events = delayed(arrivals, seed=seed, bound_ms=bound_ms)
+    monitors = Monitors(baseline=(2 * MINUTE_MS,))
+
+    at_once = run(events, [(minute, "a", "1")], How([len(events)]), monitors=monitors)
+    other = run(events, [(minute, "a", "1")], how, monitors=monitors)
+
+    assert other.result() == at_once.result()
