@@ -133,6 +133,8 @@ class WindowCells:
             What has changed by next to nothing since it was written is written after so long.
         """
         until_ms = clock_ms - self.windowing.horizon_ms
+        if self.baselines.behind:  # what is final is compared with whole baselines
+            until_ms = min(until_ms, self.baselines.needed_ms())
         found = Publication([], np.empty(0, np.int64), [])
         for pages in self.pages:
             final = pages.take_final(limit, until_ms=until_ms)

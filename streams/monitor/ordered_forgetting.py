@@ -55,7 +55,7 @@ class OrderedForgetting(Counting):
                 self._say_forgotten(code, f"{self.topics.monitors}@{order.offset} says so")
             self._leave_waiting(codes)
             # Of windows that ended long ago, what is published stays: the whole of it, then.
-            self.take_published(state.windows.publish_rest(codes, clock_ms=order.from_ms))
+            self._publish_rest(codes, order.from_ms)
             keys = published_keys(state.windows, codes, clock_ms=order.from_ms)
             self.published += ((_NOBODY, Record(self.topics.metrics, k, None)) for k in keys)
             with self._left_by(codes):

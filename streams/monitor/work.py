@@ -23,9 +23,6 @@ _FROM_MS = attrgetter("from_ms")
 # A step that forgets for long keeps a worker from answering.
 _MOST_STOPS = 8
 
-# Cells that a step adds to baselines, of 7 to 15 µs each.
-_MOST_GROWN = 10_000
-
 
 class Work(OrderedForgetting):
     """One step in progress; `writing` has what it writes, `changing` what specifications do.
@@ -158,12 +155,6 @@ class Work(OrderedForgetting):
                 self.remarks.append(str(ModelKind(*state.names[code], str(judged))))
             if judged is shown.newest:
                 state.noticed.untold.discard(code)
-
-    def grow_baselines(self) -> None:
-        """Add the panes to baselines that the watermark has passed, some at a time."""
-        windows, clock_ms = self.state.windows, self.state.watermark_ms
-        for code in windows.baselines.grow(clock_ms, most=_MOST_GROWN):
-            windows.revise(code, clock_ms=clock_ms)
 
     # ------------------------------------------------------------------ publishing
     def publish(self, most: int, *, now_ms: int, refresh_ms: int) -> None:
