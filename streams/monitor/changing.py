@@ -17,7 +17,7 @@ from streams.monitor.specifications import MOST_WAITING, Change
 from streams.monitor.state import MonitorState, Replacement
 from streams.monitor.writing import Writing
 from streams.monitors import Drift, Monitors, Threshold
-from streams.outcomes import Ints, OutcomeRows
+from streams.outcomes import Ints
 from streams.rules.floors import Replanned
 from streams.shown import NEVER_MS
 from streams.specification import monitors_of, read_specification, time_text
@@ -217,7 +217,7 @@ class Changing(Writing):
         noticed, known = self.state.noticed, self.state.specifications
         spans = list(_spans(known.tasks(), table)) if known.changing else ()
         if not spans:
-            settled_ms = self.settled_ms(table.outcomes)
+            settled_ms = self.settled_ms(table)
             return [_part(table, lambda code: noticed.shown[code].task, settled_ms)]
         if len(spans) == 1:
             return [self._told_part(table, spans[0][2])]
@@ -225,13 +225,13 @@ class Changing(Writing):
         first = parts[0]
         return [first._replace(table=first.table._replace(fates=table.fates)), *parts[1:]]
 
-    def settled_ms(self, rows: OutcomeRows) -> Ints:  # noqa: ARG002 - see `forgetting`
+    def settled_ms(self, table: Table) -> Ints:  # noqa: ARG002 - see `forgetting`
         """Return by code from when on rows show nothing new; see `streams.shown`."""
         return self.state.noticed.settled_ms
 
     def _told_part(self, rows: Table, tasks: Mapping[str, Task]) -> Part:
         state = self.state
-        shown, settled_ms = state.noticed.shown, self.settled_ms(rows.outcomes)
+        shown, settled_ms = state.noticed.shown, self.settled_ms(rows)
         told = {
             code: _task(tasks, state.names[code][0])
             for code in np.unique(rows.outcomes.model).tolist()

@@ -13,7 +13,7 @@ from streams.families.family import MOST_CODES
 from streams.feature_places import show_features
 from streams.monitor.changing import Changing
 from streams.noticed import show
-from streams.outcomes import Ints, OutcomeRows
+from streams.outcomes import Ints
 from streams.probabilities import Oddity, no_probabilities, note
 from streams.shown import NEVER_MS
 from streams.steps import Record
@@ -53,13 +53,17 @@ class Forgetting(Changing):
         silence.see_now(table.fates.model, watermark_ms=watermark_ms)
         self._take_replaced()
 
-    def settled_ms(self, rows: OutcomeRows) -> Ints:
+    def settled_ms(self, table: Table) -> Ints:
         """Return by code from when on rows show nothing new; see `streams.shown`."""
-        found = super().settled_ms(rows)
-        later = self.state.silence.are_later(rows.model, rows.at_ms)
-        if later is not None:
-            found = found.copy()
-            found[rows.model[later]] = NEVER_MS
+        found = super().settled_ms(table)
+        for models, times_ms in (
+            (table.predictions.model, table.predictions.time_ms),
+            (table.outcomes.model, table.outcomes.at_ms),
+        ):
+            later = self.state.silence.are_later(models, times_ms)
+            if later is not None:
+                found = found.copy()
+                found[models[later]] = NEVER_MS
         return found
 
     def _notice(self, columns: OutcomeColumns, *, clock_ms: int) -> None:
