@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from streams.categories import CATEGORIES, are_texts, category, codes
-from streams.monitor import work
+from streams.monitor import forgetting
 from streams.monitors import Monitors, Threshold, Window
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs
@@ -253,7 +253,7 @@ def test_baselines_of_many_models_grow_some_at_a_time(monkeypatch: pytest.Monkey
         )
     )
     plain = fed(events)
-    monkeypatch.setattr(work, "_MOST_GROWN", 1)
+    monkeypatch.setattr(forgetting, "_MOST_GROWN", 1)
     slow = Driver(monitors=MONITORS, disorder_ms=MINUTE_MS)
     for start in range(0, len(events), 300):
         feed(slow, events[start : start + 300])
