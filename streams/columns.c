@@ -503,7 +503,7 @@ static cursor read_feature(cursor at, cursor end, double *found) {
     case '"': /* see `streams.categories` */
         if (!(at = read_text(at, end, &text, &size)))
             return NULL;
-        bits = 0x7FF8000100000000ULL | (xxh3_64(text, size) & 0x3FFF);
+        bits = 0x7FF8000100000000ULL | (xxh3_64(text, size) & 0xFFF);
         memcpy(found, &bits, sizeof bits);
         return at;
     case 't':

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from streams.categories import codes
+from streams.events import ABSENT
 from streams.families.distances import (
     ENOUGH,
     beside,
@@ -32,6 +33,11 @@ from streams.families.intervals import wilson
 
 SHIFT = 1
 """64 bins for values that differ by a factor of two: a bin is 1.1 % to 1.6 % of its value."""
+
+
+MOST_FEATURES = 256
+"""Of predictions with more features nothing is counted: a cell with all of them has to fit into a
+record."""
 
 
 class Distribution(Family):
@@ -88,11 +94,11 @@ class Distribution(Family):
 
     def observe(self, rows: Any) -> Mapping[str, Observed]:
         values = rows.block.values
-        found: dict[str, Observed] = {"bins": value_bins(values) >> SHIFT}
-        texts = codes(values)
-        if (texts >= 0).any():
-            found["texts"] = texts
-        return found
+        bins, texts = value_bins(values) >> SHIFT, codes(values)
+        if values.shape[1] > MOST_FEATURES:
+            wide = np.count_nonzero(values != ABSENT, axis=1) > MOST_FEATURES
+            bins[wide] = texts[wide] = -1
+        return {"bins": bins, "texts": texts} if (texts >= 0).any() else {"bins": bins}
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
         numbers, texts = cells.entries("bins"), cells.entries("texts")

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from itertools import chain
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 from scipy.stats import ks_2samp
 
 from streams.categories import CATEGORIES, are_texts, category, codes
+from streams.events import ABSENT
+from streams.families.distribution import Distribution
+from streams.features import Block, blocks_of
 from streams.monitor import forgetting
 from streams.monitors import Monitors, Threshold, Window
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
@@ -263,3 +267,16 @@ def test_baselines_of_many_models_grow_some_at_a_time(monkeypatch: pytest.Monkey
 
     assert slow.result() == plain.result()
     assert sum(one["metric"] == "psi:amount" for one in slow.metrics.values()) == 9 * 3
+
+
+def test_of_predictions_with_very_many_features_nothing_is_counted() -> None:
+    narrow, wide = {f"f{n}": 1.0 for n in range(256)}, {f"f{n}": 1.0 for n in range(257)}
+    [few] = blocks_of([narrow] * 3)
+    [many] = blocks_of([wide] * 3)
+    united = Block(many.names, np.arange(6), np.full((6, 257), ABSENT))
+    united.values[:3, :256], united.values[3:] = few.values, many.values
+
+    for block, counted in ((few, 3 * 256), (many, 0), (united, 3 * 256)):
+        found = Distribution().observe(SimpleNamespace(block=block))
+
+        assert np.count_nonzero(found["bins"] >= 0) == counted
