@@ -20,7 +20,7 @@ quick: lint ## The checks for in between: lint and unit tests, no broker, in at 
 	@$(BIN)/pytest -q -n $(PROCESSES) tests/unit streams driftline $(ARGS)
 
 test: .venv/.dev ## Run the whole test suite, on a real Kafka where there is one (ARGS=… for pytest, PROCESSES=…)
-	@$(BIN)/pytest -n $(PROCESSES) $(ARGS)
+	@$(BIN)/pytest -n $(PROCESSES) --durations=15 $(ARGS)
 	@echo "Left out, since they take minutes: make packages, make golden, make properties, make test ARGS='-m long'"
 
 packages: .venv/.dev ## Build both wheels, and install them in empty environments; 5 minutes
@@ -29,7 +29,7 @@ packages: .venv/.dev ## Build both wheels, and install them in empty environment
 golden: .venv/.dev ## Compare what is published with recorded results in every way, and of a million events; 5 minutes
 	@$(BIN)/pytest -q -n $(PROCESSES) -m 'long or not long' tests/unit/test_golden.py $(ARGS)
 
-properties: .venv/.dev ## Try the properties with all of their examples, of which make test tries a third; 25 minutes
+properties: .venv/.dev ## Try the properties with all of their examples, of which make test tries a fifth; 25 minutes
 	@DRIFTLINE_EXAMPLES=all $(BIN)/pytest -q -n $(PROCESSES) tests/unit $(ARGS)
 
 faults-quick: .venv/.dev ## Harm workers and real Kafkas, and compare every number, for about 7 minutes

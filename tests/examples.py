@@ -3,7 +3,7 @@
 import os
 
 ALL = os.environ.get("DRIFTLINE_EXAMPLES") == "all"
-_SHARE, _FEWEST = 3, 4
+_SHARE, _FEWEST = 5, 3
 
 
 def some(count: int) -> int:

@@ -40,7 +40,11 @@ def metrics(driver: Driver, window: Window, *, from_ms: int = 0) -> dict[object,
     }
 
 
-@pytest.mark.parametrize("others", [(TEN,), (HALF,), (FIVE, HALF)], ids=["10m", "30m", "5m, 30m"])
+@pytest.mark.parametrize(
+    "others",
+    [(TEN,), (FIVE, HALF), pytest.param((HALF,), marks=pytest.mark.long)],
+    ids=["10m", "5m, 30m", "30m"],
+)
 def test_windows_of_other_sizes_are_whole_from_the_panes_that_are_kept_on(
     others: tuple[Window, ...],
 ) -> None:

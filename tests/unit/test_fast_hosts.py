@@ -22,6 +22,8 @@ WATCHED = Monitors(
 )
 LABELS = frozenset({TOPICS.labels})
 
+MANY = pytest.param(16, marks=pytest.mark.long)
+
 
 def traffic(seed: int, *, count: int, step_ms: int = 2_000, fast: float = 0.0) -> list[Event]:
     """Return predictions and their labels ten minutes later; of a share, times are 3 h ahead.
@@ -66,7 +68,7 @@ def run(events: list[Event], *, partitions: int = 1, idle: frozenset[str] = froz
     return driver
 
 
-@pytest.mark.parametrize("partitions", [1, 4, 16])
+@pytest.mark.parametrize("partitions", [1, 4, MANY])
 def test_a_host_three_hours_fast_with_a_fifth_of_the_records_harms_only_its_own(
     partitions: int,
 ) -> None:
@@ -82,7 +84,7 @@ def test_a_host_three_hours_fast_with_a_fifth_of_the_records_harms_only_its_own(
     assert mixed.late_rows == 0
 
 
-@pytest.mark.parametrize("partitions", [1, 4, 16])
+@pytest.mark.parametrize("partitions", [1, 4, MANY])
 def test_the_clock_follows_a_host_that_sends_most_of_the_records(partitions: int) -> None:
     driver = run(traffic(1, count=4_000, fast=0.6), partitions=partitions)
 
@@ -119,7 +121,7 @@ def test_one_record_a_day_ahead_changes_nothing_for_others_whoever_is_idle(
     assert mixed.late_rows == 0
 
 
-@pytest.mark.parametrize("partitions", [1, 16])
+@pytest.mark.parametrize("partitions", [1, MANY])
 def test_a_stream_of_one_record_a_minute_advances(partitions: int) -> None:
     """Each input is idle between any two of its records."""
     events = traffic(3, count=700, step_ms=MINUTE_MS)
