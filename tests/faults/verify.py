@@ -85,6 +85,7 @@ def differences(
     folder: Path,
 ) -> list[str]:
     """Check everything; `folder` takes what the topics said, as files like a replay's."""
+    before = onlooker.seen.copy()  # what comes while topics are read has not vanished from them
     said = Said(broker, prefix)
     fates = state_log.fates(broker, prefix, truth, partitions=partitions)
     result = as_result(said.metrics, said.alerts, fates=fates, folder=folder)
@@ -97,7 +98,7 @@ def differences(
         *revisions_rise(said.metric_records),
         *alerts_come_once(said.alerts),
         *conserved(said.metrics, inputs=inputs, dead=dead, fates=truth.expected.fates),
-        *nothing_vanished(onlooker, [*said.metric_records, *said.alert_records]),
+        *nothing_vanished(onlooker, [*said.metric_records, *said.alert_records], before=before),
     ]
 
 
@@ -192,15 +193,24 @@ def _reasons(letters: Records) -> Counter[str]:
     return Counter(dict(m.headers() or ())["driftline.reason"].decode() for m in letters)  # type: ignore[union-attr]
 
 
-def nothing_vanished(onlooker: Onlooker, records: Records) -> list[str]:
-    """Who was there all the time has seen what is there now: nothing that was visible went away."""
+def nothing_vanished(
+    onlooker: Onlooker, records: Records, *, before: Mapping[Place, Any] | None = None
+) -> list[str]:
+    """Who was there all the time has seen what is there now: nothing that was visible went away.
+
+    Parameters
+    ----------
+    before
+        What was seen before the records were read; `None` where nothing has come since.
+    """
     topics = {record.topic() for record in records}
     now = {Place(m.topic(), m.partition(), m.offset()): (m.key(), m.value()) for m in records}  # type: ignore[arg-type]
-    then = {place: value for place, value in onlooker.seen.items() if place.topic in topics}
+    known = onlooker.seen if before is None else before
+    then = {place: value for place, value in known.items() if place.topic in topics}
     found = list(onlooker.problems)
     if lost := [place for place, value in then.items() if now.get(place) != value]:
         found.append(f"{len(lost)} records were visible and are gone or changed, first {lost[0]}")
-    if late := now.keys() - then.keys():
+    if late := now.keys() - onlooker.seen.keys():
         found.append(f"{len(late)} records were never visible to a reader that was there")
     return found
 
