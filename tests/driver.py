@@ -10,7 +10,7 @@ import random
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,16 @@ BOTH = frozenset({TOPICS.predictions, TOPICS.labels})
 
 Input = tuple[str, bytes | None, bytes | None]
 """Topic, key and value of a record."""
+
+
+class How(NamedTuple):
+    """In what way the same is run."""
+
+    sizes: list[int]
+    partitions: int = 1
+    restarts: int = 0
+    windows: int = 200
+    rows: int = 50_000
 
 
 class Driver:

@@ -108,7 +108,7 @@ class Windows:
         sides = [side for side in self.grid.sides if side.lacking]
         if not sides or not len(self):
             return None
-        names = {family.name, *(used.name for used in family.uses)}
+        names = family.holders()
         numbers, owners = self.places
         buckets = self.grid.world.bucket_of[self.model][owners]
         found = [side.lacking.among(names, numbers=numbers, buckets=buckets) for side in sides]
@@ -145,7 +145,7 @@ class Windows:
         rows = side.find(whose, numbers)
         if side.lacking:
             world = self.grid.world
-            names = {family.name, *(used.name for used in family.uses)}
+            names = family.holders()
             buckets = world.bucket_of[world.subjects.models[whose]]
             rows[side.lacking.among(names, numbers=numbers, buckets=buckets)] = -1
         return rows if (rows >= 0).any() else None

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from streams.families.distances import of_numbers
+from streams.families.distances import distance_metrics, of_numbers
 from streams.families.distribution import SHIFT
 from streams.families.family import (
-    ON_PREDICTIONS,
     PREDICTIONS,
     Cells,
     Estimate,
@@ -26,26 +25,13 @@ _WORDS = {
 
 
 def _metrics(of: str) -> tuple[Metric, Metric]:
-    psi = Metric(
-        name=f"{of}_psi",
-        help=f"population stability index of {_WORDS[of]}, in tenths of the baseline",
-        interval="chance",
-        compares=True,
-        rests_on=ON_PREDICTIONS,
-        at_most="predictions",
-        source="Lewis (1994)",
+    return distance_metrics(
+        (f"{of}_psi", f"{of}_ks"),
+        (
+            f"population stability index of {_WORDS[of]}, in tenths of the baseline",
+            f"Kolmogorov–Smirnov distance of {_WORDS[of]} from the baseline",
+        ),
     )
-    ks = Metric(
-        name=f"{of}_ks",
-        help=f"Kolmogorov–Smirnov distance of {_WORDS[of]} from the baseline",
-        interval="chance",
-        highest=1.0,
-        compares=True,
-        rests_on=ON_PREDICTIONS,
-        at_most="predictions",
-        source="Smirnov (1939)",
-    )
-    return psi, ks
 
 
 class Answers(Family):

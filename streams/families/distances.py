@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streams.families.family import Columns, Estimate, Floats, Ints
+from streams.families.family import (
+    ON_PREDICTIONS,
+    Columns,
+    Estimate,
+    Floats,
+    Ints,
+    Metric,
+    Part,
+)
 from streams.families.histograms import group_sums, together
 
 ENOUGH = 30
@@ -30,6 +38,29 @@ Entries = tuple[Ints, Ints, Ints]
 _BIN_BITS = 32
 _KS_95 = 1.3581  # of Kolmogorov's distribution
 _NORMAL_95 = 1.6449
+
+
+def distance_metrics(
+    names: tuple[str, str], helps: tuple[str, str], *, part: Part = Part.NONE
+) -> tuple[Metric, Metric]:
+    """Return what is known about a PSI and a KS statistic of predictions, under these names."""
+    psi, ks = (
+        Metric(
+            name=name,
+            help=text,
+            interval="chance",
+            highest=highest,
+            part=part,
+            compares=True,
+            rests_on=ON_PREDICTIONS,
+            at_most="predictions",
+            source=source,
+        )
+        for name, text, highest, source in zip(
+            names, helps, (np.inf, 1.0), ("Lewis (1994)", "Smirnov (1939)"), strict=True
+        )
+    )
+    return psi, ks
 
 
 class Beside(NamedTuple):

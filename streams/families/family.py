@@ -310,6 +310,10 @@ class Family:
         """Compute the metrics of many groups of cells at once."""
         return iter(())
 
+    def holders(self) -> set[str]:
+        """Return the names of the families whose columns it reads: its own, and what it uses."""
+        return {self.name, *(used.name for used in self.uses)}
+
     def holder(self, column: str) -> str:
         """Return the name of the family whose column that is: this one, or one that it uses.
 

@@ -12,6 +12,7 @@ from streams.durations import format_duration
 from streams.families.family import MOST_CODES
 from streams.feature_places import show_features
 from streams.monitor.changing import Changing
+from streams.monitor.writing import MERGED_CELLS
 from streams.noticed import show
 from streams.outcomes import Ints
 from streams.probabilities import Oddity, no_probabilities, note
@@ -21,9 +22,6 @@ from streams.tables import OutcomeColumns, Table
 from streams.task import TEXT
 
 _MOST_AT_ONCE = 100
-
-# Cells that a step adds to baselines, of 7 to 15 µs each.
-_MOST_GROWN = 10_000
 _ALL = 1 << 62
 
 
@@ -103,7 +101,7 @@ class Forgetting(Changing):
     def grow_baselines(self, *, whole: bool = False) -> None:
         """Add the panes to baselines that the watermark has passed, some at a time or all."""
         windows, clock_ms = self.state.windows, self.state.watermark_ms
-        for code in windows.baselines.grow(clock_ms, most=_ALL if whole else _MOST_GROWN):
+        for code in windows.baselines.grow(clock_ms, most=_ALL if whole else MERGED_CELLS):
             windows.revise(code, clock_ms=clock_ms)
 
     def forget_silent(self, at_ms: int) -> None:

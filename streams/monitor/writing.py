@@ -16,8 +16,8 @@ from streams.topics import Topics
 
 Key = tuple[Any, ...]
 
-_MERGED_CELLS = 10_000
-"""A step merges about so many cells of finished panes at most, of 7 to 15 µs each."""
+MERGED_CELLS = 10_000
+"""A step merges about so many cells of panes at most, of 7 to 15 µs each."""
 
 
 class Writing:
@@ -93,7 +93,7 @@ class Writing:
     def merge_panes(self) -> None:
         """Merge finished panes into coarser ones, which this step must write down."""
         state = self.state
-        for (table, *key), content in state.windows.merge(state.watermark_ms, most=_MERGED_CELLS):
+        for (table, *key), content in state.windows.merge(state.watermark_ms, most=MERGED_CELLS):
             self._write(table, tuple(key), content)
 
     def _forget_rule_panes(self, clock_ms: int) -> None:

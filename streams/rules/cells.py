@@ -47,7 +47,7 @@ class References:
     def numbers(self, family: Family, models: Ints) -> Ints:
         """Return of every model the number of the reference that a family goes by."""
         found = np.full(len(models), _FIRST)
-        names = {family.name, *(used.name for used in family.uses)}
+        names = family.holders()
         while (lacks := self._lack(self.grid, found, models, names)).any():
             found = found + lacks
         return found

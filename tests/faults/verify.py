@@ -194,19 +194,18 @@ def _reasons(letters: Records) -> Counter[str]:
 
 
 def nothing_vanished(
-    onlooker: Onlooker, records: Records, *, before: Mapping[Place, Any] | None = None
+    onlooker: Onlooker, records: Records, *, before: Mapping[Place, Any]
 ) -> list[str]:
     """Who was there all the time has seen what is there now: nothing that was visible went away.
 
     Parameters
     ----------
     before
-        What was seen before the records were read; `None` where nothing has come since.
+        What was seen before the records were read.
     """
     topics = {record.topic() for record in records}
     now = {Place(m.topic(), m.partition(), m.offset()): (m.key(), m.value()) for m in records}  # type: ignore[arg-type]
-    known = onlooker.seen if before is None else before
-    then = {place: value for place, value in known.items() if place.topic in topics}
+    then = {place: value for place, value in before.items() if place.topic in topics}
     found = list(onlooker.problems)
     if lost := [place for place, value in then.items() if now.get(place) != value]:
         found.append(f"{len(lost)} records were visible and are gone or changed, first {lost[0]}")

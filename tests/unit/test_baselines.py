@@ -257,7 +257,7 @@ def test_baselines_of_many_models_grow_some_at_a_time(monkeypatch: pytest.Monkey
         )
     )
     plain = fed(events)
-    monkeypatch.setattr(forgetting, "_MOST_GROWN", 1)
+    monkeypatch.setattr(forgetting, "MERGED_CELLS", 1)
     slow = Driver(monitors=MONITORS, disorder_ms=MINUTE_MS)
     for start in range(0, len(events), 300):
         feed(slow, events[start : start + 300])

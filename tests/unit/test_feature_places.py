@@ -1,7 +1,7 @@
 """Of a model with more features than it may have, the first are watched, however it is read."""
 
 import random
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from streams.forget_record import forget_key, write_forget
 from streams.monitors import Drift, Monitors, Threshold
 from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
-from tests.driver import Driver, as_inputs, cut, disorder_of
+from tests.driver import Driver, How, as_inputs, cut, disorder_of
 from tests.examples import some
 
 SECOND_MS = 1_000
@@ -24,16 +24,6 @@ WATCHED = Monitors(
     ),
     drifts=(Drift(name="inputs", input="features", detector="page_hinkley", parameters=PH),),
 )
-
-
-class How(NamedTuple):
-    """In what way the same is run."""
-
-    sizes: list[int]
-    partitions: int = 1
-    restarts: int = 0
-    windows: int = 200
-    rows: int = 50_000
 
 
 def run(events: list[Event], how: How, **options: Any) -> Driver:

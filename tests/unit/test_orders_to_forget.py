@@ -2,7 +2,7 @@
 
 import json
 import random
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from streams.errors import RecordError
 from streams.forget_record import forget_key, read_forget, write_forget
 from streams.monitors import DEFAULTS, Monitors, Threshold
 from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
-from tests.driver import TOPICS, Driver, as_inputs, cut, disorder_of
+from tests.driver import TOPICS, Driver, How, as_inputs, cut, disorder_of
 from tests.examples import some
 from tests.unit.test_forgetting import KINDS, WATCHED, burst, clock_on, entries, forgotten, known
 
@@ -32,16 +32,6 @@ def order(driver: Driver, minute: float, model: str, version: str | None = None)
     effective_ms = START_MS + round(minute * MINUTE_MS)
     value = write_forget(model, version, effective_ms=effective_ms)
     driver.specify(value, key=forget_key(model, version))
-
-
-class How(NamedTuple):
-    """In what way the same is run."""
-
-    sizes: list[int]
-    partitions: int = 1
-    restarts: int = 0
-    windows: int = 200
-    rows: int = 50_000
 
 
 def run(events: list[Event], orders: list[Order], how: How, **options: Any) -> Driver:
