@@ -8,6 +8,7 @@ monitor would have written, and the bytes of these that are its state.
 """
 
 import argparse
+import gc
 import json
 import time
 from collections.abc import Sequence
@@ -40,7 +41,11 @@ def measure(load: Load, *, detectors: bool, step: int) -> dict[str, float]:
     joined, monitored = join.new_state(0), monitor.new_state(0)
     used = {"join_us": 0.0, "monitor_us": 0.0}
     done = counted = offset = written = state_bytes = 0
-    for batches in _steps(load, step):
+    steps = _steps(load, step)
+    gc.collect()
+    gc.freeze()  # as a worker does
+    gc.set_threshold(100_000, 50, 100)
+    for batches in steps:
         records = sum(len(batch.offsets) for batch in batches)
         now_ms = begun_ms + int(1_000 * time.monotonic())
         started_s = time.process_time()

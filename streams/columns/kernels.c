@@ -388,13 +388,12 @@ static int sparse_one(run *of, entry *arena, int64_t capacity, int64_t *state, u
             free_block(arena, state, of);
         return DONE;
     }
-    int32_t low = 0, high = of->size;
-    while (low < high) {
-        int32_t middle = (low + high) >> 1;
-        if (begin[middle].bin < bin)
-            low = middle + 1;
-        else
-            high = middle;
+    /* without branches, which no processor could foretell */
+    int32_t low = 0;
+    for (int32_t left = of->size; left;) {
+        int32_t half = (left + 1) >> 1;
+        low += -(int32_t)(begin[low + half - 1].bin < bin) & half;
+        left -= half;
     }
     if (low < of->size && begin[low].bin == bin) {
         int32_t sum;
