@@ -21,10 +21,10 @@ class Grant(NamedTuple):
     Attributes
     ----------
     part
-        Who: ``worker``, ``publisher``, ``alerts`` (a consumer with `driftline.Alerts`), ``tail``,
-        ``sink``, ``status``, ``monitors`` (``driftline monitors apply``, ``list``, ``diff``
-        and ``withdraw``, ``driftline models forget``),
-        ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
+        Who: ``worker``, ``publisher``, ``host`` (``driftline watch-host``), ``alerts`` (a consumer
+        with `driftline.Alerts`), ``tail``, ``sink``, ``status``, ``monitors`` (``driftline monitors
+        apply``, ``list``, ``diff`` and ``withdraw``, ``driftline models forget``), ``topics``
+        (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.
     """
@@ -53,6 +53,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         *_worker(topics),
         Grant("publisher", "topic", topics.predictions, ("Write",)),
         Grant("publisher", "topic", topics.labels, ("Write",)),
+        Grant("host", "topic", topics.resources, ("Write",)),
         Grant("monitors", "topic", topics.monitors, ("Read", "Write")),
         Grant("alerts", "topic", topics.alerts, ("Read",)),
         *groups,
@@ -69,7 +70,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
 
 
 def _worker(topics: Topics) -> Iterator[Grant]:
-    for name in (topics.predictions, topics.labels, topics.monitors):
+    for name in (topics.predictions, topics.labels, topics.resources, topics.monitors):
         yield Grant("worker", "topic", name, ("Read",))
     for name in (topics.outcomes, topics.monitor_state):
         yield Grant("worker", "topic", name, ("Read", "Write"))
@@ -78,7 +79,7 @@ def _worker(topics: Topics) -> Iterator[Grant]:
     for name in (topics.metrics, topics.alerts, topics.workers):
         yield Grant("worker", "topic", name, ("Write",))
     # DescribeConfigs tells how large a dead letter may be; without it they are cut at 1 MB.
-    for name in (topics.predictions, topics.labels, topics.monitors):
+    for name in (topics.predictions, topics.labels, topics.resources, topics.monitors):
         yield Grant("worker", "topic", topics.dead_letters(name), ("Write", "DescribeConfigs"))
     # Only looked at, to see that the installation is complete.
     yield Grant("worker", "topic", topics.dead_letters(topics.outcomes), ("Describe",))
@@ -91,10 +92,10 @@ def _reset(topics: Topics) -> Iterator[Grant]:
     for name in (
         *(topics.outcomes, topics.join_state, topics.monitor_state),
         *(topics.metrics, topics.alerts),
-        *(topics.dead_letters(topics.predictions), topics.dead_letters(topics.labels)),
+        *map(topics.dead_letters, (topics.predictions, topics.labels, topics.resources)),
     ):
         yield Grant("reset", "topic", name, ("Create", "Delete", "DescribeConfigs"))
-    for name in (topics.predictions, topics.labels):
+    for name in (topics.predictions, topics.labels, topics.resources):
         yield Grant("reset", "topic", name, ("Describe",))
     yield Grant("reset", "group", f"{topics.prefix}-workers", ("Delete",))
 

@@ -150,6 +150,23 @@ def announcer(settings: Settings) -> dict[str, Any]:
     }
 
 
+def host_producer(settings: Settings) -> dict[str, Any]:
+    """Configure the producer of readings of hosts, which bridges some minutes without a broker."""
+    return {
+        **admin(settings),
+        "client.id": "driftline-host",
+        "compression.type": "lz4",
+        "linger.ms": 50,
+        "enable.idempotence": True,
+        "message.timeout.ms": 300_000,
+        "queue.buffering.max.messages": 50_000,
+        **settings.kafka,
+        "bootstrap.servers": settings.bootstrap_servers,
+        # A reading must be where the outcomes of its model are.
+        "partitioner": "murmur2_random",
+    }
+
+
 def transaction_timeout_ms(settings: Settings) -> int:
     """Return how long a transaction may take, and a dead worker's holds readers back.
 

@@ -13,9 +13,9 @@ import importlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import psutil
 from prometheus_client import Metric
@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 
 _ENTRIES = {entry.name: entry for entry in RESOURCES}
 _STALE_INTERVALS = 3
+
+
+GpuReader: TypeAlias = Callable[[ModuleType, object], float]
+"""Reads one value of a GPU: of the NVML module, and the driver's handle."""
 
 
 class GpuReading(NamedTuple):
@@ -48,17 +52,29 @@ class Gpus:
         Pause between readings.
     nvml
         The NVML module. None imports ``pynvml`` in the thread, since loading a driver takes time.
+    readers
+        What is read of every GPU; None for what Prometheus is told.
 
     Attributes
     ----------
+    tried : threading.Event
+        Set once the GPUs were read for the first time, or there are none.
     failures : int
         Readings that the driver failed. What a GPU does not support is no failure.
     """
 
-    def __init__(self, *, interval_s: float = 5.0, nvml: ModuleType | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        interval_s: float = 5.0,
+        nvml: ModuleType | None = None,
+        readers: Mapping[str, GpuReader] | None = None,
+    ) -> None:
         self.failures = 0
+        self.tried = threading.Event()
         self._interval_s = interval_s
         self._nvml = nvml
+        self._readers = _GPU_READERS if readers is None else readers
         self._latest: tuple[float, tuple[GpuReading, ...]] | None = None
         self._stop = threading.Event()
         threading.Thread(target=self._run, name="driftline-gpus", daemon=True).start()
@@ -83,9 +99,11 @@ class Gpus:
             nvml.nvmlInit()
         except Exception as error:  # noqa: BLE001 - no package, no library, no driver: no GPU
             logger.debug("no GPU is watched: %s", error)
+            self.tried.set()
             return
         while not self._stop.is_set():
             self._read_all(nvml)
+            self.tried.set()
             self._stop.wait(self._interval_s)
 
     def _read_all(self, nvml: ModuleType) -> None:
@@ -108,7 +126,7 @@ class Gpus:
             self._fail(error)
             return
         text = name.decode() if isinstance(name, bytes) else str(name)
-        for metric, read in _GPU_READERS.items():
+        for metric, read in self._readers.items():
             try:
                 yield GpuReading(metric, str(index), text, read(nvml, handle))
             except Exception as error:  # noqa: BLE001 - as above, for one value
@@ -120,7 +138,7 @@ class Gpus:
         logger.debug("GPU not read: %s", error)
 
 
-def _memory(nvml: ModuleType, gpu: object) -> Any:
+def gpu_memory(nvml: ModuleType, gpu: object) -> Any:
     """Ask for the memory as `nvidia-smi` shows it: without what the driver keeps for itself.
 
     Drivers before 510 do not know that question, and the older one counts that as used.
@@ -131,16 +149,27 @@ def _memory(nvml: ModuleType, gpu: object) -> Any:
         return nvml.nvmlDeviceGetMemoryInfo(gpu)
 
 
-_GPU_READERS: dict[str, Callable[[ModuleType, object], float]] = {
-    "driftline_gpu_utilization_ratio": lambda nvml, gpu: (
-        nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100
-    ),
-    "driftline_gpu_memory_used_bytes": lambda nvml, gpu: _memory(nvml, gpu).used,
-    "driftline_gpu_memory_size_bytes": lambda nvml, gpu: _memory(nvml, gpu).total,
-    "driftline_gpu_temperature_celsius": lambda nvml, gpu: nvml.nvmlDeviceGetTemperature(
-        gpu, nvml.NVML_TEMPERATURE_GPU
-    ),
-    "driftline_gpu_power_watts": lambda nvml, gpu: nvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
+def gpu_utilization(nvml: ModuleType, gpu: object) -> float:
+    """Return in which share of the time a GPU computed."""
+    return float(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu) / 100
+
+
+def gpu_temperature_celsius(nvml: ModuleType, gpu: object) -> float:
+    """Return how hot a GPU is."""
+    return float(nvml.nvmlDeviceGetTemperature(gpu, nvml.NVML_TEMPERATURE_GPU))
+
+
+def gpu_power_watts(nvml: ModuleType, gpu: object) -> float:
+    """Return what a GPU draws."""
+    return float(nvml.nvmlDeviceGetPowerUsage(gpu)) / 1000
+
+
+_GPU_READERS: dict[str, GpuReader] = {
+    "driftline_gpu_utilization_ratio": gpu_utilization,
+    "driftline_gpu_memory_used_bytes": lambda nvml, gpu: gpu_memory(nvml, gpu).used,
+    "driftline_gpu_memory_size_bytes": lambda nvml, gpu: gpu_memory(nvml, gpu).total,
+    "driftline_gpu_temperature_celsius": gpu_temperature_celsius,
+    "driftline_gpu_power_watts": gpu_power_watts,
 }
 
 
@@ -182,7 +211,7 @@ class Resources(Collector):
             "driftline_process_open_fds": process.num_fds,
             "driftline_process_threads": process.num_threads,
             "driftline_host_cpu_ratio": lambda: psutil.cpu_percent() / 100,
-            "driftline_host_memory_used_bytes": _used_bytes,
+            "driftline_host_memory_used_bytes": used_bytes,
             "driftline_host_memory_size_bytes": lambda: psutil.virtual_memory().total,
         }
 
@@ -199,7 +228,8 @@ class Resources(Collector):
             yield family
 
 
-def _used_bytes() -> int:
+def used_bytes() -> int:
+    """Return how much of the host's memory is in use."""
     memory = psutil.virtual_memory()
     return int(memory.total - memory.available)
 

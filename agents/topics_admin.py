@@ -76,7 +76,7 @@ def wanted(topics: Topics) -> dict[str, dict[str, str]]:
     inputs = (topics.predictions, topics.labels)
     kept = topics_kept.kept(topics)
     return {
-        **dict.fromkeys(inputs, _CREATE_TIME),
+        **dict.fromkeys((*inputs, topics.resources), _CREATE_TIME),
         topics.monitors: _COMPACTED | topics_kept.REVISIONS,
         topics.outcomes: _INTERNAL,
         topics.join_state: _JOIN_STATE,
@@ -86,7 +86,7 @@ def wanted(topics: Topics) -> dict[str, dict[str, str]]:
         topics.workers: _WORKERS,
         **{
             topics.dead_letters(topic): _DEAD_LETTERS
-            for topic in (*inputs, topics.monitors, topics.outcomes)
+            for topic in (*inputs, topics.resources, topics.monitors, topics.outcomes)
         },
     }
 
@@ -195,8 +195,8 @@ def way_out(settings: Settings) -> str:
 
 def _check_counts(counts: Mapping[str, int], settings: Settings) -> None:
     topics = Topics(settings.prefix)
-    inputs, states = [topics.predictions, topics.labels], [topics.join_state, topics.monitor_state]
-    names = [*inputs, topics.outcomes, *states]
+    inputs = [topics.predictions, topics.labels, topics.resources]
+    names = [*inputs, topics.outcomes, topics.join_state, topics.monitor_state]
     if counts[topics.monitors] > 1:
         raise ConfigError(
             f"{topics.monitors} has {counts[topics.monitors]} partitions; it must have one, since"
@@ -205,7 +205,7 @@ def _check_counts(counts: Mapping[str, int], settings: Settings) -> None:
     if len({counts[name] for name in names}) > 1:
         found = ", ".join(f"{name} has {counts[name]}" for name in names)
         differing = len({counts[name] for name in inputs}) > 1
-        first = "give both inputs as many; then, " if differing else ""
+        first = "give all inputs as many; then, " if differing else ""
         raise ConfigError(
             f"these topics must have equal numbers of partitions: {found};"
             f" {first}{way_out(settings)}"

@@ -100,10 +100,12 @@ def plan(settings: Settings, *, keep_results: bool) -> Plan:
     topics = Topics(settings.prefix)
     found = topics_admin.existing(settings)
     inputs = [topics.predictions, topics.labels]
+    if topics.resources in found:  # an installation that is older has none
+        inputs.append(topics.resources)
     counts = {name: found.get(name, 0) for name in inputs}
     if not all(counts.values()) or len(set(counts.values())) > 1:
         said = ", ".join(f"{name} has {count or 'none'}" for name, count in counts.items())
-        raise ConfigError(f"both inputs must be there, with equal numbers of partitions: {said}")
+        raise ConfigError(f"all inputs must be there, with equal numbers of partitions: {said}")
     admin = _admin(settings)
     _refuse_if_alive(admin, settings)
     emptied = [topics.join_state, topics.monitor_state, topics.outcomes]

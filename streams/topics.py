@@ -27,6 +27,11 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{self.prefix}.labels"
 
     @property
+    def resources(self) -> str:
+        """In: what hosts were busy with, see `driftline watch-host`. Key: model."""
+        return f"{self.prefix}.resources"
+
+    @property
     def monitors(self) -> str:
         """In: what to watch, see `driftline monitors apply`. One partition. Compacted."""
         return f"{self.prefix}.monitors"
@@ -68,5 +73,5 @@ class Topics(msgspec.Struct, frozen=True):
     @property
     def all_dead_letters(self) -> tuple[str, ...]:
         """What could not be used of any input."""
-        inputs = (self.predictions, self.labels, self.monitors, self.outcomes)
+        inputs = (self.predictions, self.labels, self.resources, self.monitors, self.outcomes)
         return tuple(map(self.dead_letters, inputs))

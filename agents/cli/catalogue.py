@@ -16,12 +16,14 @@ from agents.cli import (
     tail,
     topics,
     version,
+    watch_host,
     worker,
 )
 
 CATALOGUE = (
     worker.COMMAND,
     replay.COMMAND,
+    watch_host.COMMAND,
     status.COMMAND,
     demo.COMMAND,
     version.COMMAND,

@@ -29,6 +29,8 @@ from streams.events import decode_label, decode_prediction
 from streams.heads import kind_of
 from streams.metrics import Metric
 from streams.monitors_file import parse_monitors
+from streams.plausible_times import LATEST_MS
+from streams.readings import GAUGES, Reading, decode_reading
 from tests.pages import DOCS, EXAMPLE, PAGES, ROOT, blocks, commands, name
 
 _HERE = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -174,6 +176,10 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
             kinds.add("alert")
             assert set(names_found) == set(Alert.__struct_fields__)
             msgspec.json.decode(line, type=Alert)
+        elif names_found & set(GAUGES):
+            kinds.add("reading")
+            assert set(names_found) <= set(Reading.__struct_fields__)
+            decode_reading(line.encode(), time_ms=0, now_ms=LATEST_MS)
         elif "metric" in names_found:
             kinds.add("metric")
             assert set(names_found) == set(Metric.__struct_fields__)
@@ -182,7 +188,7 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
             decode = decode_label if kind_of(line.encode()) == "label" else decode_prediction
             decode(line.encode())
 
-    assert kinds == {"prediction", "label", "metric", "alert"}
+    assert kinds == {"prediction", "label", "reading", "metric", "alert"}
 
 
 def test_python_examples_compile_and_call_what_there_is() -> None:
