@@ -27,6 +27,7 @@ from streams.specification import (
     monitors_of,
     parse_time_ms,
     read_specification,
+    says,
     time_text,
     write_specification,
 )
@@ -35,6 +36,7 @@ from streams.topics import Topics
 EXIT_DIFFERS = 1
 
 _DELIVERY_S = 30.0
+_LARGEST_BYTES = 900_000  # what a broker takes with its defaults, and a client's
 
 
 class Stored(NamedTuple):
@@ -69,8 +71,10 @@ def apply_monitors(
     effective_ms = time_of(at)
     content = None if file is None else _content(file)
     now = None if file is None else parse_monitors(content, file=str(file))
-    before = _stored(settings)
     value = write_specification(content, effective_ms=effective_ms)
+    if len(value) > _LARGEST_BYTES:
+        raise ConfigError(_too_large(file, now, len(value)))
+    before = _stored(settings)
     found = _changes(before, now)
     offset = write_record(settings, KEY, value)
     topic = Topics(settings.prefix).monitors
@@ -91,11 +95,22 @@ def apply_monitors(
         f"written: {topic}@{offset}; it takes effect at the first boundary of panes at or after"
         f" {time_text(effective_ms)}, event time"
     )
-    given = FIXED.keys() & (content or {}).keys()
+    given = [name for name in sorted(FIXED) if says(content or {}, name)]
     if given:
-        names = ", ".join(sorted(given))
+        names = ", ".join(given)
         print(f"{names}: workers that were started with another value refuse the specification")
     return 0
+
+
+def _too_large(file: Path | None, now: Monitors | None, size_bytes: int) -> str:
+    compared = sorted(now.compared) if now is not None else []
+    fix = (
+        f"; most of it are the profiles of {', '.join(compared)}: make them without segments"
+        " (driftline profile --no-segments) or of fewer features, or start workers with the file"
+        if compared
+        else ""
+    )
+    return f"{file}: as a record it has {size_bytes:,} bytes, a topic takes {_LARGEST_BYTES:,}{fix}"
 
 
 def list_monitors(settings: Settings, *, json_output: bool) -> int:
@@ -222,7 +237,7 @@ def _read(message: Message) -> Stored:
         if given.content is None:
             return Stored(offset, written_ms, given.effective_ms)
         content = msgspec.json.decode(given.content)
-        own = parse_monitors({name: content[name] for name in FIXED if name in content})
+        own = parse_monitors({name: content[name] for name in FIXED if says(content, name)})
         monitors = monitors_of(given.content, own)
     except (RecordError, ConfigError) as error:
         return Stored(offset, written_ms, refused=str(error))

@@ -59,6 +59,8 @@ class Recordings:
         Cells of tables that are read as empty ones.
     line_bytes
         Longer lines are not read to their end.
+    labels
+        Whether tables must have a column of labels.
 
     Raises
     ------
@@ -73,12 +75,14 @@ class Recordings:
         *,
         missing: Sequence[str] = cells.MISSING,
         line_bytes: int = LIMITS.record_bytes,
+        labels: bool = True,
     ) -> None:
         self.files = files
         self._line_bytes = line_bytes
         for file in files:
             _check(file, columns)
-        self._plan = Plan({} if columns is None else parse_columns(columns), missing=missing)
+        roles = {} if columns is None else parse_columns(columns, labels=labels)
+        self._plan = Plan(roles, missing=missing)
 
     def look(self) -> Iterator[Chunk]:
         """Find out what the columns of tables are; to be run to its end before `lines`."""

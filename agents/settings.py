@@ -197,7 +197,7 @@ def resolve(
         elif (text := environ.get(option.variable)) is not None:
             found[option.field] = option.parse(text, option.variable)
     if (path := found.get("monitors")) is not None:
-        found = {**_from_file(read_monitors_file(path)[0], path), **found}
+        found = {**_from_file(_sections(path)[0], path), **found}
     found.setdefault("worker_id", _unique_worker_id())
     return Settings(**found, kafka=_kafka(kafka, environ), embedded=embedded)
 
@@ -223,11 +223,20 @@ _TEXTS = frozenset({"positive"})
 def read_monitors_file(path: Path) -> tuple[dict[str, Any], object]:
     """Read a monitors file: its ``settings`` section, and the rest, which is about monitors.
 
+    Profiles that it names are read, too, and stand in it instead of their names.
+
     Raises
     ------
     ConfigError
-        If it cannot be read, or is no YAML, see `agents.yaml_files`.
+        If one of these cannot be read, or it is no YAML, see `agents.yaml_files`.
     """
+    from agents.profiles_read import with_profiles  # noqa: PLC0415 - most commands read no file
+
+    section, data = _sections(path)
+    return section, with_profiles(data, path)
+
+
+def _sections(path: Path) -> tuple[dict[str, Any], object]:
     from agents.yaml_files import read_yaml  # noqa: PLC0415 - most commands read no file
 
     data = read_yaml(path, option="--monitors", texts=_TEXTS)

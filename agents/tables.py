@@ -61,8 +61,13 @@ class _Refused(NamedTuple):
     cell: Any
 
 
-def parse_columns(text: str) -> dict[str, str]:
+def parse_columns(text: str, *, labels: bool = True) -> dict[str, str]:
     """Read `role=column,...`.
+
+    Parameters
+    ----------
+    labels
+        Whether there must be one.
 
     Examples
     --------
@@ -75,7 +80,8 @@ def parse_columns(text: str) -> dict[str, str]:
         if not equals or not column or not is_role(role):
             raise ConfigError(f"--columns: {part!r} is no role=column; {_ALLOWED}")
         roles[role] = column
-    if missing := _missing_roles(roles):
+    missing = [role for role in _missing_roles(roles) if labels or role != "label"]
+    if missing:
         raise ConfigError(f"--columns: {missing[0]}=... is missing")
     return roles
 
@@ -174,7 +180,7 @@ class Plan:
             _refuse_separators(role, self._compared(role), to_the_end=True)
 
     def _numeric(self, role: str) -> bool:
-        prediction, label = (self._looks[one] for one in _VALUES)
+        prediction, label = (self._looks.get(one, cells.Looks()) for one in _VALUES)
         probable = role == "prediction" and prediction.probable_beside(label)
         return probable or self._compared(role).numeric
 
@@ -182,7 +188,7 @@ class Plan:
         """Return the looks of a column, and of the one that its cells are compared with."""
         if role not in _VALUES:
             return self._looks[role]
-        prediction, label = (self._looks[one] for one in _VALUES)
+        prediction, label = (self._looks.get(one, cells.Looks()) for one in _VALUES)
         return prediction.beside(label)
 
     def events(self, chunk: Chunk, numbers: Iterator[int]) -> Iterator[Row]:

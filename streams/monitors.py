@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from streams.comparisons import Comparison
 from streams.ownership import Ownership
 from streams.rule_kinds import BY_NAME
 from streams.task import Task
@@ -108,6 +109,9 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     baseline
         How much of a model's beginning later windows are compared with, in ms, rising; the longest
         that was complete as a window began counts.
+    compared
+        Models whose windows are compared with something else, by names and patterns, in the order
+        in which they are asked.
     evaluate_ms
         How often thresholds are evaluated, in event time.
     reference
@@ -125,6 +129,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...] = ()
     coarse: Coarse | None = None
     baseline: tuple[int, ...] = BASELINE_MS
+    compared: dict[str, Comparison] = {}
     evaluate_ms: int = 60_000
     reference: int = 1_000
     resolve_ms: int = 3_600_000

@@ -56,8 +56,16 @@ def _fields(one: Threshold | Drift) -> Fields:
 
 
 def _models(monitors: Monitors) -> dict[str, Fields]:
-    names = monitors.models.keys() | monitors.owned.keys()
-    return {name: {**_told(monitors, name), **_owned(monitors, name)} for name in names}
+    names = monitors.models.keys() | monitors.owned.keys() | monitors.compared.keys()
+    return {
+        name: {**_told(monitors, name), **_owned(monitors, name), **_compared(monitors, name)}
+        for name in names
+    }
+
+
+def _compared(monitors: Monitors, model: str) -> Fields:
+    found = monitors.compared.get(model)
+    return {} if found is None else {"baseline": str(found)}
 
 
 def _told(monitors: Monitors, model: str) -> Fields:

@@ -13,6 +13,7 @@ import msgspec
 from streams import rule_kinds
 from streams.cells.windowing import check_coarse
 from streams.classes import class_name
+from streams.comparisons import EVERY_MODEL, Comparison, check_kind, read_comparison
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
 from streams.metric_ranges import check_limit, check_metric
@@ -44,6 +45,7 @@ class _Model(msgspec.Struct, forbid_unknown_fields=True):
     owner: str | None = None
     runbook: str | None = None
     tags: dict[str, Any] = {}
+    baseline: dict[str, Any] | None = None
 
 
 class _Window(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,7 +66,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     defaults: bool = True
     windows: list[Any] = []
     coarse: bool | dict[str, Any] = False
-    baseline: bool | str | list[str] = True
+    baseline: bool | str | list[str] | dict[str, Any] = True
     evaluate_every: str = "1m"
     reference: Positive = 1_000
     resolve_after: str = "1h"
@@ -111,7 +113,7 @@ def _parse(data: object) -> Monitors:
     models = {
         name: _task(name, one)
         for name, one in given_models.items()
-        if name not in owned or _tells(one)
+        if _tells(one) or (name not in owned and one.baseline is None)
     }
     kind = _threshold_type()
     given = [_entry("threshold", place, one, kind) for place, one in _of(file.thresholds)]
@@ -133,6 +135,7 @@ def _parse(data: object) -> Monitors:
         windows=windows,
         coarse=coarse,
         baseline=_baseline(file.baseline),
+        compared=_compared(file, given_models),
         evaluate_ms=parse_duration_ms(file.evaluate_every, setting="evaluate_every"),
         reference=file.reference,
         resolve_ms=parse_duration_ms(file.resolve_after, setting="resolve_after"),
@@ -169,8 +172,8 @@ def _task(name: str, given: _Model) -> Task:
     where = f"model {name!r}"
     if _tells(given) and set(name) & set("*?"):
         raise ConfigError(
-            f"{where}: a pattern may say owner, runbook and tags alone; name each model of which"
-            " you say task or positive"
+            f"{where}: a pattern may say owner, runbook, tags and baseline alone; name each model"
+            " of which you say task or positive"
         )
     positive = None if given.positive is None else class_name(given.positive)
     if positive is not None and given.task in ("regression", "multiclass", "text"):
@@ -202,7 +205,9 @@ def _coarse(given: bool | dict[str, Any]) -> Coarse | None:
     return Coarse(hours_ms=hours_ms, days_ms=days_ms, hours_of_week=found.hours_of_week)
 
 
-def _baseline(given: bool | str | list[str]) -> tuple[int, ...]:
+def _baseline(given: bool | str | list[str] | dict[str, Any]) -> tuple[int, ...]:
+    if isinstance(given, dict):
+        return BASELINE_MS
     if isinstance(given, bool):
         return BASELINE_MS if given else ()
     spans = [given] if isinstance(given, str) else given
@@ -215,6 +220,23 @@ def _baseline(given: bool | str | list[str]) -> tuple[int, ...]:
     if len(found) > MOST_BASELINES:
         raise ConfigError(f"baseline: {len(found)} are more than {MOST_BASELINES}")
     return tuple(found)
+
+
+def _compared(file: _File, models: dict[str, _Model]) -> dict[str, Comparison]:
+    """Return what windows of models are compared with: what is said of all comes last."""
+    found: dict[str, Comparison] = {}
+    for name, one in models.items():
+        if one.baseline is not None:
+            where = f"model {name!r}: baseline"
+            found[name] = read_comparison(one.baseline, where=where)
+            check_kind(found[name], task=one.task, where=where)
+    if isinstance(file.baseline, dict):
+        every = read_comparison(file.baseline, where="baseline")
+        for name, one in models.items():
+            if name not in found:
+                check_kind(every, task=one.task, where=f"model {name!r}: baseline of all models")
+        found.setdefault(EVERY_MODEL, every)
+    return found
 
 
 def _check_names(monitors: list[Threshold | Drift]) -> None:

@@ -5,6 +5,7 @@ monitors file holds without its `settings`, which belong to workers; ``null``, o
 a specification back.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -151,12 +152,17 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
     except ConfigError as error:
         raise _refused(str(error)) from None
     for name, meaning in FIXED.items():
-        if name in data and getattr(monitors, name) != getattr(own, name):
+        if says(data, name) and getattr(monitors, name) != getattr(own, name):
             raise _refused(
                 f"{name}: {meaning} cannot change while workers run: leave {name} out, or start"
                 " workers with a monitors file that says the same"
             )
     return completed(monitors, own)
+
+
+def says(data: Mapping[str, Any], name: str) -> bool:
+    """Tell whether a monitors file says one of `FIXED`; see `streams.comparisons` for mappings."""
+    return name in data and not (name == "baseline" and isinstance(data[name], dict))
 
 
 def completed(monitors: Monitors, own: Monitors) -> Monitors:

@@ -10,6 +10,7 @@ from agents.cli import (
     diff,
     models,
     monitors,
+    profile,
     replay,
     sink,
     status,
@@ -23,6 +24,7 @@ from agents.cli import (
 CATALOGUE = (
     worker.COMMAND,
     replay.COMMAND,
+    profile.COMMAND,
     watch_host.COMMAND,
     status.COMMAND,
     demo.COMMAND,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.cells.comparing import NEVER_MS, Comparing, Panes
 from streams.cells.levels import BASELINES, DAY_MS, FIRST_COARSE, HOUR_MS
 from streams.cells.names import grown
 from streams.cells.prediction_cells import PredictionCells
@@ -27,7 +28,6 @@ Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
 Name = tuple[str, str]
 
-NEVER_MS = 1 << 62
 _NOBODY = -1
 
 
@@ -49,12 +49,15 @@ class Baselines:
         Buckets that are not written down as they are.
     behind
         Whether `grow` left something to be added.
+    comparing
+        What is said of models that are compared with something else.
     """
 
     def __init__(
         self, side: PredictionCells, names: Sequence[Name], *, spans_ms: Sequence[int], pane_ms: int
     ) -> None:
         self._side, self._names, self._world = side, names, side.world
+        self.comparing = Comparing(side, names)
         self.spans_ms = tuple(spans_ms)
         self.cut(pane_ms)
         self._begun_ms, self._source = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -73,6 +76,7 @@ class Baselines:
     # ------------------------------------------------------------------ models
     def add(self, code: int) -> None:
         """Let the baselines of a model begin with its next rows."""
+        self.comparing.forget([code])
         if not self.spans_ms:
             return
         self._begun_ms = grown(self._begun_ms, code + 1, fill=NEVER_MS)
@@ -83,6 +87,7 @@ class Baselines:
 
     def drop(self, codes: Collection[int]) -> None:
         """Forget models, whose cells are gone, and let nobody go by them."""
+        self.comparing.forget(codes)
         if not self.spans_ms:
             return
         own = np.array(list(codes), np.int64)
@@ -238,19 +243,27 @@ class Baselines:
         subjects, starts_ms
             Of every window, the model in a segment, and when it begins.
         """
-        if not self.spans_ms:
+        panes = Panes(subjects.copy(), np.full(len(subjects), _NOBODY))
+        if self.spans_ms:
+            panes = self._beginnings(subjects, starts_ms)
+        if self.comparing:
+            self.comparing.put(panes, subjects, starts_ms)
+        if not (panes.numbers >= 0).any():
             return None
+        return Compared(self._side, *panes, np.arange(len(subjects)))
+
+    def _beginnings(self, subjects: Ints, starts_ms: Ints) -> Panes:
+        """Return the baselines of windows, their own or that of another version."""
         world = self._world.subjects
         models = world.models[subjects]
         own = self._number(models, starts_ms)
         source = self._source[models]
         others = self._number(np.maximum(source, 0), starts_ms)
-        if not ((own >= 0) | (others >= 0)).any():
-            return None
-        inherits = (own < 0) & (source >= 0) & (others >= 0)
         whose = subjects.copy()
-        whose[inherits] = world.of(source[inherits], world.segments[subjects[inherits]])
-        return Compared(self._side, whose, np.where(inherits, others, own))
+        inherits = (own < 0) & (source >= 0) & (others >= 0)
+        if inherits.any():
+            whose[inherits] = world.of(source[inherits], world.segments[subjects[inherits]])
+        return Panes(whose, np.where(inherits, others, own))
 
     def _number(self, models: Ints, starts_ms: Ints) -> Ints:
         """Return the number of the longest baseline that was complete as windows began."""

@@ -45,12 +45,15 @@ class Compared(NamedTuple):
     side
         Cells, some of which are baselines.
     whose, numbers
-        Of every window, the model in a segment, and the number of the pane; -1: with nothing.
+        Of every pane, the model in a segment, and its number; -1: there is none.
+    owners
+        The window that each is for; these do not fall.
     """
 
     side: PredictionCells
     whose: Ints
     numbers: Ints
+    owners: Ints
 
 
 class Windows:
@@ -137,18 +140,20 @@ class Windows:
         found: Ints = side.table.columns[ROWS].merged(*self.rows(side), len(self))[:, 0]
         return found
 
-    def baseline_rows(self, family: Family) -> Rows | None:
-        """Return the cell of every window's baseline, -1 where it has none; `None` for none."""
+    def baseline_rows(self, family: Family) -> tuple[Rows, Ints] | None:
+        """Return the cells that windows are compared with, and their windows; `None` for none."""
         if self.compared is None:
             return None
-        side, whose, numbers = self.compared
+        side, whose, numbers, owners = self.compared
         rows = side.find(whose, numbers)
+        there = rows >= 0
         if side.lacking:
             world = self.grid.world
             names = family.holders()
             buckets = world.bucket_of[world.subjects.models[whose]]
-            rows[side.lacking.among(names, numbers=numbers, buckets=buckets)] = -1
-        return rows if (rows >= 0).any() else None
+            lacks = side.lacking.among(names, numbers=numbers, buckets=buckets)
+            there &= ~np.isin(owners, owners[lacks])
+        return (rows[there], owners[there]) if there.any() else None
 
     @cached_property
     def units(self) -> tuple[Rows, Ints, Ints, Ints]:
@@ -228,19 +233,18 @@ class CellView:
     @cached_property
     def baseline(self) -> "BaselineView | None":
         """The same columns of what every group is compared with; `None` where none has that."""
-        compared, rows = self._windows.compared, self._windows.baseline_rows(self._family)
-        if compared is None or rows is None or self._family.reads is not Reads.PREDICTIONS:
+        compared, known = self._windows.compared, self._windows.baseline_rows(self._family)
+        if compared is None or known is None or self._family.reads is not Reads.PREDICTIONS:
             return None
         side, columns = compared.side, compared.side.table.columns
-        found = np.flatnonzero(rows >= 0)
-        rows = rows[found]
+        rows, found = known
         if self.window is not None and self.feature is not None:
             width = len(self.feature_names)
             rows, keys = _units(side, rows, found, width)
             own = self.window * width + self.feature
             found = np.minimum(np.searchsorted(own, keys), len(own) - 1)
-            known = own[found] == keys
-            rows, found = rows[known], found[known]
+            there = own[found] == keys
+            rows, found = rows[there], found[there]
             columns = side.units.columns
         return BaselineView(self._family, columns, (rows, found), self.groups)
 

@@ -86,6 +86,11 @@ class Windowing:
         since_ms = {key: self.since_ms.get(key, -1) for key in map(key_of, self.windows)}
         return Layout(self.pane_ms, self.keep_ms, self.longest_ms, since_ms)
 
+    @property
+    def widest_ms(self) -> int:
+        """Longest of all windows."""
+        return max(one.size_ms for one in self.windows)
+
     def read(self, packed: Sequence[Any]) -> Layout:
         """Return the layout of a state; one that is sizes and hops alone was kept as this is."""
         if packed and isinstance(packed[0], int):

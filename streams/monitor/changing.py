@@ -115,16 +115,16 @@ class Changing(Writing):
         state, at_ms = self.state, change.from_ms
         known, way = state.specifications, state.windows.windowing
         monitors = known.of(change)
-        retold = known.begin(change, keep_ms=way.keep_ms + way.longest_ms)
+        retold = known.begin(change, keep_ms=way.keep_ms + way.widest_ms)
         keys = {one.name: f"{one.name}\n{at_ms}" for one in monitors.drifts}
         replaced = state.use(monitors, keys=keys, retold=retold)
         known.keys = state.drifts.keys
         self._forget_lanes(replaced)
         self._end_alerts(replaced, at_ms)
         self._replan(replaced, at_ms)
-        for code in replaced.judged:
+        for code in {*replaced.judged, *replaced.compared}:
             state.windows.revise(code, clock_ms=at_ms)
-            state.noticed.untold.add(code)
+        state.noticed.untold.update(replaced.judged)
         self._look_again(at_ms)
         self._say(self._text(change))
 

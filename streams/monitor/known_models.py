@@ -105,7 +105,7 @@ class KnownModels:
         return [
             KnownModel(
                 *name,
-                _task(self._told.get(name, "")),
+                task_of(self._told.get(name, "")),
                 last_ms[name],
                 *begun.get(name, (-1, None)),
             )
@@ -113,12 +113,12 @@ class KnownModels:
         ]
 
 
-def _task(told: str) -> str:
+def task_of(told: str) -> str:
     """Return the kind in what was said of a model.
 
     Examples
     --------
-    >>> _task("multiclass of words: 1"), _task("binary: fraud"), _task("")
+    >>> task_of("multiclass of words: 1"), task_of("binary: fraud"), task_of("")
     ('multiclass', 'binary', '')
     """
     return told.partition(":")[0].partition(" ")[0]

@@ -8,16 +8,19 @@ state, or the same records again, finds the same.
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from streams.cells.comparing import Said
 from streams.errors import ConfigError, StateError
 from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.shown import Order
 from streams.specification import Specification, completed
 from streams.task import Task
+
+Timed = TypeVar("Timed", "Told", "Compared")
 
 MOST_WAITING = 16
 """More that wait for their time are refused."""
@@ -48,6 +51,13 @@ class Told(msgspec.Struct, frozen=True, array_like=True):
     evaluate_ms: int = 0
 
 
+class Compared(msgspec.Struct, frozen=True, array_like=True):
+    """A specification by which windows that begin from a moment on are compared."""
+
+    from_ms: int
+    content: bytes | None = None
+
+
 class Specifications:
     """Specifications of a partition.
 
@@ -67,6 +77,8 @@ class Specifications:
         order.
     told
         What models are told to be, of all times that a window may still be judged by.
+    compared
+        By what windows are compared, of all times at which one may begin that is still published.
     keys
         Under which the state of its detectors is written down, by their names.
     dirty
@@ -80,6 +92,7 @@ class Specifications:
         self.holding: Change | None = None
         self.waiting: list[Change] = []
         self.told = [Told(-1)]
+        self.compared = [Compared(-1)]
         self.keys: dict[str, str] = {}
         self.dirty = self.restored = False
         self._monitors: dict[bytes, Monitors] = {}
@@ -97,18 +110,20 @@ class Specifications:
         StateError
             If this build refuses what another one has accepted.
         """
-        if change.content is None:
+        return self._of(change.content, f"offset {change.offset} of its topic")
+
+    def _of(self, content: bytes | None, place: str) -> Monitors:
+        if content is None:
             return self.own
-        if change.content not in self._monitors:
+        if content not in self._monitors:
             try:
-                parsed = parse_monitors(msgspec.json.decode(change.content), file="monitors")
+                parsed = parse_monitors(msgspec.json.decode(content), file="monitors")
             except ConfigError as error:
                 raise StateError(
-                    f"the specification in the state, offset {change.offset} of its topic, is"
-                    f" refused by this build: {error}"
+                    f"the specification in the state, {place}, is refused by this build: {error}"
                 ) from None
-            self._monitors[change.content] = completed(parsed, self.own)
-        return self._monitors[change.content]
+            self._monitors[content] = completed(parsed, self.own)
+        return self._monitors[content]
 
     # ------------------------------------------------------------------ coming
     def add(self, offset: int, given: Specification) -> bool:
@@ -156,9 +171,11 @@ class Specifications:
         retold = not _alike(known, self.told[-1])
         if retold:
             self.told.append(known)
+        if self.of(change).compared != self._of(self.compared[-1].content, "before").compared:
+            self.compared.append(Compared(change.from_ms, change.content))
         oldest_ms = change.from_ms - keep_ms
-        first = max(bisect_right(self.told, oldest_ms, key=attrgetter("from_ms")) - 1, 0)
-        self.told = self.told[first:]
+        self.told = _since(self.told, oldest_ms)
+        self.compared = _since(self.compared, oldest_ms)
         self.dirty = True
         return retold
 
@@ -168,6 +185,13 @@ class Specifications:
         monitors = self.of(change)
         tasks = {name: (task.kind, task.positive) for name, task in monitors.models.items()}
         return Told(change.from_ms, tasks, monitors.evaluate_ms)
+
+    def comparisons(self) -> list[Said]:
+        """Return what windows of models are compared with, from when on."""
+        return [
+            Said(one.from_ms, self._of(one.content, "by which windows are compared").compared)
+            for one in self.compared
+        ]
 
     # ------------------------------------------------------------------ what models are told
     def orders(self, model: str) -> list[Order]:
@@ -200,15 +224,34 @@ class Specifications:
         """Return a form that msgpack can write."""
         holding = [] if self.holding is None else [self.holding]
         lists = (holding, self.waiting, self.told)
-        return [*([_plain(one) for one in some] for some in lists), self.keys]
+        found = [*([_plain(one) for one in some] for some in lists), self.keys]
+        if self.compared != [Compared(-1)]:
+            own = None if self.holding is None else self.holding.content
+            found.append(
+                [
+                    (one.from_ms, True if one.content and one.content == own else one.content)
+                    for one in self.compared
+                ]
+            )
+        return found
 
     def restore(self, packed: Sequence[Any]) -> None:
         """Put back what `pack` returned."""
-        holding, waiting, told, self.keys = packed
+        holding, waiting, told, self.keys, *compared = packed
         self.holding = msgspec.convert(holding[0], Change) if holding else None
         self.waiting = [msgspec.convert(one, Change) for one in waiting]
         self.told = [msgspec.convert(one, Told) for one in told]
         self.restored = self.holding is not None
+        for some in compared:
+            own = None if self.holding is None else self.holding.content
+            self.compared = [
+                Compared(from_ms, own if content is True else content) for from_ms, content in some
+            ]
+
+
+def _since(some: list[Timed], oldest_ms: int) -> list[Timed]:
+    """Return those that anybody still asks for who goes by a time from then on."""
+    return some[max(bisect_right(some, oldest_ms, key=attrgetter("from_ms")) - 1, 0) :]
 
 
 def _plain(one: Change | Told) -> tuple[Any, ...]:

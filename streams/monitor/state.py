@@ -51,12 +51,15 @@ class Replacement(NamedTuple):
         Models whose newest judgement is another one.
     lanes
         What may be written down of detectors that are gone: their key, and the bucket.
+    compared
+        Models whose windows are compared with something else.
     """
 
     before: Monitors
     plans: list[tuple[Plan | None, Plan | None]]
     judged: list[int]
     lanes: list[tuple[str, Bucket]]
+    compared: list[int]
 
 
 class MonitorState:
@@ -171,6 +174,7 @@ class MonitorState:
         self.windows = WindowCells(
             windowing, every, self.world, names=self.names, judges=self.judges
         )
+        self.windows.baselines.comparing.say(self.specifications.comparisons())
         self.plans = Plans(monitors, window_ms=window_ms)
         self.drifts = Drifts(monitors.drifts)
         self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms, owner_of=monitors.owner_of)
@@ -251,6 +255,7 @@ class MonitorState:
             Whether models are told to be something else.
         """
         before, self.monitors = self.monitors, monitors
+        compared = self.windows.baselines.comparing.say(self.specifications.comparisons())
         self.ordered = bool(monitors.thresholds or monitors.drifts)
         self.alerts.owner_of = monitors.owner_of
         models = range(len(self.names))
@@ -271,7 +276,7 @@ class MonitorState:
                 life.shown.tell(orders)
             self.noticed.settle(code)
             self.judges.update(code)
-        return Replacement(before, plans, judged, lanes)
+        return Replacement(before, plans, judged, lanes, compared)
 
     def restore_specifications(self, packed: Sequence[Any]) -> None:
         """Put back what `Specifications.pack` returned, in any order with all else."""

@@ -20,6 +20,7 @@ import typer
 import yaml
 
 from agents.cli import app
+from agents.profiles_read import with_profiles
 from agents.settings import resolve
 from agents.tables import parse_columns
 from driftline import Alert, Alerts, Publisher
@@ -30,6 +31,7 @@ from streams.heads import kind_of
 from streams.metrics import Metric
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS
+from streams.profiles import Part, Profile, write_profile
 from streams.readings import GAUGES, Reading, decode_reading
 from tests.pages import DOCS, EXAMPLE, PAGES, ROOT, blocks, commands, name
 
@@ -139,15 +141,22 @@ def test_columns_of_table_examples_are_understood() -> None:
     given = [text for text in re.findall(r"--columns (pred[^\s`]+)", pages) if "…" not in text]
 
     assert given
-    assert all(parse_columns(text) for text in given)
+    assert all(parse_columns(text, labels=False) for text in given)
 
 
-def test_yaml_examples_parse() -> None:
+def test_yaml_examples_parse(tmp_path: Path) -> None:
     examples = blocks("yaml")
+    part = Part(segment="", rows=1, columns={}, features={})
+    one = Profile(
+        model="m", versions=[""], rows=1, from_ms=0, until_ms=1, families={}, segments=[part]
+    )
 
     assert examples
     for example in examples:
-        assert parse_monitors(yaml.safe_load(example)).thresholds
+        for file in re.findall(r"file: (\w+\.json)", example):
+            (tmp_path / file).write_bytes(write_profile(one))
+        content = with_profiles(yaml.safe_load(example), tmp_path / "monitors.yaml")
+        assert parse_monitors(content).thresholds
 
 
 def test_the_example_file_parses_and_its_settings_are_accepted() -> None:

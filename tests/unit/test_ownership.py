@@ -82,7 +82,7 @@ def model(**fields: object) -> dict[str, object]:
         (model(tags={"1a": "1"}), "tags: '1a' is no name"),
         (
             {"models": {"m*": OPS | {"task": "text"}}},
-            "a pattern may say owner, runbook and tags al",
+            "a pattern may say owner, runbook, tags and b",
         ),
         (model(tags={"a" * 65: "1"}), "is no name"),
         (model(tags={f"t{i}": "1" for i in range(33)}), "tags: 33 are too many; at most 32"),
