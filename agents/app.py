@@ -150,8 +150,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
         limits=settings.limits,
         seed=secrets.token_bytes(SEED_BYTES),
         forget_ms=settings.forget_ms,
-        max_classes=settings.max_classes,
-        max_model_features=settings.max_model_features,
+        caps=settings.caps,
     )
     limits = topics_admin.message_limits(settings, [topics.monitor_state])
     _, monitor = built

@@ -27,6 +27,7 @@ _COUNTED = {
     "improper_scores": "driftline_improper_scores_total",
     "late_rows": "driftline_late_rows_total",
     "left_out_features": "driftline_features_left_out_total",
+    "left_out_segments": "driftline_segments_left_out_total",
     "other_rows": "driftline_other_rows_total",
     "forgotten": "driftline_forgotten_models_total",
     "forgotten_rows": "driftline_forgotten_rows_total",

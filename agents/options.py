@@ -255,6 +255,13 @@ OPTIONS = (
         "the others are left out",
     ),
     Option(
+        "max_model_segments",
+        "max_model_segments",
+        integer(1, 100_000),
+        "of a model with more different segments, only the first are watched; "
+        "the others are left out",
+    ),
+    Option(
         "max_record_bytes",
         "max_record_bytes",
         integer(1_000, 1_000_000),

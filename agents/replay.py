@@ -31,7 +31,7 @@ from streams.limits import LIMITS, RecordLimits
 from streams.monitors import FORGET_MS, Monitors
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS, check_time
-from streams.task import MOST_FEATURES, MOST_NAMES
+from streams.task import CAPS, Caps
 from streams.topics import Topics
 from streams.topology import build
 
@@ -61,8 +61,7 @@ def run_replay(
     missing: Sequence[str] = cells.MISSING,
     dead_letters: Path | None = None,
     forget_ms: int = FORGET_MS,
-    max_classes: int = MOST_NAMES,
-    max_model_features: int = MOST_FEATURES,
+    caps: Caps = CAPS,
 ) -> int:
     """Replay recorded events, write the results and print a summary; return the exit code.
 
@@ -94,8 +93,7 @@ def run_replay(
         limits=limits,
         dead_letters=dead_letters,
         forget_ms=forget_ms,
-        max_classes=max_classes,
-        max_model_features=max_model_features,
+        caps=caps,
     )
     results = Results(run, letters, lines=survey.lines, disorder_ms=survey.disorder_ms)
     if out is not None:
@@ -119,8 +117,7 @@ def play(
     limits: RecordLimits = LIMITS,
     dead_letters: Path | None = None,
     forget_ms: int = FORGET_MS,
-    max_classes: int = MOST_NAMES,
-    max_model_features: int = MOST_FEATURES,
+    caps: Caps = CAPS,
 ) -> tuple[Run, Letters, Survey]:
     """Run over recorded events; on a terminal, show how far it is.
 
@@ -152,8 +149,7 @@ def play(
             limits=limits,
             seed=secrets.token_bytes(SEED_BYTES),
             forget_ms=forget_ms,
-            max_classes=max_classes,
-            max_model_features=max_model_features,
+            caps=caps,
         )
         join.log_bytes = sys.maxsize  # nobody reads it
         run = kind(join, monitor, partitions=partitions)

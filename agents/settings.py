@@ -23,7 +23,7 @@ from streams.errors import ConfigError
 from streams.limits import LIMITS, RecordLimits
 from streams.monitors import FORGET_MS
 from streams.nearest import nearest
-from streams.task import MOST_FEATURES, MOST_NAMES
+from streams.task import CAPS, Caps
 
 FIRST_PORT, PORTS = 9464, 100
 """Where a worker answers Prometheus that was not told where: the first of these that is free."""
@@ -80,8 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Resident memory at which the worker ends itself; 0 means never, None by what there is.
     max_classes
         More different classes make a model text.
-    max_model_features
-        So many features of a model are watched.
+    max_model_features, max_model_segments
+        So many features and segments of a model are watched.
     max_record_bytes, max_name_bytes, max_features, max_segments, max_scores
         What one record may hold; see `streams.limits`.
     embedded
@@ -109,8 +109,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_timeout_ms: int = 10_000
     stall_ms: int = 60_000
     memory_budget_bytes: int | None = None
-    max_classes: int = MOST_NAMES
-    max_model_features: int = MOST_FEATURES
+    max_classes: int = CAPS.classes
+    max_model_features: int = CAPS.features
+    max_model_segments: int = CAPS.segments
     max_record_bytes: int = LIMITS.record_bytes
     max_name_bytes: int = LIMITS.name_bytes
     max_features: int = LIMITS.features
@@ -123,6 +124,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def group(self) -> str:
         """The consumer group of all workers."""
         return f"{self.prefix}-workers"
+
+    @property
+    def caps(self) -> Caps:
+        """How much of one model is watched."""
+        return Caps(self.max_classes, self.max_model_features, self.max_model_segments)
 
     @property
     def limits(self) -> RecordLimits:

@@ -123,6 +123,13 @@ WORKER = (
         "Values of features that are left out, since their model has sent too many others before.",
     ),
     Entry(
+        "driftline_segments_left_out_total",
+        "counter",
+        (),
+        "Segments of predictions that are left out, since their model has sent too many others "
+        "before.",
+    ),
+    Entry(
         "driftline_forgotten_models_total",
         "counter",
         (),

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from streams.classes import binary_name
 from streams.task import (
+    CAPS,
     MOST_CLASSES,
-    MOST_FEATURES,
-    MOST_NAMES,
     MOST_NUMBERS,
+    Caps,
     Evidence,
     Judged,
     Task,
@@ -35,7 +35,7 @@ NEVER_MS = 2**62
 
 SCORED, WORD, WORD_LABEL, INSIDE, CHANCE, REAL, SIGNS = 1, 2, 4, 8, 16, 32, 64
 
-_CLASSES, _LABELS, _PREDICTED, _TRUE, _FLAGS, _NAMES, _FEATURES = range(7)
+_CLASSES, _LABELS, _PREDICTED, _TRUE, _FLAGS, _NAMES, FEATURES, SEGMENTS = range(8)
 _ALONE = (_CLASSES, _LABELS, _FLAGS)
 _FROM_MS = itemgetter(0)
 _MOST = (MOST_CLASSES + 1, MOST_CLASSES + 1, MOST_NUMBERS + 1, MOST_NUMBERS + 1, NEVER_MS)
@@ -56,10 +56,8 @@ class Shown:
     ----------
     every_ms
         How far boundaries are apart.
-    most_classes
-        With more different ones it is text.
-    most_features
-        So many of them have a place, see `streams.feature_places`.
+    caps
+        How much of it is watched, see `streams.places`.
 
     Attributes
     ----------
@@ -88,12 +86,11 @@ class Shown:
         task: Task,
         *,
         every_ms: int,
-        most_classes: int = MOST_NAMES,
-        most_features: int = MOST_FEATURES,
+        caps: Caps = CAPS,
     ) -> None:
         self.task = task
         self._orders = [Order(-1, task, every_ms)]
-        self._most = *_MOST, most_classes + 1, most_features + 1
+        self._most = *_MOST, *(most + 1 for most in caps)
         self._first_ms: list[dict[str, int]] = [{} for _ in self._most]
         self.told, self.dirty = "", False
         self._judge()
@@ -129,12 +126,19 @@ class Shown:
         self._take_earliest(_NAMES, found)
         return self._text_ms() < before
 
-    def see_features(self, found: Sequence[tuple[int, str]]) -> bool:
-        """Take into account when features were sent, and their names, rising; tell if it is news.
+    def see_names(self, kind: int, found: Sequence[tuple[int, str]]) -> bool:
+        """Take into account when features or segments were sent; tell if it is news.
 
         Of predictions, with a label or without.
+
+        Parameters
+        ----------
+        kind
+            `FEATURES` or `SEGMENTS`.
+        found
+            When each was sent, and its name; they rise.
         """
-        return self._take_earliest(_FEATURES, found)
+        return self._take_earliest(kind, found)
 
     def _take_earliest(self, kind: int, found: Sequence[tuple[int, str]]) -> bool:
         known, latest, news = self._first_ms[kind], None, False
@@ -148,16 +152,14 @@ class Shown:
                 latest, news = None, True
         return news
 
-    @property
-    def features(self) -> Mapping[str, int]:
-        """Features, and when each was sent first; of many, the earliest."""
-        return self._first_ms[_FEATURES]
+    def names(self, kind: int) -> Mapping[str, int]:
+        """Features or segments, and when each was sent first; of many, the earliest."""
+        return self._first_ms[kind]
 
-    @property
-    def too_many_features_ms(self) -> int:
+    def too_many_ms(self, kind: int) -> int:
         """When one more had been sent than have a place."""
-        first_ms = self._first_ms[_FEATURES]
-        return max(first_ms.values()) if len(first_ms) >= self._most[_FEATURES] else NEVER_MS
+        first_ms = self._first_ms[kind]
+        return max(first_ms.values()) if len(first_ms) >= self._most[kind] else NEVER_MS
 
     @property
     def classes(self) -> Mapping[str, int]:
@@ -333,7 +335,7 @@ class Shown:
         """Continue from what `pack` returned."""
         first_ms, self.told = packed
         self._first_ms = [*first_ms, *({} for _ in self._most[len(first_ms) :])]
-        for kind in (_NAMES, _FEATURES):
+        for kind in (_NAMES, FEATURES, SEGMENTS):
             if len(self._first_ms[kind]) > self._most[kind]:
                 earliest = sorted(self._first_ms[kind].items(), key=lambda one: (one[1], one[0]))
                 self._first_ms[kind] = dict(earliest[: self._most[kind]])

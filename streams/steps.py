@@ -174,8 +174,8 @@ class Effects(msgspec.Struct):
         What is odd about models, said for the first time since the state was opened.
     improper_scores
         Outcomes with a score that is no probability.
-    left_out_features
-        Values that were left out of predictions of models with too many features.
+    left_out_features, left_out_segments
+        Values and segments that were left out of predictions of models with too many of them.
     other_rows
         Outcomes with a class that is not counted by its name, but as one of the others.
     forgotten, forgotten_rows
@@ -201,6 +201,7 @@ class Effects(msgspec.Struct):
     oddities: list[Oddity] = []
     improper_scores: int = 0
     left_out_features: int = 0
+    left_out_segments: int = 0
     other_rows: int = 0
     forgotten: int = 0
     forgotten_rows: int = 0

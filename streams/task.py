@@ -18,11 +18,25 @@ MOST_NUMBERS = 20
 """More different whole numbers than these, as predictions and as labels, are no classes."""
 
 TEXT = "text"
-MOST_NAMES = 1_000
-"""A model with more different classes is text, unless it is told what it is."""
 
-MOST_FEATURES = 1_000
-"""So many features of a model are watched, unless somebody says otherwise."""
+
+class Caps(NamedTuple):
+    """How much of one model is watched.
+
+    Attributes
+    ----------
+    classes
+        A model with more different ones is text, unless it is told what it is.
+    features, segments
+        So many are watched; of others, the first in event time.
+    """
+
+    classes: int = 1_000
+    features: int = 1_000
+    segments: int = 1_000
+
+
+CAPS = Caps()
 
 TWO, WORDS, CHANCE, DISTANCE = range(4)
 MEASURES = 1, 1, 2, 3

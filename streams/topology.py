@@ -4,7 +4,7 @@ from streams.join import Join
 from streams.limits import LIMITS, RecordLimits
 from streams.monitor import Monitor
 from streams.monitors import FORGET_MS, Monitors
-from streams.task import MOST_FEATURES, MOST_NAMES
+from streams.task import CAPS, Caps
 from streams.topics import Topics
 
 
@@ -20,8 +20,7 @@ def build(
     limits: RecordLimits = LIMITS,
     seed: bytes | None = None,
     forget_ms: int = FORGET_MS,
-    max_classes: int = MOST_NAMES,
-    max_model_features: int = MOST_FEATURES,
+    caps: Caps = CAPS,
 ) -> tuple[Join, Monitor]:
     """Build both stages from the settings; the worker, `replay` and the tests all call this.
 
@@ -44,7 +43,6 @@ def build(
         horizon_ms=horizon_ms,
         monitors=monitors,
         forget_ms=forget_ms,
-        max_classes=max_classes,
-        max_features=max_model_features,
+        caps=caps,
     )
     return join, monitor

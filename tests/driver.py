@@ -21,7 +21,7 @@ from streams.monitors import FORGET_MS, Monitors
 from streams.outcomes import ClockNotice, decode_outcomes
 from streams.specification import KEY
 from streams.steps import MARK, Batch, DeadLetter, Effects
-from streams.task import MOST_FEATURES, MOST_NAMES
+from streams.task import CAPS, Caps
 from streams.topics import Topics
 from streams.topology import build
 from tests.builders import HOUR_MS, MINUTE_MS, Event
@@ -72,8 +72,7 @@ class Driver:
         seed: bytes | None = None,
         revising: Revising = AT_ONCE,
         forget_ms: int = FORGET_MS,
-        max_classes: int = MOST_NAMES,
-        max_features: int = MOST_FEATURES,
+        caps: Caps = CAPS,
     ) -> None:
         self.join, self.monitor = build(
             TOPICS,
@@ -85,8 +84,7 @@ class Driver:
             grace_ms=grace_ms,
             seed=seed,
             forget_ms=forget_ms,
-            max_classes=max_classes,
-            max_model_features=max_features,
+            caps=caps,
         )
         self.monitor.revising = revising
         self.pace_ms, self.now_ms = pace_ms, NOW_MS
@@ -107,6 +105,7 @@ class Driver:
         self.dropped: Counter[str] = Counter()
         self.written: list[tuple[str, bytes | None, bytes | None]] = []
         self.late_rows = self.improper_scores = self.left_out_features = self.other_rows = 0
+        self.left_out_segments = 0
         self.oddities: list[str] = []
         self.kinds: list[str] = []
         self.refused: list[DeadLetter] = []
@@ -229,6 +228,7 @@ class Driver:
         self.late_rows += effects.late_rows
         self.improper_scores += effects.improper_scores
         self.left_out_features += effects.left_out_features
+        self.left_out_segments += effects.left_out_segments
         self.other_rows += effects.other_rows
         self.oddities += [oddity.text for oddity in effects.oddities]
         self.kinds += effects.remarks

@@ -15,6 +15,7 @@ from agents.cli.shared_options import (
     Json,
     MaxClasses,
     MaxModelFeatures,
+    MaxModelSegments,
     Missing,
     MonitorsFile,
     Window,
@@ -47,6 +48,7 @@ def replay(
     forget_after: ForgetAfter = None,
     max_classes: MaxClasses = None,
     max_model_features: MaxModelFeatures = None,
+    max_model_segments: MaxModelSegments = None,
     columns: Columns = None,
     missing: Missing = None,
     dead_letters: Annotated[
@@ -71,6 +73,7 @@ def replay(
             "forget_after": forget_after,
             "max_classes": max_classes,
             "max_model_features": max_model_features,
+            "max_model_segments": max_model_segments,
         }
     )
     from agents.replay import run_replay  # noqa: PLC0415
@@ -90,8 +93,7 @@ def replay(
             missing=empty_cells(missing),
             dead_letters=dead_letters,
             forget_ms=settings.forget_ms,
-            max_classes=settings.max_classes,
-            max_model_features=settings.max_model_features,
+            caps=settings.caps,
         )
     )
 

@@ -63,6 +63,13 @@ MaxModelFeatures = Annotated[
         help="Of a model with more different features, the first are watched. Default: 1000.",
     ),
 ]
+MaxModelSegments = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Of a model with more different segments, the first are watched. Default: 1000.",
+    ),
+]
 At = Annotated[
     str | None,
     typer.Option(

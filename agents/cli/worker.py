@@ -13,6 +13,7 @@ from agents.cli.shared_options import (
     Kafka,
     MaxClasses,
     MaxModelFeatures,
+    MaxModelSegments,
     MonitorsFile,
     Prefix,
     Servers,
@@ -109,6 +110,7 @@ def worker(
     ] = None,
     max_classes: MaxClasses = None,
     max_model_features: MaxModelFeatures = None,
+    max_model_segments: MaxModelSegments = None,
     max_record_bytes: Annotated[
         str | None,
         typer.Option(metavar="N", help="Larger records are dead letters. Default: 1000000."),

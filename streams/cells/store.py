@@ -15,6 +15,7 @@ from streams.cells.names import Classes, ClassNames, Subjects, Texts, grown
 from streams.columns import Column, Table, counts_column, sparse_column, sums_column, totals_column
 from streams.families.family import Counts, Family, Sparse, Totals
 from streams.grouping import distinct
+from streams.shown import FEATURES, SEGMENTS
 
 Ints = NDArray[np.int64]
 
@@ -34,7 +35,8 @@ class World:
     bucket_of
         By the code of a model.
     only
-        Of models with too many features, codes of those that have a place.
+        Of models with too many features, and with too many segments, codes of those that have a
+        place, rising; see `streams.places`.
     """
 
     def __init__(self) -> None:
@@ -43,12 +45,25 @@ class World:
         self.classes = Classes(self.class_names)
         self.features = Texts()
         self.bucket_of = np.empty(0, np.int64)
-        self.only: dict[int, Ints] = {}
+        self.only: dict[int, dict[int, Ints]] = {FEATURES: {}, SEGMENTS: {}}
 
     def add_model(self, code: int, *, bucket: int) -> None:
         """Add the next model."""
         self.bucket_of = grown(self.bucket_of, code + 1)
         self.bucket_of[code] = bucket
+
+    def leave_out(self, kind: int, model: int, names: Sequence[str]) -> None:
+        """Let a model have only these features or segments, beside the whole of it."""
+        texts = self.features if kind == FEATURES else self.subjects.names
+        self.only[kind][model] = np.sort(texts.codes([*names, ""]))
+
+    def have_a_place(self, kind: int, models: Ints, codes: Ints) -> NDArray[np.bool_]:
+        """Tell of features or segments of models whether they have a place."""
+        kept, known = np.ones(len(models), np.bool_), self.only[kind]
+        for model in known.keys() & set(np.unique(models).tolist()) if known else ():
+            own = models == model
+            kept[own] = np.isin(codes[own], known[model])
+        return kept
 
 
 class Cells:

@@ -16,6 +16,7 @@ from streams.cells.levels import Places
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.store import ROWS, Cells
 from streams.families.family import Family, Reads, Scope
+from streams.shown import FEATURES
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
@@ -160,22 +161,14 @@ class Windows:
         """Rows of features, the group of each; and of every group its window and its feature."""
         width = len(self.grid.world.features.texts)
         every, keys = _units(self.grid.predictions, *self.rows(self.grid.predictions), width)
-        if self.grid.world.only and len(keys):
-            kept = self._have_a_place(keys // width, keys % width)
+        world = self.grid.world
+        if world.only[FEATURES] and len(keys):
+            kept = world.have_a_place(FEATURES, self.model[keys // width], keys % width)
             every, keys = every[kept], keys[kept]
         news = np.diff(keys, prepend=-1) != 0
         starts: Ints = keys[news]
         group: Ints = np.cumsum(news) - 1
         return every, group, starts // width, starts % width
-
-    def _have_a_place(self, owner: Ints, features: Ints) -> NDArray[np.bool_]:
-        """Tell of features of windows whether they have a place."""
-        models = self.model[owner]
-        kept = np.ones(len(models), np.bool_)
-        for model in self.grid.world.only.keys() & set(np.unique(models).tolist()):
-            own = models == model
-            kept[own] = np.isin(features[own], self.grid.world.only[model])
-        return kept
 
 
 def _units(side: PredictionCells, cells: Rows, window: Ints, width: int) -> tuple[Rows, Ints]:

@@ -28,6 +28,7 @@ from streams.cells.windowing import Layout, Since, Windowing, key_of, level_ms
 from streams.families.family import Family, Judging
 from streams.monitors import Window
 from streams.outcomes import Ints
+from streams.shown import SEGMENTS
 from streams.tables import Table
 
 
@@ -160,8 +161,8 @@ class WindowCells:
         self, due: Due, found: Publication, until_ms: int, *, now_ms: int, refresh_ms: int
     ) -> Publication:
         pages, rows = due
-        subject, first = due.subject, due.first
-        models = self.grid.world.subjects.models[subject]
+        subject, first, world = due.subject, due.first, self.grid.world
+        models = world.subjects.models[subject]
         order = np.lexsort((first, subject, models))
         rows, subject, first, models = rows[order], subject[order], first[order], models[order]
         ends_ms = pages.end_ms(first)
@@ -176,6 +177,9 @@ class WindowCells:
             compared=self.baselines.of(subject, first * pages.pane_ms),
         )
         numbers = self.publisher.compute(windows, self.families)
+        if world.only[SEGMENTS]:
+            segments = world.subjects.segments[subject]
+            numbers = numbers.where(world.have_a_place(SEGMENTS, models, segments)[numbers.window])
         before = pages.published[rows]
         published = self.sets.hashes(numbers.window, numbers.metric, len(rows))
         published = self.publisher.kept(windows, self.families, (before, published))

@@ -53,7 +53,7 @@ class Counting(Forgetting):
             self.see(table)
         table, _ = without(table, state.quarantined)
         if not counted:
-            self._notice_features(table)
+            self._notice_names(table)
         table, _ = self.strip(table)
         kept, _ = since(table, max(watermark_ms, state.watermark_ms))
         parts = self._observed(kept)
@@ -82,9 +82,9 @@ class Counting(Forgetting):
         self.see(table)
         table, left_out = without(table, state.quarantined)
         self.left_out_rows += left_out
-        self._notice_features(table)
-        table, left_out = self.strip(table)
-        self.left_out_features += left_out
+        self._notice_names(table)
+        table, nameless = self.strip(table)
+        self.left_out.update(nameless)
         other_rows = state.world.classes.other_rows
         parts = self._observed(table)
         self.other_rows += state.world.classes.other_rows - other_rows

@@ -4,13 +4,13 @@ All that is known of such a model goes, and who comes back is new. A model that 
 with rows that were counted ahead of the watermark, keeps what is counted of these.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from streams.cells.publication import Publication
 from streams.durations import format_duration
 from streams.families.family import MOST_CODES
-from streams.feature_places import show_features
 from streams.monitor.changing import Changing
 from streams.monitor.writing import MERGED_CELLS
 from streams.noticed import show
@@ -37,7 +37,7 @@ class Forgetting(Changing):
             if remains:
                 state.forget(remains)
             self._take_replaced()
-            state.resume_features()
+            state.resume_places()
 
     # ------------------------------------------------------------------ rows
     def see(self, table: Table) -> None:
@@ -79,23 +79,29 @@ class Forgetting(Changing):
                 self._oddity(_too_many_classes(*state.names[code]))
         state.world.classes.newly_full.clear()
 
-    def _notice_features(self, table: Table) -> None:
-        """Let models show which features they send, in the life that rows are of."""
+    def _notice_names(self, table: Table) -> None:
+        """Let models show which features and segments they send, in the life that rows are of."""
         state, silence, rows = self.state, self.state.silence, table.predictions
         later = silence.are_later(rows.model, rows.time_ms)
         if later is not None:
             for shown, own in silence.lives(rows.model, rows.time_ms, later):
-                show_features(table, own, shown)
-        for code in state.features.notice(table, state.noticed.shown, others=later):
-            state.judge_features(code)
+                for places in state.places.values():
+                    places.show(table, own, shown)
+        for places in state.places.values():
+            for code in places.notice(table, state.noticed.shown, others=later):
+                state.judge_places(code)
 
-    def strip(self, table: Table) -> tuple[Table, int]:
-        """Leave features out that have no place; return how many values were."""
-        features, rows = self.state.features, table.predictions
-        if not features.in_effect:
-            return table, 0
-        later = self.state.silence.are_later(rows.model, rows.time_ms)
-        return features.strip(table, others=later)
+    def strip(self, table: Table) -> tuple[Table, Counter[str]]:
+        """Leave features and segments out that have no place; return how many of which were."""
+        silence, left_out = self.state.silence, Counter[str]()
+        for places in self.state.places.values():
+            if places.in_effect:
+                later = (
+                    silence.are_later(table.predictions.model, table.predictions.time_ms),
+                    silence.are_later(table.outcomes.model, table.outcomes.at_ms),
+                )
+                table, left_out[places.what] = places.strip(table, later=later)
+        return table, left_out
 
     # ------------------------------------------------------------------ forgetting
     def grow_baselines(self, *, whole: bool = False) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from streams.cells.withdrawn import published_keys
-from streams.feature_places import Filled
 from streams.monitor.changing import counted_places
 from streams.monitor.counting import Counting
 from streams.monitor.forgets import Order
+from streams.places import Filled
 from streams.probabilities import Oddity
 from streams.specification import time_text
 from streams.steps import Record
@@ -68,13 +68,19 @@ class OrderedForgetting(Counting):
         """Let no rows of models wait: they are of predictions before the order."""
         self._wait_without(lambda table: without(table, codes))
 
-    def fill_features(self, filled: Filled) -> None:
-        """Let others than the first features of a model be left out from now on."""
+    def fill(self, filled: Filled) -> None:
+        """Let others than the first features or segments of a model be left out from now on."""
         state, code = self.state, filled.model
-        state.fill_features(code)
-        self._wait_without(self.strip)
+        state.fill(filled.kind, code)
+        self._wait_without(self._stripped)
         state.windows.revise(code, clock_ms=filled.from_ms)
-        self._oddity(_too_many_features(*state.names[code], len(state.features.full[code].names)))
+        places = state.places[filled.kind]
+        most = len(places.full[code].names)
+        self._oddity(_too_many(*state.names[code], most=most, what=places.what))
+
+    def _stripped(self, table: Table) -> tuple[Table, int]:
+        table, left_out = self.strip(table)
+        return table, left_out.total()
 
     def _wait_without(self, left: Callable[[Table], tuple[Table, int]]) -> None:
         """Let what is left of tables wait, and be seen by rules."""
@@ -88,7 +94,7 @@ class OrderedForgetting(Counting):
                 self.done(one.offsets)
 
 
-def _too_many_features(model: str, version: str, most: int) -> Oddity:
+def _too_many(model: str, version: str, *, most: int, what: str) -> Oddity:
     shown = f"model {model!r}" + (f", version {version!r}," if version else "")
-    text = f"{shown} has more than {most:,} features: all beyond the first are left out"
-    return Oddity(model, version, "features", text)
+    text = f"{shown} has more than {most:,} {what}: all beyond the first are left out"
+    return Oddity(model, version, what, text)

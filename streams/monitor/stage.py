@@ -22,7 +22,7 @@ from streams.monitors import DEFAULTS, FORGET_MS, Monitors, Window
 from streams.outcomes import ClockNotice, Outcomes, decode_outcomes
 from streams.quarantine import LARGEST_STATE_BYTES
 from streams.steps import NOT_QUIET, Batch, Effects, ModelKind
-from streams.task import MOST_FEATURES, MOST_NAMES
+from streams.task import CAPS, Caps
 from streams.topics import Topics
 
 # A step that takes longer keeps a worker from answering.
@@ -38,10 +38,8 @@ class Monitor:
         Window whose metrics are published when `monitors` names none.
     forget_ms
         Models that are silent for so long in event time are forgotten.
-    max_classes
-        Models with more different classes are text.
-    max_features
-        So many features of a model are watched.
+    caps
+        How much of a model is watched.
 
     Attributes
     ----------
@@ -67,11 +65,10 @@ class Monitor:
         horizon_ms: int,
         monitors: Monitors | None = None,
         forget_ms: int = FORGET_MS,
-        max_classes: int = MOST_NAMES,
-        max_features: int = MOST_FEATURES,
+        caps: Caps = CAPS,
     ) -> None:
         self.topics, self.forget_ms = topics, forget_ms
-        self.max_classes, self.max_features = max_classes, max_features
+        self.caps = caps
         self.inputs = (topics.outcomes,)
         self.global_inputs = (topics.monitors,)
         self._said: set[str] = set()
@@ -102,8 +99,7 @@ class Monitor:
             windowing=way,
             window_ms=self.window_ms,
             forget_ms=self.forget_ms,
-            max_classes=self.max_classes,
-            max_features=self.max_features,
+            caps=self.caps,
             said=self._said,
         )
 

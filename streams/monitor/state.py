@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 from streams import families
 from streams.cells.judging import Judges
@@ -14,7 +13,6 @@ from streams.cells.windowing import Windowing
 from streams.cells.windows import WindowCells
 from streams.clock import joint_clock_ms, joint_passed_ms
 from streams.costs import Costs
-from streams.feature_places import FeaturePlaces
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitor.alerts import Alerts
@@ -27,12 +25,13 @@ from streams.monitor.waiting import Waiting
 from streams.monitors import Monitors
 from streams.noticed import Noticed
 from streams.outcomes import ClockNotice, Outcomes
+from streams.places import FeaturePlaces, SegmentPlaces
 from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
 from streams.rules import Judge, Plan, RuleWatch
 from streams.rules.records import RuleRecords
 from streams.shown import Shown
-from streams.task import MOST_FEATURES
+from streams.task import CAPS, Caps
 from streams.watchers.drifts import Drifts
 from streams.watchers.numbering import Bucket
 
@@ -116,8 +115,8 @@ class MonitorState:
         When the models had rows, so that who was silent for long is forgotten.
     forgets
         Orders to forget models.
-    features
-        Which features of models with too many have a place.
+    places
+        Which features, and which segments, of models with too many have a place.
     unclaimed
         Records of detectors that the monitors known so far do not have; by key and bucket.
     """
@@ -130,12 +129,11 @@ class MonitorState:
         windowing: Windowing,
         window_ms: int,
         forget_ms: int,
-        max_classes: int,
-        max_features: int = MOST_FEATURES,
+        caps: Caps = CAPS,
         said: set[str] | None = None,
     ) -> None:
         self.partition, self.monitors = partition, monitors
-        self._most = {"most_classes": max_classes, "most_features": max_features}
+        self._caps = caps
         self.specifications = Specifications(monitors, set() if said is None else said)
         self.ordered = bool(monitors.thresholds or monitors.drifts)
         self.next: dict[str, int] = {}
@@ -157,7 +155,8 @@ class MonitorState:
         longest_ms = max(one.size_ms for one in windowing.windows)
         forget_ms = max(forget_ms, windowing.keep_ms + 2 * longest_ms)
         self.silence = Silence(self.noticed, after_ms=forget_ms, new_shown=self._new_shown)
-        self.forgets, self.features = Forgets(), FeaturePlaces()
+        self.forgets = Forgets()
+        self.places = {one.kind: one for one in (FeaturePlaces(), SegmentPlaces())}
         self._free: list[int] = []
         self.touched: set[int] = set()
         self.released_at_ms = self.counted_at_ms = -1
@@ -231,7 +230,7 @@ class MonitorState:
 
     def _new_shown(self, name: Name) -> Shown:
         task, every_ms = self.monitors.task(name[0]), self.monitors.evaluate_ms
-        shown = Shown(task, every_ms=every_ms, **self._most)
+        shown = Shown(task, every_ms=every_ms, caps=self._caps)
         if self.specifications.holding is not None:
             shown.tell(self.specifications.orders(name[0]))
         return shown
@@ -323,7 +322,7 @@ class MonitorState:
             self.names[code] = NOBODY
             self.noticed.put(code, self._new_shown(NOBODY))
             self.world.classes.drop(code)
-            self.begin_features(code)
+            self.begin_places(code)
             self.silence.remove(code)
             self.fates.drop(code)
             self.costs.drop(code)
@@ -342,36 +341,39 @@ class MonitorState:
                 del self.oddities[about]
             self._free.append(code)
 
-    def begin_features(self, code: int) -> None:
-        """Let all features of a model have a place: it is another, or in another life."""
-        self.features.begin_anew(code)
-        self.world.only.pop(code, None)
+    def begin_places(self, code: int) -> None:
+        """Let everything of a model have a place: it is another, or in another life."""
+        for kind, places in self.places.items():
+            places.begin_anew(code)
+            self.world.only[kind].pop(code, None)
 
-    def judge_features(self, code: int) -> None:
-        """Find out, after what is news, whether a model has too many features."""
+    def judge_places(self, code: int) -> None:
+        """Find out, after what is news, whether a model has too many features or segments."""
         shown = self.noticed.shown[code]
-        self.features.judge(code, shown, pane_ms=self.windows.windowing.pane_ms)
-        if code not in self.features.in_effect:
-            self.world.only.pop(code, None)
+        for kind, places in self.places.items():
+            places.judge(code, shown, pane_ms=self.windows.windowing.pane_ms)
+            if code not in places.in_effect:
+                self.world.only[kind].pop(code, None)
 
-    def fill_features(self, code: int) -> None:
-        """Let only those features of a model count from now on that have a place."""
-        self.features.in_effect.add(code)
-        names = sorted(self.features.full[code].names)
-        self.world.only[code] = np.sort(self.world.features.codes(names))
+    def fill(self, kind: int, code: int) -> None:
+        """Let only those features or segments of a model count from now on that have a place."""
+        places = self.places[kind]
+        places.in_effect.add(code)
+        self.world.leave_out(kind, code, sorted(places.full[code].names))
 
-    def resume_features(self) -> None:
-        """After the state was read back, tell of which models features are left out."""
+    def resume_places(self) -> None:
+        """After the state was read back, tell of which models anything is left out."""
         for code in sorted(self.codes.values()):
-            self.judge_features(code)
-        for code, full in self.features.full.items():
-            if full.from_ms <= self.watermark_ms:
-                self.fill_features(code)
+            self.judge_places(code)
+        for kind, places in self.places.items():
+            for code, full in places.full.items():
+                if full.from_ms <= self.watermark_ms:
+                    self.fill(kind, code)
 
     def update(self, code: int) -> None:
         """Judge a model anew, since what it has shown is another; publish its windows again."""
-        self.begin_features(code)
-        self.judge_features(code)
+        self.begin_places(code)
+        self.judge_places(code)
         self.noticed.shown[code].judge()
         self.noticed.settle(code)
         self.noticed.untold.add(code)

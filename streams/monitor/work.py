@@ -5,7 +5,6 @@ from operator import attrgetter
 import numpy as np
 
 from streams.cells.windowing import said
-from streams.feature_places import Filled
 from streams.monitor.counting import rows_of
 from streams.monitor.forgets import Order
 from streams.monitor.ordered_forgetting import OrderedForgetting
@@ -14,6 +13,7 @@ from streams.monitor.specifications import Change
 from streams.monitor.state import MonitorState
 from streams.monitors import Window
 from streams.outcomes import Outcomes
+from streams.places import Filled
 from streams.released import losses, seen
 from streams.steps import ModelKind, Record
 from streams.topics import Topics
@@ -98,7 +98,7 @@ class Work(OrderedForgetting):
                 if isinstance(change, Order):
                     self.forget_ordered(change)
                 elif isinstance(change, Filled):
-                    self.fill_features(change)
+                    self.fill(change)
                 else:
                     self.take_effect(change)
             self._release(end_ms)
@@ -114,7 +114,7 @@ class Work(OrderedForgetting):
         every = (
             next(state.specifications.due(until_ms), None),
             state.forgets.next(until_ms),
-            state.features.next(until_ms),
+            *(places.next(until_ms) for places in state.places.values()),
         )
         return min((one for one in every if one is not None), key=_FROM_MS, default=None)
 

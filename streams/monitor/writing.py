@@ -1,5 +1,6 @@
 """What a step of the monitor writes: state, metrics and alerts, in one transaction."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,8 +34,9 @@ class Writing:
         Specifications that cannot be used.
     forgotten, forgotten_rows
         How many models were forgotten, and rows left out of predictions before that.
-    left_out_features, other_rows
-        Values of features that have no place; outcomes with a class that has no code of its own.
+    left_out, other_rows
+        Values of features, and segments of predictions, that have no place; outcomes with a class
+        that has no code of its own.
     unwritten
         Whether rows were counted that nobody reads again.
     renewed
@@ -50,7 +52,8 @@ class Writing:
         self.arrived: dict[int, int] = {}
         self.done_with: list[int] = []
         self.late_rows = self.left_out_rows = self.improper_scores = 0
-        self.forgotten = self.forgotten_rows = self.left_out_features = self.other_rows = 0
+        self.forgotten = self.forgotten_rows = self.other_rows = 0
+        self.left_out: Counter[str] = Counter()
         self.unwritten = False
         self.renewed: set[int] = set()
         self._upserts: dict[bytes, bytes | None] = {}
@@ -136,7 +139,8 @@ class Writing:
             set_aside_rows=self.left_out_rows,
             oddities=self.oddities,
             improper_scores=self.improper_scores,
-            left_out_features=self.left_out_features,
+            left_out_features=self.left_out["features"],
+            left_out_segments=self.left_out["segments"],
             other_rows=self.other_rows,
             forgotten=self.forgotten,
             forgotten_rows=self.forgotten_rows,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams.families.family import MOST_CODES
 from streams.monitors import Drift, Monitors, Threshold
 from streams.shown import Shown
-from streams.task import Task
+from streams.task import Caps, Task
 from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import Driver, as_inputs, cut, disorder_of
 from tests.examples import some
@@ -57,7 +57,7 @@ def run(events: list[Event], sizes: list[int], *, restarts: int = 0, **options: 
         window_ms=MINUTE_MS,
         horizon_ms=MINUTE_MS,
         disorder_ms=disorder_of(events),
-        **{"monitors": WATCHED, "max_classes": 20} | options,
+        **{"monitors": WATCHED, "caps": Caps(classes=20)} | options,
     )
     luck = random.Random(restarts)
     for records in cut(as_inputs(events), sizes):
@@ -193,7 +193,7 @@ def test_classes_without_a_code_of_their_own_are_told_apart_as_right_and_wrong()
 def test_names_of_text_are_not_remembered() -> None:
     events = [one.event for one in words("m", classes=10**9, count=6_000, right=0)]
 
-    driver = run(events, [500], max_classes=1_000)
+    driver = run(events, [500], caps=Caps(classes=1_000))
 
     [state] = driver.monitors
     assert len(state.world.class_names.texts) < 2 * (1_000 + 500) + 10
@@ -211,7 +211,7 @@ def test_names_of_text_are_not_remembered() -> None:
 def test_when_there_were_too_many_classes_does_not_depend_on_the_order_in_which_they_came(
     rows: list[tuple[int, str]], sizes: list[int], luck: random.Random
 ) -> None:
-    orderly, other = (Shown(Task(), every_ms=5, most_classes=8) for _ in "ab")
+    orderly, other = (Shown(Task(), every_ms=5, caps=Caps(classes=8)) for _ in "ab")
     orderly.see_classes(sorted(rows))
     luck.shuffle(rows)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streams.forget_record import forget_key, write_forget
 from streams.monitors import Drift, Monitors, Threshold
+from streams.task import Caps
 from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import Driver, How, as_inputs, cut, disorder_of
 from tests.examples import some
@@ -27,7 +28,7 @@ WATCHED = Monitors(
 
 
 def run(events: list[Event], how: How, **options: Any) -> Driver:
-    defaults: dict[str, Any] = {"monitors": WATCHED, "max_features": MOST}
+    defaults: dict[str, Any] = {"monitors": WATCHED, "caps": Caps(features=MOST)}
     driver = Driver(
         partitions=how.partitions,
         disorder_ms=disorder_of(events),
@@ -140,7 +141,7 @@ def test_windows_that_were_published_before_lose_metrics_of_what_has_no_place() 
         for place, name in enumerate(names[1:])
     ]
     events.append(prediction("a", timestamp_ms=START_MS, features={"fa": 1.0}))
-    driver = Driver(window_ms=2 * MINUTE_MS, disorder_ms=MINUTE_MS, max_features=4)
+    driver = Driver(window_ms=2 * MINUTE_MS, disorder_ms=MINUTE_MS, caps=Caps(features=4))
 
     driver.feed(as_inputs(events))
     before = watched(driver, "m")
@@ -153,7 +154,7 @@ def test_windows_that_were_published_before_lose_metrics_of_what_has_no_place() 
 
 def test_a_model_that_is_forgotten_has_all_places_again() -> None:
     names = [f"f{number}" for number in range(10)]
-    driver = Driver(window_ms=MINUTE_MS, horizon_ms=MINUTE_MS, max_features=4)
+    driver = Driver(window_ms=MINUTE_MS, horizon_ms=MINUTE_MS, caps=Caps(features=4))
     for minute, own in ((0, names[:5]), (10, names[5:9])):
         at_ms = START_MS + minute * MINUTE_MS
         if minute:
@@ -178,7 +179,7 @@ def test_detectors_see_no_feature_without_a_place() -> None:
     events.sort(key=lambda one: one.get("timestamp_ms", 0))
     places = {f"feature:{name}" for name in first(events, "m")}
 
-    some, every = (run(events, How([50]), max_features=most) for most in (MOST, 8))
+    some, every = (run(events, How([50]), caps=Caps(features=most)) for most in (MOST, 8))
 
     def drifted(driver: Driver) -> set[str]:
         """Return inputs of which a change was found after the first pane."""
@@ -187,3 +188,102 @@ def test_detectors_see_no_feature_without_a_place() -> None:
 
     assert drifted(some) <= places
     assert drifted(every) - places
+
+
+# ---------------------------------------------------------------------- segments
+def customers(
+    model: str, *, seed: int, segments: int, minutes: range, count: int = 40
+) -> list[Arrival]:
+    """Make predictions in some of so many segments each, most with a label."""
+    found = sent(model, seed=seed, features=2, minutes=minutes, count=count)
+    rng = np.random.default_rng(seed)
+    for one in found:
+        if "features" in one.event:
+            names = rng.choice(segments, size=int(rng.integers(1, 3)), replace=False).tolist()
+            one.event["segments"] = {f"k{n % 3}": f"v{n}" for n in names}
+    return found
+
+
+@st.composite
+def segmented(draw: st.DrawFn) -> list[Event]:
+    """Draw models with as many segments as they may have, one more, and many; and a clock."""
+    seed, arrivals = draw(st.integers(0, 2**16)), list[Arrival]()
+    for place, segments in enumerate((MOST, MOST + 1, 15)):
+        minutes = range(draw(st.integers(0, 3)), draw(st.integers(4, 9)))
+        arrivals += customers(f"m{segments}", seed=seed + place, segments=segments, minutes=minutes)
+    for at_ms in range(START_MS, START_MS + 12 * MINUTE_MS, 20 * SECOND_MS):
+        name = f"clock-{at_ms}"
+        arrivals.append(Arrival(at_ms, prediction(name, model="clock", timestamp_ms=at_ms)))
+        arrivals.append(Arrival(at_ms, label(name, timestamp_ms=at_ms)))
+    return delayed(arrivals, seed=seed, bound_ms=draw(st.sampled_from([1, MINUTE_MS])))
+
+
+def segments_of(driver: Driver, model: str) -> set[str]:
+    """Return the segments of which there are metrics."""
+    found = {one["segment"] for one in driver.metrics.values() if one["model"] == model}
+    return found - {""}
+
+
+def first_segments(events: list[Event], model: str, most: int = MOST) -> set[str]:
+    """Return the first segments that a model has sent: obviously right."""
+    sent_ms: dict[str, int] = {}
+    for one in events:
+        if one.get("model") == model:
+            for key, value in one.get("segments", {}).items():
+                name = f"{key}={value}"
+                sent_ms[name] = min(sent_ms.get(name, 2**62), one["timestamp_ms"])
+    return set(sorted(sent_ms, key=lambda name: (sent_ms[name], name))[:most])
+
+
+BY_SEGMENT = Monitors(
+    reference=5,
+    thresholds=(
+        Threshold(
+            name="s",
+            metric="predictions",
+            kind="above",
+            given=1,
+            window="2m",
+            minimum=2,
+            segment="k1=v1",
+        ),
+    ),
+    drifts=(Drift(name="inputs", input="features", detector="page_hinkley", parameters=PH),),
+)
+
+
+@settings(max_examples=some(8))
+@given(segmented(), ways)
+def test_which_segments_are_watched_does_not_depend_on_steps_partitions_or_restarts(
+    events: list[Event], how: How
+) -> None:
+    options = {"monitors": BY_SEGMENT, "caps": Caps(segments=MOST)}
+    at_once = run(events, How([len(events)]), **options)
+
+    other = run(events, how, **options)
+
+    for model in ("m4", "m5", "m15"):
+        assert segments_of(at_once, model) == first_segments(events, model)
+    assert other.result() == at_once.result()
+    assert sorted(set(other.oddities)) == sorted(set(at_once.oddities))
+
+
+def test_a_model_with_ever_new_segments_is_watched_as_a_whole() -> None:
+    events = [one.event for one in customers("m", seed=1, segments=90, minutes=range(6), count=400)]
+    events.sort(key=lambda one: one.get("timestamp_ms", 0))
+
+    some, every = (run(events, How([50]), caps=Caps(segments=most)) for most in (4, 100))
+
+    def whole(driver: Driver) -> dict[object, object]:
+        return {
+            (one["window_start_ms"], one["metric"]): (one["value"], one["count"])
+            for one in driver.metrics.values()
+            if one["model"] == "m" and not one["segment"]
+        }
+
+    assert some.left_out_segments > 100
+    assert some.oddities == [
+        "model 'm' has more than 4 segments: all beyond the first are left out"
+    ]
+    assert whole(some) == whole(every)
+    assert len(segments_of(every, "m")) > 80
