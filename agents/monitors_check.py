@@ -12,7 +12,7 @@ from agents.printable import printable
 from agents.recordings import Recordings
 from agents.settings import Settings, read_monitors_file
 from streams.monitors_file import parse_monitors
-from streams.rehearsal import Rehearsal, unmet
+from streams.rehearsal import Rehearsal, rehearsed, unmet
 
 
 def check_monitors(
@@ -47,7 +47,7 @@ def check_monitors(
         run, _, survey = replay.play(
             Recordings(against, columns, missing=missing),
             Rehearsal,
-            monitors=monitors,
+            monitors=rehearsed(monitors),
             window_ms=settings.window_ms,
             horizon_ms=settings.horizon_ms,
             partitions=1,

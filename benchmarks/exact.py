@@ -7,7 +7,7 @@ must be that; metrics that exist but are not worked out here are left out, and n
 
 import copy
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,12 @@ from numpy.typing import NDArray
 from benchmarks.load import FEATURE_UNITS, SCORE_UNITS, START_MS, Chunk, Ints, Load
 from streams import families
 from streams.families.family import BINARY
+
+SAME = (
+    *("predictions", "labels", "coverage", "accuracy", "precision", "recall", "f1"),
+    *("log_loss", "brier", "roc_auc"),
+)
+"""Of the job that other engines are given, too: join, confusion, Brier score, score histograms."""
 
 _SHOWN = 5
 _QUIET_S = 0.3
@@ -69,6 +75,13 @@ class Expected:
         other = copy.copy(self)
         names = [name for name in self.metrics if ":f" not in name]
         other.metrics = {name: self.metrics[name] for name in names}
+        return other
+
+    def only(self, metrics: Collection[str]) -> "Expected":
+        """Return the same for workers that publish some metrics alone."""
+        other = copy.copy(self)
+        other.metrics = {n: right for n, right in self.metrics.items() if _base(n) in metrics}
+        other._unjudged = self._unjudged & set(metrics)
         return other
 
     @property

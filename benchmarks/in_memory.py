@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.exact import SAME
 from benchmarks.load import START_MS, Load, label_records, prediction_records
+from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.steps import Batch, Record
 from streams.topics import Topics
@@ -26,9 +28,15 @@ from streams.topology import build
 _TOPICS = Topics("bench")
 
 
-def measure(load: Load, *, detectors: bool, step: int) -> dict[str, float]:
+_SAME = {
+    "defaults": False,
+    "features": False,
+    "metrics": {"exclude": ["all"], "include": list(SAME)},
+}
+
+
+def measure(load: Load, *, monitors: Monitors, step: int) -> dict[str, float]:
     """Run both stages over a load in one partition."""
-    monitors = parse_monitors({"defaults": detectors})
     join, monitor = build(
         _TOPICS,
         window_ms=300_000,
@@ -128,7 +136,8 @@ def main() -> None:
     options = parser.parse_args()
     names = ("events", "features", "models", "pending", "spacing_ms")
     load = Load(**{name: getattr(options, name) for name in names})
-    print(json.dumps(measure(load, detectors=options.job == "full", step=options.step)))
+    monitors = parse_monitors({} if options.job == "full" else _SAME)
+    print(json.dumps(measure(load, monitors=monitors, step=options.step)))
 
 
 if __name__ == "__main__":

@@ -80,7 +80,8 @@ def metrics() -> str:
     for metric in families.CATALOGUE.metrics.values():
         rest = [_values(metric), metric.better, metric.interval or "", _kinds(metric)]
         unit = f", in {metric.unit}" if metric.unit else ""
-        rows.append([f"`{metric.written}`", metric.help + unit, *rest])
+        mark = "" if metric.default else " °"
+        rows.append([f"`{metric.written}`{mark}", metric.help + unit, *rest])
         if metric.part is Part.CLASS:
             name = f"`{metric.name}:<class>`"
             rows.append(

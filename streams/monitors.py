@@ -10,7 +10,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from streams.chosen import Choice, counted
 from streams.comparisons import Comparison
+from streams.families.family import Family
 from streams.ownership import Ownership
 from streams.rule_kinds import BY_NAME
 from streams.task import Task
@@ -120,6 +122,9 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         A drift alert resolves when nothing was detected for so long.
     features
         Whether features are looked at.
+    metrics
+        Which metrics are published beside the usual ones, and which are not; the last that is said
+        of a model counts.
     models
         What models are told to be, by their names.
     owned
@@ -134,6 +139,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     reference: int = 1_000
     resolve_ms: int = 3_600_000
     features: bool = True
+    metrics: tuple[Choice, ...] = ()
     models: dict[str, Task] = {}
     owned: dict[str, Ownership] = {}
     thresholds: tuple[Threshold, ...] = ()
@@ -158,6 +164,11 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
             return fits(model, monitor.model) and fits(version, monitor.version)
 
         return [t for t in self.thresholds if applies(t)], [d for d in self.drifts if applies(d)]
+
+
+def counted_for(monitors: Monitors) -> tuple[Family, ...]:
+    """Return the families that must be counted for what is published, and for rules."""
+    return counted(monitors.metrics, [one.metric for one in monitors.thresholds])
 
 
 DEFAULT_THRESHOLDS = (

@@ -12,6 +12,7 @@ import msgspec
 
 from streams import rule_kinds
 from streams.cells.windowing import check_coarse
+from streams.chosen import Choice, check_choice
 from streams.classes import class_name
 from streams.comparisons import EVERY_MODEL, Comparison, check_kind, read_comparison
 from streams.durations import parse_duration_ms
@@ -71,6 +72,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     reference: Positive = 1_000
     resolve_after: str = "1h"
     features: bool = True
+    metrics: dict[str, Any] | list[Any] = []
     models: dict[str, Any] = {}
     thresholds: list[Any] = []
     drift: list[Any] = []
@@ -140,6 +142,7 @@ def _parse(data: object) -> Monitors:
         reference=file.reference,
         resolve_ms=parse_duration_ms(file.resolve_after, setting="resolve_after"),
         features=file.features,
+        metrics=_choices(file.metrics),
         models=models,
         owned=owned,
         thresholds=tuple(one for one in every if isinstance(one, Threshold)),
@@ -236,6 +239,14 @@ def _compared(file: _File, models: dict[str, _Model]) -> dict[str, Comparison]:
             if name not in found:
                 check_kind(every, task=one.task, where=f"model {name!r}: baseline of all models")
         found.setdefault(EVERY_MODEL, every)
+    return found
+
+
+def _choices(given: dict[str, Any] | list[Any]) -> tuple[Choice, ...]:
+    entries = [given] if isinstance(given, dict) else given
+    found = tuple(_converted(one, Choice, where="metrics") for one in entries)
+    for one in found:
+        check_choice(one)
     return found
 
 

@@ -44,14 +44,15 @@ class Slot(NamedTuple):
 
 
 def comparing() -> tuple[Family, ...]:
-    """Return the families with metrics that are compared with something.
+    """Return the families with columns that are compared with those of something.
 
     Examples
     --------
     >>> [family.name for family in comparing()]
     ['answers', 'distribution']
     """
-    found = (f for f in families.CATALOGUE.families if any(m.compares for m in f.metrics))
+    every = (f for f in families.CATALOGUE.families if f.columns)
+    found = (f for f in every if any(m.compares for m in f.metrics))
     return tuple(sorted(found, key=lambda family: family.name))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from streams import families
 from streams.amounts import Amounts
+from streams.chosen import ALL, Choice
 from streams.classes import class_name, same_class
 from streams.dryrun import DryRun
 from streams.durations import format_duration, parse_duration_ms
@@ -126,6 +127,11 @@ def _classes(rows: Outcomes, model: int) -> set[str]:
         names |= {rows.strings[one] for one in np.unique(code[code >= 0]).tolist()}
         names |= {class_name(one) for one in np.unique(number[code < 0]).tolist()}
     return names
+
+
+def rehearsed(monitors: Monitors) -> Monitors:
+    """Return monitors that publish all metrics, so that whatever a rule names can be told."""
+    return msgspec.structs.replace(monitors, metrics=(Choice(include=(ALL,)),))
 
 
 def unmet(monitors: Monitors, run: Rehearsal) -> Iterator[str]:

@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
+from streams.chosen import check_counted
 from streams.errors import ConfigError, RecordError
 from streams.limits import EARLIEST_MS
-from streams.monitors import Monitors
+from streams.monitors import Monitors, counted_for
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS
 
@@ -29,6 +30,7 @@ FIXED = {
     "coarse": "how long finished panes are kept",
     "baseline": "how much of a model's beginning windows are compared with",
     "features": "what is read of predictions",
+    "metrics": "which metrics are published",
 }
 """What a specification cannot change, and its meaning."""
 
@@ -149,6 +151,7 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
         raise _refused("settings: these belong to workers; leave them out")
     try:
         monitors = parse_monitors(data, file="monitors")
+        check_rules(monitors, own)
     except ConfigError as error:
         raise _refused(str(error)) from None
     for name, meaning in FIXED.items():
@@ -163,6 +166,17 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
 def says(data: Mapping[str, Any], name: str) -> bool:
     """Tell whether a monitors file says one of `FIXED`; see `streams.comparisons` for mappings."""
     return name in data and not (name == "baseline" and isinstance(data[name], dict))
+
+
+def check_rules(monitors: Monitors, own: Monitors) -> None:
+    """Refuse rules on what workers do not count that were started with other monitors.
+
+    Raises
+    ------
+    ConfigError
+        Naming the rule and the fix.
+    """
+    check_counted(counted_for(own), [(one.name, one.metric) for one in monitors.thresholds])
 
 
 def completed(monitors: Monitors, own: Monitors) -> Monitors:

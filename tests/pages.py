@@ -42,7 +42,7 @@ def rows(page: str, title: str) -> list[list[str]]:
 
 def first_cells(page: str, title: str) -> list[str]:
     """Return the names in the first column."""
-    return [row[0].strip("`") for row in rows(page, title)]
+    return [row[0].strip("` °") for row in rows(page, title)]
 
 
 def blocks(language: str) -> list[str]:

@@ -181,6 +181,9 @@ class PlainCells:
         found = [of_code[pair] for pair in zip(models, code.tolist(), strict=True)]
         return np.array([self._grid.name(name) for name in found], np.int64)
 
+    def wants(self, *_: str) -> bool:
+        return True
+
     def counts(self, name: str) -> NDArray[np.int64]:
         holder = self._holder(name)
         width = holder.columns[name].width  # type: ignore[union-attr]

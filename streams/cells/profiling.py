@@ -39,14 +39,15 @@ def _part(side: PredictionCells, segment: str, rows: Rows) -> Part:
     columns = {
         slot.name: steps
         for slot in slots(Scope.WINDOW)
-        if (steps := _steps(side.table.columns[slot.key], rows))
+        if slot.key in side.table.columns and (steps := _steps(side.table.columns[slot.key], rows))
     }
     features = {}
     for name, units in sorted(_units(side, rows)):
         found = {
             slot.name: steps
             for slot in slots(Scope.FEATURE)
-            if (steps := _steps(side.units.columns[slot.key], units))
+            if slot.key in side.units.columns
+            and (steps := _steps(side.units.columns[slot.key], units))
         }
         if found:
             features[name] = found
@@ -90,6 +91,8 @@ def put_part(side: PredictionCells, part: Part, *, number: int) -> None:
 
 def _put(columns: Any, row: int, every: Sequence[Slot], steps: dict[str, list[int]]) -> None:
     for slot in every:
+        if slot.key not in columns:  # no model has a metric of it
+            continue
         columns[slot.key].put(row, entries_of(steps.get(slot.name, [])))
 
 

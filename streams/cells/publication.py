@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from streams.cells.metric_sets import MetricSets
 from streams.cells.view import CellView, Windows
+from streams.chosen import Wanted
 from streams.families.family import (
     BINARY,
     EVERY_TASK,
@@ -79,28 +80,38 @@ class Publisher:
 
     def __init__(self, sets: MetricSets, names: Sequence[tuple[str, str]]) -> None:
         self.sets, self._models = sets, names
-        self._coverage = sets.names.code("coverage")
         self._texts: list[bytes] = []
         self._parts: dict[tuple[str, int], Ints] = {}
         self._subjects: dict[int, tuple[bytes, bytes]] = {}
 
-    def compute(self, windows: Windows, families: Sequence[Family]) -> Numbers:
-        """Compute what families say of windows."""
+    def compute(
+        self, windows: Windows, families: Sequence[Family], wanted: Wanted | None = None
+    ) -> Numbers:
+        """Compute what families say of windows.
+
+        Parameters
+        ----------
+        wanted
+            Which metrics are asked for; `None` for all.
+        """
         found = []
         for family in families:
-            if not _may_have(windows, family):
+            if not _may_have(windows, family, wanted):
                 continue
-            view = CellView(windows, family)
+            view = CellView(windows, family, wanted=None if wanted is None else wanted.names)
             if not view.groups:
                 continue
             lacks = windows.lacking(family)
             for estimate in family.compute(view):
                 there = np.flatnonzero(~np.isnan(estimate.value))
-                if not len(there):
+                if not len(there) or not view.wants(estimate.metric):
                     continue
                 columns = self._numbers(view, estimate, there)
                 if lacks is not None:
                     columns = tuple(column[~lacks[columns[0]]] for column in columns)
+                if wanted is not None and estimate.metric in wanted.masks:
+                    asked = wanted.masks[estimate.metric][columns[0]]
+                    columns = tuple(column[asked] for column in columns)
                 found.append(columns)
         if not found:
             none = np.empty(0, np.int64)
@@ -228,12 +239,12 @@ class Publisher:
         head = _encode({"model": model, "version": version, "segment": segment})
         return _encode([model, version, segment])[:-1] + b",", head[:-1]
 
-    def coverage(self, numbers: Numbers, count: int) -> Floats:
-        """Return the coverage of so many windows; NaN where there is none."""
-        coverage = np.full(count, np.nan)
-        own = numbers.metric == self._coverage
-        coverage[numbers.window[own]] = numbers.value[own]
-        return coverage
+
+def coverage_of(windows: Windows) -> Floats:
+    """Return the coverage of windows; NaN where there is none."""
+    predictions = windows.predictions
+    with np.errstate(all="ignore"):
+        return np.where(predictions != 0, windows.labels / predictions, np.nan)
 
 
 def _tails(
@@ -252,8 +263,10 @@ _TASKS = (BINARY, BINARY, MULTICLASS, REGRESSION, TEXT)
 """Of every kind in `KINDS`, the task whose metrics it has."""
 
 
-def _may_have(windows: Windows, family: Family) -> bool:
+def _may_have(windows: Windows, family: Family, wanted: Wanted | None) -> bool:
     """Tell whether windows may have any metric of a family; to compute has a cost of its own."""
+    if wanted is not None and wanted.names.isdisjoint(metric.name for metric in family.metrics):
+        return False
     side = windows.grid.outcomes
     if family.reads is Reads.OUTCOMES and not len(windows.rows(side)[0]):
         return False

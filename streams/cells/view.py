@@ -197,8 +197,10 @@ def _units(side: PredictionCells, cells: Rows, window: Ints, width: int) -> tupl
 class CellView:
     """What a family sees of windows; see the contract in `streams.families.family`."""
 
-    def __init__(self, windows: Windows, family: Family) -> None:
-        self._windows, self._family = windows, family
+    def __init__(
+        self, windows: Windows, family: Family, *, wanted: frozenset[str] | None = None
+    ) -> None:
+        self._windows, self._family, self._wanted = windows, family, wanted
         self._side: Cells = (
             windows.grid.predictions if family.reads is Reads.PREDICTIONS else windows.grid.outcomes
         )
@@ -283,6 +285,10 @@ class CellView:
         """Return codes of names for codes of classes within their model."""
         models = self._of_groups(self._windows.model)[group]
         return self._windows.grid.world.classes.name_codes(models, code)
+
+    def wants(self, *metrics: str) -> bool:
+        """Tell whether any of some metrics is asked for."""
+        return self._wanted is None or not self._wanted.isdisjoint(metrics)
 
 
 class BaselineView:

@@ -18,13 +18,14 @@ from streams.cells.judging import Judges
 from streams.cells.levels import HOUR_MS, begins, merged_ms, pane_end_ms
 from streams.cells.metric_sets import MetricSets
 from streams.cells.page_records import PageRecords
-from streams.cells.publication import Publication, Publisher
+from streams.cells.publication import Publication, Publisher, coverage_of
 from streams.cells.records import CellRecords, Name
 from streams.cells.retired import Ended, Retired
 from streams.cells.schedule import Revising
 from streams.cells.store import PANE_BITS, World
 from streams.cells.view import CellView, Judgements, Windows
 from streams.cells.windowing import Layout, Since, Windowing, key_of, level_ms
+from streams.chosen import Chosen
 from streams.families.family import Family, Judging
 from streams.monitors import Window
 from streams.outcomes import Ints
@@ -39,6 +40,8 @@ class WindowCells:
     ----------
     names
         Of models and versions, by code; the list grows.
+    chosen
+        What is published of which model.
     """
 
     def __init__(
@@ -49,8 +52,9 @@ class WindowCells:
         *,
         names: Sequence[Name],
         judges: Judges,
+        chosen: Chosen,
     ) -> None:
-        self.windowing, self.families = windowing, families
+        self.windowing, self.families, self._chosen = windowing, families, chosen
         self.grid = Grid(families, world)
         self.pages = [Pages(w, world, pane_ms=windowing.pane_ms) for w in windowing.windows]
         self.baselines = Baselines(
@@ -176,14 +180,14 @@ class WindowCells:
             places=self.coarse.places(first * pages.pane_ms, ends_ms, pane_ms=pages.pane_ms),
             compared=self.baselines.of(subject, first * pages.pane_ms),
         )
-        numbers = self.publisher.compute(windows, self.families)
+        numbers = self.publisher.compute(windows, self.families, self._chosen.wanted(models))
         if world.only[SEGMENTS]:
             segments = world.subjects.segments[subject]
             numbers = numbers.where(world.have_a_place(SEGMENTS, models, segments)[numbers.window])
         before = pages.published[rows]
         published = self.sets.hashes(numbers.window, numbers.metric, len(rows))
         published = self.publisher.kept(windows, self.families, (before, published))
-        coverage = self.publisher.coverage(numbers, len(rows))
+        coverage = coverage_of(windows)
         written, revised, whole = pages.written.choose(
             rows, numbers, coverage, final=final, now_ms=now_ms, refresh_ms=refresh_ms
         )

@@ -12,6 +12,7 @@ from streams.families.classification import Classification
 from streams.families.confusion import Confusion
 from streams.families.distribution import Distribution
 from streams.families.error_size import ErrorSize
+from streams.families.feature_values import FeatureValues
 from streams.families.label_delay import LabelDelay
 from streams.families.latency import Latency
 from streams.families.mean import Mean
@@ -35,6 +36,7 @@ CATALOGUE = Catalogue(
         Mean(),
         Std(),
         Distribution(),
+        FeatureValues(),
         Answers(),
         PredictionShare(),
         Score(),

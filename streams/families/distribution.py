@@ -9,13 +9,20 @@ from streams.categories import codes
 from streams.events import ABSENT
 from streams.families.distances import (
     ENOUGH,
+    Beside,
     beside,
     by_chance,
     categories,
+    cramers_v,
+    distance_metric,
     distance_metrics,
+    jensen_shannon,
     kolmogorov_smirnov,
+    outside,
+    parted,
     stability,
     tenths,
+    wasserstein,
 )
 from streams.families.family import (
     FEATURE,
@@ -24,6 +31,7 @@ from streams.families.family import (
     Cells,
     Estimate,
     Family,
+    Ints,
     Metric,
     Observed,
     Part,
@@ -41,8 +49,14 @@ MOST_FEATURES = 256
 record."""
 
 
+_COMPARED = (
+    *("psi", "ks", "js", "wasserstein", "cramers_v"),
+    *("unseen_rate", "out_of_range_rate"),
+)
+
+
 class Distribution(Family):
-    """PSI of all values of a feature, KS of those that are numbers, and what is new of texts."""
+    """How far a feature is from its baseline, by all of its values, numbers, or texts."""
 
     name = "distribution"
     reads, scope = PREDICTIONS, FEATURE
@@ -65,6 +79,42 @@ class Distribution(Family):
                 "Kolmogorov–Smirnov distance of a numeric feature from its baseline",
             ),
             part=Part.FEATURE,
+        ),
+        distance_metric(
+            "js",
+            "Jensen–Shannon distance (the root, base 2) of a feature from its baseline, in the"
+            " parts that PSI has",
+            source="Lin (1991)",
+            highest=1.0,
+            default=False,
+        ),
+        distance_metric(
+            "wasserstein",
+            "Wasserstein distance of a numeric feature from its baseline, in standard deviations"
+            " of the baseline",
+            source="Vallender (1974); Johnson & Killeen (1983)",
+            default=False,
+        ),
+        distance_metric(
+            "cramers_v",
+            "Cramér's V of a feature's texts and whether they are of the window or the baseline,"
+            " of which both weigh the same; its interval reaches 0 where chi-square finds nothing",
+            source="Cramér (1946)",
+            highest=1.0,
+            default=False,
+        ),
+        Metric(
+            name="out_of_range_rate",
+            help="share of a feature's numbers that are below or above all of its baseline",
+            better="lower",
+            interval="Wilson",
+            highest=1.0,
+            part=Part.FEATURE,
+            compares=True,
+            rests_on=ON_PREDICTIONS,
+            at_most="predictions",
+            source="Wilson (1927)",
+            default=False,
         ),
         Metric(
             name="unseen_rate",
@@ -97,14 +147,38 @@ class Distribution(Family):
             with np.errstate(all="ignore"):
                 share = np.where((many > 0) & (many < every), many / every, np.nan)
             yield Estimate("text_rate", share, *wilson(many, every), every)
-        if before is None:
+        if before is None or not cells.wants(*_COMPARED):
             return
         known = beside(numbers, before.entries("bins"), cells.groups)
         words = beside(texts, before.entries("texts"), cells.groups)
-        sides = (known, tenths(known)), (words, categories(words))
-        yield by_chance("psi", *stability(sides, cells.groups))
+        yield from _distances(cells, known, words)
+        if cells.wants("unseen_rate"):
+            many = words.size
+            new = group_sums(words.group, np.where(words.before > 0, 0, words.now), cells.groups)
+            yield _share("unseen_rate", new, many, words.known)
+        if cells.wants("out_of_range_rate"):
+            yield _share("out_of_range_rate", outside(known), known.size, known.known)
+
+
+def _distances(cells: Cells, known: Beside, words: Beside) -> Iterator[Estimate]:
+    """Yield distances of numbers, of texts, and of both together."""
+    numbers, texts = (known, tenths(known)), (words, categories(words))
+    if cells.wants("psi", "js"):
+        parts = parted((numbers, texts), cells.groups)
+        yield by_chance("psi", *stability(parts))
+        if cells.wants("js"):
+            yield by_chance("js", *jensen_shannon(parts), highest=1.0)
+    if cells.wants("ks"):
         yield by_chance("ks", *kolmogorov_smirnov(known), known.size, highest=1.0)
-        unseen = group_sums(words.group, np.where(words.before > 0, 0, words.now), cells.groups)
-        with np.errstate(all="ignore"):
-            share = np.where(words.known >= ENOUGH, unseen / many, np.nan)
-        yield Estimate("unseen_rate", share, *wilson(unseen, many), many)
+    if cells.wants("wasserstein"):
+        yield by_chance("wasserstein", *wasserstein(known))
+    if cells.wants("cramers_v"):
+        found = cramers_v(parted((texts,), cells.groups))
+        yield by_chance("cramers_v", *found, highest=1.0)
+
+
+def _share(metric: str, part: Ints, whole: Ints, known: Ints) -> Estimate:
+    """Return a share where the baseline has enough values."""
+    with np.errstate(all="ignore"):
+        share = np.where((known >= ENOUGH) & (whole > 0), part / whole, np.nan)
+    return Estimate(metric, share, *wilson(part, whole), whole)

@@ -136,6 +136,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         Whether values are middles of bins, see `streams.bins.value_bins`.
     headline
         Whether a summary of a few metrics shows it.
+    default
+        Whether it is published of models of which nothing else is said, see `streams.chosen`.
     source
         Author and year of the formula or of the interval.
     """
@@ -157,6 +159,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     grows: bool = False
     binned: bool = False
     headline: bool = False
+    default: bool = True
     source: str = ""
 
     @property
@@ -245,6 +248,9 @@ class Cells(Columns, Protocol):
 
     def classes(self, group: Ints, code: Ints) -> Ints:
         """Return codes in `names` for codes of classes within the models of groups."""
+
+    def wants(self, *metrics: str) -> bool:
+        """Tell whether any of some metrics is asked for; what is not need not be computed."""
 
 
 class Estimate(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ SCORE_ZERO = 1 << (SCORE_BITS - 1)
 SCORE_MASK = (1 << SCORE_BITS) - 1
 _CERTAIN = int(bins.score_bins(np.ones(1))[0])
 _MAGNITUDE, _INFINITE = (1 << 63) - 1, 0x7FF << 52
+_GREATEST = float(np.finfo(np.float64).max)
 _EXACT = 1 << 52  # twice as many pairs are a whole float
 _LARGEST = float(1 << 31)  # the square of a larger number of rows may overflow
 
@@ -69,6 +70,21 @@ def bin_values(numbers: Ints) -> Floats:
     ]
     middle = np.where(distance == 0, 0.0, (edges[0] + edges[1]) / 2)
     return np.where(numbers < VALUE_ZERO, -middle, middle)
+
+
+def pair_values(numbers: Ints) -> Floats:
+    """Return the middle of every two bins of values, numbered by half the first's; always finite.
+
+    Examples
+    --------
+    >>> pair_values(value_bins(np.array([0.0, 100.0, -1.0, 1.79e308])) >> 1).tolist()
+    [0.0, 100.5, -1.001953125, 1.7976931348623157e+308]
+    """
+    first = (numbers << 1) - VALUE_ZERO
+    lower = np.where(first < 0, -first - 1, first)
+    edges = [(one << bins.QUANTILE_SHIFT).view(np.float64) / 2 for one in (lower, lower + 2)]
+    middle = np.where(first == 0, 0.0, np.minimum(edges[0] + edges[1], _GREATEST))
+    return np.where(first < 0, -middle, middle)
 
 
 def score_values(numbers: Ints) -> Floats:

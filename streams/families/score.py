@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from streams.families.answers import Answers
-from streams.families.distribution import SHIFT
 from streams.families.family import (
     EVERY_TASK,
     KINDS,
@@ -25,8 +24,7 @@ from streams.families.family import (
     Sums,
 )
 from streams.families.histograms import (
-    VALUE_ZERO,
-    bin_values,
+    pair_values,
     quantile_estimates,
     score_values,
 )
@@ -111,6 +109,4 @@ class Score(Family):
 
 def _chances(numbers: Ints) -> Floats:
     """Return the middle of every bin of predictions that are probabilities."""
-    first = numbers << SHIFT
-    middle = (bin_values(first) + bin_values(first + 1)) / 2
-    return np.where(first == VALUE_ZERO, 0.0, np.minimum(middle, 1.0))
+    return np.minimum(pair_values(numbers), 1.0)

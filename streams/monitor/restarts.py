@@ -1,10 +1,11 @@
 """What begins anew, since the state that was read back has it in another version: said, counted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from streams import families
 from streams.cells.lacking import EVERYTHING
+from streams.families.family import Family
 
 _ABOUT = {
     "lanes": "drift detectors",
@@ -21,6 +22,11 @@ _ABOUT = {
 class Restarts:
     """Parts of one partition's state that begin anew; filled while the state is read.
 
+    Parameters
+    ----------
+    counted
+        Families that are counted; what there is of others is left out, as was asked for.
+
     Attributes
     ----------
     parts
@@ -33,7 +39,9 @@ class Restarts:
         Models with alerts that fire and cannot be read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, counted: Iterable[Family]) -> None:
+        self._left_out = {one.name for one in families.CATALOGUE.families}
+        self._left_out -= {one.name for one in counted}
         self.parts: set[str] = set()
         self.unknown: set[str] = set()
         self.detectors: set[str] = set()
@@ -43,6 +51,7 @@ class Restarts:
     def families(self, names: set[str]) -> None:
         """Note families that a record has not, or in another version."""
         known = {one.name for one in families.CATALOGUE.families} | {EVERYTHING}
+        names = names - self._left_out
         self.unknown |= names - known
         self.parts |= names & known
 

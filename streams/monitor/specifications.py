@@ -17,7 +17,7 @@ from streams.errors import ConfigError, StateError
 from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.shown import Order
-from streams.specification import Specification, completed
+from streams.specification import Specification, check_rules, completed
 from streams.task import Task
 
 Timed = TypeVar("Timed", "Told", "Compared")
@@ -118,6 +118,7 @@ class Specifications:
         if content not in self._monitors:
             try:
                 parsed = parse_monitors(msgspec.json.decode(content), file="monitors")
+                check_rules(parsed, self.own)
             except ConfigError as error:
                 raise StateError(
                     f"the specification in the state, {place}, is refused by this build: {error}"

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams import families
 from streams.cells.judging import Judges
 from streams.cells.store import BUCKET_BITS, World
 from streams.cells.windowing import Windowing
 from streams.cells.windows import WindowCells
+from streams.chosen import Chosen
 from streams.clock import joint_clock_ms, joint_passed_ms
 from streams.costs import Costs
 from streams.model_fates import ModelFates
@@ -22,7 +22,7 @@ from streams.monitor.restarts import Restarts
 from streams.monitor.silence import Silence
 from streams.monitor.specifications import Specifications
 from streams.monitor.waiting import Waiting
-from streams.monitors import Monitors
+from streams.monitors import Monitors, counted_for
 from streams.noticed import Noticed
 from streams.outcomes import ClockNotice, Outcomes
 from streams.places import FeaturePlaces, SegmentPlaces
@@ -165,13 +165,19 @@ class MonitorState:
         self.quarantined: dict[int, Quarantined] = {}
         self.oddities: dict[tuple[str, str, str], Oddity] = {}
         self.costs = Costs()
-        self.restarts = Restarts()
+        self.restarts = Restarts(counted_for(monitors))
         self.unclaimed: dict[tuple[str, Bucket], Any] = {}
         self.world = World()
         self.judges = Judges(self.world.class_names, self.noticed.shown)
-        every = families.CATALOGUE.families
+        every = counted_for(monitors)
+        self.chosen = Chosen(monitors.metrics)
         self.windows = WindowCells(
-            windowing, every, self.world, names=self.names, judges=self.judges
+            windowing,
+            every,
+            self.world,
+            names=self.names,
+            judges=self.judges,
+            chosen=self.chosen,
         )
         self.windows.baselines.comparing.say(self.specifications.comparisons())
         self.plans = Plans(monitors, window_ms=window_ms)
@@ -212,6 +218,7 @@ class MonitorState:
         if code is None:
             code = self.codes[name] = self._next_code()
             self.names[code] = name
+            self.chosen.put(code, name[0])
             self.by_key.add(name, code)
             self.noticed.put(code, self._new_shown(name))
             self.world.add_model(code, bucket=_bucket(name))

@@ -123,7 +123,7 @@ class _Look:
             return
         some, compute = at.only(where), self._judge.publisher.compute
         windows = self._windows(some)
-        numbers = compute(windows, self._plan.families)
+        numbers = compute(windows, self._plan.families, self._plan.wanted)
         known: dict[bytes, _References] = {}
         for rule, mask in zip(rules, may, strict=True):
             grown, reference = traffic[rule.name], np.full(len(where), np.nan)
@@ -194,7 +194,8 @@ class _Look:
         subject, first, kind, words, positive = different.T
         judged = Judgements(kind.astype(np.int8), words.astype(np.bool_), positive)
         known = Windows(self._watch.references.grid, subject, first, panes=1, judged=judged)
-        numbers = self._judge.publisher.compute(known, self._plan.families)
+        plan = self._plan
+        numbers = self._judge.publisher.compute(known, plan.families, plan.wanted)
         return _References(numbers, len(subject), places.ravel())
 
     def _found(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from streams import families
+from streams.chosen import Wanted
 from streams.monitors import Monitors, Threshold
 from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS, asked_of
 
@@ -33,8 +34,8 @@ class Plan:
         The longest window.
     asked
         What every rule asks of its metric, by its name.
-    families
-        Those that compute these metrics.
+    families, wanted
+        Those that compute these metrics, and what is wanted of them.
     needs_predictions
         Whether any rule rests on predictions.
     sides
@@ -55,6 +56,8 @@ class Plan:
         self.segments = frozenset(one.segment for one in thresholds)
         self.asked = {one.name: asked_of(one.metric) for one in thresholds}
         self.families = families.CATALOGUE.needed(one.metric for one in thresholds)
+        bases = frozenset(one.metric.partition(":")[0] for one in thresholds)
+        self.wanted = Wanted(bases, {})
         self.needs_predictions = any(one.needs_predictions for one in self.asked.values())
         self.sides = (OF_PREDICTIONS, OF_OUTCOMES) if self.needs_predictions else (OF_OUTCOMES,)
         grouped: dict[tuple[str, int], list[Threshold]] = {}

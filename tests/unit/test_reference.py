@@ -98,7 +98,7 @@ def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) 
             }
             file.write(json.dumps(given) + "\n")
 
-    (tmp_path / "monitors.yaml").write_text("baseline: 2m\n")
+    (tmp_path / "monitors.yaml").write_text("baseline: 2m\nmetrics: {include: [all]}\n")
 
     run_replay(
         [tmp_path / "events.jsonl"],
