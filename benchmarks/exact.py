@@ -187,7 +187,9 @@ def _metrics(tallies: _Tallies, *, delay_ms: int) -> Iterator[tuple[str, Right]]
     yield "coverage", Right(_ratio(told, some), some)
     for percent in (50, 95, 99):  # the load says nothing of latency
         yield f"latency_p{percent}_ms", Right(np.full(len(some), np.nan), some)
-    yield "label_delay_p50_ms", Right(_where(told, np.full_like(told, delay_ms)), told, 0.01)
+    for percent in (50, 95):
+        delay = Right(_where(told, np.full_like(told, delay_ms)), told, 0.01)
+        yield f"label_delay_p{percent}_ms", delay
     for number, total in enumerate(tallies.features):
         yield f"mean:f{number}", Right(_ratio(total / FEATURE_UNITS, some), some)
         yield f"missing_rate:f{number}", Right(_where(some, np.zeros_like(some)), some)

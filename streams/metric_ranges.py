@@ -51,7 +51,9 @@ def check_metric(metric: str, *, task: str, where: str) -> None:
 def _wrong_part(about: Metric, colon: str, part: str) -> str | None:
     if about.part is Part.NONE and colon:
         return f": {about.name} is of the whole model; leave {part!r} out"
-    needed = colon or about.part is Part.FEATURE
+    if about.part is Part.KEY:
+        return " compares the segments of a window, and rules read one: give a metric with segment"
+    needed = colon or about.needs_part
     if needed and not part:
         return f" needs a {about.part}: {about.name}:<{about.part}>"
     return None

@@ -40,7 +40,10 @@ FATES = (
 )
 #: What only the oracle may bring into a result; other names are not judged.
 QUALITY = ("accuracy", "precision", "recall", "f1", "roc_auc", "log_loss", "brier")
-TIMES = ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "label_delay_p50_ms")
+TIMES = (
+    *("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"),
+    *("label_delay_p50_ms", "label_delay_p95_ms"),
+)
 JUDGED = {"predictions", "labels", "coverage", "mae", "rmse", "bias", *QUALITY, *TIMES}
 JUDGED_PREFIXES = ("missing_rate:", "mean:", "precision:", "recall:", "f1:")
 
@@ -369,7 +372,8 @@ def _window(
     if labels:
         if outcomes["delay_ms"].notna().all():
             delays = outcomes["delay_ms"].to_numpy(float)
-            yield "label_delay_p50_ms", _quantile(delays, 50)
+            for percent in (50, 95):
+                yield f"label_delay_p{percent}_ms", _quantile(delays, percent)
         for metric, want in _quality(outcomes, kind, naming):
             count = labels if want.count is None else want.count
             yield metric, Want(**(vars(want) | {"count": count, "coverage": coverage}))

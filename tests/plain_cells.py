@@ -123,6 +123,8 @@ class PlainGrid:
         """Return by window what families compute."""
         found: list[dict[str, Value]] = [{} for _ in judged]
         for family in self.families:
+            if family.across:  # it gets segments, of which there are none here
+                continue
             cells = PlainCells(self, family, judged)
             for one in family.compute(cells):
                 groups = range(cells.groups) if one.group is None else one.group.tolist()

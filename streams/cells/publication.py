@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.cells.metric_sets import MetricSets
+from streams.cells.siblings import SiblingsView
 from streams.cells.view import CellView, Windows
 from streams.chosen import Wanted
 from streams.families.family import (
@@ -16,6 +17,7 @@ from streams.families.family import (
     MULTICLASS,
     REGRESSION,
     TEXT,
+    Across,
     Family,
     Reads,
 )
@@ -98,7 +100,8 @@ class Publisher:
         for family in families:
             if not _may_have(windows, family, wanted):
                 continue
-            view = CellView(windows, family, wanted=None if wanted is None else wanted.names)
+            seen = SiblingsView if family.across is Across.SEGMENTS else CellView
+            view = seen(windows, family, wanted=None if wanted is None else wanted.names)
             if not view.groups:
                 continue
             lacks = windows.lacking(family)
@@ -124,7 +127,10 @@ class Publisher:
     def _numbers(self, view: CellView, estimate: Any, there: Ints) -> tuple[Any, ...]:
         group = there if estimate.group is None else estimate.group[there]
         window = group if view.window is None else view.window[group]
-        if estimate.part is not None:
+        if isinstance(view, SiblingsView):
+            window = view.place[group]
+            code = self._of_parts(estimate.metric, view.keys, 2)[estimate.part[there]]
+        elif estimate.part is not None:
             code = self._of_parts(estimate.metric, view.names, 0)[estimate.part[there]]
         elif view.feature is not None:
             texts = view.feature_names

@@ -44,6 +44,7 @@ class World:
         self.class_names = ClassNames()
         self.classes = Classes(self.class_names)
         self.features = Texts()
+        self.keys = Texts()
         self.bucket_of = np.empty(0, np.int64)
         self.only: dict[int, dict[int, Ints]] = {FEATURES: {}, SEGMENTS: {}}
 
@@ -51,6 +52,14 @@ class World:
         """Add the next model."""
         self.bucket_of = grown(self.bucket_of, code + 1)
         self.bucket_of[code] = bucket
+
+    def key_codes(self, segments: Ints) -> Ints:
+        """Return the codes of the keys of segments, by the codes of their names."""
+        different, places = np.unique(segments, return_inverse=True)
+        texts = self.subjects.names.texts
+        keys = self.keys.codes(texts[code].partition("=")[0] for code in different.tolist())
+        found: Ints = keys[places]
+        return found
 
     def leave_out(self, kind: int, model: int, names: Sequence[str]) -> None:
         """Let a model have only these features or segments, beside the whole of it."""

@@ -19,10 +19,12 @@ from streams.families.mean import Mean
 from streams.families.missing_rate import MissingRate
 from streams.families.pr_auc import PrAuc
 from streams.families.prediction_share import PredictionShare
+from streams.families.quality_gap import QualityGap
 from streams.families.r2 import R2
 from streams.families.regression import Regression
 from streams.families.roc_auc import RocAuc
 from streams.families.score import Score
+from streams.families.selection_gap import SelectionGap
 from streams.families.std import Std
 from streams.families.sure import Sure
 from streams.families.traffic import Traffic
@@ -50,5 +52,7 @@ CATALOGUE = Catalogue(
         Regression(),
         R2(),
         ErrorSize(),
+        SelectionGap(),
+        QualityGap(),
     )
 )

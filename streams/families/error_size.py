@@ -19,21 +19,25 @@ from streams.families.histograms import quantile_estimates, value_bins
 
 
 class ErrorSize(Family):
-    """A quantile of absolute errors: what a mean of them hides."""
+    """Quantiles of absolute errors: what a mean of them hides."""
 
     name = "error_size"
     columns = {"sizes": Sparse()}
-    metrics = (
+    metrics = tuple(
         Metric(
-            name="ae_p95",
-            help="95 % quantile of absolute errors, by a histogram with bins under 1 %",
+            name=name,
+            help=text,
             better="lower",
             interval="ranks",
             tasks=frozenset({REGRESSION}),
             at_most="labels",
             binned=True,
             source="Conover (1999), §3.2",
-        ),
+        )
+        for name, text in (
+            ("ae_p50", "median of absolute errors, by a histogram with bins under 1 %"),
+            ("ae_p95", "95 % quantile of absolute errors"),
+        )
     )
 
     def observe(self, rows: Any) -> Mapping[str, Observed]:
@@ -47,4 +51,8 @@ class ErrorSize(Family):
         group, number, count = cells.entries("sizes")
         kept = own[group]
         entries = group[kept], number[kept], count[kept]
-        yield from quantile_estimates([("ae_p95", 0.95)], entries, cells.groups)
+        wanted = [pair for pair in _SHARES.items() if cells.wants(pair[0])]
+        yield from quantile_estimates(wanted, entries, cells.groups)
+
+
+_SHARES = {"ae_p50": 0.5, "ae_p95": 0.95}

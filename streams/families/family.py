@@ -57,6 +57,14 @@ class Part(StrEnum):
     NONE = ""
     FEATURE = "feature"
     CLASS = "class"
+    KEY = "key"
+
+
+class Across(StrEnum):
+    """Cells of what else than a window its family gets."""
+
+    NOTHING = ""
+    SEGMENTS = "segments"
 
 
 PREDICTIONS, OUTCOMES = Reads.PREDICTIONS, Reads.OUTCOMES
@@ -115,8 +123,8 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     lowest, highest
         No value is beyond these.
     part
-        What may follow the name: of features it must, of classes it may, beside the mean over
-        classes, if there are several.
+        What may follow the name: of features and of keys of segments it must, of classes it may,
+        beside the mean over classes, if there are several.
     has_mean
         Of a metric of classes, whether models of several classes have the mean over them.
     tasks
@@ -171,7 +179,12 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         >>> Metric(name="mean", help="mean of a numeric feature", part=Part.FEATURE).written
         'mean:<feature>'
         """
-        return f"{self.name}:<{self.part}>" if self.part is Part.FEATURE else self.name
+        return f"{self.name}:<{self.part}>" if self.needs_part else self.name
+
+    @property
+    def needs_part(self) -> bool:
+        """Whether the name alone is no metric."""
+        return self.part in (Part.FEATURE, Part.KEY)
 
     @property
     def of_data(self) -> bool:
@@ -253,6 +266,24 @@ class Cells(Columns, Protocol):
         """Tell whether any of some metrics is asked for; what is not need not be computed."""
 
 
+class Siblings(Cells, Protocol):
+    """What `compute` gets of a family across segments: a group is a segment of a window.
+
+    Attributes
+    ----------
+    wholes
+        How many windows of whole models there are: the groups that estimates are of.
+    whole
+        Of every group, the place of its window among these; it rises.
+    key
+        Of every group, the code of the key of its segment, which is the part of estimates.
+    """
+
+    wholes: int
+    whole: Ints
+    key: Ints
+
+
 class Estimate(msgspec.Struct, frozen=True):
     """A metric of many windows at once.
 
@@ -269,7 +300,8 @@ class Estimate(msgspec.Struct, frozen=True):
     group
         Index of the group of every entry; `None` if there is one entry a group, in order.
     part
-        For metrics of classes, the code of the class of every entry in `cells.names`.
+        For metrics of classes, the code of the class of every entry in `cells.names`; of families
+        across segments, the code of the key.
     """
 
     metric: str
@@ -292,6 +324,8 @@ class Family:
         A changed version restarts this family alone, at the next pane.
     reads, scope
         What its rows are, and what its cells are.
+    across
+        Whether it compares segments of a window: then `compute` gets `Siblings`.
     columns
         What is kept of every cell.
     uses
@@ -304,6 +338,7 @@ class Family:
     version: ClassVar[int] = 1
     reads: ClassVar[Reads] = OUTCOMES
     scope: ClassVar[Scope] = WINDOW
+    across: ClassVar[Across] = Across.NOTHING
     columns: ClassVar[Mapping[str, Column]] = {}
     uses: ClassVar[tuple[type["Family"], ...]] = ()
     metrics: ClassVar[tuple[Metric, ...]] = ()

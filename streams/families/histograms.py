@@ -153,7 +153,7 @@ def quantile_estimates(
         Returns the values of bins.
     """
     group, number, counts = entries
-    if not len(group):
+    if not len(group) or not metrics:
         return
     # What was taken back and is not there, as after a family began anew, is no value: it would make
     # the ranks of other groups fall between its bins.

@@ -11,14 +11,14 @@ from streams.families.histograms import quantile_estimates, value_bins
 
 
 class LabelDelay(Family):
-    """The median of the time from prediction to label."""
+    """Quantiles of the time from prediction to label."""
 
     name = "label_delay"
     columns = {"delays": Sparse()}
-    metrics = (
+    metrics = tuple(
         Metric(
-            name="label_delay_p50_ms",
-            help="median time from prediction to label",
+            name=name,
+            help=text,
             unit="ms",
             better="lower",
             interval="ranks",
@@ -26,7 +26,11 @@ class LabelDelay(Family):
             at_most="labels",
             binned=True,
             source="Conover (1999), §3.2",
-        ),
+        )
+        for name, text in (
+            ("label_delay_p50_ms", "median time from prediction to label"),
+            ("label_delay_p95_ms", "95 % quantile"),
+        )
     )
 
     def observe(self, rows: Any) -> Mapping[str, Observed]:
@@ -35,5 +39,8 @@ class LabelDelay(Family):
         return {"delays": np.where(own.delay == 1, value_bins(delay_ms), -1)}
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
-        median = [("label_delay_p50_ms", 0.5)]
-        yield from quantile_estimates(median, cells.entries("delays"), cells.groups)
+        wanted = [pair for pair in _SHARES.items() if cells.wants(pair[0])]
+        yield from quantile_estimates(wanted, cells.entries("delays"), cells.groups)
+
+
+_SHARES = {"label_delay_p50_ms": 0.5, "label_delay_p95_ms": 0.95}

@@ -251,4 +251,4 @@ def test_every_file_of_a_family_is_in_the_catalogue() -> None:
     assert files - listed <= {"__init__", "catalogue", "family", *ARRAYS}
 
 
-ARRAYS = ("intervals", "histograms", "distances")
+ARRAYS = ("intervals", "histograms", "distances", "segment_gaps")

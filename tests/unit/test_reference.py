@@ -78,15 +78,16 @@ def test_reasons_are_those_that_the_code_gives() -> None:
 def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) -> None:
     answers = {"binary": ("1", "0"), "several": ("cat", "dog"), "real": (1.5, 2.5)}
     with (tmp_path / "events.jsonl").open("w") as file:
-        for number, (model, pair) in enumerate(list(answers.items()) * 180):
+        for number, (model, pair) in enumerate(list(answers.items()) * 720):
             label, other = pair if number % 2 else pair[::-1]
             event = {
                 "prediction_id": f"r{number}",
                 "model": model,
-                "timestamp_ms": 1_700_000_001_000 + 400 * number,
+                "timestamp_ms": 1_700_000_001_000 + 100 * number,
                 "prediction": label if number % 3 else other,
                 "features": {"amount": number, "city": "Rome" if number % 5 else 3},
                 "latency_ms": 3,
+                "segments": {"team": "ab"[number // 6 % 2]},
             }
             if model != "real":
                 event |= {"score": 0.7, "scores": {pair[0]: 0.4, pair[1]: 0.6}}
@@ -94,7 +95,7 @@ def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) 
             given = {
                 "prediction_id": f"r{number}",
                 "label": label,
-                "timestamp_ms": 1_700_000_002_000 + 400 * number,
+                "timestamp_ms": 1_700_000_002_000 + 100 * number,
             }
             file.write(json.dumps(given) + "\n")
 
@@ -116,6 +117,7 @@ def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) 
     found = {json.loads(line)["metric"] for line in lines}
     of_features = "|".join(families.CATALOGUE.of_part(Part.FEATURE))
     general = {re.sub(rf"^({of_features}):.*", r"\1:<feature>", name) for name in found}
+    general = {re.sub(r":team$", ":<key>", name) for name in general}
     assert set(first_cells("reference/metrics.md", "Metrics")) == {
         re.sub(r":(cat|dog)$", ":<class>", name) for name in general
     }

@@ -85,14 +85,15 @@ def test_labels_that_are_all_the_same_have_no_r2() -> None:
     assert "r2" not in regression([1, 0, 1], [1, 1, 0], "binary")
 
 
-def test_the_size_of_errors_is_a_quantile_of_them() -> None:
+@pytest.mark.parametrize(("metric", "share"), [("ae_p50", 0.5), ("ae_p95", 0.95)])
+def test_the_size_of_errors_is_a_quantile_of_them(metric: str, share: float) -> None:
     random = np.random.default_rng(5)
     true = random.normal(100, 2, 400)
     said = true + random.exponential(1.0, 400) * random.choice([-1, 1], 400)
 
-    found = regression(said, true)["ae_p95"]
+    found = regression(said, true)[metric]
 
-    exact = np.quantile(np.abs(said - true), 0.95, method="inverted_cdf")
+    exact = np.quantile(np.abs(said - true), share, method="inverted_cdf")
     assert found.value == pytest.approx(exact, rel=0.004)
     assert found.low < found.value < found.high
     assert found.count == 400
