@@ -124,6 +124,11 @@ class Baselines:
             self._open.pop(bucket, None)
 
     # ------------------------------------------------------------------ growing
+    @property
+    def growing(self) -> bool:
+        """Whether anything is added to any of them as time passes."""
+        return bool(self._open)
+
     def needed_ms(self) -> int:
         """Return from when on panes have not been added yet."""
         passed = [int(self._passed_ms[bucket]) for bucket in self._open]

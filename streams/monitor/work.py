@@ -4,6 +4,7 @@ from operator import attrgetter
 
 import numpy as np
 
+from streams import families
 from streams.cells.windowing import said
 from streams.monitor.counting import rows_of
 from streams.monitor.forgets import Order
@@ -11,7 +12,7 @@ from streams.monitor.ordered_forgetting import OrderedForgetting
 from streams.monitor.pace import Budget, Load, budget_of
 from streams.monitor.specifications import Change
 from streams.monitor.state import MonitorState
-from streams.monitors import Window
+from streams.monitors import Threshold, Window
 from streams.outcomes import Outcomes
 from streams.places import Filled
 from streams.released import losses, seen
@@ -119,6 +120,25 @@ class Work(OrderedForgetting):
         return min((one for one in every if one is not None), key=_FROM_MS, default=None)
 
     def _release(self, until_ms: int) -> None:
+        """Take all until then; where a rule compares, baselines grow meanwhile as time passes.
+
+        A batch may hold many days: without that, a rule would go by the baselines that there were
+        when it began.
+        """
+        state, baselines = self.state, self.state.windows.baselines
+        every_ms = baselines.step_ms
+        compares = baselines.growing and any(map(_compares, state.monitors.thresholds))
+        while compares and state.watermark_ms < until_ms:
+            self.grow_baselines(whole=True)
+            due_ms = [one.first_ms for one in state.waiting if one.first_ms >= 0]
+            next_ms = (state.watermark_ms // every_ms + 1) * every_ms
+            next_ms = max(next_ms, min(due_ms, default=until_ms) // every_ms * every_ms)
+            if next_ms >= until_ms:
+                break
+            self._release_part(next_ms)
+        self._release_part(until_ms)
+
+    def _release_part(self, until_ms: int) -> None:
         state = self.state
         from_ms = state.watermark_ms
         if until_ms <= from_ms:
@@ -170,6 +190,12 @@ class Work(OrderedForgetting):
             self.forget_windows()
         if not state.held:
             self.merge_panes()
+
+
+def _compares(rule: Threshold) -> bool:
+    """Tell whether the metric of a rule is compared with a baseline."""
+    about = families.CATALOGUE.metric(rule.metric)
+    return about is not None and about.compares
 
 
 def _passed_ms(state: MonitorState, clock_ms: int, most: int) -> int:
