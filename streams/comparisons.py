@@ -4,11 +4,12 @@ A monitors file says it for all models (`baseline`) or for those of a name or pa
 """
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
+from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
 from streams.nearest import nearest
 from streams.profiles import Profile, read_profile
@@ -36,9 +37,45 @@ class OfProfile(msgspec.Struct, frozen=True):
         return f"a profile of {one.model}, {one.rows:,} rows of {days}"
 
 
-Comparison: TypeAlias = Own | OfProfile
+class OfVersion(msgspec.Struct, frozen=True):
+    """The longest baseline of one version; it is kept, however long that version is silent."""
 
-_NAMES = ("file", "own")
+    version: str
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        return f"version {self.version}"
+
+
+class Trailing(msgspec.Struct, frozen=True):
+    """The last whole days, UTC, before the day in which a window begins, of all versions.
+
+    Attributes
+    ----------
+    weekday
+        Whether only those of the same weekday.
+    """
+
+    days: int
+    weekday: bool = False
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        which = f"same weekdays of the last {self.days} days" if self.weekday else ""
+        return which or ("the last day" if self.days == 1 else f"the last {self.days} days")
+
+    @property
+    def before(self) -> range:
+        """How many days before."""
+        return range(_WEEK, self.days + 1, _WEEK) if self.weekday else range(1, self.days + 1)
+
+
+Comparison: TypeAlias = Own | OfProfile | OfVersion | Trailing
+
+DAY_MS = 86_400_000
+MOST_DAYS = 35
+_WEEK = 7
+_NAMES = ("file", "version", "trailing", "own")
 
 
 def read_comparison(given: Mapping[str, Any], *, where: str) -> Comparison:
@@ -61,22 +98,95 @@ def read_comparison(given: Mapping[str, Any], *, where: str) -> Comparison:
     streams.errors.ConfigError: baseline: no such key 'filex'; did you mean file?
     """
     for name in given:
-        if name not in (*_NAMES, "profile"):
+        if name not in (*_READERS, "same_weekday"):
             raise ConfigError(f"{where}: no such key {name!r:.40}{nearest(str(name), _NAMES)}")
-    if "file" in given:
-        raise ConfigError(
-            f"{where}: file: {given['file']!r:.60} was not read; a specification on the topic has"
-            " the profile itself: driftline monitors apply puts it there"
-        )
-    if not given:
+    said = [name for name in given if name != "same_weekday"]
+    if not said:
         raise ConfigError(f"{where}: says nothing; say one of {', '.join(_NAMES)}")
-    if len(given) > 1:
-        raise ConfigError(f"{where}: says {' and '.join(map(str, given))}; say one of them")
-    if "own" in given:
-        if given["own"] is not True:
-            raise ConfigError(f"{where}: own: {given['own']!r:.60} must be true, or left out")
-        return Own()
+    if len(said) > 1:
+        raise ConfigError(f"{where}: says {' and '.join(said)}; say one of them")
+    if len(given) > 1 and said != ["trailing"]:
+        raise ConfigError(f"{where}: same_weekday belongs to trailing, such as trailing: 28d")
+    return _READERS[said[0]](given, where)
+
+
+def _file(given: Mapping[str, Any], where: str) -> Comparison:
+    raise ConfigError(
+        f"{where}: file: {given['file']!r:.60} was not read; a specification on the topic has the"
+        " profile itself: driftline monitors apply puts it there"
+    )
+
+
+def _profile(given: Mapping[str, Any], where: str) -> OfProfile:
     return OfProfile(read_profile(given["profile"], where=f"{where}: profile"))
+
+
+def _version(given: Mapping[str, Any], where: str) -> OfVersion:
+    version = given["version"]
+    if not isinstance(version, str):
+        raise ConfigError(f"{where}: version: {version!r:.60} is no text; write it in quotes")
+    return OfVersion(version)
+
+
+def _own(given: Mapping[str, Any], where: str) -> Own:
+    if given["own"] is not True:
+        raise ConfigError(f"{where}: own: {given['own']!r:.60} must be true, or left out")
+    return Own()
+
+
+def _trailing(given: Mapping[str, Any], where: str) -> Trailing:
+    span, weekday = given["trailing"], given.get("same_weekday", False)
+    if not isinstance(weekday, bool):
+        raise ConfigError(f"{where}: same_weekday: {weekday!r:.60} must be true or false")
+    where = f"{where}: trailing"
+    if not isinstance(span, str):
+        raise ConfigError(f"{where}: {span!r:.60} is no duration such as 28d")
+    days, rest = divmod(parse_duration_ms(span, setting=where), DAY_MS)
+    if rest or not 1 <= days <= MOST_DAYS:
+        raise ConfigError(f"{where}: {span!r} is no whole number of days from 1d to {MOST_DAYS}d")
+    if weekday and days < _WEEK:
+        raise ConfigError(f"{where}: {span!r} holds no day of the same weekday; take 7d or more")
+    return Trailing(days, weekday)
+
+
+_READERS: dict[str, Callable[[Mapping[str, Any], str], Comparison]] = {
+    "file": _file,
+    "profile": _profile,
+    "version": _version,
+    "trailing": _trailing,
+    "own": _own,
+}
+
+
+def check_comparisons(
+    every: Mapping[str, Comparison], *, spans_ms: tuple[int, ...], pane_ms: int
+) -> None:
+    """Refuse what cannot be compared with, given the baselines and panes of a worker.
+
+    Raises
+    ------
+    ConfigError
+        Naming the models and the fix.
+
+    Examples
+    --------
+    >>> check_comparisons({"*": Trailing(7)}, spans_ms=(), pane_ms=60_000)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    streams.errors.ConfigError: baseline of '*': the last 7 days: leave `baseline: off` out...
+    """
+    for name, found in every.items():
+        where = f"baseline of {name!r}: {found}"
+        if not isinstance(found, OfVersion | Trailing):
+            continue
+        if not spans_ms:
+            raise ConfigError(
+                f"{where}: leave `baseline: off` out, with which nothing is kept of models"
+            )
+        if isinstance(found, Trailing) and DAY_MS % pane_ms:
+            panes = format_duration(pane_ms)
+            raise ConfigError(
+                f"{where}: panes of {panes} do not divide a day; take windows that do, such as 5m"
+            )
 
 
 def check_kind(found: Comparison, *, task: str, where: str) -> None:

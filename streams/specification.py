@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from streams.chosen import check_counted
+from streams.comparisons import check_comparisons
 from streams.errors import ConfigError, RecordError
 from streams.limits import EARLIEST_MS
-from streams.monitors import Monitors, counted_for
+from streams.monitors import Monitors, counted_for, pane_ms
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS
 
@@ -160,7 +161,14 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
                 f"{name}: {meaning} cannot change while workers run: leave {name} out, or start"
                 " workers with a monitors file that says the same"
             )
-    return completed(monitors, own)
+    found = completed(monitors, own)
+    if own.windows:
+        length_ms = pane_ms(own.windows)
+        try:
+            check_comparisons(found.compared, spans_ms=found.baseline, pane_ms=length_ms)
+        except ConfigError as error:
+            raise _refused(str(error)) from None
+    return found
 
 
 def says(data: Mapping[str, Any], name: str) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.comparing import NEVER_MS, Comparing, Panes
+from streams.cells.comparing import FIRST_DAY, NEVER_MS, Comparing, Grown, Panes
 from streams.cells.levels import BASELINES, DAY_MS, FIRST_COARSE, HOUR_MS
 from streams.cells.names import grown
 from streams.cells.prediction_cells import PredictionCells
@@ -57,7 +57,7 @@ class Baselines:
         self, side: PredictionCells, names: Sequence[Name], *, spans_ms: Sequence[int], pane_ms: int
     ) -> None:
         self._side, self._names, self._world = side, names, side.world
-        self.comparing = Comparing(side, names)
+        self.comparing = Comparing(side, names, Grown(self._number, self._passed))
         self.spans_ms = tuple(spans_ms)
         self.cut(pane_ms)
         self._begun_ms, self._source = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -76,7 +76,7 @@ class Baselines:
     # ------------------------------------------------------------------ models
     def add(self, code: int) -> None:
         """Let the baselines of a model begin with its next rows."""
-        self.comparing.forget([code])
+        self.comparing.add(code)
         if not self.spans_ms:
             return
         self._begun_ms = grown(self._begun_ms, code + 1, fill=NEVER_MS)
@@ -100,11 +100,12 @@ class Baselines:
         self._touch(np.concatenate([orphans, begun]))
 
     def followers(self, codes: Collection[int]) -> list[int]:
-        """Return other models that go by the baselines of these."""
+        """Return other models that go by the baselines of these, or what else is kept of them."""
         if not self.spans_ms:
             return []
         found: list[int] = np.flatnonzero(np.isin(self._source, list(codes))).tolist()
-        return [code for code in found if code not in codes]
+        more = self.comparing.followers(codes)
+        return [code for code in sorted({*found, *more}) if code not in codes]
 
     def begin_anew(self, code: int) -> None:
         """Let the baselines of a model begin with its next rows, which are of another life."""
@@ -182,7 +183,10 @@ class Baselines:
         for span_ms in self.spans_ms:
             found |= (begun_ms > from_ms - span_ms) & (begun_ms <= until_ms - span_ms)
         for code in codes[begun_ms <= until_ms - self.spans_ms[-1]].tolist():
-            self._close(code)
+            if not self.comparing.collects(code):
+                self._close(code)
+        if from_ms // DAY_MS < until_ms // DAY_MS and self.comparing:
+            found |= np.array([self.comparing.collects(code) for code in codes.tolist()])
         return added, [int(code) for code in codes[found]]
 
     def _pass(self, start_ms: int, places: Sequence[tuple[int, int]]) -> int:
@@ -202,7 +206,33 @@ class Baselines:
             if len(own):
                 self._add(rows[own], subjects[own], models[own], BASELINES.first + number)
                 added += len(own)
+        return added + (self._add_days(rows, subjects, models) if self.comparing else 0)
+
+    def _add_days(self, rows: Rows, subjects: Ints, models: Ints) -> int:
+        """Add panes to the days that they are of; return how many cells."""
+        starts_ms = (self._side.table.key[rows] & ((1 << PANE_BITS) - 1)) * self._pane_ms
+        added = 0
+        for start_ms in np.unique(starts_ms).tolist():
+            wanted = (starts_ms == start_ms) & self.comparing.collected(models, start_ms)
+            own = np.flatnonzero(wanted)
+            if len(own):
+                number = FIRST_DAY + start_ms // DAY_MS
+                self._add(rows[own], subjects[own], models[own], number)
+                added += len(own)
         return added
+
+    def collect(self, codes: Collection[int]) -> None:
+        """From now on, add days up of those models that are said to be compared with these."""
+        if not self.spans_ms:
+            return
+        until_ms = max(self._until_ms, -1)
+        for code in codes:
+            if self.comparing.collects(code):
+                bucket = int(self._world.bucket_of[code])
+                if bucket not in self._open:  # nothing was added of it since it was closed
+                    self._passed_ms[bucket] = max(until_ms, int(self._passed_ms[bucket]))
+                    self.changed.add(bucket)
+                self._open.setdefault(bucket, set()).add(code)
 
     def _add(self, rows: Rows, subjects: Ints, models: Ints, number: int) -> None:
         side = self._side
@@ -248,14 +278,15 @@ class Baselines:
         subjects, starts_ms
             Of every window, the model in a segment, and when it begins.
         """
-        panes = Panes(subjects.copy(), np.full(len(subjects), _NOBODY))
+        every = np.arange(len(subjects))
+        panes = Panes(subjects.copy(), np.full(len(subjects), _NOBODY), every)
         if self.spans_ms:
             panes = self._beginnings(subjects, starts_ms)
         if self.comparing:
-            self.comparing.put(panes, subjects, starts_ms)
+            panes = self.comparing.put(panes, subjects, starts_ms)
         if not (panes.numbers >= 0).any():
             return None
-        return Compared(self._side, *panes, np.arange(len(subjects)))
+        return Compared(self._side, *panes)
 
     def _beginnings(self, subjects: Ints, starts_ms: Ints) -> Panes:
         """Return the baselines of windows, their own or that of another version."""
@@ -268,7 +299,11 @@ class Baselines:
         inherits = (own < 0) & (source >= 0) & (others >= 0)
         if inherits.any():
             whose[inherits] = world.of(source[inherits], world.segments[subjects[inherits]])
-        return Panes(whose, np.where(inherits, others, own))
+        return Panes(whose, np.where(inherits, others, own), np.arange(len(subjects)))
+
+    def _passed(self, models: Ints) -> Ints:
+        """Return until when panes of models were added."""
+        return self._passed_ms[self._world.bucket_of[models]]
 
     def _number(self, models: Ints, starts_ms: Ints) -> Ints:
         """Return the number of the longest baseline that was complete as windows began."""

@@ -4,22 +4,33 @@ What is said holds for windows that begin from a moment on, a boundary of panes;
 while older windows are still revised. Profiles are cells of no model, with numbers of their own.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.levels import BASELINES
+from streams.cells.levels import BASELINES, DAY_MS
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.profiling import forget_part, put_part
-from streams.comparisons import Comparison, OfProfile, Own, compared_with
+from streams.comparisons import (
+    MOST_DAYS,
+    Comparison,
+    OfProfile,
+    OfVersion,
+    Own,
+    Trailing,
+    compared_with,
+)
 from streams.profiles import Profile
 
 Ints = NDArray[np.int64]
 Name = tuple[str, str]
 
 NEVER_MS = 1 << 62
+FIRST_DAY = BASELINES.first + (1 << 12)
+"""Number of the pane of what was added up of the first day of 1970, as it was over."""
+
 _FIRST_PROFILE = BASELINES.first + (1 << 18)
 
 
@@ -39,10 +50,32 @@ class Span(NamedTuple):
 
 
 class Panes(NamedTuple):
-    """With what windows are compared: of every pane, whose it is and its number; -1: with none."""
+    """With what windows are compared: of every pane, whose it is and its number; -1: with none.
+
+    Attributes
+    ----------
+    owners
+        The window that each is for; these do not fall.
+    """
 
     whose: Ints
     numbers: Ints
+    owners: Ints
+
+
+class Grown(NamedTuple):
+    """How far the baselines of models have grown.
+
+    Attributes
+    ----------
+    longest
+        Returns, by code and the begin of a window, the number of the longest baseline.
+    passed_ms
+        Returns, by code, until when panes were added.
+    """
+
+    longest: Callable[[Ints, Ints], Ints]
+    passed_ms: Callable[[Ints], Ints]
 
 
 class Comparing:
@@ -56,8 +89,9 @@ class Comparing:
         Of models and versions, by code; the list grows.
     """
 
-    def __init__(self, side: PredictionCells, names: Sequence[Name]) -> None:
-        self._side, self._names = side, names
+    def __init__(self, side: PredictionCells, names: Sequence[Name], grown: Grown) -> None:
+        self._side, self._names, self._grown = side, names, grown
+        self._versions: dict[str, dict[str, int]] = {}
         self._said: Sequence[Said] = ()
         self._spans: dict[int, tuple[Span, ...]] = {}
         self._profiles: list[tuple[Profile, dict[str, int]]] = []
@@ -83,10 +117,20 @@ class Comparing:
         now = [self.spans(code) for code in codes]
         return [code for code in codes if now[code] != (before[code] if before else ())]
 
+    def add(self, code: int) -> None:
+        """Know a model."""
+        model, version = self._names[code]
+        self._versions.setdefault(model, {})[version] = code
+        self._spans.pop(code, None)
+
     def forget(self, codes: Collection[int]) -> None:
-        """Forget what was found of models, whose codes others may get."""
+        """Forget models, whose codes others may get."""
         for code in codes:
             self._spans.pop(code, None)
+            model, version = self._names[code]
+            versions = self._versions.get(model, {})
+            if versions.pop(version, None) is not None and not versions:
+                del self._versions[model]
 
     def spans(self, code: int) -> tuple[Span, ...]:
         """Return what is said of a model, where it is not how it began."""
@@ -103,6 +147,47 @@ class Comparing:
                 until_ms = NEVER_MS if after is None else after.from_ms
                 spans.append(Span(one.from_ms, until_ms, found))
         return tuple(spans)
+
+    # ------------------------------------------------------------------ other versions
+    def keeps(self, code: int) -> bool:
+        """Tell whether a version is not to be forgotten, since others are compared with it."""
+        model, version = self._names[code]
+        found = compared_with(self._said[-1].every, model) if self._said else None
+        return isinstance(found, OfVersion) and found.version == version
+
+    def followers(self, codes: Collection[int]) -> list[int]:
+        """Return other models that are compared with cells of these."""
+        if not self:
+            return []
+        models = {self._names[code][0] for code in codes}
+        own = {self._names[code] for code in codes}
+        return [
+            code
+            for model in sorted(models)
+            for code in self._versions.get(model, {}).values()
+            if code not in codes
+            and any(_reads(span.found, model, own) for span in self.spans(code))
+        ]
+
+    # ------------------------------------------------------------------ days
+    def collects(self, code: int) -> bool:
+        """Tell whether days of a model are added up."""
+        return bool(self) and any(isinstance(span.found, Trailing) for span in self.spans(code))
+
+    def collected(self, models: Ints, start_ms: int) -> NDArray[np.bool_]:
+        """Tell of which models the pane that begins then is added to its day."""
+        own = [
+            code
+            for code in np.unique(models).tolist()
+            for span in self.spans(code)
+            if isinstance(span.found, Trailing) and span.from_ms <= start_ms < span.until_ms
+        ]
+        return np.isin(models, own)
+
+    def outlived(self, until_ms: int) -> list[int]:
+        """Return the days that no window is compared with that begins from then on."""
+        oldest = FIRST_DAY + until_ms // DAY_MS - MOST_DAYS
+        return [n for n in self._side.members if FIRST_DAY <= n < min(oldest, _FIRST_PROFILE)]
 
     # ------------------------------------------------------------------ profiles
     def _take_profiles(self) -> None:
@@ -131,15 +216,75 @@ class Comparing:
         return numbers
 
     # ------------------------------------------------------------------ reading
-    def put(self, panes: Panes, subjects: Ints, starts_ms: Ints) -> None:
-        """Let windows be compared with what is said of their models, instead of `panes`."""
+    def put(self, panes: Panes, subjects: Ints, starts_ms: Ints) -> Panes:
+        """Return with what windows are compared where what is said of their models counts.
+
+        Parameters
+        ----------
+        panes
+            One of every window, by how models began; some are replaced in place.
+        """
         models = self._side.world.subjects.models[subjects]
+        more = []
         for code in np.unique(models).tolist():
             for span in self.spans(code):
                 inside = (models == code) & (starts_ms >= span.from_ms)
                 here = np.flatnonzero(inside & (starts_ms < span.until_ms))
-                if len(here):
-                    self._put_profile(panes, here, subjects[here], span.found)
+                if not len(here):
+                    continue
+                match span.found:
+                    case OfProfile():
+                        self._put_profile(panes, here, subjects[here], span.found)
+                    case OfVersion():
+                        place = here, subjects[here], starts_ms[here]
+                        self._put_version(panes, *place, (self._names[code][0], span.found))
+                    case Trailing():
+                        panes.numbers[here] = -1
+                        place = here, subjects[here], starts_ms[here]
+                        more.append(self._days(*place, (self._names[code][0], span.found)))
+        if not more:
+            return panes
+        every = Panes(*(np.concatenate(column) for column in zip(panes, *more, strict=True)))
+        order = np.argsort(every.owners, kind="stable")
+        return Panes(*(column[order] for column in every))
+
+    def _put_version(
+        self,
+        panes: Panes,
+        here: Ints,
+        subjects: Ints,
+        starts_ms: Ints,
+        which: tuple[str, OfVersion],
+    ) -> None:
+        model, found = which
+        source = self._versions.get(model, {}).get(found.version)
+        world = self._side.world.subjects
+        if source is None:
+            panes.numbers[here] = -1
+        elif self._names[source] != self._names[int(world.models[subjects[0]])]:
+            sources = np.full(len(here), source)
+            panes.whose[here] = world.of(sources, world.segments[subjects])
+            panes.numbers[here] = self._grown.longest(sources, starts_ms)
+
+    def _days(
+        self, here: Ints, subjects: Ints, starts_ms: Ints, which: tuple[str, Trailing]
+    ) -> Panes:
+        """Return the days that windows are compared with, of all versions, once they are over."""
+        model, found = which
+        world = self._side.world.subjects
+        day = starts_ms // DAY_MS
+        codes = np.array(sorted(self._versions.get(model, {}).values()), np.int64)
+        over = self._grown.passed_ms(codes).min(initial=NEVER_MS) >= day * DAY_MS
+        here, subjects, day = here[over], subjects[over], day[over]
+        before = np.array(found.before, np.int64)
+        each = len(before) * len(codes)
+        segments = np.repeat(world.segments[subjects], each)
+        owners = np.repeat(here, each)
+        sources = np.tile(np.repeat(codes, len(before)), len(here))
+        numbers = FIRST_DAY + (day[:, None] - np.tile(before, len(codes))).ravel()
+        known = numbers >= FIRST_DAY
+        whose = world.of(sources[known], segments[known])
+        return Panes(whose, numbers[known], owners[known])
 
     def _put_profile(self, panes: Panes, here: Ints, subjects: Ints, found: Comparison) -> None:
         assert isinstance(found, OfProfile)
@@ -149,3 +294,10 @@ class Comparing:
         panes.numbers[here] = [
             numbers.get(texts[code], -1) for code in world.segments[subjects].tolist()
         ]
+
+
+def _reads(found: Comparison, model: str, others: Collection[Name]) -> bool:
+    """Tell whether windows of a model that go by this are compared with cells of others."""
+    if isinstance(found, OfVersion):
+        return (model, found.version) in others
+    return isinstance(found, Trailing)

@@ -249,10 +249,15 @@ class WindowCells:
         for known, pages in zip(self._page_records, self.pages, strict=True):
             for place in pages.forget(clock_ms - way.keep_ms):
                 yield from known.deletions(*place)
+        unpublished_ms = self.unpublished_ms
+        oldest_ms = min(clock_ms - way.keep_ms - 2 * way.widest_ms, unpublished_ms)
+        for number in self.baselines.comparing.outlived(oldest_ms):
+            for one in self._cell_records[0].drop(number):
+                yield (KINDS[0], *one[:3]), None
         if way.coarse is not None:
             return
         limit_ms = min(way.finished_ms(clock_ms), self.baselines.needed_ms())
-        limit_ms = min(limit_ms, *(pages.first_unpublished_ms() for pages in self.pages))
+        limit_ms = min(limit_ms, unpublished_ms)
         for kind, records in zip(KINDS, self._cell_records, strict=True):
             for number in list(records.side.members):
                 if pane_end_ms(number, pane_ms=way.pane_ms) <= limit_ms:
@@ -285,6 +290,11 @@ class WindowCells:
         finished = finished._replace(panes_ms=min(finished.panes_ms, needed_ms))
         yield from self.coarse.merge(finished, pane_ms=way.pane_ms, most=most)
         self.coarse.behind |= finished.panes_ms // HOUR_MS < hour
+
+    @property
+    def unpublished_ms(self) -> int:
+        """When the first window begins that is to be published, or final and was not."""
+        return min(pages.first_unpublished_ms() for pages in self.pages)
 
     def drop_models(self, models: Collection[int]) -> None:
         """Forget all of some models."""

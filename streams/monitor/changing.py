@@ -110,18 +110,24 @@ class Changing(Writing):
         return (int(own.max(initial=-2)) + 1) * state.windows.windowing.pane_ms
 
     # ------------------------------------------------------------------ taking effect
+    def grow_baselines(self, *, whole: bool = False) -> None:
+        """Add the panes to baselines that the watermark has passed; see `forgetting`."""
+
     def take_effect(self, change: Change) -> None:
         """Let a specification hold: all before its time was taken in order."""
         state, at_ms = self.state, change.from_ms
         known, way = state.specifications, state.windows.windowing
         monitors = known.of(change)
-        retold = known.begin(change, keep_ms=way.keep_ms + way.widest_ms)
+        self.grow_baselines(whole=True)
+        keep_ms, needed_ms = way.keep_ms + way.widest_ms, state.windows.unpublished_ms
+        retold = known.begin(change, keep_ms=keep_ms, needed_ms=needed_ms)
         keys = {one.name: f"{one.name}\n{at_ms}" for one in monitors.drifts}
         replaced = state.use(monitors, keys=keys, retold=retold)
         known.keys = state.drifts.keys
         self._forget_lanes(replaced)
         self._end_alerts(replaced, at_ms)
         self._replan(replaced, at_ms)
+        state.windows.baselines.collect(replaced.compared)
         for code in {*replaced.judged, *replaced.compared}:
             state.windows.revise(code, clock_ms=at_ms)
         state.noticed.untold.update(replaced.judged)

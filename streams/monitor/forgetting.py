@@ -107,7 +107,8 @@ class Forgetting(Changing):
     def grow_baselines(self, *, whole: bool = False) -> None:
         """Add the panes to baselines that the watermark has passed, some at a time or all."""
         windows, clock_ms = self.state.windows, self.state.watermark_ms
-        for code in windows.baselines.grow(clock_ms, most=_ALL if whole else MERGED_CELLS):
+        found = windows.baselines.grow(clock_ms, most=_ALL if whole else MERGED_CELLS)
+        for code in [*found, *windows.baselines.comparing.followers(found)]:
             windows.revise(code, clock_ms=clock_ms)
 
     def forget_silent(self, at_ms: int) -> None:
@@ -115,7 +116,9 @@ class Forgetting(Changing):
         state = self.state
         gone = []
         for code in state.silence.due(at_ms)[:_MOST_AT_ONCE]:
-            if not state.alerts.fires(code):
+            if state.windows.baselines.comparing.keeps(code):
+                state.silence.put_off(code, at_ms)
+            elif not state.alerts.fires(code):
                 gone.append(code)
             elif state.alerts.waits_for_rule(code) and code not in state.rules.awake:
                 state.silence.keep(code)

@@ -158,13 +158,15 @@ class Specifications:
         while self.waiting and 0 <= self.waiting[0].from_ms <= until_ms:
             yield self.waiting[0]
 
-    def begin(self, change: Change, *, keep_ms: int) -> bool:
+    def begin(self, change: Change, *, keep_ms: int, needed_ms: int) -> bool:
         """Let the next one hold; return whether it tells models something else.
 
         Parameters
         ----------
         keep_ms
             Nobody asks any more what models were told to be so long before.
+        needed_ms
+            When the first window begins that is still to be published.
         """
         self.waiting.remove(change)
         self.holding = change
@@ -176,7 +178,7 @@ class Specifications:
             self.compared.append(Compared(change.from_ms, change.content))
         oldest_ms = change.from_ms - keep_ms
         self.told = _since(self.told, oldest_ms)
-        self.compared = _since(self.compared, oldest_ms)
+        self.compared = _since(self.compared, min(oldest_ms, needed_ms))
         self.dirty = True
         return retold
 

@@ -12,6 +12,7 @@ import msgspec
 
 from streams.cells.schedule import Revising
 from streams.cells.windowing import Windowing
+from streams.comparisons import check_comparisons
 from streams.costs import Costs
 from streams.errors import StateError
 from streams.model_keys import Name
@@ -87,6 +88,11 @@ class Monitor:
             horizon_ms=horizon_ms,
             coarse=self.monitors.coarse,
             baseline_ms=self.monitors.baseline,
+        )
+        check_comparisons(
+            self.monitors.compared,
+            spans_ms=self.monitors.baseline,
+            pane_ms=self.windowing.pane_ms,
         )
 
     def new_state(self, partition: int) -> MonitorState:
