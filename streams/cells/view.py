@@ -70,6 +70,11 @@ class Windows:
         Which panes these are, where some are of another length.
     compared
         What they are compared with; `None` for nothing.
+
+    Attributes
+    ----------
+    merged
+        Columns that are merged already, by family and name: several families read one.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Windows:
         self.panes, self.judged = panes, judged
         self._places = places
         self._rows: dict[int, tuple[Rows, Ints]] = {}
+        self.merged: dict[tuple[str, str], Any] = {}
 
     def __len__(self) -> int:
         return len(self.subject)
@@ -220,10 +226,21 @@ class CellView:
             self.groups = len(windows)
 
     def _merged(self, name: str) -> Any:
-        column = self._columns[self._family.holder(name), name]
-        return column.merged(self._rows, self._group, self.groups)
+        key, known = (self._family.holder(name), name), self._windows.merged
+        if key not in known:
+            known[key] = self._columns[key].merged(self._rows, self._group, self.groups)
+        return known[key]
 
     counts = entries = sums = _merged
+
+    def features(self, name: str) -> tuple[Ints, Ints, Ints]:
+        """Return group, feature and number of values of what is in a sparse column of features."""
+        rows, unit, window, feature = self._windows.units
+        key, known = (self._family.holder(name), name), self._windows.merged
+        if key not in known:
+            column = self._windows.grid.predictions.units.columns[key]
+            known[key] = column.merged(rows, unit, len(window))
+        return window, feature, _values(known[key], len(window))
 
     @cached_property
     def baseline(self) -> "BaselineView | None":
@@ -241,7 +258,7 @@ class CellView:
             there = own[found] == keys
             rows, found = rows[there], found[there]
             columns = side.units.columns
-        return BaselineView(self._family, columns, (rows, found), self.groups)
+        return BaselineView(self._family, columns, (rows, found), self._windows, self.groups)
 
     def _of_groups(self, column: Any) -> Any:
         return column[self.window] if self._of_features else column
@@ -295,13 +312,36 @@ class BaselineView:
     """What a family sees of baselines: groups are those of the windows that are compared."""
 
     def __init__(
-        self, family: Family, columns: Mapping[Any, Any], rows: tuple[Rows, Ints], groups: int
+        self,
+        family: Family,
+        columns: Mapping[Any, Any],
+        rows: tuple[Rows, Ints],
+        windows: Windows,
+        groups: int,
     ) -> None:
         self._family, self._columns, self._rows = family, columns, rows
-        self.groups = groups
+        self._windows, self.groups = windows, groups
 
     def _merged(self, name: str) -> Any:
         column = self._columns[self._family.holder(name), name]
         return column.merged(*self._rows, self.groups)
 
     counts = entries = sums = _merged
+
+    def features(self, name: str) -> tuple[Ints, Ints, Ints]:
+        """Return group, feature and number of values of what is in a sparse column of features."""
+        side, world = self._windows.grid.predictions, self._windows.grid.world
+        width = len(world.features.texts)
+        rows, keys = _units(side, *self._rows, width)
+        if world.only[FEATURES] and len(keys):
+            kept = world.have_a_place(FEATURES, self._windows.model[keys // width], keys % width)
+            rows, keys = rows[kept], keys[kept]
+        units, places = np.unique(keys, return_inverse=True)
+        column = side.units.columns[self._family.holder(name), name]
+        merged = column.merged(rows, places, len(units))
+        return units // width, units % width, _values(merged, len(units))
+
+
+def _values(entries: tuple[Ints, Ints, Ints], groups: int) -> Ints:
+    """Return how many values there are in all bins of each group."""
+    return np.bincount(entries[0], entries[2], groups).astype(np.int64)

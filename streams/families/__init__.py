@@ -23,6 +23,7 @@ from streams.families.quality_gap import QualityGap
 from streams.families.r2 import R2
 from streams.families.regression import Regression
 from streams.families.roc_auc import RocAuc
+from streams.families.schema import Schema
 from streams.families.score import Score
 from streams.families.selection_gap import SelectionGap
 from streams.families.std import Std
@@ -39,6 +40,7 @@ CATALOGUE = Catalogue(
         Std(),
         Distribution(),
         FeatureValues(),
+        Schema(),
         Answers(),
         PredictionShare(),
         Score(),

@@ -222,6 +222,12 @@ class Columns(Protocol):
     def sums(self, name: str) -> Merged:
         """Return the sums of a column."""
 
+    def features(self, name: str) -> tuple[Ints, Ints, Ints]:
+        """Return group, feature and number of values, of a sparse column of features.
+
+        Both rise; of families whose cells are windows.
+        """
+
 
 class Cells(Columns, Protocol):
     """What `compute` gets: arrays over all groups; a group is a window, or a feature of one.
