@@ -204,8 +204,7 @@ class Pipeline:
             number,
             announce_s=self._announce_s(stage),
             allowance_ms=self.settings.disorder_ms,
-            # What has several inputs has a clock of its own; others are told.
-            tick_s=self.settings.tick_ms / 1_000 if len(stage.inputs) > 1 else math.inf,
+            tick_s=self.settings.tick_ms / 1_000 if stage.ticks else math.inf,
             idle_s=self.settings.idle_ms / 1_000,
         )
         if (kept := self._kept.get((stage.name, number))) is not None:

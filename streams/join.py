@@ -57,6 +57,7 @@ class Join:
     """
 
     name = "join"
+    ticks = True
 
     def __init__(
         self,

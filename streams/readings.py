@@ -192,4 +192,7 @@ def rows_of(readings: list[Reading], models: list[int]) -> ReadingRows:
 
 
 _decode = msgspec.json.Decoder(Reading).decode
+decode_written = _decode
+"""Decodes what `encode` has written, without checking it again."""
+
 encode = msgspec.json.Encoder().encode

@@ -217,6 +217,8 @@ class Stage(Protocol):
     global_inputs: tuple[str, ...]
     """Topics of one partition each, of which every partition of the stage takes all records."""
     state_topic: str
+    ticks: bool
+    """Whether it has a clock of its own, and is told how long nothing has come."""
 
     def new_state(self, partition: int) -> Any:
         """Return the state of a partition before its first record; `state.next` is `{}`."""

@@ -44,5 +44,7 @@ def build(
         monitors=monitors,
         forget_ms=forget_ms,
         caps=caps,
+        partitions=partitions,
+        limits=limits,
     )
     return join, monitor

@@ -19,6 +19,7 @@ from streams.held import EFFECTIVE, LABEL, PREDICTION, Hashes
 from streams.join_state import JoinState
 from streams.monitors import FORGET_MS, Monitors
 from streams.outcomes import ClockNotice, decode_outcomes
+from streams.partitioning import partition_of
 from streams.specification import KEY
 from streams.steps import MARK, Batch, DeadLetter, Effects
 from streams.task import CAPS, Caps
@@ -95,6 +96,7 @@ class Driver:
         self.join_logs: list[list[Any]] = [[] for _ in self.partitions]
         self.monitor_logs: list[dict[bytes, bytes]] = [{} for _ in self.partitions]
         self.outcomes: list[list[bytes]] = [[] for _ in self.partitions]
+        self.readings: list[list[Input]] = [[] for _ in self.partitions]
         self.specifications: list[Input] = []
         self.specified_ms: list[int] = []
         self.offsets: Counter[tuple[str, int]] = Counter()
@@ -124,6 +126,10 @@ class Driver:
         """Run one step of every partition of the join, then of the monitor."""
         inputs: dict[int, dict[str, list[Input]]] = {p: {} for p in self.partitions}
         for record in records:
+            if record[0] == TOPICS.resources:
+                number = partition_of((record[1] or b"").decode(), len(self.partitions))
+                self.readings[number].append(record)
+                continue
             topics = inputs[zlib.crc32(record[1] or b"") % len(self.partitions)]
             topics.setdefault(record[0], []).append(record)
             self.received += 1
@@ -211,6 +217,9 @@ class Driver:
         self.outcomes[partition] += values
         rows: list[Input] = [(TOPICS.outcomes, None, value) for value in values]
         batches = [self._batch(TOPICS.outcomes, partition, rows, 0)]
+        readings, self.readings[partition] = self.readings[partition], []
+        if readings:
+            batches.insert(0, self._batch(TOPICS.resources, partition, readings, 0))
         idle = frozenset() if values else frozenset(self.monitor.inputs)
         state = self.monitors[partition]
         batches += self._specified(state.next.get(TOPICS.monitors, 0))

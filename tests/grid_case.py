@@ -16,10 +16,11 @@ from streams.classes import binary_name
 from streams.families.family import KINDS
 from streams.features import choose
 from streams.outcomes import OutcomeRows, PredictionRows
+from streams.readings import ReadingRows
 from streams.tables import OutcomeColumns, Table
 from tests.plain_cells import PlainGrid
 from tests.plain_quality import Value
-from tests.row_batches import TASKS, Batch, judgement
+from tests.row_batches import TASKS, Batch, judgement, random_readings
 
 FAMILIES = families.CATALOGUE.families
 PANE_MS, PANES = 20_000, 3  # of the windows of a batch, which are minutes
@@ -47,6 +48,7 @@ class Case:
         self.plain = PlainGrid(FAMILIES, [self.models[window] for window, _ in self.keys])
         told = [TASKS[random.integers(len(TASKS))] for _ in range(3)]
         self.tables: list[tuple[Table, OutcomeColumns]] = []
+        self.readings: dict[int, ReadingRows] = {}
         for _ in range(2):
             size = int(random.integers(1, 200))
             batch = Batch(random, self.models, size, segments=len(SEGMENTS))
@@ -56,6 +58,12 @@ class Case:
                 (Table(batch.strings, SEGMENTS, rows, blocks, columns.rows), columns)
             )
             self._count_plainly((rows, batch.strings), batch.windows, blocks, columns, where)
+            # Of windows with readings alone, nothing is published of models.
+            readings, within = random_readings(random, self.models, count=30)
+            kept = np.isin(within, batch.windows)
+            self.readings[id(self.tables[-1][0])] = readings.only(kept)
+            own = [self.keys.index((within[i], 0)) for i in np.flatnonzero(kept).tolist()]
+            self.plain.count_readings(readings.only(kept), own)
         classes = [bool(self._confusion(place)) for place in range(len(self.keys))]
         self.judged = [judgement(random, classes=known) for known in classes]
 
@@ -92,7 +100,13 @@ class Case:
             predictions, outcomes = of_panes
             list(grid.count_predictions(table, observed, predictions))
             list(grid.count_outcomes(table, observed, outcomes))
+            self.count_readings(grid, table)
         return grid
+
+    def count_readings(self, grid: Grid, table: Table) -> None:
+        """Count the readings that came with a table."""
+        rows = self.readings[id(table)]
+        grid.count_readings(rows, grid.observe_readings(rows), rows.time_ms // PANE_MS)
 
     def windows(self, grid: Grid, places: Places | None = None) -> Windows:
         """Return all windows that are compared."""

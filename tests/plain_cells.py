@@ -11,9 +11,19 @@ from numpy.typing import NDArray
 
 from streams import exact_sum
 from streams.classes import binary_name, class_name
-from streams.families.family import KINDS, OUTCOMES, PREDICTIONS, Family, Scope, Sums, Totals
+from streams.families.family import (
+    KINDS,
+    OUTCOMES,
+    PREDICTIONS,
+    RESOURCES,
+    Family,
+    Scope,
+    Sums,
+    Totals,
+)
 from streams.features import Block
 from streams.outcomes import OutcomeRows, PredictionRows
+from streams.readings import ReadingRows
 from streams.tables import OutcomeColumns
 from streams.task import Judged, Task
 from tests.plain_quality import Value
@@ -101,6 +111,11 @@ class PlainGrid:
             self.labels[window] += weight
         seen = SimpleNamespace(columns=columns, predicted=predicted, true=true)
         self._count([f for f in self.families if f.reads is OUTCOMES], seen, windows, weights)
+
+    def count_readings(self, rows: ReadingRows, windows: Sequence[int]) -> None:
+        """Count every reading in its window."""
+        own = [f for f in self.families if f.reads is RESOURCES]
+        self._count(own, SimpleNamespace(values=rows.values), windows, [1] * len(windows))
 
     def _count(
         self, families: Iterable[Family], seen: Any, keys: Sequence[Any], weights: Sequence[int]

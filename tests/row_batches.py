@@ -9,6 +9,7 @@ from streams.categories import category
 from streams.events import ABSENT
 from streams.features import Block
 from streams.outcomes import OutcomeRows, PredictionRows
+from streams.readings import GAUGES, ReadingRows
 from streams.tables import OutcomeColumns
 from streams.task import Judged, Task
 from tests.plain_cells import coded
@@ -163,3 +164,22 @@ def judgement(random: Random, *, classes: bool) -> Judged:
         kind = "binary"  # who has several classes has shown some
     positive = str(random.choice(POSITIVES))
     return Judged(kind, "", positive, kind == "multiclass" and bool(random.integers(2)))
+
+
+def random_readings(
+    random: np.random.Generator, models: list[int], *, count: int
+) -> tuple[ReadingRows, list[int]]:
+    """Return readings of hosts and the window of each; a gauge in three is not read."""
+    windows = random.integers(0, len(models), count)
+    values = {}
+    for name in GAUGES:
+        if random.random() < 0.7:
+            column = np.where(random.random(count) < 0.2, 1.0, random.random(count).round(2))
+            if name == "gpu_ecc_errors":
+                column = column.round()
+            if name == "gpu_throttled":
+                column = (column > 0.5).astype(np.float64)
+            values[name] = np.where(random.random(count) < 0.3, np.nan, column)
+    times_ms = windows * 60_000 + random.integers(0, 60_000, count)
+    own = np.array(models, np.int64)[windows]
+    return ReadingRows(own, times_ms, values), windows.tolist()

@@ -72,7 +72,9 @@ class CoarsePanes:
     def numbers(self) -> dict[int, Any]:
         """Numbers of all panes that there are."""
         first, *others = (side.members for side in self._grid.sides)
-        return first if all(other.keys() <= first.keys() for other in others) else first | others[0]
+        if all(other.keys() <= first.keys() for other in others):
+            return first
+        return dict.fromkeys(number for members in (first, *others) for number in members)
 
     def places(self, starts_ms: Ints, ends_ms: Ints, *, pane_ms: int) -> Places | None:
         """Return the panes of spans of time, see `streams.cells.levels.between`."""

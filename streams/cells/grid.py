@@ -15,6 +15,7 @@ from streams.columns import Table
 from streams.families.family import OTHER, OTHER_APART, Family, Reads
 from streams.features import Block
 from streams.outcomes import OutcomeRows, PredictionRows
+from streams.readings import ReadingRows
 from streams.tables import OutcomeColumns, class_places, segment_layers
 from streams.tables import Table as Rows
 
@@ -46,6 +47,12 @@ class OutcomesSeen(NamedTuple):
     true: Ints
 
 
+class ReadingsSeen(NamedTuple):
+    """What a family sees of readings of hosts: by name of the gauge, NaN where it was not read."""
+
+    values: Mapping[str, NDArray[np.float64]]
+
+
 class Observed(NamedTuple):
     """What all families see of a batch, by name of the column; counted into any grid.
 
@@ -67,6 +74,13 @@ class Grid:
     ----------
     families
         In the order of the catalogue.
+
+    Attributes
+    ----------
+    predictions, outcomes, resources
+        Cells of each kind of rows.
+    sides
+        All of these, in this order.
     """
 
     def __init__(self, families: Sequence[Family], world: World) -> None:
@@ -74,7 +88,12 @@ class Grid:
         by_reads = {r: [f for f in families if f.reads is r] for r in Reads}
         self.predictions = PredictionCells(by_reads[Reads.PREDICTIONS], world)
         self.outcomes = Cells(by_reads[Reads.OUTCOMES], world)
-        self.sides: tuple[Cells, Cells] = (self.predictions, self.outcomes)
+        self.resources = Cells(by_reads[Reads.RESOURCES], world)
+        self.sides: tuple[Cells, ...] = (self.predictions, self.outcomes, self.resources)
+
+    def side(self, reads: Reads) -> Cells:
+        """Return the cells of a kind of rows."""
+        return self.sides[_PLACES[reads]]
 
     def observe(self, table: Rows, columns: OutcomeColumns) -> Observed:
         """Let families see a batch; grids with the same families and names can count it."""
@@ -195,6 +214,30 @@ class Grid:
             _add(side.table, observed.outcomes, own, cells, here)
             yield subjects, numbers if own is None else numbers[own]
 
+    def observe_readings(self, rows: ReadingRows) -> dict[tuple[str, str], Any]:
+        """Let families see readings of hosts."""
+        return _observed(self.resources.families, ReadingsSeen(rows.values))
+
+    def count_readings(
+        self,
+        rows: ReadingRows,
+        observed: Mapping[tuple[str, str], Any],
+        numbers: Ints,
+        *,
+        chosen: Mask | None = None,
+    ) -> tuple[Ints, Ints]:
+        """Count readings, which are in no segment; return subjects and panes that have changed."""
+        side, subjects = self.resources, self.world.subjects
+        own = None if chosen is None or chosen.all() else np.flatnonzero(chosen)
+        models, panes = (rows.model, numbers) if own is None else (rows.model[own], numbers[own])
+        if not len(models):
+            return models, panes
+        side.touch(models, panes)
+        found = subjects.of(models, subjects.names.code(""))
+        cells = side.find(found, panes, add=True)
+        _add(side.table, observed, own, cells, None)
+        return found, panes
+
     def _layers(
         self,
         table: Rows,
@@ -225,6 +268,9 @@ class Grid:
             side.touch(models, panes)
             found = subjects.of(models, int(codes[0]) if len(codes) == 1 else codes[name])
             yield own, found, side.find(found, panes, add=True)
+
+
+_PLACES = {reads: place for place, reads in enumerate(Reads)}
 
 
 def _observed(families: Sequence[Family], seen: Any) -> dict[tuple[str, str], Any]:

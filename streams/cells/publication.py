@@ -19,6 +19,7 @@ from streams.families.family import (
     TEXT,
     Across,
     Family,
+    Judging,
     Reads,
 )
 
@@ -104,7 +105,7 @@ class Publisher:
             view = seen(windows, family, wanted=None if wanted is None else wanted.names)
             if not view.groups:
                 continue
-            lacks = windows.lacking(family)
+            lacks = _silent(windows, family)
             for estimate in family.compute(view):
                 there = np.flatnonzero(~np.isnan(estimate.value))
                 if not len(there) or not view.wants(estimate.metric):
@@ -253,6 +254,27 @@ def coverage_of(windows: Windows) -> Floats:
         return np.where(predictions != 0, windows.labels / predictions, np.nan)
 
 
+def improper(
+    windows: Windows, families: Sequence[Family], codes: Sequence[int]
+) -> Iterator[tuple[int, int, int]]:
+    """Yield model, and how many scores of a window are none and how many are probabilities.
+
+    Parameters
+    ----------
+    codes
+        Of the model of every window.
+    """
+    for family in families:
+        if not isinstance(family, Judging):
+            continue
+        outside, inside = family.improper(CellView(windows, family))
+        lacks = windows.lacking(family)
+        if lacks is not None:
+            outside = np.where(lacks, 0, outside)
+        for place in np.flatnonzero(outside).tolist():
+            yield codes[place], int(outside[place]), int(inside[place])
+
+
 def _tails(
     coverage: Floats, revision: NDArray[np.integer], final: NDArray[np.bool_]
 ) -> list[bytes]:
@@ -269,13 +291,26 @@ _TASKS = (BINARY, BINARY, MULTICLASS, REGRESSION, TEXT)
 """Of every kind in `KINDS`, the task whose metrics it has."""
 
 
+def _silent(windows: Windows, family: Family) -> NDArray[np.bool_] | None:
+    """Tell which windows have no metric of a family, whatever it computes; `None` for none.
+
+    What lacks panes of it; and of a window with readings of hosts alone, what is about models:
+    that there were no predictions is said of models that had some.
+    """
+    lacks = windows.lacking(family)
+    if family.reads is Reads.RESOURCES or windows.without_rows is None:
+        return lacks
+    return windows.without_rows if lacks is None else lacks | windows.without_rows
+
+
 def _may_have(windows: Windows, family: Family, wanted: Wanted | None) -> bool:
     """Tell whether windows may have any metric of a family; to compute has a cost of its own."""
     if wanted is not None and wanted.names.isdisjoint(metric.name for metric in family.metrics):
         return False
-    side = windows.grid.outcomes
-    if family.reads is Reads.OUTCOMES and not len(windows.rows(side)[0]):
-        return False
+    if family.reads is not Reads.PREDICTIONS:
+        side = windows.grid.side(family.reads)
+        if not side.table.live or not len(windows.rows(side)[0]):
+            return False
     tasks = frozenset().union(*(metric.tasks for metric in family.metrics))
     if tasks >= EVERY_TASK:
         return True

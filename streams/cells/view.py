@@ -143,6 +143,18 @@ class Windows:
         """How many labels took effect."""
         return self._counted(self.grid.outcomes)
 
+    @cached_property
+    def without_rows(self) -> NDArray[np.bool_] | None:
+        """Tell which windows have readings of hosts and nothing else; `None` for none."""
+        hosts = self.grid.resources
+        if not hosts.table.live or not len(self.rows(hosts)[0]):
+            return None
+        found = np.zeros(len(self), np.bool_)
+        found[self.rows(hosts)[1]] = True
+        for side in (self.grid.predictions, self.grid.outcomes):
+            found[self.rows(side)[1]] = False
+        return found if found.any() else None
+
     def _counted(self, side: Cells) -> Ints:
         found: Ints = side.table.columns[ROWS].merged(*self.rows(side), len(self))[:, 0]
         return found
@@ -207,9 +219,7 @@ class CellView:
         self, windows: Windows, family: Family, *, wanted: frozenset[str] | None = None
     ) -> None:
         self._windows, self._family, self._wanted = windows, family, wanted
-        self._side: Cells = (
-            windows.grid.predictions if family.reads is Reads.PREDICTIONS else windows.grid.outcomes
-        )
+        self._side: Cells = windows.grid.side(family.reads)
         self._of_features = family.scope is Scope.FEATURE
         self.names: list[str] = windows.grid.world.class_names.texts
         self._columns: Mapping[Any, Any]

@@ -4,7 +4,7 @@ A pane is the greatest common divisor of all window sizes and hops; a window is 
 A metric that no longer exists (its last label was retracted) is deleted from the compacted topic.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,17 +18,18 @@ from streams.cells.judging import Judges
 from streams.cells.levels import HOUR_MS, begins, merged_ms, pane_end_ms
 from streams.cells.metric_sets import MetricSets
 from streams.cells.page_records import PageRecords
-from streams.cells.publication import Publication, Publisher, coverage_of
+from streams.cells.publication import Publication, Publisher, coverage_of, improper
 from streams.cells.records import CellRecords, Name
 from streams.cells.retired import Ended, Retired
 from streams.cells.schedule import Revising
 from streams.cells.store import PANE_BITS, World
-from streams.cells.view import CellView, Judgements, Windows
+from streams.cells.view import Judgements, Windows
 from streams.cells.windowing import Layout, Since, Windowing, key_of, level_ms
 from streams.chosen import Chosen
-from streams.families.family import Family, Judging
+from streams.families.family import Family
 from streams.monitors import Window
 from streams.outcomes import Ints
+from streams.readings import ReadingRows
 from streams.shown import SEGMENTS
 from streams.tables import Table
 
@@ -93,10 +94,26 @@ class WindowCells:
             else:
                 changed += self.grid.count_outcomes(table, observed, numbers, chosen=mask)
         if changed:
-            keys = np.unique(np.concatenate([s << PANE_BITS | n for s, n in changed]))
-            for pages in self.pages:
-                self._change(pages, keys)
+            self._changed(np.concatenate([s << PANE_BITS | n for s, n in changed]))
         return late
+
+    def count_readings(
+        self, rows: ReadingRows, observed: Mapping[tuple[str, str], Any], *, clock_ms: int
+    ) -> int:
+        """Count readings of hosts; see `count`."""
+        way = self.windowing
+        numbers = rows.time_ms // way.pane_ms
+        chosen = numbers >= ((clock_ms - way.keep_ms) // way.pane_ms if clock_ms >= 0 else -1)
+        subjects, panes = self.grid.count_readings(rows, observed, numbers, chosen=chosen)
+        if len(panes):
+            self._changed(subjects << PANE_BITS | panes)
+        return int(np.count_nonzero(~chosen))
+
+    def _changed(self, keys: Ints) -> None:
+        """Let the windows of cells wait that have changed."""
+        keys = np.unique(keys)
+        for pages in self.pages:
+            self._change(pages, keys)
 
     def _change(self, pages: Pages, keys: Ints) -> None:
         """Let windows wait in which cells have changed, unless panes of them are gone."""
@@ -215,7 +232,7 @@ class WindowCells:
             for name in self.sets.gone(int(before[place]), int(published[place])):
                 key = self.publisher.key(windows, place, name, pane_ms=pages.pane_ms)
                 found.records.append((codes[place], key, None))
-        found.improper.extend(self._improper(windows, codes))
+        found.improper.extend(improper(windows, self.families, codes))
         return found._replace(windows=np.concatenate([found.windows, models]))
 
     def _judged(self, models: Ints, ends_ms: Ints, final: NDArray[np.bool_]) -> Judgements:
@@ -225,18 +242,6 @@ class WindowCells:
         never = np.int64(1 << 62)
         times_ms = np.where(final, ends_ms + self.windowing.horizon_ms, never)
         return self.judges.at(models, times_ms)
-
-    def _improper(self, windows: Windows, codes: list[int]) -> Iterator[tuple[int, int, int]]:
-        """Yield model, and how many scores of a window are none and how many are probabilities."""
-        for family in self.families:
-            if not isinstance(family, Judging):
-                continue
-            outside, inside = family.improper(CellView(windows, family))
-            lacks = windows.lacking(family)
-            if lacks is not None:
-                outside = np.where(lacks, 0, outside)
-            for place in np.flatnonzero(outside).tolist():
-                yield codes[place], int(outside[place]), int(inside[place])
 
     # ------------------------------------------------------------------ forgetting
     def forget(self, clock_ms: int) -> Iterator[tuple[tuple[Any, ...], None]]:
@@ -362,6 +367,11 @@ class WindowCells:
             for one in cells.write(limit_bytes=limit_bytes):
                 yield (kind, *one[:3]), one.content
 
+    def write_readings(self, *, limit_bytes: int) -> Iterator[tuple[tuple[Any, ...], Any]]:
+        """Yield of these what is of readings alone."""
+        for one in self._cell_records[-1].write(limit_bytes=limit_bytes):
+            yield (KINDS[-1], *one[:3]), one.content
+
     def take_too_large(self) -> dict[int, tuple[str, int]]:
         """Return models with a cell that did not fit into a record: what it counts, its size."""
         found: dict[int, tuple[str, int]] = {}
@@ -401,6 +411,6 @@ class WindowCells:
         self._cell_records[KINDS.index(kind)].lose((place[0], place[1], place[2]))
 
 
-KINDS = ("predictions", "outcomes")
+KINDS = ("predictions", "outcomes", "resources")
 PAGES = "page"
 """First part of the key of every record."""

@@ -22,6 +22,7 @@ from streams.families.prediction_share import PredictionShare
 from streams.families.quality_gap import QualityGap
 from streams.families.r2 import R2
 from streams.families.regression import Regression
+from streams.families.resources import Resources
 from streams.families.roc_auc import RocAuc
 from streams.families.schema import Schema
 from streams.families.score import Score
@@ -56,5 +57,6 @@ CATALOGUE = Catalogue(
         ErrorSize(),
         SelectionGap(),
         QualityGap(),
+        Resources(),
     )
 )

@@ -42,6 +42,7 @@ class Reads(StrEnum):
 
     PREDICTIONS = "predictions"
     OUTCOMES = "outcomes"
+    RESOURCES = "resources"
 
 
 class Scope(StrEnum):
@@ -67,11 +68,12 @@ class Across(StrEnum):
     SEGMENTS = "segments"
 
 
-PREDICTIONS, OUTCOMES = Reads.PREDICTIONS, Reads.OUTCOMES
+PREDICTIONS, OUTCOMES, RESOURCES = Reads.PREDICTIONS, Reads.OUTCOMES, Reads.RESOURCES
 WINDOW, FEATURE = Scope.WINDOW, Scope.FEATURE
 
 ON_PREDICTIONS = frozenset({PREDICTIONS})
 ON_LABELS = frozenset({OUTCOMES})
+ON_READINGS = frozenset({RESOURCES})
 
 BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
 TEXT = "text"

@@ -8,7 +8,7 @@ import numpy as np
 
 from streams.cells.grid import Observed
 from streams.cells.levels import begins
-from streams.cells.store import PANE_BITS
+from streams.cells.store import PANE_BITS, Cells
 from streams.errors import RecordError
 from streams.forget_record import is_forget, read_forget
 from streams.model_keys import Name
@@ -19,6 +19,7 @@ from streams.monitor.writing import Writing
 from streams.monitors import Drift, Monitors, Threshold
 from streams.outcomes import Ints
 from streams.rules.floors import Replanned
+from streams.rules.metrics import OF_RESOURCES, asked_of
 from streams.shown import NEVER_MS
 from streams.specification import monitors_of, read_specification, time_text
 from streams.steps import Batch, DeadLetter
@@ -97,6 +98,8 @@ class Changing(Writing):
         """
         state = self.state
         latest = state.specifications.tasks()[-1][1]
+        pane_ms = state.windows.windowing.pane_ms
+        hosts_ms = (_newest_unheard(state) + 1) * pane_ms if _of_hosts(monitors) else -1
         models = [
             code
             for code, (name, _) in enumerate(state.names)
@@ -104,10 +107,10 @@ class Changing(Writing):
             and (not state.looking[code] or _task(latest, name) != _task(monitors.models, name))
         ]
         if not models:
-            return -1
+            return hosts_ms
         owners, panes = counted_places(state)
         own = panes[np.isin(owners, models)]
-        return (int(own.max(initial=-2)) + 1) * state.windows.windowing.pane_ms
+        return max(hosts_ms, (int(own.max(initial=-2)) + 1) * pane_ms)
 
     # ------------------------------------------------------------------ taking effect
     def grow_baselines(self, *, whole: bool = False) -> None:
@@ -272,9 +275,30 @@ def _task(tasks: Mapping[str, Task], model: str) -> Task:
     return tasks.get(model, Task())
 
 
-def counted_places(state: MonitorState) -> tuple[Ints, Ints]:
-    """Return the model of every cell of windows, and the fine pane with which it begins."""
-    keys = [side.table.key[side.every_row()] for side in state.windows.grid.sides]
+def _of_hosts(monitors: Monitors) -> bool:
+    """Tell whether any rule is on readings of hosts."""
+    return any(asked_of(one.metric).side == OF_RESOURCES for one in monitors.thresholds)
+
+
+def _newest_unheard(state: MonitorState) -> int:
+    """Return the newest pane with readings that no rule had asked for: they do not wait."""
+    owners, panes = counted_places(state, [state.windows.grid.resources])
+    codes = np.unique(owners).tolist()
+    plans = {code: state.plans.of(code) for code in codes}
+    unheard = [code for code, plan in plans.items() if plan is None or not plan.needs_readings]
+    return int(panes[np.isin(owners, unheard)].max(initial=-2))
+
+
+def counted_places(state: MonitorState, sides: Sequence[Cells] | None = None) -> tuple[Ints, Ints]:
+    """Return the model of every cell of windows, and the fine pane with which it begins.
+
+    Parameters
+    ----------
+    sides
+        Of which rows; `None` for all.
+    """
+    sides = state.windows.grid.sides if sides is None else sides
+    keys = [side.table.key[side.every_row()] for side in sides]
     cells = np.concatenate(keys)
     models: Ints = state.world.subjects.models[cells >> PANE_BITS]
     pane_ms = state.windows.windowing.pane_ms

@@ -166,6 +166,14 @@ class Forgets:
             gone,
         )
 
+    def bounds(self, name: Name) -> tuple[int, int]:
+        """Return from when on rows of a model count, and until when they do now."""
+        if not (self.past or self.waiting):
+            return -1, NEVER_MS
+        past = [one.from_ms for one in self.past if one.is_for(name)]
+        next_ms = [o.from_ms for o in self.waiting if o.from_ms >= 0 and o.is_for(name)]
+        return max(past, default=-1), min(next_ms, default=NEVER_MS)
+
     def _bounds(self, names: Sequence[Name]) -> tuple[Ints, Ints] | tuple[None, None]:
         """Return from when on rows of each model count, and until when they do now."""
         models = {one.model for one in (*self.past, *self.waiting)}
@@ -174,11 +182,7 @@ class Forgets:
             return None, None
         since_ms, until_ms = np.full(len(names), -1), np.full(len(names), NEVER_MS)
         for place in places:
-            name = names[place]
-            past = [one.from_ms for one in self.past if one.is_for(name)]
-            next_ms = [o.from_ms for o in self.waiting if o.from_ms >= 0 and o.is_for(name)]
-            since_ms[place] = max(past, default=-1)
-            until_ms[place] = min(next_ms, default=NEVER_MS)
+            since_ms[place], until_ms[place] = self.bounds(names[place])
         return since_ms, until_ms
 
     # ------------------------------------------------------------------ written down

@@ -10,7 +10,7 @@ import numpy as np
 
 from streams.cells.withdrawn import published_keys
 from streams.monitor.changing import counted_places
-from streams.monitor.counting import Counting
+from streams.monitor.counting_readings import CountingReadings
 from streams.monitor.forgets import Order
 from streams.places import Filled
 from streams.probabilities import Oddity
@@ -22,7 +22,7 @@ _NOBODY = -1
 """Code under which deletions are published: theirs may be another model's by the end of a step."""
 
 
-class OrderedForgetting(Counting):
+class OrderedForgetting(CountingReadings):
     """A step, as far as it is about orders to forget models."""
 
     def schedule_forgets(self) -> None:
@@ -63,6 +63,7 @@ class OrderedForgetting(Counting):
         put_off = state.forgets.begin(order)
         if put_off:
             self._take_in(put_off)
+        self.count_readings()
 
     def _leave_waiting(self, codes: Collection[int]) -> None:
         """Let no rows of models wait: they are of predictions before the order."""

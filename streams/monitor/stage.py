@@ -15,8 +15,10 @@ from streams.cells.windowing import Windowing
 from streams.comparisons import check_comparisons
 from streams.costs import Costs
 from streams.errors import StateError
+from streams.limits import LIMITS, RecordLimits
 from streams.model_keys import Name
 from streams.monitor import tables
+from streams.monitor.host_readings import WAIT_MS
 from streams.monitor.state import MonitorState
 from streams.monitor.work import Work
 from streams.monitors import DEFAULTS, FORGET_MS, Monitors, Window
@@ -41,6 +43,8 @@ class Monitor:
         Models that are silent for so long in event time are forgotten.
     caps
         How much of a model is watched.
+    partitions, limits
+        How many there are, and what a reading of a host may hold.
 
     Attributes
     ----------
@@ -52,11 +56,14 @@ class Monitor:
         has nothing to read.
     least_windows, rows_at_once
         See `streams.monitor.pace.budget_of`.
+    readings_wait_ms
+        See `HostReadings`: a run over a file, which reads them first, waits for ever.
     largest_bytes
         A model with a record of state that is larger is set aside, see `streams.quarantine`.
     """
 
     name = "monitor"
+    ticks = False
 
     def __init__(
         self,
@@ -67,10 +74,13 @@ class Monitor:
         monitors: Monitors | None = None,
         forget_ms: int = FORGET_MS,
         caps: Caps = CAPS,
+        partitions: int = 1,
+        limits: RecordLimits = LIMITS,
     ) -> None:
+        self.partitions, self.limits = partitions, limits
         self.topics, self.forget_ms = topics, forget_ms
         self.caps = caps
-        self.inputs = (topics.outcomes,)
+        self.inputs = (topics.outcomes, topics.resources)
         self.global_inputs = (topics.monitors,)
         self._said: set[str] = set()
         self.state_topic = topics.monitor_state
@@ -80,6 +90,7 @@ class Monitor:
         self.least_windows = 200
         self.rows_at_once = _ROWS_AT_ONCE
         self.largest_bytes = LARGEST_STATE_BYTES
+        self.readings_wait_ms = WAIT_MS
         self.monitors = DEFAULTS if monitors is None else monitors
         windows = self.monitors.windows or (Window(window_ms, window_ms),)
         self.window_ms = windows[0].size_ms
@@ -99,7 +110,7 @@ class Monitor:
         """Return the state before the first record."""
         way = self.windowing
         own = msgspec.structs.replace(self.monitors, windows=way.windows)
-        return MonitorState(
+        state = MonitorState(
             partition,
             own,
             windowing=way,
@@ -108,6 +119,8 @@ class Monitor:
             caps=self.caps,
             said=self._said,
         )
+        state.hosts.wait_ms = self.readings_wait_ms
+        return state
 
     def step(
         self,
@@ -126,9 +139,9 @@ class Monitor:
         work = Work(state, self.topics, largest_bytes=self.largest_bytes)
         work.begin()
         work.settle_silence()
-        self._take(work, batches)
+        self._take(work, batches, now_ms=now_ms)
         costs, least = state.costs, self.least_windows
-        nothing_comes = state.quiet or bool(idle)
+        nothing_comes = state.quiet or self.topics.outcomes in idle
         revising = Revising(0, 0) if nothing_comes else self.revising
         with costs.on(costs.COUNTING):
             state.behind = not work.restore(self.rows_at_once)
@@ -137,6 +150,8 @@ class Monitor:
             work.schedule_forgets()
         if not state.behind:
             work.change_windows()
+            with costs.on(costs.COUNTING):
+                work.count_readings()
             state.windows.wake(now_ms, revising)
             budget = work.budget(
                 now_ms, rows_at_once=self.rows_at_once, least_windows=least, idle=nothing_comes
@@ -159,9 +174,13 @@ class Monitor:
         with costs.on(costs.WRITING):
             return work.effects(changed=bool(batches), hold_metrics=self.hold_metrics)
 
-    def _take(self, work: Work, batches: Sequence[Batch]) -> None:
+    def _take(self, work: Work, batches: Sequence[Batch], *, now_ms: int) -> None:
         state = work.state
         for batch in batches:
+            if batch.topic == self.topics.resources:
+                work.read(batch, now_ms=now_ms, limits=self.limits, partitions=self.partitions)
+                state.next[batch.topic] = batch.next_offset
+                continue
             if batch.topic == self.topics.monitors:
                 work.specify(batch)
                 state.next[batch.topic] = batch.next_offset
@@ -199,7 +218,10 @@ class Monitor:
 
     # ------------------------------------------------------------------ looking
     def time_ms(self, batch: Batch, index: int) -> int:
-        """Return the time of a record; there is no other input to compare it with."""
+        """Return the time at which a record was written, which is about that of its rows or later.
+
+        Outcomes that were written by then know of nothing that a host had read later.
+        """
         return batch.times_ms[index]
 
     def unfinished(self, state: MonitorState) -> bool:
@@ -207,7 +229,8 @@ class Monitor:
         settled_ms = state.settled_ms
         growing = state.windows.baselines.behind
         waiting = state.windows.wants_publishing(settled_ms) or state.swept_ms != settled_ms
-        return state.held or state.behind or bool(state.reread) or waiting or growing
+        restored = bool(state.reread) or state.hosts.behind
+        return state.held or state.behind or restored or waiting or growing
 
     def costs(self, state: MonitorState) -> tuple[Costs, list[Name]]:
         """Return what the partition has cost, and the names of its models by code."""

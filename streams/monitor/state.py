@@ -17,6 +17,7 @@ from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitor.alerts import Alerts
 from streams.monitor.forgets import Forgets
+from streams.monitor.host_readings import HostReadings
 from streams.monitor.plans import Plans
 from streams.monitor.restarts import Restarts
 from streams.monitor.silence import Silence
@@ -89,6 +90,8 @@ class MonitorState:
         Offset and rows of the records that are not counted yet.
     waiting
         Rows that are counted and wait to be taken in order.
+    hosts
+        Readings of hosts that wait.
     noticed
         What the models have shown of themselves.
     world, judges, windows, rules, drifts, alerts
@@ -150,6 +153,7 @@ class MonitorState:
         self.reread: dict[int, tuple[int, Outcomes]] = {}
         self.backlog: list[tuple[int, Outcomes]] = []
         self.waiting: list[Waiting] = []
+        self.hosts = HostReadings()
         self.noticed = Noticed()
         # No window may be left that could still change when its model is forgotten.
         longest_ms = max(one.size_ms for one in windowing.windows)
@@ -202,9 +206,12 @@ class MonitorState:
 
     @property
     def settled_ms(self) -> int:
-        """How far windows are final: the watermark, and so long as nothing has come since."""
+        """How far windows are final: the watermark, and so long as nothing has come since.
+
+        Where nobody has ever read a prediction, readings of hosts are all that there is.
+        """
         if self.watermark_ms < 0:
-            return -1
+            return self.hosts.newest_ms if self.quiet and self.clock_ms < 0 else -1
         return self.watermark_ms + joint_passed_ms(self.notices.values(), sources=self.sources)
 
     @property

@@ -145,6 +145,14 @@ def _baselines(state: MonitorState, _: str, __: Key, content: Any) -> None:
         state.windows.baselines.restore(code, begun_ms, other, passed_ms=passed_ms)
 
 
+def _readings(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    state.hosts.restore(int(key[0]), content)
+
+
+def _hosts(state: MonitorState, _: str, __: Key, content: Any) -> None:
+    state.hosts.newest_ms = int(content or -1)
+
+
 def _fates(state: MonitorState, _: str, __: Key, content: Any) -> None:
     if content is not None:
         state.fates.restore(content, state.code)
@@ -173,6 +181,8 @@ TABLES = {
     "firing": Table(_firing, "alerts that fire", of_models=True, lose=_lose_firing),
     "fates": Table(_fates, "records by model and fate"),
     "baselines": Table(_baselines, "when baselines of models began"),
+    "readings": Table(_readings, "readings of hosts that wait"),
+    "hosts": Table(_hosts, "how far readings of hosts have come"),
     "seen": Table(_seen, "when models had records"),
     "forget": Table(_forget, "orders to forget models", essential=True),
 }

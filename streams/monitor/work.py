@@ -151,11 +151,12 @@ class Work(OrderedForgetting):
                     state.alerts.drifted(found)
         for found in state.drifts.advance(seen(due, state.drifts.covers, **span), state.costs):
             state.alerts.drifted(found)
-        for finding in state.rules.advance(due, **span):
+        for finding in state.rules.advance(due, state.hosts.due(until_ms), **span):
             state.alerts.judged(finding)
         state.alerts.settle(until_ms)
         self.done([n for one in state.waiting if one.last_ms < until_ms for n in one.offsets])
         state.waiting = [one for one in state.waiting if one.last_ms >= until_ms]
+        state.hosts.release(until_ms)
         state.watermark_ms = until_ms
         self._forget_rule_panes(until_ms)
         state.forgets.settle(until_ms, keep_ms=state.windows.windowing.keep_ms)

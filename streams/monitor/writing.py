@@ -113,6 +113,8 @@ class Writing:
         # A pane that is written before all its rows are restored would be taken for complete.
         if not (hold_metrics or state.reread):
             self._write_windows()
+        if not hold_metrics:
+            self._write_readings()
         state.alerts.end_foreign(state.watermark_ms)
         self._write_watched()
         self._write_silence()
@@ -154,6 +156,11 @@ class Writing:
         for (table, *key), content in state.windows.write_pages():
             self._write(table, tuple(key), content)
         if state.held and not self.unwritten:
+            # Nobody reads readings again.
+            for (table, *key), content in state.windows.write_readings(
+                limit_bytes=self._largest_bytes
+            ):
+                self._write(table, tuple(key), content)
             return
         self._write_cells()
         for code in sorted(state.touched):
@@ -167,6 +174,15 @@ class Writing:
         for bucket, begun in state.windows.baselines.changes():
             self._write("baselines", (bucket,), begun)
         state.counted = state.taken
+
+    def _write_readings(self) -> None:
+        hosts = self.state.hosts
+        for offset, content in hosts.changes():
+            self._write("readings", (offset,), content)
+        # Once there is a watermark, nobody asks.
+        if self.state.watermark_ms < 0 and hosts.newest_ms > hosts.written_ms:
+            hosts.written_ms = hosts.newest_ms
+            self._write("hosts", (), hosts.newest_ms)
 
     def _write_cells(self) -> None:
         state, limit = self.state, self._largest_bytes

@@ -26,8 +26,8 @@ class Part(NamedTuple):
     ----------
     one
         The batch.
-    predictions
-        Whether these are predictions, else outcomes.
+    side
+        Of which rows, see `streams.rules.metrics`.
     rows, models
         Which rows of the batch, and their models.
     starts_ms
@@ -39,7 +39,7 @@ class Part(NamedTuple):
     """
 
     one: Any
-    predictions: bool
+    side: int
     rows: Ints
     models: Ints
     starts_ms: Ints
@@ -64,7 +64,7 @@ def rounds(parts: Sequence[Part]) -> Iterator[tuple[list[Part], dict[int, int]]]
     --------
     >>> def part(models, starts, back):
     ...     rows = np.arange(len(models))
-    ...     return Part(None, False, rows, *map(np.array, (models, starts, starts, back)))
+    ...     return Part(None, 1, rows, *map(np.array, (models, starts, starts, back)))
     >>> every = part([0, 0, 1, 0], [60, 120, 120, 180], [False, True, False, False])
     >>> [([p.rows.tolist() for p in some], until) for some, until in rounds([every])]
     [([[0, 2]], {0: 120}), ([[1, 3]], {})]

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from streams import bins, families
 from streams.cells.view import CellView, Windows
-from streams.families.family import OUTCOMES, PREDICTIONS, Family
+from streams.families.family import OUTCOMES, PREDICTIONS, RESOURCES, Family, Metric
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-OF_PREDICTIONS, OF_OUTCOMES = 0, 1
-"""Of which rows a reference is."""
+OF_PREDICTIONS, OF_OUTCOMES, OF_RESOURCES = 0, 1, 2
+"""Of which rows a reference is: places in `Grid.sides`."""
 
 
 class Asked(NamedTuple):
@@ -81,6 +81,12 @@ class Asked(NamedTuple):
         return self.text.partition(":")[2]
 
 
+def _side(about: Metric) -> int:
+    if RESOURCES in about.rests_on:
+        return OF_RESOURCES
+    return OF_OUTCOMES if OUTCOMES in about.rests_on else OF_PREDICTIONS
+
+
 def asked_of(text: str) -> Asked:
     """Return what a rule on a metric asks.
 
@@ -99,7 +105,7 @@ def asked_of(text: str) -> Asked:
         names=families.CATALOGUE.spellings(text),
         is_count=about.counts,
         needs_predictions=PREDICTIONS in about.rests_on,
-        side=OF_OUTCOMES if OUTCOMES in about.rests_on else OF_PREDICTIONS,
+        side=_side(about),
         is_binned=about.binned,
         of_data=about.of_data,
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from streams import families
 from streams.chosen import Wanted
 from streams.monitors import Monitors, Threshold
-from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS, asked_of
+from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS, OF_RESOURCES, asked_of
 
 
 class WindowOf(NamedTuple):
@@ -36,10 +36,10 @@ class Plan:
         What every rule asks of its metric, by its name.
     families, wanted
         Those that compute these metrics, and what is wanted of them.
-    needs_predictions
-        Whether any rule rests on predictions.
+    needs_predictions, needs_readings
+        Whether any rule rests on predictions, or on readings of hosts.
     sides
-        Of which rows there are references.
+        Which rows are counted, and have references.
     sides_of_traffic
         By metric, of which rows it is.
     traffic
@@ -59,7 +59,12 @@ class Plan:
         bases = frozenset(one.metric.partition(":")[0] for one in thresholds)
         self.wanted = Wanted(bases, {})
         self.needs_predictions = any(one.needs_predictions for one in self.asked.values())
-        self.sides = (OF_PREDICTIONS, OF_OUTCOMES) if self.needs_predictions else (OF_OUTCOMES,)
+        self.needs_readings = any(one.side == OF_RESOURCES for one in self.asked.values())
+        self.sides = (
+            *((OF_PREDICTIONS,) if self.needs_predictions else ()),
+            OF_OUTCOMES,
+            *((OF_RESOURCES,) if self.needs_readings else ()),
+        )
         grouped: dict[tuple[str, int], list[Threshold]] = {}
         for one in sorted(thresholds, key=lambda one: one.segment):
             grouped.setdefault((one.segment, lengths_ms[one.name]), []).append(one)

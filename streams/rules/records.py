@@ -58,7 +58,7 @@ class RuleRecords:
 
     def drop(self, pane_ms: int, number: int) -> Iterator[tuple[Key, None]]:
         """Forget a pane; yield what deletes its records."""
-        for side in range(2):
+        for side in range(len(self._references)):
             for one in self._cells(pane_ms, side).drop(number):
                 yield (_CELLS, pane_ms, side, *one[:3]), None
 

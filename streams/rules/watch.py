@@ -16,12 +16,13 @@ from streams.cells.grid import Grid, Mask, Wanted
 from streams.cells.store import World
 from streams.families.family import Family
 from streams.grouping import distinct
+from streams.readings import ReadingRows
 from streams.rules.boundaries import Course, Steps, pass_boundaries
 from streams.rules.cells import NEVER_MS, References
 from streams.rules.due import TIME_BITS, Part, arrivals, rounds
 from streams.rules.findings import Finding, Judge
 from streams.rules.floors import Floors, Replanned
-from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS
+from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS, OF_RESOURCES
 from streams.rules.plan import Plan
 from streams.rules.traffic import Traffics
 
@@ -84,12 +85,20 @@ class RuleWatch:
         return found
 
     # ------------------------------------------------------------------ going on
-    def advance(self, waiting: Sequence[Any], *, from_ms: int, until_ms: int) -> Iterator[Finding]:
+    def advance(
+        self,
+        waiting: Sequence[Any],
+        readings: Sequence[Any] = (),
+        *,
+        from_ms: int,
+        until_ms: int,
+    ) -> Iterator[Finding]:
         """Count what has become due, and judge at all boundaries that are passed."""
         if not self._settled:
             self._settled = True
             self.references.settle(enough=self._enough)
         parts = [part for one in waiting for part in self._due(one, from_ms, until_ms)]
+        parts += [p for one in readings for p in self._due_readings(one, from_ms, until_ms)]
         begun: dict[int, int] = {}
         for some, ends_ms in rounds(parts):
             came = self._count(some, begun)
@@ -103,31 +112,41 @@ class RuleWatch:
 
     def _due(self, one: Any, from_ms: int, until_ms: int) -> Iterator[Part]:
         table = one.table
-        for rows, times_ms, predictions in (
-            (table.predictions, table.predictions.time_ms, True),
-            (table.outcomes, table.outcomes.at_ms, False),
+        for rows, times_ms, side in (
+            (table.predictions, table.predictions.time_ms, OF_PREDICTIONS),
+            (table.outcomes, table.outcomes.at_ms, OF_OUTCOMES),
         ):
             due = np.flatnonzero((times_ms >= from_ms) & (times_ms < until_ms))
             if not len(due):
                 continue
-            pane_ms = self._pane_ms(rows.model[due], predictions=predictions)
+            pane_ms = self._pane_ms(rows.model[due], side=side)
             due, pane_ms = due[pane_ms > 0], pane_ms[pane_ms > 0]
             if not len(due):
                 continue
             starts_ms = times_ms[due] // pane_ms * pane_ms
             numbers = starts_ms // pane_ms
-            if not predictions:
+            if side == OF_OUTCOMES:
                 numbers = np.maximum(rows.label_ms[due], rows.time_ms[due]) // pane_ms
             back = numbers * pane_ms != starts_ms
-            yield Part(one, predictions, due, rows.model[due], starts_ms, numbers, back)
+            yield Part(one, side, due, rows.model[due], starts_ms, numbers, back)
 
-    def _pane_ms(self, models: Ints, *, predictions: bool) -> Ints:
+    def _due_readings(self, one: Any, from_ms: int, until_ms: int) -> Iterator[Part]:
+        rows: ReadingRows = one.rows
+        due = np.flatnonzero((rows.time_ms >= from_ms) & (rows.time_ms < until_ms))
+        pane_ms = self._pane_ms(rows.model[due], side=OF_RESOURCES)
+        due, pane_ms = due[pane_ms > 0], pane_ms[pane_ms > 0]
+        if len(due):
+            numbers = rows.time_ms[due] // pane_ms
+            none = np.zeros(len(due), np.bool_)
+            yield Part(one, OF_RESOURCES, due, rows.model[due], numbers * pane_ms, numbers, none)
+
+    def _pane_ms(self, models: Ints, *, side: int) -> Ints:
         """Return for every row the length of its model's panes, 0 where it is not needed."""
         codes, places = distinct(models)
         lengths = []
         for code in codes.tolist():
             plan = self._plan_of(code)
-            needed = plan is not None and (plan.needs_predictions or not predictions)
+            needed = plan is not None and side in plan.sides
             lengths.append(plan.pane_ms if plan is not None and needed else 0)
         return np.array(lengths, np.int64)[places]
 
@@ -139,7 +158,7 @@ class RuleWatch:
         for part in parts:
             kept = self._kept(part, begun)
             part = part if kept is None else part.only(kept)  # noqa: PLW2901
-            lengths = self._pane_ms(part.models, predictions=part.predictions)
+            lengths = self._pane_ms(part.models, side=part.side)
             for pane_ms in distinct(lengths)[0].tolist():
                 own = part.only(lengths == pane_ms)
                 counted = self._count_part(own, pane_ms)
@@ -177,7 +196,7 @@ class RuleWatch:
     def _count_above_floors(self, part: Part, pane_ms: int) -> Iterator[tuple[Ints, Ints]]:
         """Count rows of segments that were counted when the pane began that they belong to."""
         for number in distinct(part.numbers)[0].tolist():
-            wanted = partial(self._wanted, side=_side(part), start_ms=number * pane_ms)
+            wanted = partial(self._wanted, side=part.side, start_ms=number * pane_ms)
             own = part.only(part.numbers == number)
             yield from self._count_part(own, pane_ms, wanted)
 
@@ -186,17 +205,31 @@ class RuleWatch:
     ) -> Iterator[tuple[Ints, Ints]]:
         """Count rows of one length of panes; yield models and panes that have changed."""
         one, grid = part.one, self.grid(pane_ms)
-        rows = one.table.predictions if part.predictions else one.table.outcomes
+        if part.side == OF_RESOURCES:
+            yield self._count_readings(part, grid, wanted or self._wanted)
+            return
+        predictions = part.side == OF_PREDICTIONS
+        rows = one.table.predictions if predictions else one.table.outcomes
         chosen = np.zeros(len(rows.model), np.bool_)
         chosen[part.rows] = True
         numbers = np.zeros(len(rows.model), np.int64)
         numbers[part.rows] = part.numbers
-        count = grid.count_predictions if part.predictions else grid.count_outcomes
+        count = grid.count_predictions if predictions else grid.count_outcomes
         for subjects, panes in count(
             one.table, one.observed, numbers, chosen=chosen, wanted=wanted or self._wanted
         ):
             keys = self.world.subjects.models[subjects], panes
             yield _different(*keys)
+
+    def _count_readings(self, part: Part, grid: Grid, wanted: Wanted) -> tuple[Ints, Ints]:
+        """Count readings of hosts, which are in no segment, likewise."""
+        rows: ReadingRows = part.one.rows
+        chosen = np.zeros(len(rows.model), np.bool_)
+        chosen[part.rows] = wanted(part.models, [""], np.zeros(len(part.rows), np.int64))
+        numbers = np.zeros(len(rows.model), np.int64)
+        numbers[part.rows] = part.numbers
+        subjects, panes = grid.count_readings(rows, part.one.observed, numbers, chosen=chosen)
+        return _different(self.world.subjects.models[subjects], panes)
 
     def _wanted(
         self,
@@ -233,14 +266,14 @@ class RuleWatch:
         """
         rows = one.table.outcomes
         late = np.flatnonzero(rows.at_ms < clock_ms)
-        pane_ms = self._pane_ms(rows.model[late], predictions=False)
+        pane_ms = self._pane_ms(rows.model[late], side=OF_OUTCOMES)
         late, pane_ms = late[pane_ms > 0], pane_ms[pane_ms > 0]
         if not len(late):
             return set()
         starts_ms = np.full(len(late), clock_ms) // pane_ms * pane_ms
         numbers = np.maximum(rows.label_ms[late], rows.time_ms[late]) // pane_ms
         back = np.ones(len(late), np.bool_)
-        part = Part(one, False, late, rows.model[late], starts_ms, numbers, back)
+        part = Part(one, OF_OUTCOMES, late, rows.model[late], starts_ms, numbers, back)
         begun = dict(zip(part.models.tolist(), starts_ms.tolist(), strict=True))
         for code, came in self._count([part], begun).items():
             boundary_ms, last_ms = self.courses.get(code, Course())
@@ -344,13 +377,9 @@ class RuleWatch:
             reach[plan.pane_ms] = min(reach.get(plan.pane_ms, oldest_ms), oldest_ms)
         for pane_ms, grid in self.grids.items():
             oldest_ms = reach.get(pane_ms, clock_ms)
-            for number in {*grid.predictions.members, *grid.outcomes.members}:
+            for number in {number for side in grid.sides for number in side.members}:
                 if (number + 1) * pane_ms <= oldest_ms:
                     yield pane_ms, number
-
-
-def _side(part: Part) -> int:
-    return OF_PREDICTIONS if part.predictions else OF_OUTCOMES
 
 
 def _anew(course: Course, plan: Plan | None, at_ms: int) -> Course:

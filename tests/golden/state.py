@@ -38,16 +38,23 @@ PATHS = sorted(Path(__file__).parent.glob("state-[0-9].msgpack.xz"))
 MOST_BYTES = 400_000
 
 KINDS = ("scored", "chance", "classes", "numbers")
+_HOT: Spec = {
+    "name": "hot",
+    "metric": "cpu_utilization",
+    "above": 0.5,
+    "minimum": 1,
+    "window": "8m",
+}
 _BEFORE: Spec = SENSITIVE | {
     "baseline": "20m",
     "windows": ["10m", {"size": "2h", "hop": "1h"}],
     "coarse": True,
-    "thresholds": SENSITIVE["thresholds"][:-2],
+    "thresholds": [*SENSITIVE["thresholds"][:-2], _HOT],
 }
 _WEB: Spec = {"name": "web", "metric": "labels", "segment": "channel=web", "below": 3}
 _AFTER: Spec = {
     "reference": SENSITIVE["reference"],
-    "thresholds": [*SENSITIVE["thresholds"], _WEB],
+    "thresholds": [*SENSITIVE["thresholds"], _WEB, _HOT],
     "drift": SENSITIVE["drift"],
 }
 
@@ -145,7 +152,21 @@ def _stream() -> list[Input]:
         100,
         prediction("wide", model="wide", timestamp_ms=events[100]["timestamp_ms"], features=wide),
     )
-    return as_inputs(events)
+    return _with_readings(as_inputs(events))
+
+
+def _with_readings(inputs: list[Input]) -> list[Input]:
+    """Put readings of hosts between events, the first before all of them."""
+    found: list[Input] = []
+    for number, one in enumerate(inputs):
+        if number % 19 == 0:
+            model = ("host:a", "scored", "host:b")[number % 3]
+            time_ms = json.loads(one[2] or b"")["timestamp_ms"]
+            fields = {"cpu_utilization": number % 10 / 10, "gpu_throttled": number % 4 == 0}
+            value = json.dumps({"model": model, "timestamp_ms": time_ms, **fields})
+            found.append((TOPICS.resources, model.encode(), value.encode()))
+        found.append(one)
+    return found
 
 
 def record() -> Recorded:

@@ -47,6 +47,7 @@ class Toy:
     """What both stages share: a state log of numbered deltas."""
 
     name = ""
+    ticks = False
     inputs: tuple[str, ...] = ()
     state_topic = ""
     output = ""
@@ -135,6 +136,7 @@ class Tally(Toy):
     """Count per key; a value that says poison becomes a dead letter, one that says block hangs."""
 
     name = "join"
+    ticks = True
 
     def __init__(self, topics: Topics) -> None:
         self.global_inputs: tuple[str, ...] = ()
@@ -171,6 +173,7 @@ class Total(Toy):
     """Add up what `Tally` counted, and publish the total of each key."""
 
     name = "monitor"
+    ticks = False
 
     def __init__(self, topics: Topics) -> None:
         self.global_inputs: tuple[str, ...] = ()

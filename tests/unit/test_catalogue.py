@@ -214,6 +214,8 @@ USUAL = {"predictions", "labels", "coverage", "mean"}
 MAY_NAME = {
     "streams/tables.py",
     "streams/monitors.py",  # the default rules
+    "agents/host.py",  # fields of a reading, whose names their means have
+    "agents/host_gpus.py",
     "agents/demo.py",
     "agents/demo_oracle.py",
     "benchmarks/exact.py",

@@ -54,6 +54,7 @@ def test_rows_that_are_left_out_may_come_another_time(seed: int) -> None:
             list(grid.count_predictions(table, observed, numbers, chosen=chosen))
             numbers = table.outcomes.time_ms // PANE_MS
             list(grid.count_outcomes(table, observed, numbers, chosen=other))
+        case.count_readings(grid, table)
 
     assert case.values(grid) == case.values(case.counted(case.tables))
 
@@ -99,6 +100,7 @@ def test_what_is_dropped_leaves_nothing_behind(seed: int) -> None:
         observed = grid.observe(table, columns)
         list(grid.count_predictions(table, observed, table.predictions.time_ms // PANE_MS))
         list(grid.count_outcomes(table, observed, table.outcomes.time_ms // PANE_MS))
+        case.count_readings(grid, table)
 
     assert {name for values in empty for name in values} == {"predictions", "labels"}
     assert case.values(grid) == whole

@@ -24,6 +24,7 @@ from streams.cells.levels import (
 )
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.records import CellRecords
+from streams.cells.windows import KINDS
 from streams.monitors import Coarse, Monitors, Window
 from streams.specification import write_specification
 from tests.builders import MINUTE_MS, Event, delayed, history, multiclass, regression
@@ -39,7 +40,7 @@ ALL = NOTHING._replace(panes_ms=DAY_MS)
 def merged(grid: Grid, finished: Finished = ALL, *, most: int = 1 << 30) -> CoarsePanes:
     """Merge the panes of a grid, so many cells at a time."""
     records = [CellRecords(side, lambda code: (f"m{code}", "")) for side in grid.sides]
-    coarse = CoarsePanes(grid, list(zip(("predictions", "outcomes"), records, strict=True)))
+    coarse = CoarsePanes(grid, list(zip(KINDS, records, strict=True)))
     list(coarse.merge(finished, pane_ms=FINE_MS, most=most))
     while coarse.behind:
         list(coarse.merge(finished, pane_ms=FINE_MS, most=most))
@@ -57,6 +58,9 @@ def counted(case: Case, number_of: Callable[[int], int]) -> Grid:
         ):
             numbers = [number_of(number) for number in (rows.time_ms // PANE_MS).tolist()]
             list(count(table, observed, np.array(numbers, np.int64)))
+        readings = case.readings[id(table)]
+        numbers = [number_of(number) for number in (readings.time_ms // PANE_MS).tolist()]
+        grid.count_readings(readings, grid.observe_readings(readings), np.array(numbers, np.int64))
     return grid
 
 
@@ -124,7 +128,7 @@ def test_what_is_merged_is_deleted_and_written_once() -> None:
     grid = case.counted(case.tables)
     names = {code: (f"m{code}", "") for code in range(3)}
     records = [CellRecords(side, names.__getitem__) for side in grid.sides]
-    coarse = CoarsePanes(grid, list(zip(("predictions", "outcomes"), records, strict=True)))
+    coarse = CoarsePanes(grid, list(zip(KINDS, records, strict=True)))
     log = {}
     for records_of in records:
         for one in records_of.write(limit_bytes=1 << 30):
@@ -154,7 +158,7 @@ def test_days_are_forgotten_and_hours_of_the_week_after_five_weeks() -> None:
     list(coarse.merge(every._replace(days_ms=end_ms), pane_ms=FINE_MS, most=1))
 
     assert not coarse.numbers
-    assert [side.table.live for side in grid.sides] == [0, 0]
+    assert [side.table.live for side in grid.sides] == [0, 0, 0]
 
 
 def test_a_window_that_cuts_a_merged_pane_is_refused() -> None:
@@ -270,4 +274,4 @@ def test_a_specification_takes_effect_whatever_is_merged() -> None:
 
 
 def _is_coarse(key: Any, *, until: Any) -> bool:
-    return key[0] in ("predictions", "outcomes") and HOURS.first <= key[1] < until.end
+    return key[0] in KINDS and HOURS.first <= key[1] < until.end

@@ -16,7 +16,7 @@ from tests import plain_intervals as scalar
 from tests import plain_quality as quality
 from tests.plain_cells import PlainCells, PlainGrid, count_answers
 from tests.plain_tallies import Inputs, Outcomes, add_outcomes, add_predictions
-from tests.row_batches import TASKS, Batch, judgement
+from tests.row_batches import TASKS, Batch, judgement, random_readings
 
 FAMILIES = families.CATALOGUE.families
 SEEDS = 80
@@ -40,6 +40,8 @@ class Case:
                 add_predictions(self.inputs, rows, blocks, chosen=every, group=batch.windows)
                 own = batch.windows.tolist()
                 self.grid.count_predictions(rows, own, blocks, strings=batch.strings)
+            readings, within = random_readings(random, models, count=20)
+            self.grid.count_readings(readings, within)
             columns, where = batch.outcomes(told)
             every = np.arange(len(where))
             add_outcomes(self.outcomes, columns, chosen=every, group=where)

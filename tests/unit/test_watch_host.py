@@ -18,7 +18,7 @@ from agents.host import Host, Watched
 from agents.host_gpus import GpuFields
 from agents.resources import GpuReading
 from agents.watch_host import Machine, Wanted
-from streams.errors import RecordError
+from streams.errors import ConfigError, RecordError
 from streams.readings import GAUGES, Reading, decode_reading, encode
 
 NOW_MS = 1_767_225_600_000
@@ -161,6 +161,14 @@ def test_a_process_is_read_until_it_is_gone(capfd: pytest.CaptureFixture[str]) -
     assert process.process_cpu_cores is not None
     assert [len(readings) for readings in gone] == [1, 1]
     assert capfd.readouterr().err.count(f"process {child.pid} is gone") == 1
+
+
+def test_a_process_that_there_is_not_is_refused() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+
+    with pytest.raises(ConfigError, match=f"--pid: {child.pid} cannot be watched"):
+        Machine(Wanted(pids=[child.pid]), nvml=recorded(nvmlInit=lost))
 
 
 def test_a_control_group_tells_its_limits(tmp_path: Path) -> None:

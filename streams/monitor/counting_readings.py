@@ -1,0 +1,132 @@
+"""Readings of hosts are counted into the windows of the models that they name, and wait for rules.
+
+They are apart from the rows of models: they come from an input of their own, and nothing that they
+say moves the clock. So a model without any costs nothing, and their cells are written down with
+every step that counts some.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.errors import RecordError
+from streams.limits import RecordLimits
+from streams.monitor.counting import Counting
+from streams.outcomes import Ints
+from streams.partitioning import partition_of
+from streams.readings import Reading, ReadingRows, decode_reading, rows_of
+from streams.steps import Batch, DeadLetter
+
+Mask = NDArray[np.bool_]
+
+
+class CountingReadings(Counting):
+    """A step, as far as it is about readings of hosts."""
+
+    def read(self, batch: Batch, *, now_ms: int, limits: RecordLimits, partitions: int) -> None:
+        """Take records of readings; those that cannot be used become dead letters."""
+        hosts = self.state.hosts
+        for place, value in enumerate(batch.values):
+            offset = batch.offsets[place]
+            try:
+                time_ms = batch.times_ms[place]
+                reading = decode_reading(value, time_ms=time_ms, now_ms=now_ms, limits=limits)
+                self._check_partition(reading, partitions)
+            except RecordError as error:
+                key, headers = batch.keys[place], batch.headers and batch.headers[place]
+                letter = offset, key, value, headers, error.reason, error.detail
+                self.refused.append(DeadLetter(batch.topic, *letter))
+                continue
+            hosts.arrive(offset, reading)
+
+    def _check_partition(self, reading: Reading, partitions: int) -> None:
+        """Refuse a reading that is not where the outcomes of its model are.
+
+        Two partitions would publish the same windows, each with a part of the readings.
+        """
+        right = partition_of(reading.model, partitions)
+        if right != self.state.partition:
+            raise RecordError(
+                "misplaced_reading",
+                f"model {reading.model!r} belongs to partition {right}, not"
+                f" {self.state.partition}: the Kafka key must be the model, and the partitioner"
+                " murmur2_random",
+            )
+
+    # ------------------------------------------------------------------ counting
+    def count_readings(self) -> None:
+        """Count what has come, and let it wait as far as rules ask for it."""
+        hosts = self.state.hosts
+        if hosts.restored:
+            restored, hosts.restored = hosts.restored, {}
+            self._wait_again(restored)
+        if not hosts.backlog:
+            return
+        counted = self._countable()
+        if counted:
+            self._count_readings(counted)
+        self.late_rows += hosts.give_up()
+
+    def _wait_again(self, restored: dict[int, Reading]) -> None:
+        """After the state was read back, let readings wait that are counted."""
+        state = self.state
+        offsets = sorted(restored)
+        rows = self._rows_of([restored[offset] for offset in offsets])
+        kept = rows.time_ms >= state.watermark_ms
+        self._let_readings_wait(rows, np.array(offsets), kept)
+
+    def _countable(self) -> dict[int, Reading]:
+        """Return what of the backlog counts now; what orders to forget a model say is left out."""
+        state = self.state
+        found, gone = {}, []
+        for offset, reading in state.hosts.backlog.items():
+            since_ms, until_ms = state.forgets.bounds((reading.model, ""))
+            assert reading.timestamp_ms is not None
+            if reading.timestamp_ms < since_ms:
+                gone.append(offset)
+            elif reading.timestamp_ms < until_ms:
+                found[offset] = reading
+        if gone:
+            self.forgotten_rows += len(gone)
+            state.hosts.counted(gone)
+            state.hosts.done(gone)
+        return found
+
+    def _rows_of(self, readings: list[Reading]) -> ReadingRows:
+        return rows_of(readings, [self.state.code((one.model, "")) for one in readings])
+
+    def _count_readings(self, counted: dict[int, Reading]) -> None:
+        state, hosts = self.state, self.state.hosts
+        rows, offsets = self._rows_of(list(counted.values())), np.array(list(counted))
+        state.silence.see(rows.model, rows.time_ms, watermark_ms=state.watermark_ms)
+        self._take_replaced()
+        hosts.counted(counted)
+        if state.quarantined:
+            aside = np.isin(rows.model, list(state.quarantined))
+            self.left_out_rows += int(np.count_nonzero(aside))
+            hosts.done(offsets[aside].tolist())
+            rows, offsets = rows.only(~aside), offsets[~aside]
+        if not len(offsets):
+            return
+        observed = state.windows.grid.observe_readings(rows)
+        self.late_rows += state.windows.count_readings(rows, observed, clock_ms=state.watermark_ms)
+        late = rows.time_ms < state.watermark_ms
+        self.late_rows += int(np.count_nonzero(late))
+        self._let_readings_wait(rows, offsets, ~late & self._asked_for(rows))
+
+    def _asked_for(self, rows: ReadingRows) -> Mask:
+        """Tell which readings rules may ask for."""
+        state = self.state
+        if state.specifications.waiting:
+            return np.ones(len(rows.model), np.bool_)
+        codes, places = np.unique(rows.model, return_inverse=True)
+        plans = [state.plans.of(code) for code in codes.tolist()]
+        asked = np.array([plan is not None and plan.needs_readings for plan in plans], np.bool_)
+        return asked[places]
+
+    def _let_readings_wait(self, rows: ReadingRows, offsets: Ints, kept: Mask) -> None:
+        hosts = self.state.hosts
+        hosts.done(offsets[~kept].tolist())
+        if kept.any():
+            rows = rows.only(kept)
+            observed = self.state.windows.grid.observe_readings(rows)
+            hosts.let_wait(rows, observed, offsets[kept])
