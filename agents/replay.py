@@ -38,6 +38,7 @@ from streams.topology import build
 CHUNK = 5_000
 CHUNK_BYTES = 64 << 20
 PUBLISH_EVERY = 40
+READING = "reading"
 FOREVER_MS = 10 * 365 * 86_400_000
 
 Run = TypeVar("Run", bound=DryRun)
@@ -95,7 +96,9 @@ def run_replay(
         forget_ms=forget_ms,
         caps=caps,
     )
-    results = Results(run, letters, lines=survey.lines, disorder_ms=survey.disorder_ms)
+    results = Results(
+        run, letters, lines=survey.lines, readings=survey.readings, disorder_ms=survey.disorder_ms
+    )
     if out is not None:
         results.write(out)
     if json_output:
@@ -152,6 +155,7 @@ def play(
             caps=caps,
         )
         join.log_bytes = sys.maxsize  # nobody reads it
+        monitor.readings_wait_ms = FOREVER_MS
         run = kind(join, monitor, partitions=partitions)
         task = progress.add_task("replaying", total=survey.lines)
         counted = progress.track(recordings.lines(), task_id=task, total=survey.lines)
@@ -179,8 +183,14 @@ def _look_through(
                 survey.lines -= 1
                 survey.specifications.append((line.place, line.value))
                 continue
+            if head.kind == READING:
+                survey.lines -= 1
+                survey.readings += 1
             if head.timestamp_ms is not None:
                 time_ms = check_time(head.timestamp_ms, now_ms=NOW_MS, earliest_ms=earliest_ms)
+                if head.kind == READING:
+                    survey.see_reading(time_ms)
+                    continue
                 survey.see(_topic(head, topics), head.prediction_id.encode(), time_ms)
 
 
@@ -201,6 +211,8 @@ def _feed(
             for place, value in said
         ]
         run.specify(arrivals, now_ms=NOW_MS)
+    if survey.readings:
+        _feed_readings(run, letters, topics=topics)
     for number, chunk in enumerate(_chunks(lines), 1):
         refused = [line for line in chunk if line.error is not None]
         arrivals = []
@@ -218,6 +230,20 @@ def _feed(
     run.feed([], now_ms=NOW_MS, idle=frozenset(run.join.inputs))
     run.publish(now_ms=NOW_MS)
     letters.take([], run.take_dead_letters())
+
+
+def _feed_readings(run: DryRun, letters: Letters, *, topics: Topics) -> None:
+    """Feed all readings of hosts before anything else, since the clock does not wait for them."""
+    for chunk in _chunks(letters.recordings.lines()):
+        arrivals = []
+        for line in chunk:
+            with suppress(RecordError):
+                head = None if line.error is not None else _head(line)
+                if head is not None and head.kind == READING:
+                    key = head.prediction_id.encode()
+                    arrivals.append(Arrival(topics.resources, key, line.value, -1, line.place))
+        run.read(arrivals, now_ms=NOW_MS)
+        letters.take([], run.take_dead_letters())
 
 
 def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
@@ -252,8 +278,8 @@ def _head(line: Line) -> Head | None:
 def _arrivals(line: Line, topics: Topics) -> list[Arrival]:
     """Give a line the topic and the key that a producer would have given it.
 
-    A line that is neither a prediction nor a label goes where it is refused with the reason, and
-    one that says what to watch was taken already.
+    A line that is neither a prediction nor a label goes where it is refused with the reason; one
+    that says what to watch, and a reading of a host, was taken already.
 
     Raises
     ------
@@ -264,7 +290,7 @@ def _arrivals(line: Line, topics: Topics) -> list[Arrival]:
         head = _head(line)
     except RecordError:
         return [Arrival(topics.predictions, b"", line.value, -1, line.place)]
-    if head is None:
+    if head is None or head.kind == READING:
         return []
     if line.earliest_ms and head.timestamp_ms is not None:
         check_time(head.timestamp_ms, now_ms=NOW_MS, earliest_ms=line.earliest_ms)

@@ -47,14 +47,14 @@ class Letters:
     """
 
     def __init__(self, recordings: Recordings, file: Path | None) -> None:
-        self._recordings, self._file = recordings, file
+        self.recordings, self._file = recordings, file
         self._first: dict[str, First] = {}
         self._to: IO[str] | None = None
         self.refused = 0
 
     def __enter__(self) -> Letters:
         if self._file is not None:
-            if any(self._file.resolve() == file.resolve() for file in self._recordings.files):
+            if any(self._file.resolve() == file.resolve() for file in self.recordings.files):
                 raise ConfigError(f"--dead-letters: {self._file} is one of the recordings")
             try:
                 self._to = self._file.open("w", encoding="utf-8")
@@ -99,7 +99,7 @@ class Letters:
             self._to.write(json.dumps(self._facts(one) | _value(one.value)) + "\n")
 
     def _facts(self, one: First) -> dict[str, Any]:
-        file, line = self._recordings.where(one.place)
+        file, line = self.recordings.where(one.place)
         return {"reason": one.reason, "file": str(file), "line": line, "detail": one.detail}
 
     def summary(self) -> list[dict[str, Any]]:

@@ -28,11 +28,15 @@ class Results:
     ----------
     lines
         How many records there were.
+    readings
+        How many readings of hosts, which are not among these.
     disorder_ms
         How far they were out of order.
     """
 
-    def __init__(self, run: DryRun, letters: Letters, *, lines: int, disorder_ms: int) -> None:
+    def __init__(
+        self, run: DryRun, letters: Letters, *, lines: int, disorder_ms: int, readings: int = 0
+    ) -> None:
         self.metrics = [run.metrics[key] for key in sorted(run.metrics, key=json.loads)]
         alerts = [json.loads(alert) for alert in run.alerts]
         order = ("at_ms", "model", "version", "segment", "monitor", "alert_id", "revision")
@@ -44,6 +48,7 @@ class Results:
         self.oddities = [run.oddities[about] for about in sorted(run.oddities)]
         self.improper_scores = run.improper_scores
         self.letters, self.lines, self.disorder_ms = letters, lines, disorder_ms
+        self.readings = readings
 
     @property
     def nothing_was_usable(self) -> bool:
@@ -65,6 +70,7 @@ class Results:
         """Return the summary as plain values."""
         return {
             "lines": self.lines,
+            "readings": self.readings,
             "disorder_ms": self.disorder_ms,
             "fates": self.fates,
             "dead_letters": self.letters.counts(),
@@ -81,7 +87,8 @@ class Results:
         """Print the summary for people."""
         console = plain_console()
         disorder = format_duration(self.disorder_ms)
-        console.print(f"{self.lines} records, out of order by up to {disorder}")
+        hosts = f", and {self.readings} readings of hosts" if self.readings else ""
+        console.print(f"{self.lines} records, out of order by up to {disorder}{hosts}")
         print_table(console, self._fates_table())
         for sentence in self.letters.sentences():
             console.print(sentence, soft_wrap=True)

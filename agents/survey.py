@@ -33,6 +33,8 @@ class Survey:
     ----------
     lines
         How many there are, good or not.
+    readings
+        How many lines are readings of hosts, which are not among these.
     specifications
         Place and value of lines that say what to watch, which are not among these.
     disorder_ms
@@ -43,7 +45,8 @@ class Survey:
     """
 
     def __init__(self, topics: Topics, *, partitions: int, horizon_ms: int) -> None:
-        self.lines = 0
+        self.lines = self.readings = 0
+        self._newest_reading_ms = -1
         self.specifications: list[tuple[int, bytes]] = []
         self.disorder_ms = 0
         self.end_ms = -1
@@ -59,6 +62,10 @@ class Survey:
         self._ids.append(xxh3_64_intdigest(record_id))
         self._numbers.append(zlib.crc32(record_id) % self._partitions)
         self._kinds.append(self._topics.index(topic))
+
+    def see_reading(self, time_ms: int) -> None:
+        """Take the time of a reading into account, which is the end where there is nothing else."""
+        self._newest_reading_ms = max(self._newest_reading_ms, time_ms)
 
     @property
     def absent(self) -> frozenset[str]:
@@ -90,6 +97,8 @@ class Survey:
             self.disorder_ms = max(found_ms, tried_ms)
         told_ms = self.disorder_ms if told_ms is None else told_ms
         self.end_ms = lines.end_ms(Limits(disorder_ms=told_ms, horizon_ms=self._horizon_ms))
+        if self.end_ms < 0:
+            self.end_ms = self._newest_reading_ms
 
 
 class _Lines(NamedTuple):

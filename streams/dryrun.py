@@ -12,6 +12,7 @@ from typing import NamedTuple
 from streams.join import Join
 from streams.matching import FATES
 from streams.monitor import Monitor
+from streams.partitioning import partition_of
 from streams.steps import Batch, DeadLetter, Effects, ModelKind, Record
 from streams.values import Dropped, add_dropped
 
@@ -89,6 +90,17 @@ class DryRun:
         [topic] = self.monitor.global_inputs
         for state in self.monitor_states:
             self._take(self.monitor.step(state, [_batch(topic, arrivals)], now_ms=now_ms))
+
+    def read(self, arrivals: Iterable[Arrival], *, now_ms: int) -> None:
+        """Give readings of hosts to the partitions of their models."""
+        found: dict[int, list[Arrival]] = {}
+        for arrival in arrivals:
+            number = partition_of((arrival.key or b"").decode(), len(self.partitions))
+            found.setdefault(number, []).append(arrival)
+        topic = self.monitor.topics.resources
+        for number, own in found.items():
+            state, batch = self.monitor_states[number], _batch(topic, own)
+            self._take(self.monitor.step(state, [batch], now_ms=now_ms))
 
     def end(self, *, newest_ms: int) -> None:
         """Say that nothing more comes after the next round, and how far it has come by then."""

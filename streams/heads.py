@@ -8,6 +8,7 @@ from streams.errors import RecordError
 from streams.forget_record import key_of_line
 from streams.limits import LIMITS
 from streams.members import ABSENT_MEMBER, Decode, Members, decode_text, decode_time
+from streams.readings import model_of_reading
 from streams.specification import KEY
 from streams.values import read_tolerantly
 
@@ -31,9 +32,10 @@ class Head(NamedTuple):
     Attributes
     ----------
     kind
-        `prediction` or `label`. A line with both is a label that carries its own prediction.
+        `prediction`, `label` or `reading` (of a host). A line with the first two is a label that
+        carries its own prediction.
     prediction_id
-        Empty where it is none.
+        Empty where it is none; of a reading, its model.
     timestamp_ms
         `None` where it says none that can be read.
     """
@@ -49,7 +51,7 @@ def head_of(value: bytes) -> Head:
     Raises
     ------
     RecordError
-        If it is neither prediction nor label, or no JSON object.
+        If it is none of these, or no JSON object.
     """
     raw = Members(_head_members, value, kind="record", limits=LIMITS).raw
     said = {name: bytes(getattr(raw, name)) for name in ("prediction", "label", "retract")}
@@ -59,6 +61,8 @@ def head_of(value: bytes) -> Head:
         kind = "prediction"
     elif said["retract"] not in (b"null", b"false"):
         kind = "label"  # where it is refused with the reason
+    elif (model := model_of_reading(value)) is not None:
+        return Head("reading", model, _or_none(decode_time, raw.timestamp_ms))
     else:
         raise RecordError("invalid_record", "neither `prediction` nor `label` nor `retract: true`")
     return Head(

@@ -10,7 +10,7 @@ import numpy as np
 
 from streams import families
 from streams.errors import ConfigError
-from streams.families.family import BINARY, EVERY_TASK, MULTICLASS, Metric, Part
+from streams.families.family import BINARY, EVERY_TASK, MULTICLASS, RESOURCES, Metric, Part
 from streams.nearest import nearest
 from streams.rule_kinds import RuleKind
 
@@ -46,6 +46,18 @@ def check_metric(metric: str, *, task: str, where: str) -> None:
         wrong = _wrong_task(about, part, task=task)
     if wrong is not None:
         raise ConfigError(f"{where}: metric: {metric!r}{wrong}")
+
+
+def of_hosts(metric: str) -> bool:
+    """Tell whether a metric is of readings of hosts.
+
+    Examples
+    --------
+    >>> of_hosts("cpu_utilization"), of_hosts("accuracy")
+    (True, False)
+    """
+    about = families.CATALOGUE.metric(metric)
+    return about is not None and RESOURCES in about.rests_on
 
 
 def _wrong_part(about: Metric, colon: str, part: str) -> str | None:

@@ -5,6 +5,7 @@ does nothing is worse than no rule. Each error names the file, the entry, the va
 valid words. What depends on the traffic is judged in `streams.rehearsal`.
 """
 
+import fnmatch
 import re
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -17,7 +18,7 @@ from streams.classes import class_name
 from streams.comparisons import EVERY_MODEL, Comparison, check_kind, read_comparison
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
-from streams.metric_ranges import check_limit, check_metric
+from streams.metric_ranges import check_limit, check_metric, of_hosts
 from streams.monitors import (
     BASELINE_MS,
     DEFAULT_DRIFTS,
@@ -260,13 +261,17 @@ def _check_names(monitors: list[Threshold | Drift]) -> None:
         seen.add(monitor.name)
 
 
+_MINIMUM = next(f.default for f in msgspec.structs.fields(Threshold) if f.name == "minimum")
+
+
 def _threshold_type() -> type[Any]:
     """Return how a rule is written: with a key for every kind of rules, of which it has one."""
     fields = [
         (one.name, one.type) if one.required else (one.name, one.type, one.default)
         for one in msgspec.structs.fields(Threshold)
-        if one.name not in ("kind", "given")
+        if one.name not in ("kind", "given", "minimum")
     ]
+    fields.append(("minimum", Positive | msgspec.UnsetType, msgspec.UNSET))
     kinds = [(kind.name, kind.given | None, None) for kind in rule_kinds.BY_NAME.values()]
     return msgspec.defstruct(
         "_Threshold", [*fields, *kinds], kw_only=True, forbid_unknown_fields=True
@@ -297,7 +302,26 @@ def _threshold(threshold: Any, models: dict[str, Task]) -> Threshold:
         for one in msgspec.structs.fields(Threshold)
         if one.name not in ("kind", "given")
     }
+    if of_hosts(threshold.metric):
+        _check_of_hosts(threshold, where)
+    if common["minimum"] is msgspec.UNSET:
+        # A window has as many readings as somebody has asked for, and one is as good as many.
+        common["minimum"] = 1 if of_hosts(threshold.metric) else _MINIMUM
     return Threshold(**common, kind=name, given=limit)
+
+
+def _check_of_hosts(threshold: Any, where: str) -> None:
+    """Refuse what a reading of a host never has."""
+    if threshold.segment:
+        raise ConfigError(
+            f"{where}: segment: {threshold.segment!r}: {threshold.metric} is of hosts, which are in"
+            " no segment; leave it out"
+        )
+    if not fnmatch.fnmatchcase("", threshold.version):
+        raise ConfigError(
+            f"{where}: version: {threshold.version!r}: {threshold.metric} is of hosts, which have"
+            " no version; leave it out"
+        )
 
 
 def _check_drift(drift: Drift) -> None:

@@ -149,6 +149,27 @@ def decode_reading(
     return msgspec.structs.replace(found, timestamp_ms=at_ms)
 
 
+def model_of_reading(value: bytes) -> str | None:
+    """Return the model that a record names which has any field of a reading; `None` if none has.
+
+    Whether the reading can be used is another question.
+
+    Examples
+    --------
+    >>> model_of_reading(b'{"model": "fraud", "gpu_power_watts": "hot"}')
+    'fraud'
+    >>> model_of_reading(b'{"model": "fraud", "prediction_id": "a"}')
+    """
+    try:
+        given = msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    if not isinstance(given, dict) or given.keys().isdisjoint(GAUGES):
+        return None
+    model = given.get("model")
+    return model if isinstance(model, str) else ""
+
+
 class ReadingRows(NamedTuple):
     """Readings as columns of equal length.
 

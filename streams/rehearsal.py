@@ -18,7 +18,7 @@ from streams.chosen import ALL, Choice
 from streams.classes import class_name, same_class
 from streams.dryrun import DryRun
 from streams.durations import format_duration, parse_duration_ms
-from streams.families.family import OUTCOMES, PREDICTIONS, Part
+from streams.families.family import OUTCOMES, PREDICTIONS, RESOURCES, Part
 from streams.join import Join
 from streams.metrics import Metric
 from streams.monitor import Monitor
@@ -198,6 +198,8 @@ def _never_measured(rule: Threshold, run: Rehearsal, shown: Observed) -> str | N
 def _never_enough(rule: Threshold, run: Rehearsal) -> str | None:
     """Say whether a rule waits for more than there ever was, in its window or its reference."""
     about = families.CATALOGUE.metrics[rule.metric.partition(":")[0]]
+    if RESOURCES in about.rests_on:
+        return None
     whose = rule.model, rule.version, rule.segment
     monitor = run.monitor
     if not about.counts:  # its count rests on nothing, and no minimum is waited for

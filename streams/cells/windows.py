@@ -4,7 +4,7 @@ A pane is the greatest common divisor of all window sizes and hops; a window is 
 A metric that no longer exists (its last label was retracted) is deleted from the compacted topic.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,12 @@ from streams.chosen import Chosen
 from streams.families.family import Family
 from streams.monitors import Window
 from streams.outcomes import Ints
-from streams.readings import ReadingRows
 from streams.shown import SEGMENTS
 from streams.tables import Table
+
+KINDS = ("predictions", "outcomes", "resources")
+PAGES = "page"
+"""First part of the key of every record."""
 
 
 class WindowCells:
@@ -94,22 +97,10 @@ class WindowCells:
             else:
                 changed += self.grid.count_outcomes(table, observed, numbers, chosen=mask)
         if changed:
-            self._changed(np.concatenate([s << PANE_BITS | n for s, n in changed]))
+            self.changed(np.concatenate([s << PANE_BITS | n for s, n in changed]))
         return late
 
-    def count_readings(
-        self, rows: ReadingRows, observed: Mapping[tuple[str, str], Any], *, clock_ms: int
-    ) -> int:
-        """Count readings of hosts; see `count`."""
-        way = self.windowing
-        numbers = rows.time_ms // way.pane_ms
-        chosen = numbers >= ((clock_ms - way.keep_ms) // way.pane_ms if clock_ms >= 0 else -1)
-        subjects, panes = self.grid.count_readings(rows, observed, numbers, chosen=chosen)
-        if len(panes):
-            self._changed(subjects << PANE_BITS | panes)
-        return int(np.count_nonzero(~chosen))
-
-    def _changed(self, keys: Ints) -> None:
+    def changed(self, keys: Ints) -> None:
         """Let the windows of cells wait that have changed."""
         keys = np.unique(keys)
         for pages in self.pages:
@@ -355,7 +346,9 @@ class WindowCells:
             self._change(pages, keys)
 
     # ------------------------------------------------------------------ written down
-    def write(self, *, limit_bytes: int) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    def write(
+        self, *, limit_bytes: int, kinds: Sequence[str] = KINDS
+    ) -> Iterator[tuple[tuple[Any, ...], Any]]:
         """Yield key and content of everything that has changed since.
 
         Parameters
@@ -363,14 +356,10 @@ class WindowCells:
         limit_bytes
             What a record takes, see `take_too_large`.
         """
-        for kind, cells in zip(KINDS, self._cell_records, strict=True):
+        for kind in kinds:
+            cells = self._cell_records[KINDS.index(kind)]
             for one in cells.write(limit_bytes=limit_bytes):
                 yield (kind, *one[:3]), one.content
-
-    def write_readings(self, *, limit_bytes: int) -> Iterator[tuple[tuple[Any, ...], Any]]:
-        """Yield of these what is of readings alone."""
-        for one in self._cell_records[-1].write(limit_bytes=limit_bytes):
-            yield (KINDS[-1], *one[:3]), one.content
 
     def take_too_large(self) -> dict[int, tuple[str, int]]:
         """Return models with a cell that did not fit into a record: what it counts, its size."""
@@ -409,8 +398,3 @@ class WindowCells:
         """Note that a record of cells cannot be read."""
         kind, *place = key
         self._cell_records[KINDS.index(kind)].lose((place[0], place[1], place[2]))
-
-
-KINDS = ("predictions", "outcomes", "resources")
-PAGES = "page"
-"""First part of the key of every record."""

@@ -11,6 +11,7 @@ from streams.cells.levels import begins
 from streams.cells.store import PANE_BITS, Cells
 from streams.errors import RecordError
 from streams.forget_record import is_forget, read_forget
+from streams.metric_ranges import of_hosts
 from streams.model_keys import Name
 from streams.monitor import forgets
 from streams.monitor.specifications import MOST_WAITING, Change
@@ -19,7 +20,6 @@ from streams.monitor.writing import Writing
 from streams.monitors import Drift, Monitors, Threshold
 from streams.outcomes import Ints
 from streams.rules.floors import Replanned
-from streams.rules.metrics import OF_RESOURCES, asked_of
 from streams.shown import NEVER_MS
 from streams.specification import monitors_of, read_specification, time_text
 from streams.steps import Batch, DeadLetter
@@ -99,7 +99,8 @@ class Changing(Writing):
         state = self.state
         latest = state.specifications.tasks()[-1][1]
         pane_ms = state.windows.windowing.pane_ms
-        hosts_ms = (_newest_unheard(state) + 1) * pane_ms if _of_hosts(monitors) else -1
+        asked = any(of_hosts(one.metric) for one in monitors.thresholds)
+        hosts_ms = (_newest_unheard(state) + 1) * pane_ms if asked else -1
         models = [
             code
             for code, (name, _) in enumerate(state.names)
@@ -273,11 +274,6 @@ def _spans(
 
 def _task(tasks: Mapping[str, Task], model: str) -> Task:
     return tasks.get(model, Task())
-
-
-def _of_hosts(monitors: Monitors) -> bool:
-    """Tell whether any rule is on readings of hosts."""
-    return any(asked_of(one.metric).side == OF_RESOURCES for one in monitors.thresholds)
 
 
 def _newest_unheard(state: MonitorState) -> int:

@@ -5,9 +5,13 @@ say moves the clock. So a model without any costs nothing, and their cells are w
 every step that counts some.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.cells.store import PANE_BITS
 from streams.errors import RecordError
 from streams.limits import RecordLimits
 from streams.monitor.counting import Counting
@@ -108,10 +112,23 @@ class CountingReadings(Counting):
         if not len(offsets):
             return
         observed = state.windows.grid.observe_readings(rows)
-        self.late_rows += state.windows.count_readings(rows, observed, clock_ms=state.watermark_ms)
+        self.late_rows += self._count_into_windows_of_hosts(rows, observed)
         late = rows.time_ms < state.watermark_ms
         self.late_rows += int(np.count_nonzero(late))
         self._let_readings_wait(rows, offsets, ~late & self._asked_for(rows))
+
+    def _count_into_windows_of_hosts(
+        self, rows: ReadingRows, observed: Mapping[tuple[str, str], Any]
+    ) -> int:
+        """Count readings into their panes; return how many came after their pane was dropped."""
+        windows, clock_ms = self.state.windows, self.state.watermark_ms
+        way = windows.windowing
+        numbers = rows.time_ms // way.pane_ms
+        chosen = numbers >= ((clock_ms - way.keep_ms) // way.pane_ms if clock_ms >= 0 else -1)
+        subjects, panes = windows.grid.count_readings(rows, observed, numbers, chosen=chosen)
+        if len(panes):
+            windows.changed(subjects << PANE_BITS | panes)
+        return int(np.count_nonzero(~chosen))
 
     def _asked_for(self, rows: ReadingRows) -> Mask:
         """Tell which readings rules may ask for."""

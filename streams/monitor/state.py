@@ -88,10 +88,8 @@ class MonitorState:
         Likewise, with their rows, which were read again.
     backlog
         Offset and rows of the records that are not counted yet.
-    waiting
-        Rows that are counted and wait to be taken in order.
-    hosts
-        Readings of hosts that wait.
+    waiting, hosts
+        Rows, and readings of hosts, that are counted and wait to be taken in order.
     noticed
         What the models have shown of themselves.
     world, judges, windows, rules, drifts, alerts
@@ -206,10 +204,8 @@ class MonitorState:
 
     @property
     def settled_ms(self) -> int:
-        """How far windows are final: the watermark, and so long as nothing has come since.
-
-        Where nobody has ever read a prediction, readings of hosts are all that there is.
-        """
+        """How far windows are final: the watermark, and so long as nothing has come since."""
+        # Where nobody has ever read a prediction, readings of hosts are all that there is.
         if self.watermark_ms < 0:
             return self.hosts.newest_ms if self.quiet and self.clock_ms < 0 else -1
         return self.watermark_ms + joint_passed_ms(self.notices.values(), sources=self.sources)

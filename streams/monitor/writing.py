@@ -8,6 +8,7 @@ import msgspec
 
 from streams.alerts import Alert
 from streams.cells.coarse import lacking_ms
+from streams.cells.windows import KINDS
 from streams.monitor.state import MonitorState
 from streams.monitor.tables import is_of, written
 from streams.probabilities import Oddity
@@ -157,10 +158,7 @@ class Writing:
             self._write(table, tuple(key), content)
         if state.held and not self.unwritten:
             # Nobody reads readings again.
-            for (table, *key), content in state.windows.write_readings(
-                limit_bytes=self._largest_bytes
-            ):
-                self._write(table, tuple(key), content)
+            self._write_kinds(KINDS[-1:])
             return
         self._write_cells()
         for code in sorted(state.touched):
@@ -184,10 +182,14 @@ class Writing:
             hosts.written_ms = hosts.newest_ms
             self._write("hosts", (), hosts.newest_ms)
 
-    def _write_cells(self) -> None:
-        state, limit = self.state, self._largest_bytes
-        for (table, *key), content in state.windows.write(limit_bytes=limit):
+    def _write_kinds(self, kinds: Sequence[str]) -> None:
+        limit = self._largest_bytes
+        for (table, *key), content in self.state.windows.write(limit_bytes=limit, kinds=kinds):
             self._write(table, tuple(key), content)
+
+    def _write_cells(self) -> None:
+        state = self.state
+        self._write_kinds(KINDS)
         self._too_large |= state.windows.take_too_large()
         for code in sorted(state.world.classes.changed):
             self._write_of_model("classes", code, state.world.classes.names_of(code))

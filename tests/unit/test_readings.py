@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agents.recordings import Recordings
+from agents.replay import play
+from streams.dryrun import DryRun
+from streams.errors import ConfigError
+from streams.families import CATALOGUE
+from streams.metric_ranges import of_hosts
 from streams.monitors import Monitors, Threshold, Window
-from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, delayed, history
+from streams.monitors_file import parse_monitors
+from streams.readings import GAUGES
+from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, delayed, history, prediction
 from tests.driver import BOTH, TOPICS, Driver, Input, as_inputs, cut, disorder_of
 
 WINDOW_MS = 10 * MINUTE_MS
@@ -213,3 +222,113 @@ def test_models_that_nobody_asks_about_let_no_readings_wait() -> None:
 
     assert not driver.monitors[0].hosts.waiting
     assert not [key for key in driver.monitor_logs[0] if b"readings" in key]
+
+
+def test_a_replay_finds_what_a_worker_does_wherever_readings_stand_in_the_file(
+    tmp_path: Path,
+) -> None:
+    inputs = mixed(2)
+    whole = run(inputs, sizes=[60])
+    lines = [value for topic, _, value in inputs if topic != TOPICS.resources]
+    hosts = [value for topic, _, value in inputs if topic == TOPICS.resources]
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(b"\n".join([*lines, b'{"model": "x", "cpu_utilization": 7}', *hosts]))
+
+    played, letters, survey = play(
+        Recordings([file]),
+        DryRun,
+        monitors=RULES,
+        window_ms=WINDOW_MS,
+        horizon_ms=HOUR_MS,
+        partitions=3,
+        disorder_ms=4 * HOUR_MS,
+    )
+
+    assert (survey.lines, survey.readings) == (len(lines), len(hosts) + 1)
+    assert letters.counts() == {"invalid_reading": 1}
+    found = {tuple(json.loads(key)): json.loads(value) for key, value in played.metrics.items()}
+    for one in found.values():
+        del one["revision"]
+    result = whole.result()
+    assert found == result["metrics"]
+    order = ("at_ms", "model", "version", "monitor", "segment", "alert_id", "revision")
+    alerts = sorted(map(json.loads, played.alerts), key=lambda alert: [alert[n] for n in order])
+    assert alerts == result["alerts"]
+
+
+def test_a_recording_of_hosts_alone_is_judged_to_its_end(tmp_path: Path) -> None:
+    every = [
+        reading("host:a", START_MS + minute * MINUTE_MS, cpu_utilization=float(minute > 30))
+        for minute in range(120)
+    ]
+    file = tmp_path / "hosts.jsonl"
+    file.write_bytes(b"\n".join(value or b"" for _, _, value in every))
+
+    played, _, _ = play(
+        Recordings([file]),
+        DryRun,
+        monitors=RULES,
+        window_ms=WINDOW_MS,
+        horizon_ms=30 * MINUTE_MS,
+        partitions=1,
+        disorder_ms=None,
+    )
+
+    fired = [json.loads(alert) for alert in played.alerts]
+    assert [alert["at_ms"] for alert in fired if alert["monitor"] == "hot"] == [
+        START_MS + 35 * MINUTE_MS
+    ]
+    assert any(json.loads(metric)["final"] for metric in played.metrics.values())
+
+
+@pytest.mark.parametrize("metric", [m for m in CATALOGUE.metrics if of_hosts(m)])
+def test_a_rule_sees_the_value_that_is_published_of_its_window(metric: str) -> None:
+    rule = Threshold(name="r", metric=metric, kind="above", given=-1e9, minimum=1, window="10m")
+    gauges: dict[str, Any] = dict.fromkeys(GAUGES, 1.0)
+    every = [
+        reading(
+            "host:a",
+            START_MS + second * 1_000,
+            **{name: round(second / 700, 3) for name in gauges}
+            | {"gpu_throttled": second % 3 == 0, "gpu_ecc_errors": second % 5},
+        )
+        for second in range(0, 600, 7)
+    ]
+    later = as_inputs([prediction("z", timestamp_ms=START_MS + HOUR_MS)])
+    monitors = Monitors(thresholds=(rule,), evaluate_ms=WINDOW_MS)
+    driver = Driver(monitors=monitors, window_ms=WINDOW_MS)
+
+    driver.feed([*every, *later])
+    driver.finish()
+
+    [published] = [one for one in driver.metrics.values() if one["metric"] == metric]
+    [alert] = [one for one in driver.alerts if one["at_ms"] == START_MS + WINDOW_MS]
+    assert published["count"] > 10
+    assert alert["value"] == published["value"]
+    evidence = alert["evidence"]
+    for name in ("low", "high", "count"):
+        assert evidence[name] == published[name]
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ({"segment": "region=eu"}, "segment: 'region=eu': cpu_utilization is of hosts"),
+        ({"version": "3"}, "version: '3': cpu_utilization is of hosts"),
+        ({"above": 90}, "above: 90 .* did you mean 0.9"),
+    ],
+)
+def test_rules_that_no_reading_could_violate_are_refused(rule: dict[str, Any], says: str) -> None:
+    given = {"name": "hot", "metric": "cpu_utilization", "above": 0.9} | rule
+
+    with pytest.raises(ConfigError, match=says):
+        parse_monitors({"thresholds": [given]})
+
+
+def test_a_rule_on_hosts_waits_for_one_reading_unless_it_says_otherwise() -> None:
+    hot = {"name": "hot", "metric": "cpu_utilization", "above": 0.9}
+    rules = [hot, hot | {"name": "b", "minimum": 7}, {"name": "c", "metric": "mae", "above": 1}]
+
+    found = parse_monitors({"thresholds": rules, "defaults": False}).thresholds
+
+    assert [rule.minimum for rule in found] == [1, 7, 100]

@@ -16,6 +16,7 @@ from streams import families
 from streams.families.family import Part
 from streams.join import FATES
 from streams.metrics import Metric
+from streams.readings import GAUGES, Reading
 from tests.pages import PAGES, ROOT, first_cells, name, rows
 
 
@@ -61,6 +62,15 @@ def test_fields_of_records_are_those_that_are_written(
     assert first_cells("reference/records.md", title) == list(kind.__struct_fields__)
 
 
+def test_every_field_of_a_reading_is_described() -> None:
+    described = first_cells("reference/records.md", "Reading")
+
+    page = (ROOT / "docs" / "reference" / "records.md").read_text(encoding="utf-8")
+    section = page.partition("## Reading")[2].partition("## ")[0]
+    assert len(described) > 10
+    assert set(Reading.__struct_fields__) <= set(re.findall(r"`(\w+)`", section))
+
+
 def test_fates_are_those_of_the_join() -> None:
     assert first_cells("reference/fates.md", "Fates") == list(FATES)
 
@@ -98,6 +108,8 @@ def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) 
                 "timestamp_ms": 1_700_000_002_000 + 100 * number,
             }
             file.write(json.dumps(given) + "\n")
+        reading = {"model": "host:a", "timestamp_ms": 1_700_000_001_000}
+        file.write(json.dumps(reading | dict.fromkeys(GAUGES, 1) | {"gpu_throttled": True}) + "\n")
 
     (tmp_path / "monitors.yaml").write_text("baseline: 2m\nmetrics: {include: [all]}\n")
 
