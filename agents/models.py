@@ -92,9 +92,12 @@ def show(models: Sequence[KnownModel]) -> None:
     table.add_column("task", no_wrap=True)
     table.add_column("last seen", no_wrap=True)
     table.add_column("baseline since", no_wrap=True)
+    table.add_column("compared with")
     for one in models:
         names = printable(one.model), printable(one.version)
-        table.add_row(*names, one.task or "-", _moment(one.last_seen_ms), _baseline(one))
+        table.add_row(
+            *names, one.task or "-", _moment(one.last_seen_ms), _baseline(one), _compared(one)
+        )
     print_table(console, table)
 
 
@@ -102,6 +105,12 @@ def _baseline(model: KnownModel) -> str:
     """Say since when a model has a baseline, and whose it goes by until that is complete."""
     since = _moment(model.baseline_since_ms)
     return since if model.inherits is None else f"{since}, before: {printable(model.inherits)}"
+
+
+def _compared(model: KnownModel) -> str:
+    """Say what windows of a model are compared with now, and on how many rows that rests."""
+    rows = f", {model.baseline_rows:,} rows" if model.baseline_rows else ""
+    return printable(f"{model.compared_with}{rows}") or "-"
 
 
 def _moment(time_ms: int) -> str:

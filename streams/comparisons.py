@@ -78,6 +78,11 @@ _WEEK = 7
 _NAMES = ("file", "version", "trailing", "own")
 
 
+def says_spans(given: object) -> bool:
+    """Tell whether what stands under `baseline` says how much of a model's beginning counts."""
+    return not isinstance(given, Mapping) or bool(given.keys() & {"spans", "rows"})
+
+
 def read_comparison(given: Mapping[str, Any], *, where: str) -> Comparison:
     """Read the mapping that stands under `baseline`.
 

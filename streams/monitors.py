@@ -111,6 +111,8 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     baseline
         How much of a model's beginning later windows are compared with, in ms, rising; the longest
         that was complete as a window began counts.
+    baseline_rows
+        So many rows are a baseline before the first of these is complete; 0 for no such number.
     compared
         Models whose windows are compared with something else, by names and patterns, in the order
         in which they are asked.
@@ -134,6 +136,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...] = ()
     coarse: Coarse | None = None
     baseline: tuple[int, ...] = BASELINE_MS
+    baseline_rows: int = 0
     compared: dict[str, Comparison] = {}
     evaluate_ms: int = 60_000
     reference: int = 1_000

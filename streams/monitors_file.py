@@ -15,7 +15,7 @@ from streams import rule_kinds
 from streams.cells.windowing import check_coarse
 from streams.chosen import Choice, check_choice
 from streams.classes import class_name
-from streams.comparisons import EVERY_MODEL, Comparison, check_kind, read_comparison
+from streams.comparisons import EVERY_MODEL, Comparison, check_kind, read_comparison, says_spans
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
 from streams.metric_ranges import check_limit, check_metric, of_hosts
@@ -59,6 +59,11 @@ class _Coarse(msgspec.Struct, forbid_unknown_fields=True):
     hours: str = "3d"
     days: str = "35d"
     hours_of_week: bool = False
+
+
+class _Beginning(msgspec.Struct, forbid_unknown_fields=True):
+    spans: str | list[str] | bool = True
+    rows: Positive = 0
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -138,6 +143,7 @@ def _parse(data: object) -> Monitors:
         windows=windows,
         coarse=coarse,
         baseline=_baseline(file.baseline),
+        baseline_rows=_rows(file.baseline),
         compared=_compared(file, given_models),
         evaluate_ms=parse_duration_ms(file.evaluate_every, setting="evaluate_every"),
         reference=file.reference,
@@ -211,7 +217,7 @@ def _coarse(given: bool | dict[str, Any]) -> Coarse | None:
 
 def _baseline(given: bool | str | list[str] | dict[str, Any]) -> tuple[int, ...]:
     if isinstance(given, dict):
-        return BASELINE_MS
+        return _baseline(_beginning(given).spans) if says_spans(given) else BASELINE_MS
     if isinstance(given, bool):
         return BASELINE_MS if given else ()
     spans = [given] if isinstance(given, str) else given
@@ -226,6 +232,15 @@ def _baseline(given: bool | str | list[str] | dict[str, Any]) -> tuple[int, ...]
     return tuple(found)
 
 
+def _beginning(given: object) -> _Beginning:
+    return _converted(given, _Beginning, where="baseline")
+
+
+def _rows(given: object) -> int:
+    """Return how many rows are a baseline before its time."""
+    return _beginning(given).rows if isinstance(given, dict) and says_spans(given) else 0
+
+
 def _compared(file: _File, models: dict[str, _Model]) -> dict[str, Comparison]:
     """Return what windows of models are compared with: what is said of all comes last."""
     found: dict[str, Comparison] = {}
@@ -234,7 +249,8 @@ def _compared(file: _File, models: dict[str, _Model]) -> dict[str, Comparison]:
             where = f"model {name!r}: baseline"
             found[name] = read_comparison(one.baseline, where=where)
             check_kind(found[name], task=one.task, where=where)
-    if isinstance(file.baseline, dict):
+    if not says_spans(file.baseline):
+        assert isinstance(file.baseline, dict)
         every = read_comparison(file.baseline, where="baseline")
         for name, one in models.items():
             if name not in found:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from streams.chosen import check_counted
-from streams.comparisons import check_comparisons
+from streams.comparisons import check_comparisons, says_spans
 from streams.errors import ConfigError, RecordError
 from streams.limits import EARLIEST_MS
 from streams.monitors import Monitors, counted_for, pane_ms
@@ -156,7 +156,8 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
     except ConfigError as error:
         raise _refused(str(error)) from None
     for name, meaning in FIXED.items():
-        if says(data, name) and getattr(monitors, name) != getattr(own, name):
+        rows = name == "baseline" and monitors.baseline_rows != own.baseline_rows
+        if says(data, name) and (rows or getattr(monitors, name) != getattr(own, name)):
             raise _refused(
                 f"{name}: {meaning} cannot change while workers run: leave {name} out, or start"
                 " workers with a monitors file that says the same"
@@ -173,7 +174,10 @@ def monitors_of(content: bytes, own: Monitors) -> Monitors:
 
 def says(data: Mapping[str, Any], name: str) -> bool:
     """Tell whether a monitors file says one of `FIXED`; see `streams.comparisons` for mappings."""
-    return name in data and not (name == "baseline" and isinstance(data[name], dict))
+    given = data.get(name)
+    return name in data and not (
+        isinstance(given, dict) and name == "baseline" and not says_spans(given)
+    )
 
 
 def check_rules(monitors: Monitors, own: Monitors) -> None:
@@ -189,7 +193,7 @@ def check_rules(monitors: Monitors, own: Monitors) -> None:
 
 def completed(monitors: Monitors, own: Monitors) -> Monitors:
     """Return a specification with what it cannot change as a worker was started with."""
-    fixed = {name: getattr(own, name) for name in FIXED}
+    fixed = {name: getattr(own, name) for name in (*FIXED, "baseline_rows")}
     return msgspec.structs.replace(monitors, **fixed)
 
 

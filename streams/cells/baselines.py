@@ -7,6 +7,9 @@ model's first step and is complete, and never changes again, once the watermark 
 span. A window is compared with the longest baseline that was complete when it began. Because steps
 are added as the watermark passes them, a baseline does not depend on batches or workers.
 
+Where a number of rows is said, there is one more, which is complete at the first boundary of panes
+at which it has so many, and counts until the first of the others is.
+
 A version whose own baseline is not complete goes by that of another version of its model: the one
 with a baseline that had most predictions in its first step, or that began last.
 """
@@ -23,10 +26,14 @@ from streams.cells.names import grown
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.store import BUCKET_BITS, PANE_BITS
 from streams.cells.view import Compared
+from streams.monitors import MOST_BASELINES
 
 Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
 Name = tuple[str, str]
+
+EARLY = BASELINES.first + MOST_BASELINES
+"""Number of the baseline that is complete once it has enough rows."""
 
 _NOBODY = -1
 
@@ -42,6 +49,8 @@ class Baselines:
         Of models and versions, by code; the list grows.
     spans_ms
         How much of a model's beginning each baseline is, rising.
+    rows
+        So many are a baseline before that; 0 for none.
 
     Attributes
     ----------
@@ -54,13 +63,20 @@ class Baselines:
     """
 
     def __init__(
-        self, side: PredictionCells, names: Sequence[Name], *, spans_ms: Sequence[int], pane_ms: int
+        self,
+        side: PredictionCells,
+        names: Sequence[Name],
+        *,
+        spans_ms: Sequence[int],
+        pane_ms: int,
+        rows: int = 0,
     ) -> None:
         self._side, self._names, self._world = side, names, side.world
         self.comparing = Comparing(side, names, Grown(self._number, self._passed))
-        self.spans_ms = tuple(spans_ms)
+        self.spans_ms, self._rows = tuple(spans_ms), rows
         self.cut(pane_ms)
         self._begun_ms, self._source = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._early_ms = np.empty(0, np.int64)
         self._open: dict[int, set[int]] = {}
         self._passed_ms = np.full(1 << BUCKET_BITS, -1)
         self._until_ms = -1
@@ -71,7 +87,7 @@ class Baselines:
         """Go by panes of another length."""
         self._pane_ms = pane_ms
         hours = min(self.spans_ms, default=0) >= DAY_MS and HOUR_MS % pane_ms == 0
-        self.step_ms = HOUR_MS if hours else pane_ms
+        self.step_ms = HOUR_MS if hours and not self._rows else pane_ms
 
     # ------------------------------------------------------------------ models
     def add(self, code: int) -> None:
@@ -81,7 +97,9 @@ class Baselines:
             return
         self._begun_ms = grown(self._begun_ms, code + 1, fill=NEVER_MS)
         self._source = grown(self._source, code + 1, fill=_NOBODY)
+        self._early_ms = grown(self._early_ms, code + 1, fill=NEVER_MS)
         self._begun_ms[code], self._source[code] = NEVER_MS, _NOBODY
+        self._early_ms[code] = NEVER_MS
         self._open.setdefault(int(self._world.bucket_of[code]), set()).add(code)
         self._until_ms = -1
 
@@ -97,6 +115,7 @@ class Baselines:
         self._source[orphans] = _NOBODY
         begun = own[self._begun_ms[own] != NEVER_MS]
         self._begun_ms[own], self._source[own] = NEVER_MS, _NOBODY
+        self._early_ms[own] = NEVER_MS
         self._touch(np.concatenate([orphans, begun]))
 
     def followers(self, codes: Collection[int]) -> list[int]:
@@ -180,6 +199,8 @@ class Baselines:
         codes = np.array(sorted(self._open[bucket]), np.int64)
         begun_ms = self._begun_ms[codes]
         found = (begun_ms >= from_ms) & (self._source[codes] >= 0)
+        early_ms = self._early_ms[codes]
+        found |= (early_ms > from_ms) & (early_ms <= until_ms)
         for span_ms in self.spans_ms:
             found |= (begun_ms > from_ms - span_ms) & (begun_ms <= until_ms - span_ms)
         for code in codes[begun_ms <= until_ms - self.spans_ms[-1]].tolist():
@@ -206,7 +227,26 @@ class Baselines:
             if len(own):
                 self._add(rows[own], subjects[own], models[own], BASELINES.first + number)
                 added += len(own)
+        if self._rows:
+            added += self._add_early(rows, subjects, models, start_ms)
         return added + (self._add_days(rows, subjects, models) if self.comparing else 0)
+
+    def _add_early(self, rows: Rows, subjects: Ints, models: Ints, start_ms: int) -> int:
+        """Add a step to baselines that wait for a number of rows; return how many cells."""
+        wanted = (self._early_ms[models] == NEVER_MS) & (
+            start_ms < self._begun_ms[models] + self.spans_ms[0]
+        )
+        own = np.flatnonzero(wanted)
+        if not len(own):
+            return 0
+        self._add(rows[own], subjects[own], models[own], EARLY)
+        codes = np.unique(models[own])
+        world, side = self._world.subjects, self._side
+        cells = side.find(world.of(codes, world.names.code("")), np.full(len(codes), EARLY))
+        there = cells >= 0
+        enough = codes[there][side.counted(cells[there]) >= self._rows]
+        self._early_ms[enough] = start_ms + self.step_ms
+        return len(own)
 
     def _add_days(self, rows: Rows, subjects: Ints, models: Ints) -> int:
         """Add panes to the days that they are of; return how many cells."""
@@ -222,10 +262,11 @@ class Baselines:
         return added
 
     def collect(self, codes: Collection[int]) -> None:
-        """From now on, add days up of those models that are said to be compared with these."""
+        """Note of which models something else is said, and of which days are added up."""
         if not self.spans_ms:
             return
         until_ms = max(self._until_ms, -1)
+        self._touch(np.array(list(codes), np.int64))
         for code in codes:
             if self.comparing.collects(code):
                 bucket = int(self._world.bucket_of[code])
@@ -245,7 +286,8 @@ class Baselines:
         self._begun_ms[codes] = start_ms
         self._touch(codes)
         others: dict[str, list[int]] = {}
-        for other in np.flatnonzero(self._begun_ms <= start_ms - self.spans_ms[0]).tolist():
+        complete = self._begun_ms <= start_ms - self.spans_ms[0]
+        for other in np.flatnonzero(complete | (self._early_ms <= start_ms)).tolist():
             others.setdefault(self._names[other][0], []).append(other)
         for code in codes.tolist() if others else ():
             known = others.get(self._names[code][0])
@@ -309,6 +351,7 @@ class Baselines:
         """Return the number of the longest baseline that was complete as windows began."""
         found = np.full(len(models), _NOBODY)
         until_ms = np.minimum(starts_ms, self._passed_ms[self._world.bucket_of[models]])
+        found[self._early_ms[models] <= until_ms] = EARLY
         for number, span_ms in enumerate(self.spans_ms):
             found[self._begun_ms[models] <= until_ms - span_ms] = BASELINES.first + number
         return found
@@ -320,17 +363,34 @@ class Baselines:
             begun = np.flatnonzero(self._begun_ms != NEVER_MS)
             own = begun[self._world.bucket_of[begun] == bucket]
             packed = [self._packed(code) for code in own.tolist()]
-            yield bucket, [int(self._passed_ms[bucket]), packed] if packed else None
+            content = [int(self._passed_ms[bucket]), packed, self.spans_ms, self._said(own)]
+            yield bucket, content if packed else None
         self.changed.clear()
 
     def _packed(self, code: int) -> list[Any]:
         source = int(self._source[code])
         known = None if source < 0 else self._names[source]
-        return [*self._names[code], int(self._begun_ms[code]), known]
+        found = [*self._names[code], int(self._begun_ms[code]), known]
+        early_ms = int(self._early_ms[code])
+        return found if early_ms == NEVER_MS else [*found, early_ms]
 
-    def restore(self, code: int, begun_ms: int, source: int | None, *, passed_ms: int) -> None:
+    def _said(self, codes: Ints) -> dict[str, str]:
+        """Return what models are compared with now, if not with how they began."""
+        found = ((self._names[code][0], self.comparing.now(code)) for code in codes.tolist())
+        return {model: str(said) for model, said in found if said is not None}
+
+    def restore(
+        self,
+        code: int,
+        begun_ms: int,
+        source: int | None,
+        early_ms: int = NEVER_MS,
+        *,
+        passed_ms: int,
+    ) -> None:
         """Put back what is known of a model, and how far the baselines of its bucket are."""
         self._passed_ms[self._world.bucket_of[code]] = passed_ms
         if self.spans_ms:
             self._begun_ms[code] = begun_ms
             self._source[code] = _NOBODY if source is None else source
+            self._early_ms[code] = early_ms if self._rows else NEVER_MS

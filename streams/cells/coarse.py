@@ -98,10 +98,10 @@ class CoarsePanes:
             left -= sum(self._gathered(unit, finished))
             places = [(number, unit.bucket) for number in unit.numbers]
             for kind, records in self._records:
-                yield from _deletions(kind, records.drop_places(places))
+                yield from deletions(kind, records.drop_places(places))
         for number in self._outlived(finished):
             for kind, records in self._records:
-                yield from _deletions(kind, records.drop(number))
+                yield from deletions(kind, records.drop(number))
 
     def _gathered(self, unit: _Unit, finished: Finished) -> Iterator[int]:
         """Add up the panes of a unit; yield how many cells these are."""
@@ -139,7 +139,8 @@ class CoarsePanes:
         return found + [number for number, end_ms in weeks if end_ms <= finished.days_ms]
 
 
-def _deletions(kind: str, written: Iterable[Written]) -> Iterator[tuple[tuple[Any, ...], None]]:
+def deletions(kind: str, written: Iterable[Written]) -> Iterator[tuple[tuple[Any, ...], None]]:
+    """Yield what deletes records of a kind."""
     for one in written:
         yield (kind, *one[:3]), None
 

@@ -148,6 +148,11 @@ class Comparing:
                 spans.append(Span(one.from_ms, until_ms, found))
         return tuple(spans)
 
+    def now(self, code: int) -> Comparison | None:
+        """Return what is said of a model now; `None` where it is how it began."""
+        spans = self.spans(code)
+        return spans[-1].found if spans and spans[-1].until_ms == NEVER_MS else None
+
     # ------------------------------------------------------------------ other versions
     def keeps(self, code: int) -> bool:
         """Tell whether a version is not to be forgotten, since others are compared with it."""

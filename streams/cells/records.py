@@ -17,6 +17,7 @@ from streams.cells.lacking import EVERYTHING
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.store import PANE_BITS, ROWS, Cells
 from streams.columns import Table
+from streams.columns.packing import Reader
 from streams.errors import StateError
 from streams.families.family import Family
 
@@ -285,6 +286,22 @@ def ints(data: bytes, kind: str, below: int) -> NDArray[np.int64]:
     if len(numbers) and int(numbers.max()) >= below:
         raise StateError("a record of cells is damaged")
     return numbers
+
+
+def rows_of(content: Sequence[Any]) -> dict[Name, int]:
+    """Return how many rows a record of cells has of models, all segments in one."""
+    models, segments, model, segment, parts, *_ = content
+    version, _, data = parts.get(EVERYTHING, (None, b"", b""))
+    if version != _ROWS_VERSION:
+        return {}
+    own, names = (np.frombuffer(column, "<u2").tolist() for column in (model, segment))
+    source = Reader(data, 0)
+    counts = [source.signed() for _ in own]
+    return {
+        (models[code][0], models[code][1]): count
+        for code, name, count in zip(own, names, counts, strict=True)
+        if not segments[name]
+    }
 
 
 def _unpack(table: Any, rows: Rows, content: dict[str, list[Any]], parts: list[Part]) -> set[str]:

@@ -47,7 +47,7 @@ class Windowing:
         A window is final so long after its end: no label can change it any more.
     coarse
         How long finished panes are kept as coarser ones; `None` for not at all.
-    baseline_ms
+    baseline_ms, baseline_rows
         How much of a model's beginning later windows are compared with, see
         `streams.cells.baselines`.
 
@@ -68,8 +68,9 @@ class Windowing:
         horizon_ms: int,
         coarse: Coarse | None = None,
         baseline_ms: tuple[int, ...] = (),
+        baseline_rows: int = 0,
     ) -> None:
-        self.baseline_ms = baseline_ms
+        self.of_baselines: dict[str, Any] = {"spans_ms": baseline_ms, "rows": baseline_rows}
         self.windows, self.coarse = windows, coarse
         self.pane_ms = pane_ms(windows)
         self.horizon_ms = horizon_ms

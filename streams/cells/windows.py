@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from streams.cells.baselines import Baselines
 from streams.cells.book import Due, Pages
-from streams.cells.coarse import CoarsePanes
+from streams.cells.coarse import CoarsePanes, deletions
 from streams.cells.grid import Grid, Observed
 from streams.cells.judging import Judges
 from streams.cells.levels import HOUR_MS, begins, merged_ms, pane_end_ms
@@ -61,12 +61,8 @@ class WindowCells:
         self.windowing, self.families, self._chosen = windowing, families, chosen
         self.grid = Grid(families, world)
         self.pages = [Pages(w, world, pane_ms=windowing.pane_ms) for w in windowing.windows]
-        self.baselines = Baselines(
-            self.grid.predictions,
-            names,
-            spans_ms=windowing.baseline_ms,
-            pane_ms=windowing.pane_ms,
-        )
+        own = windowing.of_baselines
+        self.baselines = Baselines(self.grid.predictions, names, **own, pane_ms=windowing.pane_ms)
         self.sets = MetricSets()
         self.judges = judges
         self._merged_hour = -1
@@ -248,8 +244,7 @@ class WindowCells:
         unpublished_ms = self.unpublished_ms
         oldest_ms = min(clock_ms - way.keep_ms - 2 * way.widest_ms, unpublished_ms)
         for number in self.baselines.comparing.outlived(oldest_ms):
-            for one in self._cell_records[0].drop(number):
-                yield (KINDS[0], *one[:3]), None
+            yield from deletions(KINDS[0], self._cell_records[0].drop(number))
         if way.coarse is not None:
             return
         limit_ms = min(way.finished_ms(clock_ms), self.baselines.needed_ms())
@@ -257,8 +252,7 @@ class WindowCells:
         for kind, records in zip(KINDS, self._cell_records, strict=True):
             for number in list(records.side.members):
                 if pane_end_ms(number, pane_ms=way.pane_ms) <= limit_ms:
-                    for one in records.drop(number):
-                        yield (kind, *one[:3]), None
+                    yield from deletions(kind, records.drop(number))
 
     def merge(self, clock_ms: int, *, most: int) -> Iterator[tuple[tuple[Any, ...], None]]:
         """Merge finished panes into coarser ones; yield what deletes their records.

@@ -1,15 +1,20 @@
 """Which models there are: read from records of the monitor's state alone, without counting."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
+from streams.cells.baselines import EARLY
+from streams.cells.comparing import NEVER_MS
+from streams.cells.levels import BASELINES
+from streams.cells.records import rows_of
+from streams.durations import format_duration
 from streams.errors import StateError
 from streams.monitor.tables import FORMAT, TABLES, decode
 
 _BEFORE_EPOCH = 1 << 30
-_READ = frozenset({"clock", "seen", "shown", "page", "baselines"})
+_READ = frozenset({"clock", "seen", "shown", "page", "baselines", "predictions"})
 
 
 class KnownModel(msgspec.Struct, frozen=True):
@@ -26,6 +31,10 @@ class KnownModel(msgspec.Struct, frozen=True):
         When its baseline begins; -1 before that.
     inherits
         Version whose baseline it goes by until it has its own; `None` for none.
+    compared_with
+        What its windows are compared with now; empty for nothing.
+    baseline_rows
+        How many rows that has, where it is the beginning of a version.
     """
 
     model: str
@@ -34,6 +43,30 @@ class KnownModel(msgspec.Struct, frozen=True):
     last_seen_ms: int
     baseline_since_ms: int = -1
     inherits: str | None = None
+    compared_with: str = ""
+    baseline_rows: int = 0
+
+
+class _Begun(NamedTuple):
+    """What is known of the baselines of a model version."""
+
+    begun_ms: int
+    source: str | None
+    early_ms: int
+    passed_ms: int
+    spans_ms: Sequence[int]
+    said: str
+
+    @property
+    def longest(self) -> tuple[int, str] | None:
+        """Number of the longest that is complete, and what it is, for people."""
+        found = None
+        if self.early_ms <= self.passed_ms:
+            found = EARLY, "first rows"
+        for number, span_ms in enumerate(self.spans_ms):
+            if self.begun_ms + span_ms <= self.passed_ms:
+                found = BASELINES.first + number, f"first {format_duration(span_ms)}"
+        return found
 
 
 class KnownModels:
@@ -44,7 +77,8 @@ class KnownModels:
         self._last_ms: dict[tuple[int, int], dict[tuple[str, str], int]] = {}
         self._told: dict[tuple[str, str], str] = {}
         self._pages: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
-        self._begun: dict[tuple[int, int], dict[tuple[str, str], tuple[int, str | None]]] = {}
+        self._begun: dict[tuple[int, int], dict[tuple[str, str], _Begun]] = {}
+        self._rows: dict[tuple[Any, ...], dict[tuple[str, str], int]] = {}
 
     def fold(self, partition: int, key: bytes | None, value: bytes | None) -> None:
         """Fold a record.
@@ -81,11 +115,27 @@ class KnownModels:
             self._told[place[0], place[1]] = content[1]
 
     def _baselines(self, partition: int, place: Sequence[Any], content: Any) -> None:
-        _, models = content or (-1, ())
+        passed_ms, models, *rest = content or (-1, ())
+        spans_ms, said = rest or ((), {})
         self._begun[partition, place[0]] = {
-            (model, version): (begun_ms, None if source is None else source[1])
-            for model, version, begun_ms, source in models
+            (model, version): _Begun(
+                begun_ms,
+                None if source is None else source[1],
+                early_ms[0] if early_ms else NEVER_MS,
+                passed_ms,
+                spans_ms,
+                said.get(model, ""),
+            )
+            for model, version, begun_ms, source, *early_ms in models
         }
+
+    def _predictions(self, partition: int, place: Sequence[Any], content: Any) -> None:
+        """Take rows of baselines from their cells."""
+        if not BASELINES.first <= place[0] <= EARLY:
+            return
+        self._rows.pop((partition, *place), None)
+        if content is not None:
+            self._rows[partition, *place] = rows_of(content)
 
     def _page(self, partition: int, place: Sequence[Any], content: Any) -> None:
         self._pages.pop((partition, *place), None)
@@ -102,15 +152,32 @@ class KnownModels:
                 if name in last_ms:
                     last_ms[name] = max(last_ms[name], start_ms)
         begun = {name: one for found in self._begun.values() for name, one in found.items()}
-        return [
-            KnownModel(
-                *name,
-                task_of(self._told.get(name, "")),
-                last_ms[name],
-                *begun.get(name, (-1, None)),
-            )
-            for name in sorted(last_ms)
-        ]
+        found = []
+        for name in sorted(last_ms):
+            since_ms, inherits, text, rows = self._compared(name, begun)
+            told = task_of(self._told.get(name, ""))
+            found.append(KnownModel(*name, told, last_ms[name], since_ms, inherits, text, rows))
+        return found
+
+    def _compared(
+        self, name: tuple[str, str], begun: Mapping[tuple[str, str], _Begun]
+    ) -> tuple[int, str | None, str, int]:
+        """Return since when a baseline is, whose, what windows are compared with, and its rows."""
+        own = begun.get(name)
+        if own is None:
+            return -1, None, "", 0
+        if own.said:
+            return own.begun_ms, own.source, own.said, 0
+        found, whose = own.longest, name
+        if found is None and own.source is not None:
+            whose = name[0], own.source
+            found = begun[whose].longest if whose in begun else None
+        if found is None:
+            return own.begun_ms, own.source, "", 0
+        number, text = found
+        rows = sum(known.get(whose, 0) for (_, at, *_), known in self._rows.items() if at == number)
+        text = text if whose == name else f"{text} of version {whose[1]}"
+        return own.begun_ms, own.source, text, rows
 
 
 def task_of(told: str) -> str:

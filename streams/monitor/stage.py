@@ -99,6 +99,7 @@ class Monitor:
             horizon_ms=horizon_ms,
             coarse=self.monitors.coarse,
             baseline_ms=self.monitors.baseline,
+            baseline_rows=self.monitors.baseline_rows,
         )
         check_comparisons(
             self.monitors.compared,

@@ -138,11 +138,11 @@ def _forget(state: MonitorState, _: str, key: Key, content: Any) -> None:
 
 
 def _baselines(state: MonitorState, _: str, __: Key, content: Any) -> None:
-    passed_ms, models = content or (-1, ())
-    for model, version, begun_ms, source in models:
+    passed_ms, models, *_rest = content or (-1, ())
+    for model, version, begun_ms, source, *early_ms in models:
         code = state.code((model, version))
         other = None if source is None else state.code((source[0], source[1]))
-        state.windows.baselines.restore(code, begun_ms, other, passed_ms=passed_ms)
+        state.windows.baselines.restore(code, begun_ms, other, *early_ms, passed_ms=passed_ms)
 
 
 def _readings(state: MonitorState, _: str, key: Key, content: Any) -> None:

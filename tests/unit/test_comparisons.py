@@ -4,13 +4,14 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.comparisons import OfVersion, Own, Trailing, compared_with, read_comparison
-from streams.errors import ConfigError
-from streams.monitors import Monitors, Window
+from streams.errors import ConfigError, RecordError
+from streams.monitors import Monitors, Threshold, Window
 from streams.monitors_file import parse_monitors
 from streams.specification import monitors_of, write_specification
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, prediction
@@ -258,3 +259,59 @@ def test_what_a_worker_does_not_keep_is_refused() -> None:
         Driver(monitors=wide)
     with pytest.raises(Exception, match="panes of 7h do not divide a day"):
         monitors_of(b'{"baseline": {"trailing": "7d"}}', Monitors(windows=wide.windows))
+
+
+# --- a number of rows
+
+
+def early(rows: int) -> Monitors:
+    parsed = parse_monitors({"baseline": {"spans": ["1d"], "rows": rows}, "defaults": False})
+    assert (parsed.baseline, parsed.baseline_rows) == ((DAY_MS,), rows)
+    return msgspec.structs.replace(parsed, windows=MONITORS.windows)
+
+
+def test_enough_rows_are_a_baseline_before_its_time() -> None:
+    events = [*rows_of(0, 30), *rows_of(30, 60, shift=2.0)]
+
+    driver = ran(events, monitors=early(500))
+
+    # 500 rows are there after 25 minutes, decided as the pane ends, at 30.
+    assert sorted(found(driver, "ks:amount")) == [30, 40, 50]
+    assert min(values(driver, "ks:amount").values()) > 0.5
+    assert not found(ran(events, monitors=early(5_000)), "ks:amount")
+    sooner = ran(events, monitors=early(400))
+    assert sorted(found(sooner, "ks:amount")) == [20, 30, 40, 50]
+
+
+@given(size=st.integers(30, 900), partitions=st.integers(1, 3), restarts=st.booleans())
+@settings(max_examples=some(5))
+def test_it_is_early_at_the_same_moment_for_any_cuts_partitions_and_restarts(
+    size: int, partitions: int, restarts: bool
+) -> None:
+    rule = Threshold(name="far", metric="ks:amount", kind="above", given=0.4, minimum=20)
+    monitors = msgspec.structs.replace(early(150), thresholds=(rule,))
+    events = in_order(rows_of(0, 60, each=5), rows_of(40, 70, shift=2.0, version="v2", each=5))
+    plain = ran(events, monitors=monitors)
+
+    again = ran(events, monitors=monitors, size=size, partitions=partitions, restarts=restarts)
+
+    assert again.result() == plain.result()
+    assert plain.alerts
+    assert len(found(plain, "ks:amount")) == 3
+    assert len(found(plain, "ks:amount", version="v2")) > 0
+
+
+def test_spans_and_rows_are_fixed_while_workers_run() -> None:
+    own = early(500)
+
+    with pytest.raises(RecordError, match="baseline: how much of a model's beginning"):
+        monitors_of(b'{"baseline": {"spans": ["1d"], "rows": 400}}', own)
+    assert monitors_of(b'{"baseline": {"spans": "1d", "rows": 500}}', own).baseline_rows == 500
+    assert monitors_of(b"{}", own).baseline_rows == 500
+    for content, said in (
+        ({"rows": 0}, "rows: 0"),
+        ({"spans": "1d", "row": 1}, "no such key 'row'; did you mean rows?"),
+        ({"rows": 5, "version": "1"}, "no such key 'version'"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            parse_monitors({"baseline": content})

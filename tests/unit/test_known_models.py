@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from streams.comparisons import OfVersion
 from streams.errors import StateError
 from streams.monitor.known_models import KnownModel, KnownModels
 from streams.monitors import DEFAULTS, Monitors
@@ -77,3 +78,28 @@ def test_it_is_told_since_when_a_model_has_a_baseline_and_whose_it_goes_by() -> 
 
     assert (old.baseline_since_ms, old.inherits) == (START_MS, None)
     assert (new.baseline_since_ms, new.inherits) == (START_MS + 4 * MINUTE_MS, "1")
+    assert (old.compared_with, old.baseline_rows) == ("first 2m", 12)
+    assert (new.compared_with, new.baseline_rows) == ("first 2m", 12)
+
+
+def test_it_is_told_whose_baseline_a_version_is_compared_with() -> None:
+    driver = driver_of([], disorder_ms=MINUTE_MS, monitors=Monitors(baseline=(2 * MINUTE_MS,)))
+    for minute, version in ((0, "1"), (4, "2")):
+        found = burst("a", "binary", start_ms=START_MS + minute * MINUTE_MS)
+        driver.feed(as_inputs([one.event | {"version": version} for one in found]))
+        clock_on(driver, to_ms=START_MS + (2 * minute - 2) * MINUTE_MS)
+
+    _, new = listed(driver)
+
+    assert (new.compared_with, new.baseline_rows) == ("first 2m of version 1", 12)
+
+
+def test_it_is_told_what_a_model_is_compared_with_if_not_with_how_it_began() -> None:
+    monitors = Monitors(baseline=(2 * MINUTE_MS,), compared={"a": OfVersion("1")})
+    driver = driver_of([], disorder_ms=MINUTE_MS, monitors=monitors)
+    driver.feed(as_inputs([one.event for one in burst("a", "binary", start_ms=START_MS)]))
+    clock_on(driver, to_ms=START_MS + 4 * MINUTE_MS)
+
+    [one] = listed(driver)
+
+    assert one.compared_with == "version 1"
