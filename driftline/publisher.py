@@ -38,6 +38,7 @@ _DEFAULTS: Mapping[str, object] = MappingProxyType(
 )
 
 _LIMITS = Limits()
+_ERROR_CHARS = 200
 
 
 class Publisher(Closing):
@@ -152,7 +153,7 @@ class Publisher(Closing):
         *,
         prediction_id: str,
         model: str,
-        prediction: object,
+        prediction: object = None,
         version: str = "",
         timestamp_ms: SupportsInt | None = None,
         score: SupportsFloat | None = None,
@@ -160,6 +161,7 @@ class Publisher(Closing):
         features: Mapping[str, object] | None = None,
         segments: Mapping[str, str] | None = None,
         latency_ms: SupportsFloat | None = None,
+        error: object = None,
     ) -> bool:
         """Queue one prediction; the Kafka key is the prediction id.
 
@@ -170,8 +172,8 @@ class Publisher(Closing):
         model, version
             Which model answered. The model's name is not empty.
         prediction
-            The answer: a string, number or boolean; not None, NaN or infinite. A string of over 256
-            bytes counts under its hash.
+            The answer: a string, number or boolean; not NaN or infinite, and None only beside
+            `error`. A string of over 256 bytes counts under its hash.
         timestamp_ms
             Time of the prediction, milliseconds UTC. None means now. Seconds, as ``time.time()``
             gives them, are ``invalid``, as are microseconds and nanoseconds.
@@ -187,6 +189,10 @@ class Publisher(Closing):
             Names of the groups that this prediction is also counted in, strings by string.
         latency_ms
             How long the model took, not negative.
+        error
+            Why the request failed, such as an exception; the first 200 characters of its text are
+            sent. The prediction counts as one that failed, and in nothing else; its text goes no
+            further than the topic of predictions.
 
         Returns
         -------
@@ -196,11 +202,12 @@ class Publisher(Closing):
         dropped: list[tuple[str, str, int]] = []
         limits, drop = self._limits, lambda *one: dropped.append(one)
         try:
+            failed = None if error is None else (str(error) or type(error).__name__)[:_ERROR_CHARS]
             record = PredictionRecord(
                 values.name(prediction_id, "prediction_id", limits),
                 values.name(model, "model", limits),
                 _now_ms() if timestamp_ms is None else values.time_ms(timestamp_ms),
-                prediction if type(prediction) is str else values.answer(prediction, "prediction"),
+                _answer(prediction, failed),
                 values.text(version, "version", limits),
                 None if score is None else values.number(score, "score", drop),
                 None if scores is None else values.scores(scores, drop, limits),
@@ -209,10 +216,11 @@ class Publisher(Closing):
                 None
                 if latency_ms is None
                 else values.number(latency_ms, "latency_ms", drop, smallest=0.0),
+                failed,
             )
             value = encoded(record, drop, limits)
-        except Exception as error:  # noqa: BLE001 - a value's own code may raise anything; the server must live
-            return self._delivery.drop("invalid", error)
+        except Exception as why:  # noqa: BLE001 - a value's own code may raise anything; the server must live
+            return self._delivery.drop("invalid", why)
         sent = self._delivery.send(self._predictions_topic, record.prediction_id, value)
         if dropped and sent:
             self._delivery.count_values(record.model, dropped)
@@ -316,6 +324,12 @@ class Publisher(Closing):
             How long to wait for delivery. None means `flush_timeout_s`.
         """
         self._delivery.close(timeout_s)
+
+
+def _answer(prediction: object, failed: str | None) -> values.Scalar | None:
+    if prediction is None and failed is not None:
+        return None
+    return prediction if type(prediction) is str else values.answer(prediction, "prediction")
 
 
 def _now_ms() -> int:

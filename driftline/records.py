@@ -14,13 +14,14 @@ class PredictionRecord(msgspec.Struct, omit_defaults=True, gc=False):
     prediction_id: str
     model: str
     timestamp_ms: int
-    prediction: Scalar
+    prediction: Scalar | None = None
     version: str = ""
     score: float | None = None
     scores: dict[str, float] | None = None
     features: dict[str, Scalar | None] | None = None
     segments: dict[str, str] | None = None
     latency_ms: float | None = None
+    error: str | None = None
 
 
 class LabelRecord(msgspec.Struct, omit_defaults=True, gc=False):

@@ -6,6 +6,7 @@ import numpy as np
 
 from streams.classes import score_of, scores_by_class
 from streams.events import Label, Prediction
+from streams.failures import FAILED
 from streams.features import blocks_of
 from streams.held import hash_ids
 from streams.identities import Identity
@@ -20,6 +21,8 @@ def rows_of(
     """Return the rows of labels and the predictions in them, which are of the same time."""
     labels, predictions = zip(*events, strict=True)
     number, code = scalars([event.prediction for event in predictions]).coded(state.strings)
+    failed = np.array([event.failed for event in predictions])
+    number[failed] = FAILED
     values = scalars([label.label for label in labels])
     label_number, label_code = values.coded(state.strings)
     codes = [state.identities.code(_identity(event)) for event in predictions]
@@ -36,7 +39,7 @@ def rows_of(
         OutcomeChunk(
             *(identity, time_ms, time_ms, time_ms, one, one, 0 * one, tie),
             *(number, code, label_number, label_code, own, label_score),
-        ),
+        ).where(~failed),
     )
 
 
@@ -44,6 +47,8 @@ def _scores(label: Label, event: Prediction) -> tuple[float | None, float | None
     """Return the score that was given, the one of the prediction, and of the label's class."""
     assert label.label is not None
     own, scores = event.score, scores_by_class(event.scores or {})
+    if event.prediction is None:
+        return None, None, None
     shown = score_of(scores, event.prediction) if own is None else own
     return own, shown, score_of(scores, label.label)
 

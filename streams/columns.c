@@ -569,12 +569,16 @@ static cursor read_features(cursor at, cursor end, const batch *in, predictions 
 #define IS(name, word) (name##_size == sizeof(word) - 1 && !memcmp(name, word, sizeof(word) - 1))
 
 enum { ID = 1, MODEL = 2, VERSION = 4, TIME = 8, VALUE = 16, SCORE = 32, SCORES = 64,
-       SEGMENTS = 128, LATENCY = 256, FEATURES = 512, RETRACT = 1024, PREDICTION = 2048 };
+       SEGMENTS = 128, LATENCY = 256, FEATURES = 512, RETRACT = 1024, PREDICTION = 2048,
+       ERROR = 4096 };
 
 static int prediction_field(cursor field, size_t field_size) {
     switch (field_size) {
     case 5:
-        return IS(field, "model") ? MODEL : IS(field, "score") ? SCORE : 0;
+        return IS(field, "model") ? MODEL
+               : IS(field, "score") ? SCORE
+               : IS(field, "error") ? ERROR
+                                    : 0;
     case 6:
         return IS(field, "scores") ? SCORES : 0;
     case 7:
@@ -632,13 +636,21 @@ static cursor next_member(cursor at, cursor end, int first, cursor *field, size_
     return read_name(at, end, field, size);
 }
 
+/* Of a request that failed, the prediction is this NaN; see streams/failures.py. */
+#define FAILED (0x7FF80002ULL << 32)
+
+static int says_error(cursor text, size_t text_size) {
+    return !IS(text, "null") && !IS(text, "false") && !IS(text, "\"\"") && !IS(text, "0")
+           && !IS(text, "{}") && !IS(text, "[]");
+}
+
 static int read_prediction(const batch *in, int64_t i, predictions *out, interned *names,
                            interned *texts, layouts *known, int with_features) {
     cursor base = in->values, start = base + in->value_ends[i], end = base + in->value_ends[i + 1];
     cursor at = start, field = NULL, id = NULL, text, before;
     size_t field_size = 0, id_size = 0, size;
     span who[2] = {{0, 0}, {0, 0}};
-    int seen = 0;
+    int seen = 0, answered = 0, failed = 0;
     out->value.code[i] = out->layout[i] = -1;
     out->value.number[i] = out->score[i] = out->latency_ms[i] = NAN;
     out->time_ms[i] = -1;
@@ -672,7 +684,16 @@ static int read_prediction(const batch *in, int64_t i, predictions *out, interne
                 at = read_time(at, end, in, out->time_ms + i);
             break;
         case VALUE:
-            at = read_scalar(at, end, base, &out->value, texts, i);
+            if (at < end && *at == 'n') { /* of a request that failed */
+                at = read_word(at, end, "null", 4);
+            } else {
+                at = read_scalar(at, end, base, &out->value, texts, i);
+                answered = 1;
+            }
+            break;
+        case ERROR:
+            if ((at = skip_value(at, end, 0)))
+                failed = says_error(before, (size_t)(at - before));
             break;
         case SCORE:
             at = read_float(at, end, -LARGEST_NUMBER, out->score + i);
@@ -701,7 +722,13 @@ static int read_prediction(const batch *in, int64_t i, predictions *out, interne
     }
     if (out->time_ms[i] < 0)
         out->given |= LACKS_TIME;
-    if ((seen & (ID | MODEL | VALUE)) != (ID | MODEL | VALUE)
+    if (failed) {
+        if (out->value.code[i] >= 0) /* a text beside an error is not plain */
+            return 0;
+        const uint64_t none = FAILED;
+        memcpy(out->value.number + i, &none, sizeof none);
+    }
+    if ((seen & (ID | MODEL)) != (ID | MODEL) || !(answered || failed)
         || !key_is_id(in, i, id, id_size, out->high + i, out->low + i))
         return 0;
     if ((out->name[i] = number_of(names, base, who)) < 0)

@@ -22,6 +22,7 @@ from streams import native
 from streams.decoded import Labels, Predictions
 from streams.errors import RecordError
 from streams.events import Label, Prediction, decode_label, decode_prediction
+from streams.failures import FAILED, have_failed
 from streams.features import Block, blocks_of
 from streams.hash_index import odd_of
 from streams.held import Hashes, hash_ids
@@ -43,7 +44,7 @@ from streams.plain_records import (
     times_of,
 )
 from streams.plausible_times import check_time, latest_ms
-from streams.scalars import scalars
+from streams.scalars import Scalars, scalars
 from streams.steps import Batch
 from streams.texts import Texts
 from streams.values import LARGEST_NUMBER, Dropped
@@ -86,7 +87,7 @@ class Decoder:
         """Decode predictions; `None` if none of them is good."""
         try:
             found = self._compiled_predictions(batch, now_ms)
-            return found or self._plain_predictions(batch, now_ms)
+            return _bare(found or self._plain_predictions(batch, now_ms))
         except (NotPlainError, msgspec.DecodeError, RecursionError, OverflowError, UnicodeError):
             return self._each_prediction(batch, now_ms=now_ms, refuse=refuse, drop=drop)
 
@@ -104,6 +105,7 @@ class Decoder:
         limits = self.limits
         values = plain_values(batch, limits)
         events = list(map(self._plain_prediction, values))
+        require(all(one.failed for one in events if one.prediction is None))
         ids = plain_ids([event.prediction_id for event in events], batch.keys, limits)
         times_ms = plain_times(times_of(events, batch), now_ms, limits)
         scores = self._nested.scores(bytes(event.scores) for event in events)
@@ -335,11 +337,38 @@ def _prediction_columns(
         list(names),
         np.array(name, np.int32),
         segments,
-        scalars([event.prediction for event in events]),
+        _answers(events),
         np.array([event.score for event in events], np.float64),  # None becomes NaN
         scores,
         np.array([event.latency_ms for event in events], np.float64),
         blocks_of([event.features for event in events]) if features else _NO_FEATURES,
+    )
+
+
+def _answers(events: Sequence[Any]) -> Scalars:
+    """Return predictions; those of requests that failed have none."""
+    failed = [index for index, event in enumerate(events) if event.failed]
+    if not failed:
+        return scalars([event.prediction for event in events])
+    found = scalars([None if event.failed else event.prediction for event in events])
+    found.number[failed] = FAILED
+    return found
+
+
+def _bare(found: Predictions) -> Predictions:
+    """Leave out what the predictions of requests that failed have beside their identity."""
+    failed = have_failed(found.values.number)
+    if not failed.any():
+        return found
+    nothing, scores, kept = np.where(failed, np.nan, 0.0), found.scores, ~failed
+    if scores is not None:
+        scores = [None if gone else one for gone, one in zip(failed, scores, strict=True)]
+    blocks = [Block(b.names, b.rows[kept[b.rows]], b.values[kept[b.rows]]) for b in found.features]
+    return found._replace(
+        score=found.score + nothing,
+        latency_ms=found.latency_ms + nothing,
+        scores=scores,
+        features=[block for block in blocks if len(block.rows)],
     )
 
 

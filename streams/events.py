@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from streams.categories import category
 from streams.errors import RecordError
+from streams.failures import is_error
 from streams.limits import LIMITS, RecordLimits
 from streams.members import (
     ABSENT_MEMBER,
@@ -37,18 +38,19 @@ ABSENT = -math.inf
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model said about one case."""
+    """What a model said about one case; nothing, if the request has failed."""
 
     prediction_id: str
     model: str
     version: str = ""
     timestamp_ms: int | None = None
-    prediction: Scalar
+    prediction: Scalar | None
     score: float | None = None
     scores: dict[str, float] | None = None
     features: dict[str, float | None] | None = None
     segments: dict[str, str] | None = None
     latency_ms: float | None = None
+    failed: bool = False
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +85,7 @@ class _Prediction(msgspec.Struct):
     features: msgspec.Raw = ABSENT_MEMBER
     segments: msgspec.Raw = ABSENT_MEMBER
     latency_ms: msgspec.Raw = ABSENT_MEMBER
+    error: msgspec.Raw = ABSENT_MEMBER
 
 
 class _Label(msgspec.Struct):
@@ -109,6 +112,7 @@ class _Good(msgspec.Struct):
     features: dict[str, Number | str | bool | None] | None = None
     segments: dict[Name, str] | None = None
     latency_ms: Annotated[float, Meta(ge=0, le=LARGEST_NUMBER)] | None = None
+    error: msgspec.Raw = ABSENT_MEMBER
 
 
 class _GoodWithoutFeatures(_Good):
@@ -177,6 +181,8 @@ def good_prediction(value: bytes, *, features: bool, limits: RecordLimits) -> Pr
         found = (_good if features else _good_without_features)(value)
     except (msgspec.DecodeError, RecursionError):
         return None
+    if is_error(found.error):
+        return None
     allow, names = limits.allow, [found.prediction_id, found.model, found.version]
     scores, segments = found.scores or {}, found.segments or {}
     own = (found.features or {}) if features else {}
@@ -206,17 +212,21 @@ def prediction_of_members(
     dropped: list[Dropped] = []
     try:
         values, raw = Values(limits, dropped), take.raw
+        failed = is_error(raw.error)
         found = Prediction(
             prediction_id=take.name("prediction_id", empty=False),
             model=take.name("model", empty=False),
             version=take.name("version"),
             timestamp_ms=take("timestamp_ms", _time_or_none),
-            prediction=take.scalar("prediction", _scalar),
-            score=values.number(raw.score, field="score"),
-            scores=values.scores(raw.scores),
-            features=values.features(raw.features) if features else None,
+            prediction=None if failed else take.scalar("prediction", _scalar),
+            score=None if failed else values.number(raw.score, field="score"),
+            scores=None if failed else values.scores(raw.scores),
+            features=values.features(raw.features) if features and not failed else None,
             segments=values.segments(raw.segments),
-            latency_ms=values.number(raw.latency_ms, field="latency_ms", smallest=0.0),
+            latency_ms=None
+            if failed
+            else values.number(raw.latency_ms, field="latency_ms", smallest=0.0),
+            failed=failed,
         )
     except (msgspec.DecodeError, RecursionError) as error:
         raise not_json(error) from None

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.errors import RecordError
+from streams.failures import is_error
 from streams.forget_record import key_of_line
 from streams.limits import LIMITS
 from streams.members import ABSENT_MEMBER, Decode, Members, decode_text, decode_time
@@ -21,6 +22,7 @@ class _Head(msgspec.Struct):
     prediction: msgspec.Raw = ABSENT_MEMBER
     label: msgspec.Raw = ABSENT_MEMBER
     retract: msgspec.Raw = ABSENT_MEMBER
+    error: msgspec.Raw = ABSENT_MEMBER
 
 
 _head_members: Decode = msgspec.json.Decoder(_Head).decode
@@ -57,7 +59,7 @@ def head_of(value: bytes) -> Head:
     said = {name: bytes(getattr(raw, name)) for name in ("prediction", "label", "retract")}
     if said["label"] != b"null" or said["retract"] == b"true":
         kind = "label"
-    elif said["prediction"] != b"null":
+    elif said["prediction"] != b"null" or is_error(raw.error):
         kind = "prediction"
     elif said["retract"] not in (b"null", b"false"):
         kind = "label"  # where it is refused with the reason

@@ -13,6 +13,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from streams.events import Number
+from streams.failures import is_error
 from streams.features import Block
 from streams.limits import RecordLimits
 from streams.plausible_times import latest_ms
@@ -25,13 +26,19 @@ class PlainPrediction(msgspec.Struct, gc=False):
 
     prediction_id: str
     model: str
-    prediction: str | int | float | bool
+    prediction: str | int | float | bool | None = None
     version: str = ""
     timestamp_ms: int | None = None
     score: float | None = None
     scores: msgspec.Raw = msgspec.Raw(b"null")
     segments: msgspec.Raw = msgspec.Raw(b"null")
     latency_ms: float | None = None
+    error: msgspec.Raw = msgspec.Raw(b"null")
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no answer."""
+        return is_error(self.error)
 
 
 class PlainWithFeatures(PlainPrediction, gc=False):

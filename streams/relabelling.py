@@ -15,6 +15,7 @@ import numpy as np
 
 from streams.classes import same_class, score_of
 from streams.errors import RecordError
+from streams.failures import have_failed
 from streams.hash_index import Slots
 from streams.held import CLOSED, EFFECTIVE, FED, LABELLED
 from streams.join_state import JoinState
@@ -238,7 +239,7 @@ def outcomes_of(
     """
     held, (weight, first), (label_ms, number, code) = state.held, signs, label
     time_ms = held.time_ms[slots]
-    return OutcomeChunk(
+    found = OutcomeChunk(
         identity=held.identity[slots],
         time_ms=time_ms,
         label_ms=label_ms,
@@ -254,6 +255,8 @@ def outcomes_of(
         score=held.score[slots],
         label_score=_label_scores(state, slots, number, code),
     )
+    failed = have_failed(found.number)  # nothing can be right or wrong about these
+    return found.where(~failed) if failed.any() else found
 
 
 def _label_scores(state: JoinState, slots: Slots, number: Floats, code: Codes) -> Floats:

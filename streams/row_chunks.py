@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streams.features import Block, choose, merged
 from streams.outcomes import (
@@ -55,6 +56,10 @@ class OutcomeChunk(NamedTuple):
     label_code: Codes
     score: Floats
     label_score: Floats
+
+    def where(self, chosen: NDArray[np.bool_]) -> OutcomeChunk:
+        """Return some of them."""
+        return OutcomeChunk._make(column[chosen] for column in self)
 
 
 class Rows(NamedTuple):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from streams import exact_sum
 from streams.classes import binary_name, class_name
+from streams.failures import have_failed
 from streams.families.family import (
     KINDS,
     OUTCOMES,
@@ -43,6 +44,7 @@ class PlainGrid:
         self.counts: Any = defaultdict(Counter)
         self.sums: Any = defaultdict(int)
         self.predictions: Counter[int] = Counter()
+        self.failed: Counter[int] = Counter()
         self.labels: Counter[int] = Counter()
         self.features: set[tuple[int, str]] = set()
         self.names: list[str] = []
@@ -71,6 +73,8 @@ class PlainGrid:
     ) -> None:
         """Count every row in its window."""
         self.predictions.update(windows)
+        failed = have_failed(rows.number).tolist()
+        self.failed.update(w for w, gone in zip(windows, failed, strict=True) if gone)
         own = [f for f in self.families if f.reads is PREDICTIONS]
         none = np.zeros(len(windows), np.bool_)
         late = none if settled is None else settled(rows.model, rows.time_ms)
@@ -175,6 +179,7 @@ class PlainCells:
         self.groups = len(self.keys)
         windows = [self.window_of(group) for group in range(self.groups)]
         self.predictions = np.array([grid.predictions[w] for w in windows], np.int64)
+        self.answered = self.predictions - np.array([grid.failed[w] for w in windows], np.int64)
         self.labels = np.array([grid.labels[w] for w in windows], np.int64)
         self.kind = np.array([KINDS.index(judged[w].kind) for w in windows], np.int8)
         self.words = np.array([judged[w].words for w in windows], np.bool_)

@@ -15,6 +15,7 @@ from streams.cells.grid import Grid
 from streams.cells.levels import Places
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.store import ROWS, Cells
+from streams.families.error_rate import FAILED
 from streams.families.family import Family, Reads, Scope
 from streams.shown import FEATURES
 
@@ -137,6 +138,16 @@ class Windows:
     def predictions(self) -> Ints:
         """How many predictions every window has."""
         return self._counted(self.grid.predictions)
+
+    @cached_property
+    def answered(self) -> Ints:
+        """How many of these are no requests that failed."""
+        side = self.grid.predictions
+        failed = side.table.columns.get(FAILED)
+        if failed is None:
+            return self.predictions
+        found: Ints = failed.merged(*self.rows(side), len(self))[:, 0]
+        return self.predictions - found
 
     @cached_property
     def labels(self) -> Ints:
@@ -277,6 +288,11 @@ class CellView:
     def predictions(self) -> Ints:
         """How many predictions the window of every group has."""
         return self._of_groups(self._windows.predictions)  # type: ignore[no-any-return]
+
+    @property
+    def answered(self) -> Ints:
+        """How many of these are no requests that failed."""
+        return self._of_groups(self._windows.answered)  # type: ignore[no-any-return]
 
     @property
     def labels(self) -> Ints:

@@ -11,6 +11,7 @@ from streams.families.chances import Chances
 from streams.families.classification import Classification
 from streams.families.confusion import Confusion
 from streams.families.distribution import Distribution
+from streams.families.error_rate import ErrorRate
 from streams.families.error_size import ErrorSize
 from streams.families.feature_values import FeatureValues
 from streams.families.label_delay import LabelDelay
@@ -33,6 +34,7 @@ from streams.families.traffic import Traffic
 
 CATALOGUE = Catalogue(
     (
+        ErrorRate(),
         Traffic(),
         Latency(),
         LabelDelay(),

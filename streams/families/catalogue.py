@@ -69,8 +69,14 @@ class Catalogue:
 
     def merged(self, families: Iterable[Family]) -> tuple[Family, ...]:
         """Return the families whose columns are read where these are computed."""
+        families = tuple(families)
         wanted = {used for family in families for used in (type(family), *family.uses)}
-        return tuple(family for family in self.families if type(family) in wanted)
+        reads = {family.reads for family in families}
+        return tuple(
+            family
+            for family in self.families
+            if type(family) in wanted or (family.basic and family.reads in reads)
+        )
 
     def most_observations(self, text: str, cells: Cells) -> Ints:
         """Return how many observations a metric rests on, at most, in every group.

@@ -238,6 +238,8 @@ class Cells(Columns, Protocol):
     ----------
     predictions, labels
         Rows of the group's window.
+    answered
+        Its predictions without those whose request failed.
     kind, words
         What kind of model it is judged to be, as a place in `KINDS`, and whether it has a third
         class, beside which words stay words.
@@ -254,6 +256,8 @@ class Cells(Columns, Protocol):
 
     @property
     def predictions(self) -> Ints: ...
+    @property
+    def answered(self) -> Ints: ...
     @property
     def labels(self) -> Ints: ...
     @property
@@ -338,6 +342,8 @@ class Family:
         What is kept of every cell.
     uses
         Families whose columns it reads, too; all names of columns are different then.
+    basic
+        Whether all who read the same rows count it: others may ask how many there are.
     metrics
         In the order of publication.
     """
@@ -349,6 +355,7 @@ class Family:
     across: ClassVar[Across] = Across.NOTHING
     columns: ClassVar[Mapping[str, Column]] = {}
     uses: ClassVar[tuple[type["Family"], ...]] = ()
+    basic: ClassVar[bool] = False
     metrics: ClassVar[tuple[Metric, ...]] = ()
 
     def observe(self, rows: Any) -> Mapping[str, Observed]:  # noqa: ARG002  # it counts nothing

@@ -23,7 +23,10 @@ from streams.families.intervals import wilson
 
 
 class MissingRate(Family):
-    """The share of a window's predictions without a feature, of all that any of them names."""
+    """The share of a window's predictions without a feature, of all that any of them names.
+
+    Requests that failed are none of them.
+    """
 
     name = "missing_rate"
     reads, scope = PREDICTIONS, FEATURE
@@ -47,7 +50,7 @@ class MissingRate(Family):
         return {"named": np.where(values == ABSENT, -1, ~are_null(values))}
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
-        named, predictions = cells.counts("named"), cells.predictions
+        named, predictions = cells.counts("named"), cells.answered
         missing = predictions - named[:, 1]
         with np.errstate(all="ignore"):
             share = np.where(named.any(axis=1), missing / predictions, np.nan)

@@ -40,7 +40,7 @@ class Traffic(Family):
         ),
         Metric(
             name="coverage",
-            help="labels / predictions",
+            help="labels / predictions that did not fail",
             better="higher",
             interval="Wilson",
             highest=1.0,
@@ -54,7 +54,8 @@ class Traffic(Family):
         predictions, labels = cells.predictions, cells.labels
         yield Estimate("predictions", predictions.astype(np.float64), None, None, predictions)
         yield Estimate("labels", labels.astype(np.float64), None, None, labels)
+        answered = cells.answered
         with np.errstate(all="ignore"):
-            share = np.where(predictions != 0, labels / predictions, np.nan)
-        bounds = wilson(np.minimum(labels, predictions), predictions)
-        yield Estimate("coverage", share, *bounds, predictions)
+            share = np.where(answered != 0, labels / answered, np.nan)
+        bounds = wilson(np.minimum(labels, answered), answered)
+        yield Estimate("coverage", share, *bounds, answered)

@@ -16,6 +16,7 @@ from streams.categories import are_texts, codes
 from streams.decoding import Decoder, Labels, Predictions
 from streams.errors import RecordError
 from streams.events import good_prediction, prediction_of_members
+from streams.failures import have_failed
 from streams.features import MOST_BLOCKS, Block, blocks_of, choose, merged
 from streams.limits import EARLIEST_MS, LIMITS, RecordLimits
 from streams.steps import Batch
@@ -78,7 +79,11 @@ def same(left: Any, right: Any) -> bool:
         if left.dtype != right.dtype or left.dtype.kind != "f":
             return left.dtype == right.dtype and np.array_equal(left, right)
         alike = np.array_equal(left, right, equal_nan=True)
-        return alike and np.array_equal(codes(left), codes(right))
+        return (
+            alike
+            and np.array_equal(codes(left), codes(right))
+            and np.array_equal(have_failed(left), have_failed(right))
+        )
     if isinstance(left, list | tuple) and not isinstance(left, Block):
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(left, Block):
@@ -115,7 +120,9 @@ ODD = {
     + [{"f": value, "g": 1} for value in SCALARS]
     + [{"f": value, "g": "text"} for value in SCALARS],
     "more": SCALARS,
+    "error": [*SCALARS, "timeout", False, '"', [], {"type": "Timeout", "why": ['\\"']}],
 }
+FAILED = PREDICTION | {"error": "timeout", "score": 0.5, "latency_ms": 3, "features": {"f": 1}}
 
 
 def with_one_odd_field(base: dict[str, Any], odd: dict[str, list[Any]]) -> Any:
@@ -123,7 +130,7 @@ def with_one_odd_field(base: dict[str, Any], odd: dict[str, list[Any]]) -> Any:
     return st.sampled_from([base, *(base | {name: value} for name, value in pairs)])
 
 
-predictions = with_one_odd_field(PREDICTION, ODD)
+predictions = with_one_odd_field(PREDICTION, ODD) | with_one_odd_field(FAILED, ODD)
 
 
 @settings(max_examples=some(300))
@@ -218,7 +225,9 @@ def of_members(members: Sequence[tuple[bytes, bytes]], base: dict[str, Any], fro
 
 
 records_of_members = st.lists(
-    st.builds(of_members, members, st.just(PREDICTION), st.booleans()), min_size=1, max_size=3
+    st.builds(of_members, members, st.sampled_from([PREDICTION, FAILED]), st.booleans()),
+    min_size=1,
+    max_size=3,
 )
 few = st.builds(
     RecordLimits,

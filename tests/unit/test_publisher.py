@@ -508,3 +508,17 @@ def test_a_forked_child_counts_for_itself_and_ends_in_the_ordinary_way() -> None
     assert ended == child, "the child hung"
     assert os.waitstatus_to_exitcode(status) == 0
     assert publisher.sent == 1
+
+
+def test_a_request_that_failed_is_sent_with_its_reason_and_no_answer(
+    publisher: Publisher, wire: Wire
+) -> None:
+    why = TimeoutError("upstream " + 300 * "x")
+
+    assert publisher.prediction(prediction_id="r-1", model="fraud", error=why)
+    assert publisher.prediction(prediction_id="r-2", model="fraud", error=ValueError())
+    assert not publisher.prediction(prediction_id="r-3", model="fraud")
+
+    first, second = (record for _, record, _ in wire.records)
+    assert (first["error"], "prediction" in first) == (str(why)[:200], False)
+    assert second["error"] == "ValueError"
