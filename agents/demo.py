@@ -18,6 +18,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from agents import topics_admin
 from agents.demo_model import (
     PREFIX,
     TRAINING_ROWS,
@@ -38,17 +39,13 @@ from agents.demo_worker import WorkerEndedError, WorkerProcess, worker_command
 from agents.embedded import EmbeddedBroker, EmbeddedBrokerError
 from agents.printing import plain_console
 from driftline.reader import Reader
+from streams.topics import Topics
 
 PARTITIONS = 4
 STREAM_S = 24
 SETTLE_S = 15.0
 INTERRUPTED = 130
 
-_TOPICS = (
-    *("predictions", "labels", "monitors", "metrics", "alerts", "workers"),
-    *("outcomes", "join-state", "monitor-state"),
-    *("predictions.dlq", "labels.dlq", "monitors.dlq", "outcomes.dlq"),
-)
 _TICK_S = 0.2
 
 
@@ -120,8 +117,8 @@ def _termination_as_interrupt() -> Iterator[None]:
 def _run(view: View, *, stream_s: float) -> Summary:
     """Start the parts, the worker first since it takes longest, and stop them in reverse."""
     board = Board()
-    topics = {f"{PREFIX}.{name}": PARTITIONS for name in _TOPICS}
-    topics[f"{PREFIX}.monitors"] = 1
+    names = Topics(PREFIX)
+    topics = dict.fromkeys(topics_admin.wanted(names), PARTITIONS) | {names.monitors: 1}
     with (
         EmbeddedBroker(topics) as broker,
         WorkerProcess(worker_command(broker.bootstrap_servers)) as worker,

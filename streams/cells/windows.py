@@ -247,8 +247,8 @@ class WindowCells:
             yield from deletions(KINDS[0], self._cell_records[0].drop(number))
         if way.coarse is not None:
             return
-        limit_ms = min(way.finished_ms(clock_ms), self.baselines.needed_ms())
-        limit_ms = min(limit_ms, unpublished_ms)
+        needed = [self.baselines.needed_ms()] if self.grid.predictions.members else []
+        limit_ms = min(way.finished_ms(clock_ms), unpublished_ms, *needed)
         for kind, records in zip(KINDS, self._cell_records, strict=True):
             for number in list(records.side.members):
                 if pane_end_ms(number, pane_ms=way.pane_ms) <= limit_ms:

@@ -121,7 +121,7 @@ class CountingReadings(Counting):
         self, rows: ReadingRows, observed: Mapping[tuple[str, str], Any]
     ) -> int:
         """Count readings into their panes; return how many came after their pane was dropped."""
-        windows, clock_ms = self.state.windows, self.state.watermark_ms
+        windows, clock_ms = self.state.windows, self.windows_ms
         way = windows.windowing
         numbers = rows.time_ms // way.pane_ms
         chosen = numbers >= ((clock_ms - way.keep_ms) // way.pane_ms if clock_ms >= 0 else -1)

@@ -74,6 +74,12 @@ class Writing:
         if size_bytes > self._largest_bytes:
             self._too_large.setdefault(code, (table, size_bytes))
 
+    @property
+    def windows_ms(self) -> int:
+        """The watermark; where nobody has ever read a prediction, how far hosts have come."""
+        state = self.state
+        return state.watermark_ms if state.watermark_ms >= 0 else state.settled_ms
+
     def done(self, offsets: Sequence[int]) -> None:
         """Note that a part of records, mostly the whole, need not be read again."""
         parts = self.state.forgets.parts
@@ -91,7 +97,7 @@ class Writing:
     # ------------------------------------------------------------------ forgetting
     def forget_windows(self) -> None:
         """Delete what is final for long."""
-        for (table, *key), content in self.state.windows.forget(self.state.watermark_ms):
+        for (table, *key), content in self.state.windows.forget(self.windows_ms):
             self._write(table, tuple(key), content)
 
     def merge_panes(self) -> None:

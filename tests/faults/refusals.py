@@ -89,7 +89,9 @@ def join_repartitioned(trial: Trial) -> None:
 @scenario("all-repartitioned")
 def all_repartitioned(trial: Trial) -> None:
     """While workers are down, all topics get more partitions alike: keys have moved."""
-    _repartitioned(trial, "predictions", "labels", "join-state", "outcomes", "monitor-state")
+    _repartitioned(
+        trial, "predictions", "labels", "resources", "join-state", "outcomes", "monitor-state"
+    )
 
 
 def _repartitioned(trial: Trial, *names: str) -> None:

@@ -215,6 +215,21 @@ def test_what_waits_for_a_clock_that_stands_still_is_bounded() -> None:
     assert len(kept) == 7
 
 
+def test_hosts_alone_do_not_pile_up() -> None:
+    driver = Driver(window_ms=WINDOW_MS, horizon_ms=HOUR_MS)
+    sizes = []
+
+    for minute in range(0, 40 * 60, 5):
+        one = reading("host:a", START_MS + minute * MINUTE_MS, cpu_utilization=0.9)
+        driver.feed([one], idle=BOTH)
+        sizes.append(driver.monitors[0].windows.entries)
+    driver.feed([reading("host:a", START_MS, cpu_utilization=0.1)], idle=BOTH)
+
+    assert max(sizes[len(sizes) // 2 :]) == max(sizes[: len(sizes) // 2]) < 200
+    assert driver.late_rows == 1
+    assert driver.value("cpu_utilization", window_start_ms=START_MS) == 0.9
+
+
 def test_models_that_nobody_asks_about_let_no_readings_wait() -> None:
     driver = Driver(window_ms=WINDOW_MS)
 
