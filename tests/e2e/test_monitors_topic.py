@@ -32,7 +32,7 @@ drift:
     input: loss
     detector: page_hinkley
     parameters: {reference: 20, block: 1, threshold: 1, delta: 0.01}
-models: {churn: {task: multiclass}}
+models: {churn: {task: multiclass}, fraud: {baseline: {file: ref.json}}}
 """
 FROM_MS, UNTIL_MS = START_MS + 50 * MINUTE_MS, START_MS + 100 * MINUTE_MS
 GONE_MS = START_MS + 75 * MINUTE_MS
@@ -51,7 +51,8 @@ def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_wor
 ) -> None:
     """Two changes in advance, one that is refused, and a worker that is killed between them.
 
-    One model is forgotten meanwhile.
+    In between, windows are compared with a profile, which the topic has. One model is
+    forgotten meanwhile.
     """
     own, applied = tmp_path / "own.yaml", tmp_path / "applied.yaml"
     own.write_text(OWN)
@@ -59,6 +60,9 @@ def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_wor
     events = builders.delayed(builders.history(5, count=3_000), seed=6, bound_ms=60_000)
     lines = builders.as_lines(events)
     half = len(lines) // 2
+    table = builders.write_lines(tmp_path / "table.jsonl", lines[:half])
+    profile = ("--out", str(tmp_path / "ref.json"), "--model", "fraud")
+    assert oracle.run("profile", str(table), *profile).returncode == 0
     workers.create_topics(real_broker, prefix, partitions=2)
 
     assert "no specification" in monitors(real_broker, prefix, "list")
@@ -115,6 +119,8 @@ def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_wor
     differing = [(metrics.get(k), v) for k, v in expected.items() if metrics.get(k) != v]
     assert (len(differing), differing[:3]) == (0, [])
     assert alerts == found
+    compared = {v["window_start_ms"] for v in expected.values() if "psi" in str(v["metric"])}
+    assert FROM_MS <= min(compared) <= max(compared) < UNTIL_MS
     assert {a["monitor"] for a in alerts} >= {"floor", "eu", "slow", "early"}
     gone = [one for one in expected.values() if (one["model"], one["version"]) == ("churn", "v1")]
     assert min(one["window_start_ms"] for one in gone) == GONE_MS
