@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from streams.families.distances import ENOUGH
 from streams.families.distribution import Distribution
 from streams.families.family import (
     ON_PREDICTIONS,
@@ -62,7 +63,7 @@ class Schema(Family):
         # Of a baseline from a file only its values are known: the feature with most tells its rows.
         rows = np.zeros(cells.groups, np.int64)
         np.maximum.at(rows, group, known)
-        there = (rows > 0) & (cells.predictions > 0)
+        there = (rows >= ENOUGH) & (cells.predictions > 0)
         for metric, here, other, sizes in (
             ("features_missing", known, now, (rows, cells.predictions)),
             ("features_new", now, known, (cells.predictions, rows)),

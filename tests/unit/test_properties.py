@@ -8,6 +8,7 @@ from unittest.mock import patch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.chosen import ALL, Choice
 from streams.hash_index import SEED_BYTES
 from streams.monitors import Drift, Monitors, Threshold, Window
 from tests.builders import (
@@ -27,6 +28,7 @@ QUICK = settings(max_examples=some(12))
 SENSITIVE = Monitors(
     baseline=(20 * MINUTE_MS, 40 * MINUTE_MS),
     windows=(Window(10 * MINUTE_MS, 10 * MINUTE_MS), Window(30 * MINUTE_MS, 10 * MINUTE_MS)),
+    metrics=(Choice(include=(ALL,)),),
     reference=10,
     resolve_ms=15 * MINUTE_MS,
     thresholds=(
