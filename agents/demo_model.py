@@ -5,7 +5,9 @@ shuttle (Statlog Shuttle, https://doi.org/10.24432/C5WS31, as river ships it: 49
 integer sensors f1 to f9, 7 % anomalies). It learns from the first rows and is frozen; then it
 serves rows that it has never seen. Half-way, two sensor cables are swapped, as maintenance does
 now and then: nothing crashes, every value stays plausible, and the share of wrong answers rises
-from 0.5 % to 17 %.
+from 0.5 % to 17 %. As it happens with such days, more has been touched: two sensors of five run a
+firmware that nobody has seen before, one sensor falls silent now and then (the model goes on with
+its last reading), and the GPU, whose fan is blocked, gets hot.
 
 Traffic is as untidy as in life: labels come late, twice, wrong at first, or never; a few arrive
 before their prediction; one record is not JSON at all. The seed makes it the same every time.
@@ -31,6 +33,8 @@ VERSION = "1"
 TRAINING_ROWS = 10_000
 SERVED_ROWS = 18_000
 SWAPPED = ("f7", "f9")
+SILENT = "f4"
+FIRMWARE, NEW_FIRMWARE = "7.1", "7.2-rc1"
 GARBAGE = b'{"prediction_id": "shuttle-\xff\xfe", "predic'
 
 MISSING_SHARE = 0.03
@@ -39,6 +43,10 @@ CORRECTED_SHARE = 0.01
 RETRACTED_SHARE = 0.003
 REPEATED_SHARE = 0.01
 ORPHANS = 5
+NEW_FIRMWARE_SHARE = 0.4
+SILENT_SHARE = 0.2
+READ_EVERY_MS = 10_000
+COOL_CELSIUS, HOT_CELSIUS = 62.0, 91.0
 
 _GAP_MS = (50, 150)
 _LABEL_DELAY_MS = (10_000, 60_000)
@@ -48,6 +56,7 @@ _STOP_S = 5.0
 
 Features = dict[str, float]
 Row = tuple[Features, bool]
+Told = dict[str, float | str | None]
 Scorer = Callable[[Features], float]
 
 
@@ -63,7 +72,7 @@ class SentPrediction(msgspec.Struct, frozen=True):
     timestamp_ms: int
     prediction: bool
     score: float
-    features: Features
+    features: Told
     latency_ms: float
 
 
@@ -76,6 +85,15 @@ class SentLabel(msgspec.Struct, frozen=True):
     label: bool | None
 
 
+class SentReading(msgspec.Struct, frozen=True):
+    """What the watcher of the host publishes; `arrival_ms` is when it was read."""
+
+    arrival_ms: int
+    gpu_utilization: float
+    gpu_temperature_celsius: float
+    gpu_throttled: bool
+
+
 class SentGarbage(msgspec.Struct, frozen=True):
     """A record on the predictions topic that is no prediction."""
 
@@ -83,7 +101,7 @@ class SentGarbage(msgspec.Struct, frozen=True):
     value: bytes
 
 
-Sent = SentPrediction | SentLabel | SentGarbage
+Sent = SentPrediction | SentLabel | SentReading | SentGarbage
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -147,7 +165,7 @@ def plan_traffic(score: Scorer, rows: Sequence[Row], *, start_ms: int, seed: int
     seed
         Of every random choice.
     """
-    rng = random.Random(seed)  # noqa: S311 - reproducible on purpose, and no secret
+    rng, more = random.Random(seed), random.Random(seed + 1)  # noqa: S311 - reproducible on purpose
     events: list[Sent] = []
     wrong = [0, 0]
     now_ms = change_ms = start_ms
@@ -157,10 +175,12 @@ def plan_traffic(score: Scorer, rows: Sequence[Row], *, start_ms: int, seed: int
         if number == middle:
             change_ms = now_ms
         features = readings if number < middle else swap_sensors(readings)
-        answer = _answer(score(features), features, number=number, now_ms=now_ms, rng=rng)
+        told = _told(features, changed=number >= middle, rng=more)
+        answer = _answer(score(features), told, number=number, now_ms=now_ms, rng=rng)
         wrong[number >= middle] += answer.prediction != truth
         events += _arrivals(answer, truth, rng=rng)
     events += _strays(start_ms, now_ms, rng=rng)
+    events += _readings(start_ms, now_ms, change_ms=change_ms, rng=more)
     events.sort(key=lambda event: event.arrival_ms)
     return Scenario(
         events=tuple(events),
@@ -172,8 +192,28 @@ def plan_traffic(score: Scorer, rows: Sequence[Row], *, start_ms: int, seed: int
     )
 
 
+def _told(features: Features, *, changed: bool, rng: random.Random) -> Told:
+    """Return the features as they are published."""
+    told: Told = {**features, "firmware": FIRMWARE}
+    if changed and rng.random() < NEW_FIRMWARE_SHARE:
+        told["firmware"] = NEW_FIRMWARE
+    if changed and rng.random() < SILENT_SHARE:
+        told[SILENT] = None
+    return told
+
+
+def _readings(
+    start_ms: int, end_ms: int, *, change_ms: int, rng: random.Random
+) -> Iterator[SentReading]:
+    """Yield readings of the GPU, which takes five minutes to get hot."""
+    for at_ms in range(start_ms, end_ms, READ_EVERY_MS):
+        part = min(max(at_ms - change_ms, 0) / 300_000, 1.0)
+        celsius = COOL_CELSIUS + part * (HOT_CELSIUS - COOL_CELSIUS) + rng.uniform(-1.5, 1.5)
+        yield SentReading(at_ms, round(rng.uniform(0.4, 0.6), 3), round(celsius, 1), celsius > 85.0)
+
+
 def _answer(
-    score: float, features: Features, *, number: int, now_ms: int, rng: random.Random
+    score: float, features: Told, *, number: int, now_ms: int, rng: random.Random
 ) -> SentPrediction:
     return SentPrediction(
         arrival_ms=now_ms,
@@ -264,7 +304,8 @@ class ModelServer(threading.Thread):
 
     def _publish(self) -> None:
         started_s = time.monotonic()
-        raw = Producer({"bootstrap.servers": self._bootstrap_servers})
+        settings = {"bootstrap.servers": self._bootstrap_servers, "partitioner": "murmur2_random"}
+        raw = Producer(settings)
         try:
             with Publisher(self._bootstrap_servers, prefix=PREFIX) as publisher:
                 for event in self._scenario.events:
@@ -292,6 +333,8 @@ class ModelServer(threading.Thread):
 def _send(event: Sent, *, publisher: Publisher, raw: Producer) -> None:
     if isinstance(event, SentGarbage):  # the publisher would never let it pass
         raw.produce(f"{PREFIX}.predictions", event.value, key=b"garbage")
+    elif isinstance(event, SentReading):  # as `driftline watch-host --model` does
+        raw.produce(f"{PREFIX}.resources", _reading(event), key=MODEL.encode())
     elif isinstance(event, SentPrediction):
         publisher.prediction(
             prediction_id=event.prediction_id,
@@ -309,3 +352,9 @@ def _send(event: Sent, *, publisher: Publisher, raw: Producer) -> None:
         publisher.label(
             prediction_id=event.prediction_id, label=event.label, timestamp_ms=event.timestamp_ms
         )
+
+
+def _reading(event: SentReading) -> bytes:
+    gauges = {name: getattr(event, name) for name in event.__struct_fields__[1:]}
+    about = {"model": MODEL, "timestamp_ms": event.arrival_ms, "host": "gpu-7", "gpu": "0"}
+    return msgspec.json.encode(about | gauges)

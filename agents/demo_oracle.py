@@ -16,14 +16,21 @@ import msgspec
 from agents.demo_model import (
     MODEL,
     PREFIX,
+    SILENT,
     VERSION,
     Sent,
     SentGarbage,
     SentLabel,
     SentPrediction,
+    SentReading,
 )
 
-METRICS = ("predictions", "labels", "coverage", "accuracy", "precision", "recall", "f1")
+TEMPERATURE = "gpu_temperature_celsius"
+METRICS = (
+    *("predictions", "labels", "coverage", "accuracy", "precision", "recall", "f1"),
+    f"missing_rate:{SILENT}",
+    TEMPERATURE,
+)
 WINDOW_MS = 60_000
 TOLERANCE = 1e-9
 
@@ -102,6 +109,7 @@ def expect(events: Iterable[Sent], *, window_ms: int) -> dict[Cell, float]:
     1.0
     """
     answers: dict[str, SentPrediction] = {}
+    read: dict[int, list[float]] = {}
     labels: dict[str, SentLabel] = {}
     for event in events:
         if isinstance(event, SentPrediction):
@@ -110,16 +118,22 @@ def expect(events: Iterable[Sent], *, window_ms: int) -> dict[Cell, float]:
             known = labels.get(event.prediction_id)
             if known is None or event.timestamp_ms > known.timestamp_ms:
                 labels[event.prediction_id] = event
+        elif isinstance(event, SentReading):
+            start_ms = event.arrival_ms // window_ms * window_ms
+            read.setdefault(start_ms, []).append(event.gpu_temperature_celsius)
     counts: dict[int, Counter[str]] = {}
     for answer in answers.values():
         window = counts.setdefault(answer.timestamp_ms // window_ms * window_ms, Counter())
         label = labels.get(answer.prediction_id)
         window[_case(answer.prediction, label.label if label else None)] += 1
-    return {
+        window["named"] += SILENT in answer.features
+        window["silent"] += answer.features.get(SILENT) is None
+    found = {
         (start_ms, metric): value
         for start_ms, window in counts.items()
         for metric, value in _metrics(window).items()
     }
+    return found | {(ms, TEMPERATURE): math.fsum(own) / len(own) for ms, own in read.items()}
 
 
 def _case(predicted: bool, truth: bool | None) -> str:
@@ -139,6 +153,8 @@ def _metrics(window: Counter[str]) -> dict[str, float]:
         "recall": (tp, tp + fn),
         "f1": (2 * tp, 2 * tp + fp + fn),
     }
+    if window["named"]:
+        ratios[f"missing_rate:{SILENT}"] = window["silent"], predictions
     defined = {name: above / below for name, (above, below) in ratios.items() if below}
     return {"predictions": float(predictions), "labels": float(labels), **defined}
 
@@ -153,10 +169,16 @@ def published_cells(records: Iterable[MetricRecord], *, window_ms: int) -> dict[
     return {
         (record.window_start_ms, record.metric): record.value
         for record in records
-        if (record.model, record.version, record.segment) == (MODEL, VERSION, "")
+        if _is_mine(record)
         and record.window_end_ms - record.window_start_ms == window_ms
         and record.metric in METRICS
     }
+
+
+def _is_mine(record: MetricRecord) -> bool:
+    """Tell whether it is of the whole model: its version's, or its host's, which knows of none."""
+    version = "" if record.metric == TEMPERATURE else VERSION
+    return (record.model, record.version, record.segment) == (MODEL, version, "")
 
 
 def compare(expected: Mapping[Cell, float], published: Mapping[Cell, float | None]) -> Comparison:
@@ -248,8 +270,7 @@ class Board:
         """Arrange the windows of the demo's model by their start, in order."""
         rows: dict[int, dict[str, float | None]] = {}
         for record in sorted(self.metrics.values(), key=lambda record: record.window_start_ms):
-            mine = (record.model, record.version, record.segment) == (MODEL, VERSION, "")
-            if mine and record.window_end_ms - record.window_start_ms == WINDOW_MS:
+            if _is_mine(record) and record.window_end_ms - record.window_start_ms == WINDOW_MS:
                 rows.setdefault(record.window_start_ms, {})[record.metric] = record.value
         return rows
 

@@ -9,11 +9,21 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from agents.demo_model import MODEL, SWAPPED, TRAINING_ROWS, VERSION, Scenario
-from agents.demo_oracle import METRICS, WINDOW_MS, AlertRecord, Board
+from agents.demo_model import MODEL, SILENT, SWAPPED, TRAINING_ROWS, VERSION, Scenario
+from agents.demo_oracle import TEMPERATURE, WINDOW_MS, AlertRecord, Board
 from agents.printable import printable
 
-_SHOWN_METRICS = (*METRICS, f"mean:{SWAPPED[0]}")
+COLUMNS = {
+    "predictions": "predictions",
+    "coverage": "coverage",
+    "accuracy": "accuracy",
+    "recall": "recall",
+    f"mean:{SWAPPED[0]}": f"mean:{SWAPPED[0]}",
+    f"missing_rate:{SILENT}": f"{SILENT} missing",
+    "unseen_rate:firmware": "firmware new",
+    TEMPERATURE: "GPU °C",
+}
+"""Metrics, and what their columns are called."""
 _SHOWN_WINDOWS = 10
 _SHOWN_ALERTS = 6
 # A window gets no more labels two minutes after its end: the latest comes after 60 + 20 seconds.
@@ -54,26 +64,24 @@ class LineView(View):
         """Say what is about to happen, and head the columns."""
         super().start(scenario)
         self._line(_introduction(scenario))
-        self._line("window    " + " ".join(f"{name:>11}" for name in _SHOWN_METRICS))
+        self._line("window    " + " ".join(f"{name:>12}" for name in COLUMNS.values()))
 
     def update(self, board: Board, *, sent: int) -> None:  # noqa: ARG002 - lines show no progress
         """Print the windows that get no more labels, and the alerts that are new."""
-        self._windows(
-            board, until_ms=max(board.windows(), default=0) - _SETTLED_WINDOWS * WINDOW_MS
-        )
+        self._windows(board, until_ms=_newest_ms(board) - _SETTLED_WINDOWS * WINDOW_MS)
         for alert in board.news[self._told :]:
             self._line(_describe(alert))
         self._told = len(board.news)
 
     def finish(self, board: Board) -> None:
         """Print the last windows."""
-        self._windows(board, until_ms=max(board.windows(), default=0))
+        self._windows(board, until_ms=_newest_ms(board))
 
     def _windows(self, board: Board, *, until_ms: int) -> None:
         for start_ms, values in board.windows().items():
             if self._printed_ms < start_ms <= until_ms:
                 self._printed_ms = start_ms
-                cells = (f"{_number(values.get(name)):>11}" for name in _SHOWN_METRICS)
+                cells = (f"{_number(values.get(name)):>12}" for name in COLUMNS)
                 self._line(f"{clock(start_ms)}  " + " ".join(cells))
 
     def _line(self, text: str) -> None:
@@ -105,15 +113,21 @@ class LiveView(View):
         self._live.update(render(board, self.scenario, sent=sent), refresh=True)
 
 
+def _newest_ms(board: Board) -> int:
+    """Return when the last window with predictions begins: a host is ahead of its models."""
+    windows = board.windows().items()
+    return max((start_ms for start_ms, own in windows if "predictions" in own), default=0)
+
+
 def render(board: Board, scenario: Scenario, *, sent: int) -> RenderableType:
     """Draw the latest windows, those with swapped sensors marked, and the latest alerts."""
     table = Table(title=f"{MODEL} {VERSION}: {sent:,} of {len(scenario.events):,} events sent")
     table.add_column("window")
-    for name in _SHOWN_METRICS:
+    for name in COLUMNS.values():
         table.add_column(name, justify="right")
     for start_ms, values in list(board.windows().items())[-_SHOWN_WINDOWS:]:
         changed = start_ms + WINDOW_MS > scenario.change_ms
-        cells = (_number(values.get(name)) for name in _SHOWN_METRICS)
+        cells = (_number(values.get(name)) for name in COLUMNS)
         table.add_row(clock(start_ms), *cells, style="yellow" if changed else None)
     latest = board.news[-_SHOWN_ALERTS:]
     styles = {"firing": "bold red", "resolved": "green"}
@@ -124,7 +138,8 @@ def _introduction(scenario: Scenario) -> str:
     return (
         f"A model that learned from {TRAINING_ROWS:,} sensor readings of a space shuttle now serves"
         f" traffic.\nAt {clock(scenario.change_ms)} sensors {' and '.join(SWAPPED)}"
-        " are swapped. Times are UTC, and run faster here than in life.\n"
+        f" are swapped, some get a new firmware, {SILENT} falls silent at times, and the GPU gets"
+        " hot.\nTimes are UTC, and run faster here than in life.\n"
     )
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 from agents.demo_model import PREFIX
@@ -74,6 +75,9 @@ def worker_command(bootstrap_servers: str) -> list[str]:
         *(sys.executable, "-m", "agents.cli", "worker"),
         *("--bootstrap-servers", bootstrap_servers, "--embedded", "--prefix", PREFIX),
         *("--window", "1m", "--horizon", "1h", "--metrics-port", "0"),
+        # A minute of traffic passes in less than a second.
+        *("--metrics-linger", "100ms", "--metrics-refresh", "500ms"),
+        *("--monitors", str(Path(__file__).with_name("demo_monitors.yaml"))),
     ]
 
 

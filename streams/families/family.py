@@ -75,8 +75,7 @@ ON_PREDICTIONS = frozenset({PREDICTIONS})
 ON_LABELS = frozenset({OUTCOMES})
 ON_READINGS = frozenset({RESOURCES})
 
-BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
-TEXT = "text"
+BINARY, MULTICLASS, REGRESSION, TEXT = "binary", "multiclass", "regression", "text"
 EVERY_TASK = frozenset({BINARY, MULTICLASS, REGRESSION, TEXT})
 CLASSIFICATION = frozenset({BINARY, MULTICLASS})
 
@@ -312,8 +311,7 @@ class Estimate(msgspec.Struct, frozen=True):
     group
         Index of the group of every entry; `None` if there is one entry a group, in order.
     part
-        For metrics of classes, the code of the class of every entry in `cells.names`; of families
-        across segments, the code of the key.
+        Code of the class of every entry in `cells.names`, or of the key of segments.
     """
 
     metric: str

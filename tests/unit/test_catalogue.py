@@ -220,6 +220,7 @@ MAY_NAME = {
     "agents/host_gpus.py",
     "agents/demo.py",
     "agents/demo_oracle.py",
+    "agents/demo_views.py",
     "benchmarks/exact.py",
 }
 

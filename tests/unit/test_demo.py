@@ -29,6 +29,7 @@ from agents.demo_model import (
 )
 from agents.demo_oracle import (
     METRICS,
+    TEMPERATURE,
     WINDOW_MS,
     AlertRecord,
     Board,
@@ -39,7 +40,7 @@ from agents.demo_oracle import (
     published_cells,
 )
 from agents.demo_summary import summarise
-from agents.demo_views import LineView, render
+from agents.demo_views import COLUMNS, LineView, render
 from agents.demo_worker import WorkerEndedError, WorkerProcess
 
 START_MS = 1_764_000_000_000 // 3_600_000 * 3_600_000
@@ -401,8 +402,9 @@ def test_dead_letters_are_compared_too(traffic: Scenario) -> None:
 
 def full_window(board: Board, number: int, scenario: Scenario) -> None:
     start_ms = scenario.start_ms + number * WINDOW_MS
-    for name in (*METRICS, "mean:f7"):
-        record = MetricRecord(MODEL, VERSION, "", start_ms, start_ms + WINDOW_MS, name, 0.5)
+    for name in COLUMNS:
+        version = "" if name == TEMPERATURE else VERSION
+        record = MetricRecord(MODEL, version, "", start_ms, start_ms + WINDOW_MS, name, 0.5)
         put(board, "metrics", record, key=f"{number}-{name}".encode())
 
 
@@ -421,9 +423,9 @@ def test_without_a_terminal_a_window_is_one_plain_line_once_it_is_settled(
     settled = output.getvalue()
     view.finish(board)
 
-    assert settled.count("0.5000 ") == 2 * len(METRICS)
+    assert settled.count(" 0.5000") == 2 * len(COLUMNS)
     assert settled.count("FIRING") == 1
-    assert output.getvalue().count("0.5000 ") == 5 * len(METRICS)
+    assert output.getvalue().count(" 0.5000") == 5 * len(COLUMNS)
     assert "\x1b" not in output.getvalue()
 
 
@@ -437,7 +439,7 @@ def test_the_table_shows_the_latest_windows_and_alerts(traffic: Scenario) -> Non
 
     shown = output.getvalue()
     assert "1,234 of 36," in shown
-    assert shown.count("0.5000") == 10 * (len(METRICS) + 1)
+    assert shown.count("0.5000") == 10 * len(COLUMNS)
     assert "FIRING critical drift worse adwin: loss rose" in shown
 
 
