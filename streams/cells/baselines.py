@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.cells.comparing import FIRST_DAY, NEVER_MS, Comparing, Grown, Panes
+from streams.cells.inheriting import busiest
 from streams.cells.levels import BASELINES, DAY_MS, FIRST_COARSE, HOUR_MS
 from streams.cells.names import grown
 from streams.cells.prediction_cells import PredictionCells
@@ -155,7 +156,10 @@ class Baselines:
         return min(passed, default=NEVER_MS)
 
     def grow(self, clock_ms: int, *, most: int) -> list[int]:
-        """Add the panes of steps that the watermark has passed, a bucket of models at a time.
+        """Add the panes of steps that the watermark has passed, one step after another.
+
+        Of a step, all models are done before the next: whom a version goes by depends on what has
+        begun before, in whichever bucket that is.
 
         Parameters
         ----------
@@ -172,28 +176,36 @@ class Baselines:
             return []
         found: list[int] = []
         self.behind = False
-        for bucket in sorted(self._open, key=self._passed_ms.__getitem__):
-            if self._passed_ms[bucket] >= until_ms:
-                continue
+        for start_ms, bucket, numbers in self._due(until_ms):
             if most <= 0:
                 self.behind = True
                 return found
-            added, complete = self._grow(bucket, until_ms)
-            most -= added
-            found += complete
+            most -= self._pass(start_ms, [(number, bucket) for number in numbers])
+            found += self._arrive(bucket, start_ms + self.step_ms)
+        for bucket in sorted(self._open):
+            if self._passed_ms[bucket] < until_ms:
+                found += self._arrive(bucket, until_ms)
         self._until_ms = until_ms
-        return found
+        return sorted(set(found))
 
-    def _grow(self, bucket: int, until_ms: int) -> tuple[int, list[int]]:
-        """Add the panes of a bucket; return how many cells, and models with a new baseline."""
-        from_ms, added = int(self._passed_ms[bucket]), 0
-        steps: dict[int, list[int]] = {}
+    def _due(self, until_ms: int) -> list[tuple[int, int, list[int]]]:
+        """Return when a step begins, a bucket and its panes, of all that were not added; rising."""
+        steps: dict[tuple[int, int], list[int]] = {}
         for number, buckets in self._side.members.items():
             start_ms = number * self._pane_ms
-            if number < FIRST_COARSE and from_ms <= start_ms < until_ms and bucket in buckets:
-                steps.setdefault(start_ms // self.step_ms, []).append(number)
-        for step in sorted(steps):
-            added += self._pass(step * self.step_ms, [(n, bucket) for n in steps[step]])
+            if number >= FIRST_COARSE or start_ms >= until_ms:
+                continue
+            for bucket in buckets.keys() & self._open.keys():
+                if start_ms >= self._passed_ms[bucket]:
+                    step_ms = start_ms // self.step_ms * self.step_ms
+                    steps.setdefault((step_ms, bucket), []).append(number)
+        return [(*place, sorted(steps[place])) for place in sorted(steps)]
+
+    def _arrive(self, bucket: int, until_ms: int) -> list[int]:
+        """Note until when panes of a bucket were added; return models with a new baseline."""
+        if bucket not in self._open:
+            return []
+        from_ms = int(self._passed_ms[bucket])
         self._passed_ms[bucket] = until_ms
         self.changed.add(bucket)
         codes = np.array(sorted(self._open[bucket]), np.int64)
@@ -208,7 +220,7 @@ class Baselines:
                 self._close(code)
         if from_ms // DAY_MS < until_ms // DAY_MS and self.comparing:
             found |= np.array([self.comparing.collects(code) for code in codes.tolist()])
-        return added, [int(code) for code in codes[found]]
+        return [int(code) for code in codes[found]]
 
     def _pass(self, start_ms: int, places: Sequence[tuple[int, int]]) -> int:
         """Add the panes of a step to the baselines that it belongs to; return how many cells."""
@@ -292,24 +304,9 @@ class Baselines:
         for code in codes.tolist() if others else ():
             known = others.get(self._names[code][0])
             if known:
-                self._source[code] = self._first_of(known, numbers)
-
-    def _first_of(self, codes: Sequence[int], numbers: Sequence[int]) -> int:
-        """Return the model with most rows in panes; of equals, that which began last."""
-        return max(
-            codes,
-            key=lambda code: (
-                self._counted(code, numbers),
-                int(self._begun_ms[code]),
-                self._names[code],
-            ),
-        )
-
-    def _counted(self, code: int, numbers: Sequence[int]) -> int:
-        side, bucket = self._side, int(self._world.bucket_of[code])
-        rows = side.rows_at([(number, bucket) for number in numbers])
-        own = self._world.subjects.models[side.table.key[rows] >> PANE_BITS] == code
-        return int(side.counted(rows[own]).sum())
+                self._source[code] = busiest(
+                    self._side, known, numbers=numbers, begun_ms=self._begun_ms, names=self._names
+                )
 
     # ------------------------------------------------------------------ reading
     def of(self, subjects: Ints, starts_ms: Ints) -> Compared | None:
@@ -364,7 +361,7 @@ class Baselines:
             own = begun[self._world.bucket_of[begun] == bucket]
             packed = [self._packed(code) for code in own.tolist()]
             content = [int(self._passed_ms[bucket]), packed, self.spans_ms, self._said(own)]
-            yield bucket, content if packed else None
+            yield bucket, content if packed or bucket in self._open else None
         self.changed.clear()
 
     def _packed(self, code: int) -> list[Any]:
@@ -379,17 +376,18 @@ class Baselines:
         found = ((self._names[code][0], self.comparing.now(code)) for code in codes.tolist())
         return {model: str(said) for model, said in found if said is not None}
 
+    def restore_passed(self, bucket: int, passed_ms: int) -> None:
+        """Put back how far the baselines of a bucket are."""
+        self._passed_ms[bucket] = passed_ms
+
     def restore(
         self,
         code: int,
         begun_ms: int,
         source: int | None,
         early_ms: int = NEVER_MS,
-        *,
-        passed_ms: int,
     ) -> None:
-        """Put back what is known of a model, and how far the baselines of its bucket are."""
-        self._passed_ms[self._world.bucket_of[code]] = passed_ms
+        """Put back what is known of a model."""
         if self.spans_ms:
             self._begun_ms[code] = begun_ms
             self._source[code] = _NOBODY if source is None else source

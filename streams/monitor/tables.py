@@ -137,12 +137,13 @@ def _forget(state: MonitorState, _: str, key: Key, content: Any) -> None:
     state.forgets.restore(int(key[0]), content)
 
 
-def _baselines(state: MonitorState, _: str, __: Key, content: Any) -> None:
+def _baselines(state: MonitorState, _: str, key: Key, content: Any) -> None:
     passed_ms, models, *_rest = content or (-1, ())
+    state.windows.baselines.restore_passed(int(key[0]), passed_ms)
     for model, version, begun_ms, source, *early_ms in models:
         code = state.code((model, version))
         other = None if source is None else state.code((source[0], source[1]))
-        state.windows.baselines.restore(code, begun_ms, other, *early_ms, passed_ms=passed_ms)
+        state.windows.baselines.restore(code, begun_ms, other, *early_ms)
 
 
 def _readings(state: MonitorState, _: str, key: Key, content: Any) -> None:

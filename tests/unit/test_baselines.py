@@ -283,3 +283,17 @@ def test_of_predictions_with_very_many_features_nothing_is_counted() -> None:
         found = Distribution().observe(SimpleNamespace(block=block))
 
         assert np.count_nonzero(found["bins"] >= 0) == counted
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_whom_a_version_goes_by_does_not_depend_on_which_came_first(backwards: bool) -> None:
+    """Both begin in one step of the watermark, each in a bucket of its own."""
+    parts = [rows_of(0, 30), rows_of(40, 60, version="v2")]
+    driver = Driver(monitors=MONITORS, disorder_ms=2 * HOUR_MS)
+
+    for events in reversed(parts) if backwards else parts:
+        feed(driver, events)
+    driver.come_to(START_MS + 5 * HOUR_MS)
+    driver.finish()
+
+    assert sorted(found(driver, "psi:amount", version="v2")) == [40, 50]
