@@ -16,6 +16,7 @@ from rich.text import Text
 from agents.printable import printable
 from agents.printing import add_names, add_numbers, plain_console, print_table
 from agents.replay_letters import Letters
+from agents.replay_moved import Moved
 from streams import families
 from streams.dryrun import DryRun
 from streams.durations import format_duration
@@ -99,6 +100,9 @@ class Results:
             console.print(printable(oddity), soft_wrap=True)
         if self.metrics:
             print_table(console, self._metrics_table(console))
+        moved = Moved(self.metrics)
+        if moved.rows:
+            print_table(console, moved.table(console))
         for kind in self.kinds:
             console.print(printable(kind), soft_wrap=True)
         for alert in self.alerts:

@@ -19,7 +19,8 @@ def watch_host(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="In whose windows the readings count; repeatable. Default: host:<hostname>.",
+            help="In whose windows the readings count; repeatable. "
+            "Default: host: and this machine's name.",
         ),
     ] = None,
     interval: Annotated[
