@@ -104,6 +104,11 @@ class _Integer(msgspec.Struct, frozen=True):
         return int(text)
 
 
+def duration(lowest: str, highest: str) -> Callable[[str, str], int]:
+    """Return a reader of durations, in milliseconds, between limits that are allowed, too."""
+    return _Duration(lowest, highest)
+
+
 def integer(lowest: int, highest: int) -> Callable[[str, str], int]:
     """Return a parser of whole numbers; both ends are allowed."""
     return _Integer(lowest, highest)

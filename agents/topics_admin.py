@@ -40,6 +40,9 @@ _WORKERS = {
     "retention.ms": str(24 * 3_600_000),
     "segment.ms": str(3_600_000),
 }
+# Each window is a key of its own: a topic that is only compacted would grow for ever.
+METRICS_MS = 35 * 86_400_000
+_METRICS = {"cleanup.policy": "compact,delete", "segment.ms": str(86_400_000)}
 _DEAD_LETTERS = {**_CREATE_TIME, "max.message.bytes": str(_DEAD_LETTER_BYTES)}
 # With three copies, one broker may be lost and nothing that was committed is: the two others have
 # it. Kafka's default is one, which may be the very broker that is lost.
@@ -65,13 +68,13 @@ class Created(NamedTuple):
     altered: dict[str, str] = {}  # noqa: RUF012 - never changed
 
 
-def wanted(topics: Topics) -> dict[str, dict[str, str]]:
+def wanted(topics: Topics, *, metrics_ms: int = METRICS_MS) -> dict[str, dict[str, str]]:
     """Return the configuration of every topic.
 
-    Compacted ones keep the last record of a key for ever, and those of results every other one for
-    a week, see `agents.topics_kept`. The broker never deletes of the join's
-    log, which is the state: the worker does, see `agents.trimming`. Inputs keep the broker's own
-    retention.
+    Compacted ones keep the last record of a key for ever, that of metrics for a time, and those of
+    results every other record for a week, see `agents.topics_kept`. The broker never deletes of
+    the join's log, which is the state: the worker does, see `agents.trimming`. Inputs keep the
+    broker's own retention.
     """
     inputs = (topics.predictions, topics.labels)
     kept = topics_kept.kept(topics)
@@ -81,7 +84,10 @@ def wanted(topics: Topics) -> dict[str, dict[str, str]]:
         topics.outcomes: _INTERNAL,
         topics.join_state: _JOIN_STATE,
         topics.monitor_state: _COMPACTED,
-        topics.metrics: _COMPACTED | kept[topics.metrics],
+        topics.metrics: {
+            **(_COMPACTED | kept[topics.metrics] | _METRICS),
+            "retention.ms": str(metrics_ms),
+        },
         topics.alerts: _COMPACTED | kept[topics.alerts],
         topics.workers: _WORKERS,
         **{
@@ -96,6 +102,7 @@ def create(
     partitions: int,
     replication_factor: int = 1,
     *,
+    metrics_ms: int = METRICS_MS,
     progress: Callable[[Created], None] = lambda _: None,
 ) -> list[Created]:
     """Create the topics that are missing, and tell those of results how long to keep revisions.
@@ -109,6 +116,8 @@ def create(
         specifications of what to watch have an order, and one partition.
     replication_factor
         -1 means the broker's default. From three on, a record counts as written once two have it.
+    metrics_ms
+        How long metrics are kept.
     progress
         Called after each topic.
 
@@ -122,7 +131,7 @@ def create(
     results = []
     kept = topics_kept.kept(Topics(settings.prefix))
     replicated = _REPLICATED if replication_factor >= _COPIES else {}
-    for name, config in wanted(Topics(settings.prefix)).items():
+    for name, config in wanted(Topics(settings.prefix), metrics_ms=metrics_ms).items():
         count = partitions_of(name, partitions, settings)
         if name in found:
             altered = topics_kept.alter(admin, {name: kept[name]} if name in kept else {})

@@ -28,12 +28,12 @@ REVISIONS = {
     "min.compaction.lag.ms": str(KEPT_MS),
     "delete.retention.ms": str(KEPT_MS),
 }
-_ALERTS = {"cleanup.policy": "compact", **REVISIONS}
+_RESULTS = {"cleanup.policy": "compact", **REVISIONS}
 
 
 def kept(topics: Topics) -> dict[str, dict[str, str]]:
     """Return what topics of results must be told, also those that exist already."""
-    return {topics.metrics: _ALERTS, topics.alerts: _ALERTS}
+    return {topics.metrics: _RESULTS, topics.alerts: _RESULTS}
 
 
 def alter(admin: AdminClient, wanted: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
@@ -68,7 +68,7 @@ def _lacking(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> dict[s
 
 
 def _enough(found: str, wanted: str) -> bool:
-    return int(found) >= int(wanted) if wanted.isdecimal() else found == wanted
+    return int(found) >= int(wanted) if wanted.isdecimal() else wanted in found.split(",")
 
 
 def _ask(answers: Mapping[ConfigResource, object], name: str, operation: str) -> dict:  # type: ignore[type-arg]

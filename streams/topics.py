@@ -38,7 +38,7 @@ class Topics(msgspec.Struct, frozen=True):
 
     @property
     def metrics(self) -> str:
-        """Out: one record per metric and window, revised in place. Compacted."""
+        """Out: one record per metric and window, revised in place. Compacted, kept for 35 days."""
         return f"{self.prefix}.metrics"
 
     @property

@@ -27,6 +27,14 @@ def create_topics(
             "have a record before it counts as written (min.insync.replicas).",
         ),
     ] = "-1",
+    metrics_retention: Annotated[
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="How long the topic of metrics keeps windows, 8d to 3650d; a history in SQL has "
+            "its own retention. For a topic that is new.",
+        ),
+    ] = "35d",
     kafka: Kafka = None,
     json_output: Json = False,
 ) -> None:
@@ -35,7 +43,10 @@ def create_topics(
     Topics of results that exist are told to keep every revision for seven days, if they do not.
     """
     settings = settings_of({"bootstrap_servers": bootstrap_servers, "prefix": prefix}, kafka=kafka)
+    from agents.options import duration  # noqa: PLC0415
     from agents.topics_admin import Created, create  # noqa: PLC0415
+
+    metrics_ms = duration("8d", "3650d")(metrics_retention, "--metrics-retention")
 
     def show(one: Created) -> None:
         if not json_output:
@@ -48,6 +59,7 @@ def create_topics(
         settings,
         integer("--partitions", partitions, 1, 10_000),
         integer("--replication-factor", replication_factor, -1, 100),
+        metrics_ms=metrics_ms,
         progress=show,
     )
     if json_output:

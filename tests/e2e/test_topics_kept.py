@@ -21,6 +21,7 @@ WANTED = {
     "min.compaction.lag.ms": WEEK,
     "delete.retention.ms": WEEK,
 }
+METRICS = WANTED | {"cleanup.policy": "compact,delete"}
 
 
 def configs(broker: Broker, topic: str) -> dict[str, str]:
@@ -54,11 +55,25 @@ def test_topics_of_results_are_made_so_and_those_that_exist_are_altered_once(
     first = {one.name: one.altered for one in topics_admin.create(settings, 1) if one.altered}
     again = [one for one in topics_admin.create(settings, 1) if one.altered]
 
-    assert made == [WANTED, WANTED]
+    assert made == [METRICS, WANTED]
     assert first == {
         topics.metrics: {"delete.retention.ms": WEEK},
         topics.alerts: {"cleanup.policy": "compact", "min.compaction.lag.ms": WEEK},
     }
-    assert configs(real_broker, topics.metrics) == {**WANTED, "min.compaction.lag.ms": WEEK + "0"}
+    assert configs(real_broker, topics.metrics) == {**METRICS, "min.compaction.lag.ms": WEEK + "0"}
     assert configs(real_broker, topics.alerts) == WANTED
+    assert again == []
+
+
+def test_windows_leave_the_topic_of_metrics_after_a_time(real_broker: Broker, prefix: str) -> None:
+    """Each is a key of its own, so that compaction alone would keep all of them for ever."""
+    topics = Topics(prefix)
+    settings = Settings(bootstrap_servers=real_broker.bootstrap_servers, prefix=prefix)
+
+    topics_admin.create(settings, 1, metrics_ms=40 * 86_400_000)
+    again = [one for one in topics_admin.create(settings, 1) if one.altered]
+
+    admin = AdminClient(real_broker.client())
+    [answer] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topics.metrics)]).values()
+    assert answer.result(30)["retention.ms"].value == str(40 * 86_400_000)
     assert again == []
