@@ -83,8 +83,12 @@ class Row:
 
     @property
     def tolerance(self) -> Tolerance:
-        """How far from driftline's number others may be."""
+        """How far from driftline's number others may be, which have the values themselves."""
         return TOLERANCES.get(self.name, EXACT)
+
+    def tolerance_of(self, side: str) -> Tolerance:
+        """Return how far from driftline's number a side's may be."""
+        return EXACT if side == BINNED else self.tolerance
 
     @property
     def differences(self) -> dict[str, float]:
@@ -97,8 +101,8 @@ class Row:
 
     def within(self, side: str) -> bool:
         """Say whether a side's number is the same, within the tolerance."""
-        distance = (EXACT if side == BINNED else self.tolerance).distance
-        if self.tolerance.share:
+        distance, share = self.tolerance_of(side)
+        if share:
             distance *= abs(self.ours)
         return side in self.differences and self.differences[side] <= distance
 
@@ -121,7 +125,7 @@ class Row:
             if reason is None:
                 raise UnexplainedError(
                     f"{self.metric} is {self.ours!r}, and {self.theirs[side]!r} of {side}: "
-                    f"not within {self.tolerance}"
+                    f"not within {self.tolerance_of(side)}"
                 )
         return {side: reason for side, reason in reasons.items() if reason}
 

@@ -223,6 +223,12 @@ MAY_NAME = {
     "agents/demo_views.py",
     "benchmarks/exact.py",
 }
+#: Where they are made, and where they are compared with those of others.
+NAME_ALL = {
+    ROOT / "streams" / "families",
+    ROOT / "benchmarks" / "compare",
+    ROOT / "benchmarks" / "peers",
+}
 
 
 def named(path: Path) -> Iterator[str]:
@@ -239,7 +245,7 @@ def test_no_other_module_names_metrics() -> None:
         path.relative_to(ROOT).as_posix()
         for folder in ("streams", "agents", "driftline", "benchmarks", "docs")
         for path in (ROOT / folder).rglob("*.py")
-        if path.parent not in (ROOT / "streams" / "families", ROOT / "benchmarks" / "peers")
+        if path.parent not in NAME_ALL
     ]
 
     found = {file for file in files if list(named(ROOT / file))}
