@@ -151,7 +151,9 @@ def swap_sensors(features: Features) -> Features:
     return {**features, one: features[other], other: features[one]}
 
 
-def plan_traffic(score: Scorer, rows: Sequence[Row], *, start_ms: int, seed: int = 7) -> Scenario:
+def plan_traffic(
+    score: Scorer, rows: Sequence[Row], *, start_ms: int, seed: int = 7, swap_only: bool = False
+) -> Scenario:
     """Let the model answer `rows`, one every 100 ms or so of event time, and plan all arrivals.
 
     Parameters
@@ -164,6 +166,8 @@ def plan_traffic(score: Scorer, rows: Sequence[Row], *, start_ms: int, seed: int
         Event time of the start, milliseconds UTC.
     seed
         Of every random choice.
+    swap_only
+        Nothing but the swapped sensors goes wrong, and there are no readings of the host.
     """
     rng, more = random.Random(seed), random.Random(seed + 1)  # noqa: S311 - reproducible on purpose
     events: list[Sent] = []
@@ -175,12 +179,15 @@ def plan_traffic(score: Scorer, rows: Sequence[Row], *, start_ms: int, seed: int
         if number == middle:
             change_ms = now_ms
         features = readings if number < middle else swap_sensors(readings)
-        told = _told(features, changed=number >= middle, rng=more)
+        told: Told = {**features}
+        if not swap_only:
+            told = _told(features, changed=number >= middle, rng=more)
         answer = _answer(score(features), told, number=number, now_ms=now_ms, rng=rng)
         wrong[number >= middle] += answer.prediction != truth
         events += _arrivals(answer, truth, rng=rng)
     events += _strays(start_ms, now_ms, rng=rng)
-    events += _readings(start_ms, now_ms, change_ms=change_ms, rng=more)
+    if not swap_only:
+        events += _readings(start_ms, now_ms, change_ms=change_ms, rng=more)
     events.sort(key=lambda event: event.arrival_ms)
     return Scenario(
         events=tuple(events),

@@ -142,7 +142,7 @@ def _faults(kind: Callable[..., list[Event]]) -> Callable[[], Stream]:
 def _demo() -> Stream:
     """The demo's traffic, with a simple model in the place of the one that learns."""
     rows = demo_model.shuttle_rows()[demo_model.TRAINING_ROWS :][:2_500]
-    scenario = demo_model.plan_traffic(_as_sensors_say, rows, start_ms=START_MS)
+    scenario = demo_model.plan_traffic(_as_sensors_say, rows, start_ms=START_MS, swap_only=True)
     return Stream([_demo_input(event) for event in scenario.events], {"windows": ["1m"]}, 60_000)
 
 
@@ -153,6 +153,7 @@ def _as_sensors_say(sensors: demo_model.Features) -> float:
 def _demo_input(event: demo_model.Sent) -> Input:
     if isinstance(event, demo_model.SentGarbage):
         return TOPICS.predictions, b"garbage", event.value
+    assert not isinstance(event, demo_model.SentReading)
     ids = {"prediction_id": event.prediction_id, "timestamp_ms": event.timestamp_ms}
     if isinstance(event, demo_model.SentLabel):
         said = {"retract": True} if event.label is None else {"label": event.label}

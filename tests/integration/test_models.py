@@ -52,7 +52,7 @@ def test_models_are_listed_as_a_table_and_as_json(any_broker: Broker, prefix: st
     assert [one["model"] for one in json.loads(listed.stdout)] == ["[prices]", "fraud"]
     assert {one["task"] for one in json.loads(listed.stdout)} == {"binary", "regression"}
     rows = [line.split() for line in table.stdout.splitlines()]
-    assert ["[prices]", "7", "regression", "2024-06-01", "00:00:00Z", "-"] in rows
+    assert ["[prices]", "7", "regression", "2024-06-01", "00:00:00Z", "-"] in [r[:6] for r in rows]
     assert min(one["last_seen_ms"] for one in json.loads(listed.stdout)) == START_MS
 
 

@@ -31,6 +31,7 @@ def test_a_metric_that_is_no_longer_defined_is_deleted() -> None:
         "predictions",
         "labels",
         "coverage",
+        "error_rate",
         "prediction_share",
     }
 

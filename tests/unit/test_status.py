@@ -50,6 +50,7 @@ def _monitor(models: int) -> Partition:
     assert isinstance(driver.monitor, Monitor)
     partition = Partition(driver.monitor, 0)
     partition.state = driver.monitors[0]
+    partition.state.next.setdefault(TOPICS.resources, 0)  # nothing was ever read of it
     partition.run()
     return partition
 
