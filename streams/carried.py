@@ -6,13 +6,13 @@ import numpy as np
 
 from streams.classes import score_of, scores_by_class
 from streams.events import Label, Prediction
-from streams.failures import FAILED
+from streams.failures import have_failed
 from streams.features import blocks_of
 from streams.held import hash_ids
 from streams.identities import Identity
 from streams.join_state import JoinState
 from streams.row_chunks import OutcomeChunk, PredictionChunk
-from streams.scalars import scalars
+from streams.scalars import answers, scalars
 
 
 def rows_of(
@@ -20,9 +20,7 @@ def rows_of(
 ) -> tuple[PredictionChunk, OutcomeChunk]:
     """Return the rows of labels and the predictions in them, which are of the same time."""
     labels, predictions = zip(*events, strict=True)
-    number, code = scalars([event.prediction for event in predictions]).coded(state.strings)
-    failed = np.array([event.failed for event in predictions])
-    number[failed] = FAILED
+    number, code = answers(predictions).coded(state.strings)
     values = scalars([label.label for label in labels])
     label_number, label_code = values.coded(state.strings)
     codes = [state.identities.code(_identity(event)) for event in predictions]
@@ -39,7 +37,7 @@ def rows_of(
         OutcomeChunk(
             *(identity, time_ms, time_ms, time_ms, one, one, 0 * one, tie),
             *(number, code, label_number, label_code, own, label_score),
-        ).where(~failed),
+        ).where(~have_failed(number)),
     )
 
 

@@ -22,7 +22,7 @@ from streams import native
 from streams.decoded import Labels, Predictions
 from streams.errors import RecordError
 from streams.events import Label, Prediction, decode_label, decode_prediction
-from streams.failures import FAILED, have_failed
+from streams.failures import have_failed
 from streams.features import Block, blocks_of
 from streams.hash_index import odd_of
 from streams.held import Hashes, hash_ids
@@ -44,7 +44,7 @@ from streams.plain_records import (
     times_of,
 )
 from streams.plausible_times import check_time, latest_ms
-from streams.scalars import Scalars, scalars
+from streams.scalars import answers, scalars
 from streams.steps import Batch
 from streams.texts import Texts
 from streams.values import LARGEST_NUMBER, Dropped
@@ -337,22 +337,12 @@ def _prediction_columns(
         list(names),
         np.array(name, np.int32),
         segments,
-        _answers(events),
+        answers(events),
         np.array([event.score for event in events], np.float64),  # None becomes NaN
         scores,
         np.array([event.latency_ms for event in events], np.float64),
         blocks_of([event.features for event in events]) if features else _NO_FEATURES,
     )
-
-
-def _answers(events: Sequence[Any]) -> Scalars:
-    """Return predictions; those of requests that failed have none."""
-    failed = [index for index, event in enumerate(events) if event.failed]
-    if not failed:
-        return scalars([event.prediction for event in events])
-    found = scalars([None if event.failed else event.prediction for event in events])
-    found.number[failed] = FAILED
-    return found
 
 
 def _bare(found: Predictions) -> Predictions:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.classes import class_name
 from streams.events import Scalar
+from streams.failures import FAILED
 from streams.interning import Interner
 
 EXACT = 2**53
@@ -78,3 +79,13 @@ def scalars(values: Sequence[Scalar | None]) -> Scalars:
         for value in values
     ]
     return Scalars(numbers, np.array(codes, "<i4"), list(texts))
+
+
+def answers(events: Sequence[Any]) -> Scalars:
+    """Return the predictions of events; those of requests that failed are `FAILED`."""
+    failed = [index for index, event in enumerate(events) if event.failed]
+    if not failed:
+        return scalars([event.prediction for event in events])
+    found = scalars([None if event.failed else event.prediction for event in events])
+    found.number[failed] = FAILED
+    return found

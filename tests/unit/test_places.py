@@ -63,6 +63,15 @@ def sent(model: str, *, seed: int, features: int, minutes: range, count: int = 4
     return found
 
 
+def clocked(arrivals: list[Arrival], *, seed: int, bound_ms: int) -> list[Event]:
+    """Return events in the order of arrival, with those of a model that tells the time."""
+    for at_ms in range(START_MS, START_MS + 12 * MINUTE_MS, 20 * SECOND_MS):
+        name = f"clock-{at_ms}"
+        arrivals.append(Arrival(at_ms, prediction(name, model="clock", timestamp_ms=at_ms)))
+        arrivals.append(Arrival(at_ms, label(name, timestamp_ms=at_ms)))
+    return delayed(arrivals, seed=seed, bound_ms=bound_ms)
+
+
 @st.composite
 def traffic(draw: st.DrawFn) -> list[Event]:
     """Draw models with as many features as they may have, one more, and many; and a clock."""
@@ -71,11 +80,7 @@ def traffic(draw: st.DrawFn) -> list[Event]:
         minutes = range(draw(st.integers(0, 3)), draw(st.integers(4, 9)))
         model = f"m{features}"
         arrivals += sent(model, seed=seed + place, features=features, minutes=minutes)
-    for at_ms in range(START_MS, START_MS + 12 * MINUTE_MS, 20 * SECOND_MS):
-        name = f"clock-{at_ms}"
-        arrivals.append(Arrival(at_ms, prediction(name, model="clock", timestamp_ms=at_ms)))
-        arrivals.append(Arrival(at_ms, label(name, timestamp_ms=at_ms)))
-    return delayed(arrivals, seed=seed, bound_ms=draw(st.sampled_from([1, MINUTE_MS])))
+    return clocked(arrivals, seed=seed, bound_ms=draw(st.sampled_from([1, MINUTE_MS])))
 
 
 def watched(driver: Driver, model: str) -> set[str]:
@@ -211,11 +216,7 @@ def segmented(draw: st.DrawFn) -> list[Event]:
     for place, segments in enumerate((MOST, MOST + 1, 15)):
         minutes = range(draw(st.integers(0, 3)), draw(st.integers(4, 9)))
         arrivals += customers(f"m{segments}", seed=seed + place, segments=segments, minutes=minutes)
-    for at_ms in range(START_MS, START_MS + 12 * MINUTE_MS, 20 * SECOND_MS):
-        name = f"clock-{at_ms}"
-        arrivals.append(Arrival(at_ms, prediction(name, model="clock", timestamp_ms=at_ms)))
-        arrivals.append(Arrival(at_ms, label(name, timestamp_ms=at_ms)))
-    return delayed(arrivals, seed=seed, bound_ms=draw(st.sampled_from([1, MINUTE_MS])))
+    return clocked(arrivals, seed=seed, bound_ms=draw(st.sampled_from([1, MINUTE_MS])))
 
 
 def segments_of(driver: Driver, model: str) -> set[str]:
