@@ -53,8 +53,9 @@ bench-peers: .venv/.dev ## The same job on Kafka Streams, Flink and others, besi
 compare: .venv/.dev ## Metrics of real data beside scikit-learn's, Evidently's and NannyML's, into docs/comparison.md; a minute, the first time four
 	@$(BIN)/python -m benchmarks.compare.run $(ARGS)
 
-docs: .venv/.dev ## Write the generated tables of docs/, and build the pages into build/docs
+docs: .venv/.dev ## Write the generated tables of docs/ and the dashboards of Grafana, and build the pages into build/docs
 	@$(BIN)/python -m docs.generate
+	@$(BIN)/python -m deploy.grafana.generate
 	@$(BIN)/python -m sphinx -W --keep-going -q docs build/docs
 	@echo "build/docs/index.html"
 

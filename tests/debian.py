@@ -91,10 +91,12 @@ def run_alertmanager(folder: Path, *, receiver_url: str) -> Iterator[Served]:
 
 
 @contextmanager
-def run_prometheus(folder: Path, *, target: str) -> Iterator[Served]:
-    """Run a Prometheus that scrapes a target every second."""
+def run_prometheus(
+    folder: Path, *, target: str, names: Sequence[str] = ("driftline-sinks",)
+) -> Iterator[Served]:
+    """Run a Prometheus that scrapes a target every second, once for each name of a job."""
     [port] = free_ports(1)
-    jobs = [{"job_name": "driftline-sinks", "static_configs": [{"targets": [target]}]}]
+    jobs = [{"job_name": name, "static_configs": [{"targets": [target]}]} for name in names]
     every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     (folder / "config.yml").write_text(json.dumps({"global": every, "scrape_configs": jobs}))
     command = [

@@ -126,8 +126,34 @@ def test_folders_that_are_mounted_have_the_files_that_are_named() -> None:
         ]
         assert (ROOT / folder / file.removeprefix(f"{inside}/")).is_file()
         assert mode == "ro"
+    for name in ("grafana", "postgres"):
+        for one in SERVICES[name]["volumes"]:
+            folder, _, mode = [*one.split(":"), ""][:3]
+            assert not folder.startswith(".") or (any((ROOT / folder).iterdir()) and mode == "ro")
     named = {one.split(":")[0] for s in SERVICES.values() for one in s.get("volumes", [])}
     assert {one for one in named if not one.startswith(".")} == set(COMPOSE["volumes"])
+
+
+def test_grafana_finds_its_data_sources_and_dashboards_where_they_are() -> None:
+    folder = ROOT / "deploy" / "grafana" / "provisioning"
+    [provider] = yaml.safe_load((folder / "dashboards" / "driftline.yml").read_text())["providers"]
+    found = yaml.safe_load((folder / "datasources" / "driftline.yml").read_text())["datasources"]
+    settings = SERVICES["grafana"]["environment"]
+    mounted = dict(one.split(":")[:2] for one in SERVICES["grafana"]["volumes"])
+
+    inside = provider["options"]["path"]
+
+    assert mounted["./deploy/grafana/dashboards"] == inside
+    assert mounted["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
+    assert settings["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == f"{inside}/fleet.json"
+    assert (ROOT / "deploy" / "grafana" / "dashboards" / "fleet.json").is_file()
+    hosts = {re.split("[:/]+", one["url"])[-2] for one in found}
+    assert hosts == {"postgres", "prometheus"} <= SERVICES.keys()
+    password = found[0]["secureJsonData"]["password"].removeprefix("$")
+    reader = (ROOT / "deploy" / "postgresql" / "reader.sql").read_text()
+    assert password in settings
+    assert f"\\getenv password {password}\n" in reader
+    assert f"CREATE ROLE {found[0]['user']} " in reader
 
 
 def test_the_image_has_what_the_history_needs() -> None:
