@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -23,7 +23,13 @@ class Post(NamedTuple):
 
 
 class Receiver:
-    """Answers with each status in turn, then with 200; a negative one hangs for a second."""
+    """Answers with each status in turn, then with 200; a negative one hangs for a second.
+
+    Attributes
+    ----------
+    respond
+        Says what is answered to those that would get 200, and with what body.
+    """
 
     def __init__(self) -> None:
         self.posts: list[Post] = []
@@ -32,6 +38,7 @@ class Receiver:
         self.location = ""
         self.pause_s = 0.0
         self.url = ""
+        self.respond: Callable[[Post], tuple[int, bytes]] = lambda _: (200, b"")
 
 
 @contextmanager
@@ -50,11 +57,15 @@ def receiving() -> Iterator[Receiver]:
             if status < 0:
                 freed.wait(5)
                 return
+            answer = b""
+            if status == 200:
+                status, answer = receiver.respond(receiver.posts[-1])
             self.send_response(status)
             if receiver.location:
                 self.send_header("Location", receiver.location)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, *words: object) -> None:
             pass

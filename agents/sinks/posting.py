@@ -46,7 +46,7 @@ class Answer(NamedTuple):
     """What a server said."""
 
     status: int
-    text: str
+    body: bytes
 
 
 class Poster:
@@ -60,6 +60,8 @@ class Poster:
         What the header of this name says.
     allow_private
         Whether addresses that are not public may be connected to.
+    answer_bytes
+        So much of an answer is read.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class Poster:
         authorization: str | None = None,
         allow_private: bool,
         timeout_s: float = TIMEOUT_S,
+        answer_bytes: int = _ANSWER_BYTES,
     ) -> None:
         try:
             parts = urlsplit(url)
@@ -87,6 +90,7 @@ class Poster:
         self._port = port or (443 if self._secure else 80)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._allow_private, self._timeout_s = allow_private, timeout_s
+        self._answer_bytes = answer_bytes
         self._headers = {"Content-Type": "application/json", "User-Agent": "driftline"}
         if authorization is not None:
             self._headers["Authorization"] = authorization
@@ -94,8 +98,8 @@ class Poster:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             self._headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
 
-    def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """Post, and return once the server has taken it.
+    def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> bytes:
+        """Post, and return what the server answers once it has taken it.
 
         Raises
         ------
@@ -108,17 +112,17 @@ class Poster:
         """
         answer = self._asked(body, {**self._headers, **(headers or {})})
         said = f"{self.host} answers {answer.status}"
-        if answer.text:
-            said = f"{said} ({answer.text})"
+        if text := " ".join(answer.body.decode(errors="replace").split())[:200]:
+            said = f"{said} ({text})"
         judge(answer.status, said)
+        return answer.body
 
     def _asked(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         connection = self._connection(self._address())
         try:
             connection.request("POST", self._path, body, dict(headers))
             response = connection.getresponse()
-            text = response.read(_ANSWER_BYTES).decode(errors="replace")
-            return Answer(response.status, " ".join(text.split())[:200])
+            return Answer(response.status, response.read(self._answer_bytes))
         except (OSError, http.client.HTTPException) as error:
             raise AwayError(f"{self.host}: {_said(error)}") from None
         finally:

@@ -181,7 +181,6 @@ def choice(name: str, query: str, *, label: str) -> Json:
         "label": label,
         "datasource": SQL,
         "query": query,
-        "definition": query,
         "refresh": 2,  # also where the range of time changes
         "sort": 0,
         "multi": False,
@@ -240,7 +239,8 @@ def dashboard(
 
 def _others() -> Json:
     told = {"type": "dashboards", "title": "driftline", "tags": ["driftline"], "asDropdown": True}
-    return {**told, "includeVars": False, "keepTime": True}
+    shown = {"icon": "external link", "tooltip": "", "targetBlank": False}
+    return {**told, **shown, "includeVars": False, "keepTime": True}
 
 
 def _placed(panels: Sequence[Json]) -> list[Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import os
@@ -27,6 +28,7 @@ from agents.sinks.telemetry import SinkHealth
 from streams.errors import ConfigError
 from tests import killing, oracle
 from tests.histories import a_log, assert_history_is
+from tests.otlp import Collector, attributes
 from tests.postgres import Postgres
 from tests.receivers import Receiver, receiving
 from tests.sinking import START_MS, TOPICS, Log, alert, letters, metric, run
@@ -87,7 +89,7 @@ class Place:
         assert found is not None
         options = found.options(**{**self.options(), **changes})
         named: dict[str, Any] = {"clock": lambda: NOW_MS}
-        if self.kind() == "files":
+        if "clock" not in inspect.signature(found).parameters:
             named = {}
         elif self.kind() == "parquet":
             named = {"clock": itertools.count().__next__}
@@ -282,6 +284,42 @@ class ByAlertmanager(Posting):
         assert last == dict.fromkeys(("a1", "a2"), "2026-01-01T00:00:00Z")
 
 
+class ByOtlp(Posting):
+    where, name = "agents.sinks.otlp", "Otlp"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.log.add(metric(2, final=True))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with super().running():
+            self.receiver.respond = self.collector = Collector()
+            yield
+
+    def wrong(self) -> dict[str, str]:
+        return {"authorization_file": "none"}
+
+    def options(self) -> dict[str, Any]:
+        return {"target": self.receiver.url}
+
+    def plan(self) -> str:
+        return "from streams.families import CATALOGUE\n" + super().plan()
+
+    def clock(self) -> str:
+        return ""
+
+    def check(self) -> None:
+        """All came, in order where they came first."""
+        found: dict[str, list[int]] = defaultdict(list)
+        for one in map(attributes, self.collector.logs()):
+            if one["revision"] not in found[one["alert_id"]]:
+                found[one["alert_id"]].append(one["revision"])
+        assert found == revisions(self.log)
+        values = {(name, point.as_double) for name, _, point in self.collector.points()}
+        assert values == {("driftline.accuracy", 0.52), ("driftline.accuracy.low", 0.4)}
+
+
 class ByPrometheus(Place):
     where, name = "agents.sinks.prometheus", "Prometheus"
 
@@ -306,7 +344,7 @@ class ByPrometheus(Place):
 
 PLACES = (
     *(InFiles, InParquet, InSqlite, InPostgres),
-    *(ByWebhook, ByApprise, ByAlertmanager, ByPrometheus),
+    *(ByWebhook, ByApprise, ByAlertmanager, ByPrometheus, ByOtlp),
 )
 
 
