@@ -1,0 +1,173 @@
+"""What happens to lanes as time passes: panes become hours, ranks get tables, references grow."""
+
+import numpy as np
+
+from streams.scan import reference
+from streams.scan.inputs import INPUTS, RANKED_BY_NAME
+from streams.scan.lanes import Floats, Ints, Lanes
+from streams.scan.panes import (
+    DAY_HOURS,
+    FEWEST_DAYS,
+    HOUR_PANES,
+    KEPT_HOURS,
+    KEPT_PANES,
+    MOST_DAYS,
+    UNIT,
+    is_weekend,
+)
+from streams.scan.ranks import Tables
+from streams.scan.reference import COUNT, Moments
+from streams.scan.samples import Samples
+
+_FIRST_SAMPLE = 64
+_LAST_SAMPLE = 60
+_DAY_PANES = DAY_HOURS * HOUR_PANES
+_FEWEST_ROWS = 60
+
+_LEVELS = {place for place, one in enumerate(INPUTS) if one.name in RANKED_BY_NAME}
+_SHARES = np.array([one.of_rows for one in INPUTS])
+_RESTS = np.array([one.complement for one in INPUTS])
+
+
+def units(kinds: Ints) -> Floats:
+    """Return what one is, in sums of lanes."""
+    return np.where(kinds == COUNT, 1.0, float(UNIT))
+
+
+def close_pane(lanes: Lanes, pane: int, *, traffic: Ints, still: Ints) -> None:
+    """Keep what came in a pane, and begin with the next.
+
+    Parameters
+    ----------
+    traffic
+        By number of a model, the lane that counts its predictions; -1 for none.
+    still
+        Lanes whose totals stay as they are.
+    """
+    used = lanes["used"]
+    places = lanes["place"]
+    of_rows = np.flatnonzero(used & _SHARES[places])
+    counting = np.flatnonzero(used & (lanes["kind"] == COUNT))
+    if len(of_rows):
+        owner = traffic[lanes["group"][of_rows]]
+        rows = np.where(owner >= 0, lanes["open_sum"][np.maximum(owner, 0)], 0)
+        lanes["open_rows"][of_rows] = rows
+        rest = of_rows[_RESTS[places[of_rows]]]
+        lanes["open_sum"][rest] = lanes["open_rows"][rest] * UNIT - lanes["open_sum"][rest]
+    lanes["open_rows"][counting] = 1
+    slot = pane % KEPT_PANES
+    lanes["pane_rows"][slot] = lanes["open_rows"]
+    lanes["pane_sum"][slot] = lanes["open_sum"]
+    growing = used.copy()
+    growing[still] = False
+    for total, name in (
+        ("total_rows", "open_rows"),
+        ("total_sum", "open_sum"),
+        ("total_squares", "open_squares"),
+    ):
+        lanes[total][growing] += lanes[name][growing]
+        lanes[name][:] = 0
+
+
+def close_hour(lanes: Lanes, hour: int) -> None:
+    """Keep the sums of an hour; lanes that still learn, its moments."""
+    first = hour * HOUR_PANES % KEPT_PANES
+    rows, sums = (lanes[n][first : first + HOUR_PANES] for n in ("pane_rows", "pane_sum"))
+    lanes["hour_rows"][hour % KEPT_HOURS] = rows.sum(axis=0)
+    lanes["hour_sum"][hour % KEPT_HOURS] = sums.sum(axis=0)
+    learning = lanes["used"] & (lanes["days"] < MOST_DAYS) & (lanes["first_hour"] <= hour)
+    own = np.flatnonzero(learning)
+    if not len(own):
+        return
+    counts, shares = rows[:, own].astype(np.float64), sums[:, own] / units(lanes["kind"][own])
+    target = lanes["moments"][hour % DAY_HOURS, int(is_weekend(hour))]
+    for place, length in enumerate((1, 3)):
+        n, s = (
+            one.reshape(HOUR_PANES // length, length, -1).sum(axis=1) for one in (counts, shares)
+        )
+        for part, product in enumerate((s * s, s * n, n * n)):
+            target[place, part, own] += product.sum(axis=0)
+        lanes["held"][place, own] += (n > 0).sum(axis=0)
+
+
+def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) -> list[int]:
+    """Let lanes go by ranks among what came until now; return those whose table is another.
+
+    A first table is there early, for gross changes; the last one, which the reference goes by, once
+    a day has passed, and the lane begins anew with it.
+    """
+    changed = []
+    drawing = np.flatnonzero(lanes["used"] & (lanes["final"] == 0))
+    for lane in drawing.tolist():
+        place = int(lanes["place"][lane])
+        if place not in _LEVELS:
+            continue
+        count = samples.count(lane)
+        last = pane + 1 - lanes["first_pane"][lane] >= _DAY_PANES and count >= _LAST_SAMPLE
+        if last or (lanes["table"][lane] < 0 and count >= _FIRST_SAMPLE):
+            lanes["table"][lane] = lane
+            tables.put(lane, samples.values(lane))
+            changed.append(lane)
+            if last:
+                lanes["final"][lane] = 1
+                _begin_anew(lanes, lane, pane=pane + 1)
+    return changed
+
+
+def _begin_anew(lanes: Lanes, lane: int, *, pane: int) -> None:
+    ranked = RANKED_BY_NAME[INPUTS[lanes["place"][lane]].name]
+    for other in lanes.alongside(lane, ranked):
+        lanes.begin_anew(other, pane=pane)
+
+
+def learn_due(lanes: Lanes, hour: int, *, still: Ints) -> Ints:
+    """Let references grow that have seen another whole day at the end of an hour; return which.
+
+    Parameters
+    ----------
+    still
+        Lanes whose level is another than usual: nothing is learnt of that.
+    """
+    age = hour + 1 - lanes["first_hour"]
+    due = lanes["used"] & (lanes["days"] < MOST_DAYS) & (age % DAY_HOURS == 0)
+    due &= (age >= FEWEST_DAYS * DAY_HOURS) & _judged(lanes)
+    due[still] = False
+    late = due & (age > MOST_DAYS * DAY_HOURS)
+    due &= ~late | (lanes["days"] == 0)
+    lanes["first_hour"][due & late] = hour + 1 - MOST_DAYS * DAY_HOURS
+    found = []
+    days = np.minimum(age // DAY_HOURS, MOST_DAYS)
+    for many in np.unique(days[due]).tolist():
+        own = np.flatnonzero(due & (days == many))
+        found.append(_learn(lanes, own, int(many)))
+    return np.concatenate(found) if found else np.empty(0, np.int64)
+
+
+def _judged(lanes: Lanes) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    watched = np.array([bool(one.watched) for one in INPUTS])
+    judged: np.ndarray[tuple[int], np.dtype[np.bool_]] = watched[lanes["place"]]
+    return judged
+
+
+def _learn(lanes: Lanes, own: Ints, days: int) -> Ints:
+    hours = reference.hours_since(lanes["first_hour"][own], days)
+    counts = lanes["hour_rows"][hours, own].astype(np.float64)
+    enough = (counts.sum(axis=0) >= _FEWEST_ROWS) | (lanes["kind"][own] == COUNT)
+    own, counts, hours = own[enough], counts[:, enough], hours[:, enough]
+    if not len(own):
+        return own
+    kinds = lanes["kind"][own]
+    rows = np.maximum(lanes["total_rows"][own], 1)
+    mean = lanes["total_sum"][own] / UNIT / rows
+    variance = lanes["total_squares"][own] / UNIT / rows - mean**2
+    cells = np.moveaxis(lanes["moments"][..., own], 0, 2)  # weekend, window, hour, ...
+    found = reference.learn(
+        counts,
+        lanes["hour_sum"][hours, own] / units(kinds),
+        kinds=kinds,
+        first_hours=lanes["first_hour"][own],
+        variance=np.maximum(variance, 0.0),
+        moments=Moments(np.swapaxes(cells, 0, 1), lanes["held"][:, own].astype(np.float64)),
+    )
+    lanes.learn(own, found, days=days)
+    return own

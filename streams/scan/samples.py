@@ -1,0 +1,127 @@
+"""Rows that ranks may go by, of many lanes, until enough time has passed to draw a line."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.scan.ranks import SIZE, Floats, Hashes, Ints, smallest
+
+_ROOM = 2 * SIZE
+_EVERY = np.iinfo(np.uint64).max
+
+
+class Samples:
+    """Of each lane, the values with the smallest hashes; there is room for as many again.
+
+    Examples
+    --------
+    >>> samples = Samples()
+    >>> taken = samples.add(np.array([3, 3]), np.array([7, 5], np.uint64), np.array([0.5, 1.5]))
+    >>> taken.tolist(), samples.count(3), samples.values(3).tolist()
+    ([True, True], 2, [0.5, 1.5])
+    """
+
+    def __init__(self) -> None:
+        self._hashes, self._values = np.empty((0, _ROOM), np.uint64), np.empty((0, _ROOM))
+        self._counts, self._bounds = np.empty(0, np.int64), np.empty(0, np.uint64)
+        self._row_of: dict[int, int] = {}
+        self._free: list[int] = []
+
+    def add(self, lanes: Ints, hashes: Hashes, values: Floats) -> NDArray[np.bool_]:
+        """Add values; return which of them may be among the smallest."""
+        order = np.argsort(lanes, kind="stable")
+        lanes, hashes, values = lanes[order], hashes[order], values[order]
+        starts = np.flatnonzero(np.diff(lanes, prepend=-1))
+        ends = np.append(starts[1:], len(lanes))
+        rows = np.array([self._row(lane) for lane in lanes[starts].tolist()], np.int64)
+        row = np.repeat(rows, ends - starts)
+        taken = hashes <= self._bounds[row]
+        room = self._counts[rows] + np.add.reduceat(taken.astype(np.int64), starts) <= _ROOM
+        fits = np.repeat(room, ends - starts) & taken
+        own = row[fits]
+        if len(own):
+            first = np.flatnonzero(np.diff(own, prepend=-1))
+            many = np.diff(np.append(first, len(own)))
+            place = self._counts[own] + np.arange(len(own)) - np.repeat(first, many)
+            self._hashes[own, place], self._values[own, place] = hashes[fits], values[fits]
+            self._counts[own[first]] += many
+        for run in np.flatnonzero(~room).tolist():
+            some = slice(starts[run], ends[run])
+            kept = taken[some]
+            self._merge(int(rows[run]), hashes[some][kept], values[some][kept])
+        found = np.empty(len(order), bool)
+        found[order] = taken
+        return found
+
+    def _merge(self, row: int, hashes: Hashes, values: Floats) -> None:
+        count = self._counts[row]
+        hashes, values = smallest(
+            np.concatenate([self._hashes[row, :count], hashes]),
+            np.concatenate([self._values[row, :count], values]),
+        )
+        self._hashes[row, : len(hashes)], self._values[row, : len(values)] = hashes, values
+        self._counts[row] = len(hashes)
+        self._bounds[row] = hashes[-1] if len(hashes) == SIZE else _EVERY
+
+    def _row(self, lane: int) -> int:
+        row = self._row_of.get(lane)
+        if row is None:
+            if not self._free:
+                self._grow()
+            row = self._row_of[lane] = self._free.pop()
+            self._counts[row], self._bounds[row] = 0, _EVERY
+        return row
+
+    def _grow(self) -> None:
+        size = len(self._counts)
+        more = max(16, size // 2)
+        self._hashes = np.concatenate([self._hashes, np.empty((more, _ROOM), np.uint64)])
+        self._values = np.concatenate([self._values, np.empty((more, _ROOM))])
+        self._counts = np.concatenate([self._counts, np.zeros(more, np.int64)])
+        self._bounds = np.concatenate([self._bounds, np.zeros(more, np.uint64)])
+        self._free += range(size + more - 1, size - 1, -1)
+
+    def settle(self, lane: int) -> None:
+        """Keep no more of a lane than a table has, in their order."""
+        row = self._row_of.get(lane)
+        if row is not None:
+            self._merge(row, self._hashes[row, :0], self._values[row, :0])
+
+    def count(self, lane: int) -> int:
+        """Return how many values of a lane are kept."""
+        row = self._row_of.get(lane)
+        return 0 if row is None else int(self._counts[row])
+
+    def values(self, lane: int) -> Floats:
+        """Return the values that a table of a lane would have, in rising order."""
+        self.settle(lane)
+        row = self._row_of[lane]
+        return np.sort(self._values[row, : self._counts[row]])
+
+    def forget(self, lane: int) -> None:
+        """Forget what is kept of a lane."""
+        row = self._row_of.pop(lane, None)
+        if row is not None:
+            self._free.append(row)
+
+    def pack(self, lane: int) -> bytes:
+        """Return what is kept of a lane."""
+        self.settle(lane)
+        row = self._row_of.get(lane)
+        if row is None:
+            return b""
+        count = self._counts[row]
+        return (
+            self._hashes[row, :count].astype("<u8").tobytes()
+            + self._values[row, :count].astype("<f8").tobytes()
+        )
+
+    def restore(self, lane: int, packed: bytes) -> None:
+        """Put back what `pack` returned."""
+        self.forget(lane)
+        half = len(packed) // 2
+        if half:
+            hashes, values = (
+                np.frombuffer(packed[:half], "<u8"),
+                np.frombuffer(packed[half:], "<f8"),
+            )
+            self._merge(self._row(lane), hashes.astype(np.uint64), values)
