@@ -33,6 +33,7 @@ _OTHER_NAMES = frozenset(
     {
         "DRIFTLINE_CACHE_DIR",  # where a local Kafka for tests keeps its jars
         "DRIFTLINE_HISTORY",  # the database of `driftline sink sql`, see `agents.history.database`
+        "DRIFTLINE_WEB_TOKEN",  # what `driftline web` asks for, see `agents.web.start`
     }
 )
 # Only what is known to be no secret: a command, a URL or a property of a librdkafka to come may

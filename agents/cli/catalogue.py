@@ -18,6 +18,7 @@ from agents.cli import (
     topics,
     version,
     watch_host,
+    web,
     worker,
 )
 
@@ -27,6 +28,7 @@ CATALOGUE = (
     profile.COMMAND,
     watch_host.COMMAND,
     status.COMMAND,
+    web.COMMAND,
     demo.COMMAND,
     version.COMMAND,
     topics.GROUP,

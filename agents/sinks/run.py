@@ -60,10 +60,7 @@ def run_sink(sink: Sink, settings: Settings, identity: Identity) -> None:
     ConfigError
         If a person must act before it can go on.
     """
-    topics = _topics(sink, settings)
-    sink.identify(TopicIds(settings, topics))
-    letters = DeadLetterFile(identity.letters)
-    health, pace, stop = SinkHealth(identity.name, version=installed_version()), Pace(), Event()
+    health, stop = SinkHealth(identity.name, version=installed_version()), Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     port = sink.port if identity.port is None else identity.port
@@ -75,8 +72,27 @@ def run_sink(sink: Sink, settings: Settings, identity: Identity) -> None:
         raise ConfigError(
             f"--metrics-port: {identity.host}:{port} cannot be used: {error.strerror}"
         ) from None
-    say(f"sink {identity.name} starts: topics={','.join(topics)} metrics_port={health.port}")
     try:
+        hand_on(sink, settings, identity, health=health, stop=stop)
+    finally:
+        health.stop()
+
+
+def hand_on(
+    sink: Sink, settings: Settings, identity: Identity, *, health: SinkHealth, stop: Event
+) -> None:
+    """Hand on until told to stop, and close the sink.
+
+    Raises
+    ------
+    ConfigError
+        If a person must act before it can go on.
+    """
+    try:
+        topics = _topics(sink, settings)
+        sink.identify(TopicIds(settings, topics))
+        letters, pace = DeadLetterFile(identity.letters), Pace()
+        say(f"sink {identity.name} starts: topics={','.join(topics)} metrics_port={health.port}")
         found: list[dict[Place, int] | Literal["group", "beginning"]] = []
 
         def connect() -> None:
@@ -102,7 +118,6 @@ def run_sink(sink: Sink, settings: Settings, identity: Identity) -> None:
         ) from None
     finally:
         sink.close()
-        health.stop()
     say(f"sink {identity.name} stopped")
 
 

@@ -221,6 +221,7 @@ MAY_NAME = {
     "agents/demo.py",
     "agents/demo_oracle.py",
     "agents/demo_views.py",
+    "agents/web/board.py",  # what a line of a fleet is
     "benchmarks/exact.py",
 }
 #: Where they are made, and where they are compared with those of others.
@@ -228,6 +229,7 @@ NAME_ALL = {
     ROOT / "streams" / "families",
     ROOT / "benchmarks" / "compare",
     ROOT / "benchmarks" / "peers",
+    ROOT / "agents" / "web" / "screens",  # what stands beside what on a page
 }
 
 

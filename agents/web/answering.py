@@ -1,0 +1,88 @@
+"""Answer for screens: read what an address says, ask the history, and make CSV of panels."""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from agents.web.board import Board, board_of
+from agents.web.following import Following
+from agents.web.history import History
+from agents.web.known import Known
+from agents.web.screens import CATALOGUE
+from agents.web.screens.screen import Answer, Asked, Panel, View
+
+_BOARDS = 4
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Answering:
+    """Answer questions of addresses from a history; any thread may call it."""
+
+    def __init__(self, history: History, following: Following) -> None:
+        self._history, self._following = history, following
+        self._boards: OrderedDict[int, Board] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, screen: str, parameters: Mapping[str, str]) -> Answer:
+        """Answer a screen.
+
+        Raises
+        ------
+        KeyError
+            If there is no such screen.
+        LookupError
+            If there is no such model.
+        msgspec.ValidationError
+            If the parameters are not what it asks.
+        AwayError, ConfigError
+            See `History.connected`.
+        """
+        found = CATALOGUE[screen]
+        asked: Asked = msgspec.convert(dict(parameters), found.asks, strict=False)
+        with self._history.connected() as connection:
+            known = Known(connection, asked.at)
+            at_ms = time.time_ns() // 1_000_000 if asked.at is None else asked.at
+            board = self._following.board if asked.at is None else self._board_at(known, asked.at)
+            return found.answer(View(known, board, at_ms), asked)
+
+    def _board_at(self, known: Known, at_ms: int) -> Board:
+        """Return a board of a time that has passed: it is made once, for all who ask."""
+        with self._lock:
+            if (board := self._boards.get(at_ms)) is None:
+                board = self._boards[at_ms] = board_of(known, at_ms)
+            self._boards.move_to_end(at_ms)
+            while len(self._boards) > _BOARDS:
+                self._boards.popitem(last=False)
+            return board
+
+
+def as_csv(panel: Panel) -> str:
+    r"""Write a panel as CSV; a text that a spreadsheet would take for a formula stays a text.
+
+    Examples
+    --------
+    >>> as_csv(Panel(("model", "value"), [("=1+1", -0.5)]))
+    "model,value\r\n'=1+1,-0.5\r\n"
+    """
+    out = io.StringIO()
+    write = csv.writer(out).writerow
+    write(panel.columns)
+    for row in panel.rows:
+        write([_cell(value) for value in row])
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA) else value
+    if isinstance(value, dict | list | tuple):
+        return msgspec.json.encode(value).decode()
+    return value

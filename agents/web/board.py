@@ -1,0 +1,306 @@
+"""Every model in a line: what *Fleet* shows, and what is open of alerts.
+
+Rules of this file:
+
+* A line is made of the history alone, so that a board of ten o'clock is made as that of now is.
+* Of many models each asks the database little: those of a few hundred are made by one statement.
+* A board is never changed: whoever holds one may go on reading while the next is made.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from agents.web.known import Known
+from streams.families import CATALOGUE
+from streams.families.family import ON_LABELS
+
+SPARK = 24
+"""So many windows has a small line."""
+
+_AT_ONCE = 200
+_AHEAD_MS = 300_000
+_SILENT_WINDOWS, _SILENT_MS = 6, 900_000
+_LEAST_USUAL = 3
+
+SEVERITIES = ("critical", "warning", "info")
+HEALTHS = (*SEVERITIES, "silent", "ok")
+"""What a model may be, the worst first."""
+
+QUALITY = tuple(
+    name
+    for name, metric in CATALOGUE.metrics.items()
+    if metric.headline and metric.better != "neither" and metric.rests_on == ON_LABELS
+    if not metric.counts
+)
+"""What stands for a model's quality: the first of these that it has."""
+
+_WANTED = ("predictions", "coverage", "error_rate", "latency_p95_ms", *QUALITY)
+
+Pair = tuple[str, str]
+"""A model and one of its versions."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A version of a model.
+
+    Attributes
+    ----------
+    length_ms
+        Of its windows, of several lengths the shortest.
+    newest_ms
+        When the newest of them begins.
+    predictions
+        Of the newest window that is over.
+    quality, value, low, high, final
+        What stands for its quality, of the newest window that has it.
+    usual
+        Median of it over the older half of the last windows, final ones if there are; None of fewer
+        than three.
+    spark, traffic
+        Quality and predictions of the last windows, the oldest first; None where there is none.
+    """
+
+    model: str
+    version: str
+    length_ms: int
+    newest_ms: int
+    predictions: int | None = None
+    coverage: float | None = None
+    error_rate: float | None = None
+    latency_p95_ms: float | None = None
+    quality: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    final: bool = False
+    usual: float | None = None
+    spark: tuple[float | None, ...] = ()
+    traffic: tuple[float | None, ...] = ()
+
+
+class Board(NamedTuple):
+    """Models and open alerts at a time.
+
+    Attributes
+    ----------
+    lines
+        By model and version; those that have readings of hosts alone are in `hosts`.
+    hosts
+        Names of what has readings and no predictions.
+    open
+        Alerts that fire, by model.
+    owners, tags
+        By model, of its newest alert that names any: the monitors file is not in the history.
+    """
+
+    lines: dict[Pair, Line]
+    hosts: frozenset[str]
+    open: dict[str, list[dict[str, Any]]]
+    owners: dict[str, str]
+    tags: dict[str, dict[str, str]]
+
+    def newest(self) -> dict[str, Line]:
+        """Return the version of every model that was heard of last."""
+        found: dict[str, Line] = {}
+        for line in self.lines.values():
+            known = found.get(line.model)
+            if known is None or (line.newest_ms, line.version) > (known.newest_ms, known.version):
+                found[line.model] = line
+        return found
+
+    def health(self, line: Line, at_ms: int) -> str:
+        """Judge a model: by its worst open alert, then by whether anything comes."""
+        firing = {alert["severity"] for alert in self.open.get(line.model, ())}
+        for severity in SEVERITIES:
+            if severity in firing:
+                return severity
+        silent_ms = at_ms - line.newest_ms - line.length_ms
+        return "silent" if silent_ms > max(_SILENT_WINDOWS * line.length_ms, _SILENT_MS) else "ok"
+
+
+EMPTY = Board({}, frozenset(), {}, {}, {})
+
+
+def board_of(known: Known, at_ms: int) -> Board:
+    """Read a board from the history."""
+    return renewed(EMPTY, known, at_ms, list(known.names()))
+
+
+def renewed(board: Board, known: Known, at_ms: int, pairs: Sequence[Pair]) -> Board:
+    """Return a board on which some lines, and all alerts, are read anew."""
+    lines, hosts = dict(board.lines), set(board.hosts)
+    for first in range(0, len(pairs), _AT_ONCE):
+        some = pairs[first : first + _AT_ONCE]
+        for pair in some:
+            lines.pop(pair, None)
+        for line in _lines(known, some, at_ms):
+            if line.traffic or line.quality:
+                lines[line.model, line.version] = line
+            else:
+                hosts.add(line.model)
+    return Board(lines, frozenset(hosts), *_alerts(known))
+
+
+def _alerts(known: Known) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str], dict[str, Any]]:
+    firing: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    owners: dict[str, str] = {}
+    tags: dict[str, dict[str, str]] = {}
+    for alert in known.alerts():  # the newest first
+        model = alert["model"]
+        if alert["state"] == "firing":
+            firing[model].append(alert)
+        if alert["owner"]:
+            owners.setdefault(model, alert["owner"])
+        if alert["tags"]:
+            tags.setdefault(model, alert["tags"])
+    return dict(firing), owners, tags
+
+
+# ------------------------------------------------------------------ lines
+def _lines(known: Known, pairs: Sequence[Pair], at_ms: int) -> Iterator[Line]:
+    windows = {(m, v): (start, length) for m, v, start, length in _windows(known, pairs)}
+    found: dict[Pair, dict[str, dict[int, Any]]] = {pair: defaultdict(dict) for pair in windows}
+    for model, version, metric, start_ms, *values in _values(known, windows):
+        found[model, version][metric][start_ms] = values
+    for pair, metrics in found.items():
+        newest_ms, length_ms = windows[pair]
+        starts = [newest_ms - length_ms * back for back in range(SPARK - 1, -1, -1)]
+        line = Line(*pair, length_ms=length_ms, newest_ms=newest_ms)
+        yield msgspec.structs.replace(
+            line, **_traffic(metrics, starts, at_ms - length_ms), **_quality(metrics, starts)
+        )
+
+
+def _traffic(
+    metrics: dict[str, dict[int, Any]], starts: Sequence[int], over_ms: int
+) -> dict[str, Any]:
+    """Return what does not wait for labels, of the newest window that is over if there is one."""
+    predictions = metrics["predictions"]
+    if not predictions:
+        return {}
+    over = [start for start in predictions if start <= over_ms]
+    last = max(over or predictions)
+    found = {"predictions": int(predictions[last][0])}
+    for name in ("error_rate", "latency_p95_ms"):
+        if last in metrics[name]:
+            found[name] = metrics[name][last][0]
+    return found | {
+        "traffic": tuple(
+            predictions[start][0] if start in predictions else None for start in starts
+        )
+    }
+
+
+def _quality(metrics: dict[str, dict[int, Any]], starts: Sequence[int]) -> dict[str, Any]:
+    name = next((one for one in QUALITY if metrics[one]), None)
+    if name is None:
+        return {}
+    points = metrics[name]
+    last = max(points)
+    value, low, high, coverage, final = points[last]
+    old = [points[start] for start in sorted(points)[: len(points) // 2]]
+    settled = [one for one in old if one[4]]
+    before = [one[0] for one in (settled if len(settled) >= _LEAST_USUAL else old)]
+    return {
+        "quality": name,
+        "value": value,
+        "low": low,
+        "high": high,
+        "coverage": coverage,
+        "final": bool(final),
+        "usual": median(before) if len(before) >= _LEAST_USUAL else None,
+        "spark": tuple(points[start][0] if start in points else None for start in starts),
+    }
+
+
+def _windows(known: Known, pairs: Sequence[Pair]) -> Iterable[Any]:
+    """Find of every pair when the newest window begins, and its length."""
+    live = known.until_ms is None
+    names = {f"m{n}": model for n, (model, _) in enumerate(pairs)}
+    names |= {f"v{n}": version for n, (_, version) in enumerate(pairs)}
+    rows = ", ".join(f"(:m{n}, :v{n})" for n in range(len(pairs)))
+    question = (_NEWEST if live else _NEWEST_ASOF).format(pairs=rows)
+    return _read(known.connection, question, names, until_ms=known.until_ms)
+
+
+def _values(known: Known, windows: dict[Pair, tuple[int, int]]) -> Iterable[Any]:
+    if not windows:
+        return ()
+    live = known.until_ms is None
+    bound: dict[str, Any] = {}
+    for n, ((model, version), (start, length)) in enumerate(windows.items()):
+        bound |= {f"m{n}": model, f"v{n}": version}
+        bound |= {f"s{n}": start, f"l{n}": length}
+    rows = ", ".join(
+        f"(:m{n}, :v{n}, CAST(:s{n} AS BIGINT), CAST(:l{n} AS BIGINT))" for n in range(len(windows))
+    )
+    wanted = ", ".join(f"('{name}')" for name in _WANTED)
+    backs = ", ".join(f"({back})" for back in range(SPARK))
+    question = (_VALUES if live else _VALUES_ASOF).format(pairs=rows, wanted=wanted, backs=backs)
+    return _read(known.connection, question, bound, until_ms=known.until_ms)
+
+
+def _read(
+    connection: Connection, question: str, bound: dict[str, Any], *, until_ms: int | None
+) -> Iterable[Any]:
+    if until_ms is not None:
+        bound |= {"until": until_ms, "ahead": until_ms + _AHEAD_MS}
+    return connection.execute(text(question), bound)
+
+
+_NEWEST = """
+WITH pairs(model, version) AS (VALUES {pairs}), newest AS (
+    SELECT model, version, (
+        SELECT max(r.window_start_ms) FROM metrics r
+        WHERE r.model = pairs.model AND r.version = pairs.version AND r.segment = ''
+    ) AS start_ms FROM pairs
+)
+SELECT model, version, start_ms, (
+    SELECT min(r.window_end_ms) FROM metrics r
+    WHERE r.model = newest.model AND r.version = newest.version AND r.segment = ''
+      AND r.window_start_ms = start_ms
+) - start_ms FROM newest WHERE start_ms IS NOT NULL
+"""
+_NEWEST_ASOF = """
+WITH pairs(model, version) AS (VALUES {pairs}), newest AS (
+    SELECT model, version, (
+        SELECT r.window_start_ms FROM metric_revisions r
+        WHERE r.model = pairs.model AND r.version = pairs.version AND r.segment = ''
+          AND r.window_start_ms <= :ahead AND r.visible_at_ms <= :until
+        ORDER BY r.window_start_ms DESC LIMIT 1
+    ) AS start_ms FROM pairs
+)
+SELECT model, version, start_ms, (
+    SELECT min(r.window_end_ms) FROM metric_revisions r
+    WHERE r.model = newest.model AND r.version = newest.version AND r.segment = ''
+      AND r.window_start_ms = start_ms AND r.visible_at_ms <= :until
+) - start_ms FROM newest WHERE start_ms IS NOT NULL
+"""
+_WITH = """
+WITH pairs(model, version, start_ms, length_ms) AS (VALUES {pairs}),
+wanted(metric) AS (VALUES {wanted}), backs(back) AS (VALUES {backs})
+SELECT r.model, r.version, r.metric, r.window_start_ms, r.value, r.low, r.high, r.coverage, r.final
+FROM pairs CROSS JOIN backs CROSS JOIN wanted
+"""
+_VALUES = f"""{_WITH} CROSS JOIN metrics r
+WHERE r.model = pairs.model AND r.version = pairs.version AND r.segment = ''
+  AND r.window_start_ms = pairs.start_ms - back * pairs.length_ms
+  AND r.window_end_ms = pairs.start_ms - back * pairs.length_ms + pairs.length_ms
+  AND r.metric = wanted.metric
+"""
+_VALUES_ASOF = f"""{_WITH} CROSS JOIN metric_revisions r
+WHERE r.id = (
+    SELECT max(x.id) FROM metric_revisions x
+    WHERE x.model = pairs.model AND x.version = pairs.version AND x.segment = ''
+      AND x.window_start_ms = pairs.start_ms - back * pairs.length_ms
+      AND x.window_end_ms = pairs.start_ms - back * pairs.length_ms + pairs.length_ms
+      AND x.metric = wanted.metric AND x.visible_at_ms <= :until
+  ) AND NOT r.deleted
+"""

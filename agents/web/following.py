@@ -1,0 +1,131 @@
+"""Follow the history: what is new, a board that is up to date, and who wants to be told.
+
+A thread asks the history for the numbers of its newest rows every two seconds, whoever looks; only
+if they have grown, the lines of models that these rows are of are read anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from agents.sinks.contract import AwayError
+from agents.web.board import EMPTY, Board, Pair, board_of, renewed
+from agents.web.history import History
+from agents.web.known import Known
+from streams.errors import ConfigError
+
+_EVERY_S = 2.0
+_SHARE = 10
+"""Following takes at most this part of a core: so much longer than it took it waits."""
+
+
+class News(NamedTuple):
+    """How far the history is.
+
+    Attributes
+    ----------
+    metrics, alerts
+        Numbers of the newest rows.
+    away
+        Why the history cannot be read; None if it can.
+    oldest_ms, newest_ms
+        When the first and the last of the revisions became visible that there are.
+    ready
+        Whether there is a board.
+    """
+
+    metrics: int = 0
+    alerts: int = 0
+    oldest_ms: int | None = None
+    newest_ms: int | None = None
+    away: str | None = None
+    ready: bool = False
+
+
+class Following:
+    """Keep a board of now, in a thread of its own.
+
+    Parameters
+    ----------
+    tell
+        Called in that thread with what is new.
+
+    Attributes
+    ----------
+    board
+        The newest; empty until it was read once.
+    news
+        What it is of.
+    """
+
+    def __init__(self, history: History, tell: Callable[[News], None]) -> None:
+        self.board: Board = EMPTY
+        self.news = News()
+        self._history, self._tell = history, tell
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="driftline-follow", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            began_s = time.thread_time()
+            self.step()
+            self._stop.wait(max(_EVERY_S, _SHARE * (time.thread_time() - began_s)))
+
+    def step(self) -> None:
+        """Look once."""
+        before = self.news
+        try:
+            with self._history.connected() as connection:
+                self._look(connection)
+        except (AwayError, ConfigError) as error:
+            self.news = before._replace(away=str(error))
+        if self.news != before:
+            self._tell(self.news)
+
+    def _look(self, connection: Connection) -> None:
+        metrics, alerts = (_scalar(connection, question) or 0 for question in _NEWEST)
+        oldest_ms, newest_ms = (_scalar(connection, question) for question in _EXTENT)
+        known, at_ms = Known(connection), time.time_ns() // 1_000_000
+        if not self.news.ready or metrics < self.news.metrics:  # or it is another history
+            self.board = board_of(known, at_ms)
+        elif (metrics, alerts) != (self.news.metrics, self.news.alerts):
+            touched = _touched(connection, self.news.metrics, metrics)
+            self.board = renewed(self.board, known, at_ms, touched)
+        self.news = News(metrics, alerts, oldest_ms, newest_ms, ready=True)
+
+
+_NEWEST = ("SELECT max(id) FROM metric_revisions", "SELECT max(id) FROM alert_revisions")
+
+_EXTENT = (
+    "SELECT min(visible_at_ms) FROM metric_revisions",
+    "SELECT max(visible_at_ms) FROM metric_revisions",
+)
+
+
+def _touched(connection: Connection, after: int, until: int) -> list[Pair]:
+    rows = connection.execute(
+        text(
+            "SELECT DISTINCT model, version FROM metric_revisions"
+            " WHERE id > :after AND id <= :until AND segment = ''"
+        ),
+        {"after": after, "until": until},
+    )
+    return [(model, version) for model, version in rows]
+
+
+def _scalar(connection: Connection, question: str) -> Any:
+    return connection.execute(text(question)).scalar()

@@ -1,0 +1,279 @@
+"""What was known of windows and alerts at a time.
+
+Rules of this file:
+
+* *Known at a time* is what `agents.history.reading` says it is; without a time, last values are
+  read, which is the same and cheaper.
+* Windows are found by their key alone, start by start: a model of 90 days has millions of rows, and
+  no index leads from a metric to its windows. A window's start is known from that of another one
+  of its length.
+* What is asked for grows with what is shown, not with what there is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, text
+
+_AHEAD_MS = 300_000
+"""So far may a window begin after it was published: clocks differ."""
+
+_LENGTHS_MS = 26 * 3_600_000
+"""So far back are lengths of windows looked for: those of a day are then among them."""
+
+MOST_POINTS = 600
+"""So many points has a series; of more windows, several make one."""
+
+
+class Who(NamedTuple):
+    """Whose windows."""
+
+    model: str
+    version: str
+    segment: str = ""
+
+
+class Point(msgspec.Struct, frozen=True, gc=False):
+    """A window's metric, or that of several windows.
+
+    Attributes
+    ----------
+    low, high
+        Its interval; of several windows, the least and the largest value.
+    final
+        Whether it changes no more; of several, whether all of them do not.
+    windows
+        How many it is of.
+    """
+
+    start_ms: int
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    count: int
+    coverage: float | None
+    revision: int
+    final: bool
+    windows: int
+
+
+class Span(NamedTuple):
+    """Windows of one length, the first and the last by their start, both inclusive."""
+
+    first_ms: int
+    last_ms: int
+    length_ms: int
+
+    @property
+    def windows(self) -> int:
+        """How many there may be."""
+        return (self.last_ms - self.first_ms) // self.length_ms + 1
+
+    @property
+    def together(self) -> int:
+        """How many make one point."""
+        return -(-self.windows // MOST_POINTS)
+
+
+class Known:
+    """Answer questions about windows and alerts, as of a time.
+
+    Parameters
+    ----------
+    until_ms
+        What became visible later is not seen; None: what is known now.
+    """
+
+    def __init__(self, connection: Connection, until_ms: int | None = None) -> None:
+        self.connection, self.until_ms = connection, until_ms
+        self._live = until_ms is None
+        self._table = "metrics" if self._live else "metric_revisions"
+
+    # ------------------------------------------------------------------ names
+    def names(self) -> list[tuple[str, str]]:
+        """Return every model and version, by a seek for each."""
+        rows = self.connection.execute(text(_NAMES.format(table=self._table)))
+        return [(model, version) for model, version in rows]
+
+    def versions(self, model: str) -> list[str]:
+        """Return the versions of a model; readings of hosts are of version ``""``."""
+        return self._each("version", "model = :model", model=model)
+
+    def segments(self, model: str, version: str) -> list[str]:
+        """Return the segments of a version; the whole is ``""``."""
+        where = "model = :model AND version = :version"
+        return self._each("segment", where, model=model, version=version)
+
+    def _each(self, column: str, where: str, **bound: Any) -> list[str]:
+        """Return the different values of a column of the key, by a seek for each."""
+        found: list[str] = []
+        while True:
+            after = f"AND {column} > :after" if found else ""
+            row = self._one(
+                f"SELECT {column} FROM {self._table} WHERE {where} {after}"
+                f" ORDER BY {column} LIMIT 1",
+                after=found[-1] if found else None,
+                **bound,
+            )
+            if row is None:
+                return found
+            found.append(row[0])
+
+    # ------------------------------------------------------------------ windows
+    def newest_ms(self, who: Who) -> int | None:
+        """Return when the newest window begins; None if there is none."""
+        seen = "" if self._live else "AND visible_at_ms <= :until AND window_start_ms <= :ahead"
+        row = self._one(
+            f"SELECT window_start_ms FROM {self._table} WHERE model = :model AND version = :version"
+            f" AND segment = :segment {seen} ORDER BY window_start_ms DESC LIMIT 1",
+            **who._asdict(),
+            until=self.until_ms,
+            ahead=(self.until_ms or 0) + _AHEAD_MS,
+        )
+        return None if row is None else int(row[0])
+
+    def oldest_ms(self, who: Who) -> int | None:
+        """Return when the oldest window begins that there is; None if there is none."""
+        row = self._one(
+            f"SELECT window_start_ms FROM {self._table} WHERE model = :model AND version = :version"
+            " AND segment = :segment ORDER BY window_start_ms LIMIT 1",
+            **who._asdict(),
+        )
+        return None if row is None else int(row[0])
+
+    def lengths_ms(self, who: Who, newest_ms: int) -> list[int]:
+        """Return the lengths of the windows of about the last day, the shortest first."""
+        rows = self.connection.execute(
+            text(
+                f"SELECT DISTINCT window_end_ms - window_start_ms FROM {self._table}"
+                " WHERE model = :model AND version = :version AND segment = :segment"
+                " AND window_start_ms BETWEEN :since AND :newest"
+            ),
+            {**who._asdict(), "since": newest_ms - _LENGTHS_MS, "newest": newest_ms},
+        )
+        return sorted(int(length) for (length,) in rows)
+
+    def metrics(self, who: Who, span: Span) -> list[str]:
+        """Return the names of the metrics of a span, of which there are few windows."""
+        rows = self.connection.execute(
+            text(
+                f"SELECT DISTINCT metric FROM {self._table} WHERE model = :model"
+                " AND version = :version AND segment = :segment"
+                " AND window_start_ms BETWEEN :first AND :last"
+                " AND window_end_ms - window_start_ms = :length"
+            ),
+            {**who._asdict(), **_bound(span)},
+        )
+        return sorted(name for (name,) in rows)
+
+    def points(self, who: Who, span: Span, metrics: Sequence[str]) -> list[Point]:
+        """Return metrics of a span by metric and start; of too many windows, several make one."""
+        if not metrics:
+            return []
+        names = {f"m{number}": name for number, name in enumerate(metrics)}
+        wanted = ", ".join(f"(:{name})" for name in names)
+        rows = self.connection.execute(
+            text(f"{_STARTS.format(wanted=wanted)} {self._points_of(span)}"),
+            {**who._asdict(), **_bound(span), **names, "until": self.until_ms},
+        )
+        return [Point(*(*row[:8], bool(row[8]), row[9])) for row in rows]
+
+    def _points_of(self, span: Span) -> str:
+        source = _LIVE if self._live else _ASOF
+        return (_EACH if span.together == 1 else _TOGETHER).format(source=source)
+
+    # ------------------------------------------------------------------ alerts
+    def alerts(self, model: str | None = None) -> list[dict[str, Any]]:
+        """Return the last revision of every alert, the newest first, each with its beginning."""
+        where = ["x.visible_at_ms <= :until"] if not self._live else []
+        # By alert: its deletion names no model.
+        where += [f"x.alert_id IN ({_OF_MODEL})"] if model is not None else []
+        condition = f"WHERE {' AND '.join(where)}" if where else ""
+        rows = self.connection.execute(
+            text(_ALERTS.format(where=condition)), {"until": self.until_ms, "model": model}
+        )
+        return [_alert(row._mapping) for row in rows]
+
+    def _one(self, question: str, **bound: Any) -> Any:
+        return self.connection.execute(text(question), bound).first()
+
+
+def _bound(span: Span) -> dict[str, int]:
+    return {
+        "first": span.first_ms,
+        "last": span.last_ms,
+        "length": span.length_ms,
+        "together": span.together * span.length_ms,
+    }
+
+
+def _alert(row: Any) -> dict[str, Any]:
+    found = dict(row)
+    for name in ("evidence", "tags"):
+        found[name] = json.loads(found[name] or "{}")
+    return found | {name: found[name] or "" for name in ("owner", "runbook")}
+
+
+_NAMES = """
+WITH RECURSIVE models(model) AS (
+    SELECT min(model) FROM {table} UNION ALL
+    SELECT (SELECT min(t.model) FROM {table} t WHERE t.model > models.model)
+    FROM models WHERE models.model IS NOT NULL
+), found(model, version) AS (
+    SELECT model, (SELECT min(t.version) FROM {table} t WHERE t.model = models.model)
+    FROM models WHERE models.model IS NOT NULL UNION ALL
+    SELECT model, (
+        SELECT min(t.version) FROM {table} t
+        WHERE t.model = found.model AND t.version > found.version
+    ) FROM found WHERE found.version IS NOT NULL
+)
+SELECT model, version FROM found WHERE version IS NOT NULL
+"""
+_STARTS = """
+WITH RECURSIVE starts(s) AS (
+    SELECT CAST(:first AS BIGINT) UNION ALL
+    SELECT s + :length FROM starts WHERE s + :length <= :last
+), wanted(metric) AS (VALUES {wanted})
+"""
+# CROSS JOIN: SQLite then goes from starts to windows, as it must.
+_LIVE = """
+FROM wanted CROSS JOIN starts CROSS JOIN metrics r
+WHERE r.model = :model AND r.version = :version AND r.segment = :segment
+  AND r.window_start_ms = s AND r.window_end_ms = s + :length AND r.metric = wanted.metric
+"""
+_ASOF = """
+FROM wanted CROSS JOIN starts CROSS JOIN metric_revisions r
+WHERE r.id = (
+    SELECT max(x.id) FROM metric_revisions x
+    WHERE x.model = :model AND x.version = :version AND x.segment = :segment
+      AND x.window_start_ms = s AND x.window_end_ms = s + :length AND x.metric = wanted.metric
+      AND x.visible_at_ms <= :until
+  ) AND NOT r.deleted
+"""
+_EACH = """
+SELECT s, r.metric, r.value, r.low, r.high, r.count, r.coverage, r.revision, r.final, 1
+{source} ORDER BY r.metric, s
+"""
+_TOGETHER = """
+SELECT min(s), r.metric,
+       sum(r.value * (r.count + 1)) / sum(r.count + 1), min(r.value), max(r.value), sum(r.count),
+       avg(r.coverage), max(r.revision), min(CASE WHEN r.final THEN 1 ELSE 0 END), count(*)
+{source} GROUP BY r.metric, (s - :first) / :together ORDER BY r.metric, min(s)
+"""
+_OF_MODEL = "SELECT m.alert_id FROM alert_revisions m WHERE m.model = :model"
+_ALERTS = """
+SELECT last.alert_id, last.state, last.model, last.version, last.segment, last.monitor, last.kind,
+       last.severity, last.at_ms, last.value, last.threshold, last.direction, last.detector,
+       last.message, last.revision, last.evidence, last.owner, last.runbook, last.tags,
+       last.visible_at_ms, first.at_ms AS began_ms
+FROM (SELECT max(x.id) AS last_id, min(x.id) AS first_id FROM alert_revisions x {where}
+      GROUP BY x.alert_id) ids
+JOIN alert_revisions last ON last.id = ids.last_id
+JOIN alert_revisions first ON first.id = ids.first_id
+WHERE NOT last.deleted ORDER BY first.at_ms DESC, last.alert_id
+"""

@@ -1,0 +1,9 @@
+"""The screens of the page, in the order of its navigation: a new one is a file and a line here."""
+
+from __future__ import annotations
+
+from agents.web.screens.fleet import Fleet
+from agents.web.screens.model import Model
+from agents.web.screens.screen import Screen
+
+CATALOGUE: dict[str, Screen] = {screen.name: screen for screen in (Fleet(), Model())}

@@ -1,0 +1,115 @@
+// Model: quality over time, and what it goes with.
+
+import { lines } from "./chart.js";
+import { el, empty, panel, records, shown } from "./dom.js";
+import { health } from "./fleet.js";
+import { duration, NONE, time, utc, writes } from "./format.js";
+import { table } from "./table.js";
+
+const BESIDE = {
+  coverage: ["Labelled", "coverage", "Share of predictions that have a label by now"],
+  traffic: ["Traffic", "predictions", "Predictions, and how many of them have a label"],
+  latency: ["Latency", "latency_p50_ms", "Quantiles of latency_ms"],
+  label_delay: ["Label delay", "label_delay_p50_ms", "From prediction to label"],
+  errors: ["Failed requests", "error_rate", "Share of predictions whose request failed"],
+};
+// What does not wait for labels is not provisional because labels are missing.
+const RANGES = [3600e3, 6 * 3600e3, 86400e3, 2 * 86400e3, 7 * 86400e3, 30 * 86400e3, 90 * 86400e3];
+
+export function draw(place, answer, page) {
+  const { facts, panels } = answer;
+  const marks = happened(panels, facts);
+  place.replaceChildren(
+    head(facts, page),
+    tools(facts, page),
+    quality(answer, marks, page),
+    el("div", { class: "grid-2" }, Object.entries(BESIDE).map(([name, [title, metric, help]]) => beside({ name, title, metric, help }, answer, marks, page))),
+    alerts(panels.alerts, page),
+    versions(panels.versions, facts, page),
+  );
+}
+
+function head(facts, page) {
+  return el("div", { class: "title" },
+    el("h1", null, shown(facts.model) || "(no name)"), health(facts.health),
+    facts.owner && el("span", { class: "dim" }, `owner ${shown(facts.owner)}`),
+    Object.entries(facts.tags).map(([key, value]) => el("span", { class: "tag" }, shown(`${key}=${value}`))),
+    el("a", { class: "back", href: page.to("fleet") }, "all models"));
+}
+
+function tools(facts, page) {
+  const select = (label, key, choices, now) => el("label", null, `${label} `, el("select", { onchange: (event) => page.go({ [key]: event.target.value }) },
+    choices.map(([value, text]) => el("option", { value, selected: String(value) === String(now) }, text))));
+  const range = Number(page.parameters.range_ms ?? 86400e3);
+  return el("div", { class: "tools" },
+    select("Metric", "metric", [...new Set([facts.drawn, ...facts.qualities])].map((name) => [name, shown(name)]), facts.drawn),
+    facts.versions.length > 1 && select("Version", "version", facts.versions.map((name) => [name, shown(name) || "(none)"]), facts.version),
+    facts.lengths_ms.length > 1 && select("Windows of", "length_ms", facts.lengths_ms.map((ms) => [ms, duration(ms)]), facts.length_ms),
+    facts.lengths_ms.length === 1 && el("span", { class: "dim" }, `windows of ${duration(facts.length_ms)}`),
+    facts.versions.length === 1 && el("span", { class: "dim" }, `version ${shown(facts.version) || "(none)"}`),
+    facts.segment && el("span", { class: "tag" }, shown(facts.segment)),
+    el("span", { class: "ranges", role: "group", "aria-label": "Range" }, RANGES.map((ms) =>
+      el("button", { type: "button", "aria-pressed": String(ms === range), onclick: () => page.go({ range_ms: ms }) }, duration(ms)))));
+}
+
+function happened(panels, facts) {
+  const found = records(panels.alerts)
+    .filter((alert) => alert.state !== "retracted" && (!alert.version || alert.version === facts.version))
+    .map((alert) => ({ x: alert.began_ms, end: alert.ended_ms, kind: alert.severity, text: `${alert.severity}: ${alert.message}` }));
+  return found.concat(records(panels.versions).filter((one) => one.first_ms !== null && one.version !== "")
+    .map((one) => ({ x: one.first_ms, kind: "version", text: `version ${one.version} begins` })));
+}
+
+const points = (panel, metric) => records(panel).filter((row) => row.metric === metric).map((row) => ({ ...row, x: row.window_start_ms }));
+
+// A range that is longer than what there is shows what there is.
+function extent(panel, facts) {
+  const starts = panel.rows.map((row) => row[0]);
+  return { first: starts.length ? Math.max(facts.first_ms, Math.min(...starts)) : facts.first_ms, last: facts.last_ms, step: facts.length_ms };
+}
+
+function quality({ panels, facts }, marks, page) {
+  const found = points(panels.quality, facts.drawn);
+  const help = facts.help[facts.drawn];
+  const better = { higher: "higher is better", lower: "lower is better", "nearer zero": "nearer zero is better" }[facts.better];
+  return panel(shown(facts.drawn), { csv: page.csv("quality"), wide: true, help, notes: panels.quality.notes },
+    el("p", { class: "dim sub" }, [help && shown(help), better].filter(Boolean).join("; "), ". Band: 95 % interval. Dashed and shaded: provisional, labels may still change it."),
+    found.length
+      ? lines({ series: [{ name: facts.drawn, points: found }], ...extent(panels.traffic.rows.length ? panels.traffic : panels.quality, facts), marks, write: writes(facts.drawn), height: 260, label: `${facts.drawn} over time` })
+      : empty("No window of this range has it: it needs labels."));
+}
+
+function beside({ name, title, metric, help }, { panels, facts }, marks, page) {
+  const names = [...new Set(panels[name].rows.map((row) => row[1]))];
+  const series = names.map((one) => ({ name: one, points: points(panels[name], one) }));
+  return panel(title, { csv: page.csv(name), help },
+    series.length
+      ? lines({ series, ...extent(panels.traffic, facts), marks: marks.filter((mark) => mark.kind === "version"), write: writes(metric), named: true, label: `${title} over time` })
+      : empty(name === "latency" ? "No latency: predictions are sent without latency_ms." : name === "label_delay" || name === "coverage" ? "No labels yet." : "None in this range."));
+}
+
+function alerts(found, page) {
+  const rows = records(found);
+  return panel("Alerts", { csv: page.csv("alerts"), wide: true, notes: found.notes },
+    rows.length ? table([
+      { title: "State", cell: (row) => el("span", { class: `state ${row.state}` }, row.state) },
+      { title: "Severity", cell: (row) => (row.severity in { critical: 1, warning: 1, info: 1 } ? health(row.severity) : shown(row.severity)) },
+      { title: "Began", number: true, cell: (row) => el("time", { title: utc(row.began_ms) }, time(row.began_ms)) },
+      { title: "Lasted", number: true, narrow: false, cell: (row) => (row.ended_ms === null ? "open" : duration(row.ended_ms - row.began_ms)) },
+      { title: "Monitor", narrow: false, cell: (row) => shown(row.monitor) },
+      { title: "Where", narrow: false, cell: (row) => shown([row.version, row.segment].filter(Boolean).join(" / ")) || NONE },
+      { title: "What", kind: "text", cell: (row) => shown(row.message) },
+    ], rows, { label: "Alerts" }) : empty("No alert. What is watched by default, and rules of your own: the monitors file (driftline monitors apply)."));
+}
+
+function versions(found, facts, page) {
+  const rows = records(found);
+  const metrics = found.columns.slice(3);
+  return panel("Versions side by side", { csv: page.csv("versions"), wide: true, notes: found.notes },
+    table([
+      { title: "Version", cell: (row) => el("a", { href: page.to("model", { ...page.parameters, version: row.version }), "aria-current": row.version === facts.version ? "true" : null }, shown(row.version) || "(none)") },
+      ...metrics.map((name) => ({ title: name, number: true, cell: (row) => writes(name)(row[name]) })),
+      { title: "first window", number: true, narrow: false, cell: (row) => el("time", { title: utc(row.first_ms) }, time(row.first_ms)) },
+      { title: "newest window", number: true, narrow: false, cell: (row) => el("time", { title: utc(row.window_start_ms) }, time(row.window_start_ms)) },
+    ], rows, { label: "Versions" }));
+}

@@ -1,0 +1,6 @@
+// What draws each screen: a new one is a file and a line here.
+
+export const SCREENS = {
+  fleet: () => import("./fleet.js"),
+  model: () => import("./model.js"),
+};

@@ -1,0 +1,97 @@
+"""The page as people see it, in a headless Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+from tests import webs
+from tests.browser import Browser, browser
+from tests.sinking import MINUTE_MS, START_MS
+
+MODELS = ("fraud", *webs.NASTY)
+
+
+async def _through(page: Browser, address: str) -> None:
+    await page.go(address)
+    await page.until("document.querySelectorAll('tbody tr').length === 9")
+    names = await page.run("[...document.querySelectorAll('td.name a')].map(a => a.textContent)")
+    assert "<img src=x onerror=alert(1)>" in names  # as text
+    assert r"\x1b[31mred\x9b2J" in names
+    assert await page.run("document.querySelectorAll('img, iframe').length") == 0
+    for model in MODELS:
+        await page.run(
+            "[...document.querySelectorAll('td.name a')].find(a =>"
+            f" new URLSearchParams(a.hash.split('?')[1]).get('model') === {json.dumps(model)})"
+            ".click()"
+        )
+        await page.until(
+            "document.querySelector('path.line.final') && document.querySelector('path.line.open')"
+            " && document.querySelector('path.band') && document.querySelector('rect.provisional')"
+            " && document.querySelector('path.mark.critical')"
+        )
+        await page.run("document.querySelector('.back').click()")
+        await page.until("document.querySelectorAll('tbody tr').length === 9")
+
+
+def test_from_fleet_to_every_model_without_a_complaint_or_a_request_elsewhere(
+    tmp_path: Path,
+) -> None:
+    url = webs.write(webs.a_log(*MODELS), tmp_path)
+
+    async def look(address: str) -> Browser:
+        async with browser() as page:
+            await _through(page, address)
+            return page
+
+    with webs.page(url) as running:
+        page = asyncio.run(look(running.link))
+
+    assert page.complaints == []
+    hosts = {one.split("/")[2] for one in page.requests if not one.startswith(("data:", "about:"))}
+    assert hosts == {f"127.0.0.1:{running.port}"}
+
+
+def test_an_earlier_time_is_in_the_address_and_shows_less(tmp_path: Path) -> None:
+    url = webs.write(webs.a_log("fraud"), tmp_path)
+    then = START_MS + 4 * MINUTE_MS
+
+    async def look(address: str) -> None:
+        async with browser() as page:
+            await page.go(f"{address}#/model?model=fraud&at={then}")
+            await page.until("document.querySelector('path.line.final')")
+            assert await page.run("document.querySelector('.mark.critical')") is None
+            await page.run("document.querySelector('#time .past').click()")
+            await page.until("document.querySelector('path.mark.critical')")
+            assert "at=" not in await page.run("location.hash")
+
+    with webs.page(url) as running:
+        asyncio.run(look(running.link))
+
+
+def test_who_types_is_not_disturbed_by_what_comes(tmp_path: Path) -> None:
+    log = webs.a_log("fraud", "churn")
+    url = webs.write(log, tmp_path)
+
+    async def look(address: str, more: object) -> None:
+        async with browser() as page:
+            await page.go(address)
+            await page.until("document.querySelectorAll('tbody tr').length === 2")
+            await page.run("document.querySelector('input[type=search]').focus()")
+            await page.call("Input.insertText", text="n")
+            await page.until("document.querySelectorAll('tbody tr').length === 1")
+            assert callable(more)
+            await asyncio.to_thread(more)
+            await page.until("document.querySelectorAll('tbody tr').length === 2")
+            found = await page.run("[document.activeElement.value, document.activeElement.type]")
+            assert found == ["n", "search"]
+
+    def more() -> None:
+        new = webs.a_log("new")
+        for entry in new.entries:
+            log.put(entry.topic, entry.key, entry.value, entry.timestamp_ms)
+        webs.write(log, tmp_path)
+
+    with webs.page(url) as running:
+        asyncio.run(look(running.link, more))

@@ -1,0 +1,377 @@
+"""The page: who may ask, what is answered, and what happens if the history is away."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agents.history import reading
+from agents.web.answering import as_csv
+from agents.web.guard import HEADERS, Guard
+from agents.web.known import MOST_POINTS, Known, Span, Who
+from agents.web.run import Address
+from agents.web.screens import CATALOGUE
+from agents.web.screens.screen import Panel
+from agents.web.server import STATIC
+from streams.errors import ConfigError
+from tests import webs
+from tests.histories import ask as ask_history
+from tests.sinking import MINUTE_MS, START_MS, Log, alert, metric
+from tests.webs import api, ask, rows
+
+TOKEN = "0123456789abcdef-token"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return webs.write(webs.a_log("fraud", *webs.NASTY), tmp_path_factory.mktemp("history"))
+
+
+@pytest.fixture(scope="module")
+def port(url: str) -> Iterator[int]:
+    with webs.page(url) as running:
+        yield running.port
+
+
+# ------------------------------------------------------------------ who may ask
+@pytest.mark.parametrize(
+    "path", ["/", "/static/app.js", "/api/fleet", "/api/none", "/nothing", "/static/../run.py"]
+)
+def test_every_answer_has_the_policy_of_the_page(port: int, path: str) -> None:
+    reply = ask(port, path)
+
+    assert {name: reply.headers.get(name) for name in HEADERS} == HEADERS
+    policy = HEADERS["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil", "10.0.0.1"])
+def test_other_names_are_refused_so_that_nobody_rebinds_one(port: int, host: str) -> None:
+    assert ask(port, "/api/fleet", Host=host).status == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:9"])
+def test_names_of_this_machine_are_answered_on_any_port_that_is_forwarded(
+    port: int, host: str
+) -> None:
+    assert ask(port, "/api/fleet", Host=host).status == 200
+
+
+def test_pages_of_others_are_refused(port: int) -> None:
+    here = f"127.0.0.1:{port}"
+
+    assert ask(port, "/api/fleet", Host=here, Origin="http://evil.example").status == 403
+    assert ask(port, "/api/fleet", Host=here, Origin="null").status == 403
+    assert ask(port, "/api/fleet", Host=here, Origin=f"http://{here}").status == 200
+    assert ask(port, "/api/fleet", Sec_Fetch_Site="cross-site").status == 403
+    navigated = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
+    assert ask(port, "/", **navigated).status == 200
+
+
+def test_only_questions_are_answered(port: int) -> None:
+    assert ask(port, "/api/fleet", "POST").status == 405
+    assert ask(port, "/", "HEAD").status == 200
+
+
+def test_anywhere_but_here_a_token_is_needed() -> None:
+    with pytest.raises(ConfigError, match="needs a token"):
+        Guard(host="0.0.0.0")
+    with pytest.raises(ConfigError, match="16 or more"):
+        Guard(host="127.0.0.1", token="short")
+
+
+def test_a_link_brings_the_token_and_a_cookie_keeps_it(url: str) -> None:
+    with webs.page(url, Address(port=0, token=TOKEN)) as running:
+        port = running.port
+        assert running.link.endswith(f"/login?token={TOKEN}")
+
+        assert ask(port, "/").status == ask(port, "/api/fleet").status == 401
+        assert ask(port, "/events").status == 401
+        assert ask(port, "/login?token=wrong").status == 403
+        assert ask(port, "/login").status == 403
+        reply = ask(port, f"/login?token={TOKEN}")
+
+        assert (reply.status, reply.headers["Location"]) == (303, "/")
+        cookie = reply.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Lax" in cookie
+        assert TOKEN not in cookie
+        assert ask(port, "/api/fleet", Cookie=cookie.partition(";")[0]).status == 200
+        assert ask(port, "/api/fleet", Cookie="driftline=é").status == 401
+        assert ask(port, "/api/fleet", Authorization=f"Bearer {TOKEN}").status == 200
+        assert ask(port, "/api/fleet", Authorization="Bearer no").status == 401
+
+
+def test_a_token_is_made_where_others_can_reach_the_page(url: str) -> None:
+    with webs.page(url, Address(host="0.0.0.0", port=0, names=("watch.example",))) as running:
+        token = running.link.rpartition("=")[2]
+
+        assert len(token) >= 32
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert ask(running.port, "/api/fleet", Host="watch.example", **bearer).status == 200
+        assert ask(running.port, "/api/fleet", Host="10.0.0.1:80", **bearer).status == 200
+        assert ask(running.port, "/api/fleet", Host="evil.example", **bearer).status == 421
+
+
+# ------------------------------------------------------------------ what is sent
+def test_the_page_brings_everything_itself() -> None:
+    for path in STATIC.iterdir():
+        text = path.read_text()
+        found = re.findall(r"https?://[^\s\"'`)]+", text)
+        assert [one for one in found if not one.startswith("http://www.w3.org/")] == [], path
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
+        if path.suffix == ".html":
+            assert not re.search(r"style=|<style|<script>| on[a-z]+=", text)
+
+
+def test_every_screen_has_a_file_that_draws_it() -> None:
+    listed = (STATIC / "screens.js").read_text()
+
+    for name in CATALOGUE:
+        assert f'{name}: () => import("./{name}.js")' in listed
+        assert "export function draw(place, answer, page)" in (STATIC / f"{name}.js").read_text()
+
+
+def test_files_that_have_not_changed_are_not_sent_again(port: int) -> None:
+    tag = ask(port, "/static/app.js").headers["ETag"]
+
+    reply = ask(port, "/static/app.js", If_None_Match=tag)
+
+    assert (reply.status, reply.body) == (304, b"")
+
+
+# ------------------------------------------------------------------ fleet
+def test_fleet_has_a_line_for_every_model_whatever_its_name(port: int) -> None:
+    found = rows(api(port, "fleet", sort="model"), "models")
+
+    assert {row["model"] for row in found} == {"fraud", *webs.NASTY}
+    (row,) = (row for row in found if row["model"] == "fraud")
+    assert (row["health"], row["open_alerts"], row["quality"]) == ("critical", 1, "accuracy")
+    assert (row["value"], row["final"]) == (pytest.approx(0.81), False)
+    assert row["usual"] == pytest.approx(0.88)
+    assert row["worse"] == pytest.approx(0.07)
+    assert row["predictions"] == 109
+    assert row["quality_before"][-2:] == pytest.approx([0.82, 0.81])
+
+
+def test_models_are_found_sorted_and_paged(port: int) -> None:
+    assert [r["model"] for r in rows(api(port, "fleet", search="FRAU"), "models")] == ["fraud"]
+    assert rows(api(port, "fleet", health="ok"), "models") == []
+    first = rows(api(port, "fleet", sort="model", size=2), "models")
+    second = rows(api(port, "fleet", sort="model", size=2, page=1), "models")
+    backward = rows(api(port, "fleet", sort="model", down="true"), "models")
+
+    names = [row["model"] for row in backward][::-1]
+    assert [row["model"] for row in (*first, *second)] == names[:4]
+
+
+def test_owner_and_tags_come_from_alerts(tmp_path: Path) -> None:
+    log = webs.a_log("fraud", "churn")
+    log.add(alert(model="churn", alert_id="x", owner="risk", tags={"tier": "1"}))
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        facts = api(running.port, "fleet")["facts"]
+        owned = rows(api(running.port, "fleet", owner="risk"), "models")
+        tagged = rows(api(running.port, "fleet", tag="tier=1"), "models")
+
+    assert (facts["owners"], facts["tags"]) == ([["risk", 1]], [["tier=1", 1]])
+    assert [row["model"] for row in owned] == [row["model"] for row in tagged] == ["churn"]
+
+
+def test_a_model_of_which_nothing_comes_is_silent(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    log.add(alert("resolved", 1, alert_id="a0"))
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        end = START_MS + webs.WINDOWS * MINUTE_MS
+        healths = [
+            rows(api(running.port, "fleet", at=at), "models")[0]["health"]
+            for at in (end + 900_000, end + 900_001)
+        ]
+
+    assert healths == ["ok", "silent"]
+
+
+def test_hosts_are_no_models(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    log.add(metric(model="host:a", version="", metric="cpu_utilization"))
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        answer = api(running.port, "fleet")
+
+    assert [row["model"] for row in rows(answer, "models")] == ["fraud"]
+    assert answer["facts"]["hosts"] == 1
+
+
+# ------------------------------------------------------------------ model
+@pytest.mark.parametrize("model", ["fraud", *webs.NASTY])
+def test_a_model_has_its_series_alerts_and_versions(port: int, model: str) -> None:
+    answer = api(port, "model", model=model)
+
+    quality = rows(answer, "quality")
+    assert [row["value"] for row in quality] == pytest.approx([0.9 - n / 100 for n in range(10)])
+    assert [row["final"] for row in quality] == [True] * 8 + [False] * 2
+    assert answer["facts"]["drawn"] == "accuracy"
+    assert [row["message"] for row in rows(answer, "alerts")] == ["accuracy is 0.4, below 0.8"]
+    assert [row["version"] for row in rows(answer, "versions")] == ["3"]
+
+
+def test_a_model_that_is_not_there_is_said(port: int) -> None:
+    reply = ask(port, "/api/model?model=none")
+
+    assert (reply.status, list(reply.json)) == (404, ["missing"])
+
+
+@pytest.mark.parametrize(
+    "question", ["page=-1", "at=x", "at=-1", "sort=x", "nothing=1", "at=999999999999999999"]
+)
+def test_a_wrong_question_is_told_what_is_wrong(port: int, question: str) -> None:
+    reply = ask(port, f"/api/fleet?{question}")
+
+    assert (reply.status, list(reply.json)) == (400, ["wrong"])
+
+
+def test_a_long_series_is_thinned_and_says_so(tmp_path: Path) -> None:
+    log = Log()
+    count = 2 * MOST_POINTS + 5
+    for number in range(count):
+        at = START_MS + number * MINUTE_MS
+        value = 5.0 if number == 700 else float(number % 2)
+        places = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS, "final": number != 0}
+        log.add(metric(value=value, low=None, high=None, **places), at_ms=START_MS)
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        answer = api(running.port, "model", model="fraud")
+
+    found = rows(answer, "quality")
+    assert "each point is the mean of 3" in answer["panels"]["quality"]["notes"][0]
+    assert len(found) == (count + 2) // 3 <= MOST_POINTS
+    assert sum(row["windows"] for row in found) == count
+    assert max(row["high"] for row in found) == 5.0
+    assert [row["final"] for row in found[:2]] == [False, True]
+
+
+# ------------------------------------------------------------------ as of
+def test_an_earlier_time_shows_what_asof_shows(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    first = metric(1, metric="accuracy", value=0.123, low=None, high=None, final=True)
+    log.add(first, at_ms=START_MS + 20 * MINUTE_MS)
+    log.delete(metric(1, metric="coverage"), at_ms=START_MS + 21 * MINUTE_MS)
+    log.add(alert("resolved", 1, alert_id="a0"), at_ms=START_MS + 22 * MINUTE_MS)
+    url = webs.write(log, tmp_path)
+    who, span = Who("fraud", "3"), Span(START_MS, START_MS + 9 * MINUTE_MS, MINUTE_MS)
+    names = ("predictions", "accuracy", "coverage")
+
+    for minute in (1, 3, 6, 19, 20, 21, 22):
+        until = START_MS + minute * MINUTE_MS
+        asof = ask_history(url, lambda c, until=until: reading.metrics_at(c, until))
+        states = ask_history(url, lambda c, until=until: reading.alerts_at(c, until))
+        points = ask_history(url, lambda c, until=until: Known(c, until).points(who, span, names))
+        alerts = ask_history(url, lambda c, until=until: Known(c, until).alerts("fraud"))
+
+        expected = {(key[3], key[5]): known.record for key, known in asof.items()}
+        assert {(p.start_ms, p.metric) for p in points} == expected.keys()
+        for point in points:
+            record = expected[point.start_ms, point.metric]
+            assert all(getattr(point, name) == record[name] for name in ("value", "final"))
+        assert {a["alert_id"]: a["state"] for a in alerts} == {
+            key[0]: known.record["state"] for key, known in states.items()
+        }
+
+    with webs.page(url) as running:
+        then = START_MS + 3 * MINUTE_MS
+        live, past = (rows(api(running.port, "fleet", **at), "models") for at in ({}, {"at": then}))
+        series = rows(api(running.port, "model", model="fraud", at=then), "quality")
+    assert (live[0]["health"], past[0]["health"]) == ("silent", "ok")
+    assert past[0]["value"] == pytest.approx(0.88)
+    assert len(series) == 3
+
+
+# ------------------------------------------------------------------ csv
+def test_every_panel_has_a_csv(port: int) -> None:
+    for path in (
+        "fleet/models?sort=model",
+        "model/quality?model=fraud",
+        "model/alerts?model=fraud",
+    ):
+        reply = ask(port, f"/csv/{path}")
+
+        assert reply.headers["Content-Type"].startswith("text/csv")
+        assert reply.headers["Content-Disposition"].startswith("attachment; filename=driftline-")
+        assert len(list(csv.reader(io.StringIO(reply.body.decode())))) > 1
+    assert ask(port, "/csv/fleet/none").status == 404
+
+
+def test_a_name_is_no_formula_of_a_spreadsheet() -> None:
+    text = as_csv(Panel(("model", "value"), [("=1+1", -1.5), ("@x", None), ('a,"b"', 2)]))
+
+    assert list(csv.reader(io.StringIO(text)))[1:] == [
+        ["'=1+1", "-1.5"],
+        ["'@x", ""],
+        ['a,"b"', "2"],
+    ]
+
+
+# ------------------------------------------------------------------ away
+def test_a_history_that_is_not_there_yet_is_said_and_shown_once_it_is(tmp_path: Path) -> None:
+    with webs.page(str(tmp_path / "history.db")) as running:
+        reply = ask(running.port, "/api/fleet")
+        assert (reply.status, list(reply.json)) == (503, ["away"])
+        assert running.following.news.away is not None
+        assert not (tmp_path / "history.db").exists()
+
+        webs.write(webs.a_log("fraud"), tmp_path)
+        running.following.step()
+
+        assert running.following.news.away is None
+        assert len(rows(api(running.port, "fleet"), "models")) == 1
+
+
+def test_a_history_of_a_newer_schema_is_refused_with_the_fix(tmp_path: Path) -> None:
+    url = webs.write(webs.a_log("fraud"), tmp_path)
+    with webs.page(url) as running:
+        assert ask(running.port, "/api/fleet").status == 200
+        with sqlite3.connect(url) as other:  # while the page is shown
+            other.execute("UPDATE driftline_schema SET version_num = 'next'")
+        other.close()
+
+        reply = ask(running.port, "/api/fleet")
+
+        assert reply.status == 503
+        assert "a newer one wrote it; install that version" in reply.json["away"]
+
+
+def test_what_comes_is_told_and_shown(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    url = webs.write(log, tmp_path)
+    with webs.page(url) as running:
+        before = running.following.news
+        log.add(
+            metric(model="new", metric="predictions", value=7.0),
+            alert("resolved", 1, alert_id="a0"),
+        )
+        webs.write(log, tmp_path)
+
+        running.following.step()
+
+        assert running.following.news.metrics > before.metrics
+        assert {row["model"] for row in rows(api(running.port, "fleet"), "models")} == {
+            "fraud",
+            "new",
+        }
+        assert api(running.port, "fleet")["facts"]["open_alerts"] == 0
+
+
+def test_a_port_that_is_taken_is_said(url: str, port: int) -> None:
+    with (
+        pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be used"),
+        webs.page(url, Address(port=port)),
+    ):
+        pass
