@@ -45,10 +45,10 @@ def program(*names: str) -> str:
     pytest.skip(message)
 
 
-def wait_until(reached: Callable[[], bool], *, what: str) -> None:
-    deadline_s = time.monotonic() + DEADLINE_S
+def wait_until(reached: Callable[[], bool], *, what: str, deadline_s: float = DEADLINE_S) -> None:
+    ends_s = time.monotonic() + deadline_s
     while not reached():
-        assert time.monotonic() < deadline_s, what
+        assert time.monotonic() < ends_s, what
         time.sleep(0.05)
 
 

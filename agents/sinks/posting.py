@@ -110,23 +110,35 @@ class Poster:
         ConfigError
             If it takes nothing at all from us.
         """
-        answer = self._asked(body, {**self._headers, **(headers or {})})
-        said = f"{self.host} answers {answer.status}"
-        if text := " ".join(answer.body.decode(errors="replace").split())[:200]:
-            said = f"{said} ({text})"
-        judge(answer.status, said)
+        answer = self.ask(body, headers)
+        judge(answer.status, self.said(answer))
         return answer.body
 
-    def _asked(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+    def ask(self, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
+        """Post, and return what the server answers, whatever that means.
+
+        Raises
+        ------
+        AwayError
+            If it does not answer.
+        ConfigError
+            If its address is not one that may be connected to.
+        """
         connection = self._connection(self._address())
         try:
-            connection.request("POST", self._path, body, dict(headers))
+            connection.request("POST", self._path, body, {**self._headers, **(headers or {})})
             response = connection.getresponse()
             return Answer(response.status, response.read(self._answer_bytes))
         except (OSError, http.client.HTTPException) as error:
             raise AwayError(f"{self.host}: {_said(error)}") from None
         finally:
             connection.close()
+
+    def said(self, answer: Answer) -> str:
+        """Say an answer to people, on one line."""
+        text = " ".join(answer.body.decode(errors="replace").split())[:200]
+        said = f"{self.host} answers {answer.status}"
+        return f"{said} ({text})" if text else said
 
     def _address(self) -> str:
         try:

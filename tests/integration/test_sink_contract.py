@@ -28,6 +28,7 @@ from agents.sinks.telemetry import SinkHealth
 from streams.errors import ConfigError
 from tests import killing, oracle
 from tests.histories import a_log, assert_history_is
+from tests.mlflow_servers import Memory
 from tests.otlp import Collector, attributes
 from tests.postgres import Postgres
 from tests.receivers import Receiver, receiving
@@ -320,6 +321,45 @@ class ByOtlp(Posting):
         assert values == {("driftline.accuracy", 0.52), ("driftline.accuracy.low", 0.4)}
 
 
+class ByMlflow(Posting):
+    where, name = "agents.sinks.mlflow", "Mlflow"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.log.add(metric(2, final=True), metric(1, final=True, metric="recall"))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with super().running():
+            self.receiver.respond = self.memory = Memory()
+            yield
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """It is there while the experiment is found."""
+        with super().away():
+            self.receiver.answers = [200, 200, *self.receiver.answers]
+            yield
+
+    def wrong(self) -> dict[str, str]:
+        return {"authorization_file": "none"}
+
+    def options(self) -> dict[str, Any]:
+        return {"target": self.receiver.url}
+
+    def clock(self) -> str:
+        return ""
+
+    def check(self) -> None:
+        [logged] = self.memory.runs().values()
+        assert {key: [one.value for one in values] for key, values in logged.items()} == {
+            "accuracy": [0.52],
+            "accuracy.low": [0.4],
+            "recall": [0.51],
+            "recall.low": [0.4],
+        }
+
+
 class ByPrometheus(Place):
     where, name = "agents.sinks.prometheus", "Prometheus"
 
@@ -344,7 +384,7 @@ class ByPrometheus(Place):
 
 PLACES = (
     *(InFiles, InParquet, InSqlite, InPostgres),
-    *(ByWebhook, ByApprise, ByAlertmanager, ByPrometheus, ByOtlp),
+    *(ByWebhook, ByApprise, ByAlertmanager, ByPrometheus, ByOtlp, ByMlflow),
 )
 
 
