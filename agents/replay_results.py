@@ -39,6 +39,8 @@ class Results:
         self, run: DryRun, letters: Letters, *, lines: int, disorder_ms: int, readings: int = 0
     ) -> None:
         self.metrics = [run.metrics[key] for key in sorted(run.metrics, key=json.loads)]
+        models = run.others.get(run.monitor.topics.models, {})
+        self.models = [models[key] for key in sorted(models)]
         alerts = [json.loads(alert) for alert in run.alerts]
         order = ("at_ms", "model", "version", "segment", "monitor", "alert_id", "revision")
         self.alerts = sorted(alerts, key=lambda alert: [alert[name] for name in order])
@@ -57,10 +59,11 @@ class Results:
         return 0 < self.lines == self.fates["dead_letter"]
 
     def write(self, folder: Path) -> None:
-        """Write `metrics.jsonl`, `alerts.jsonl`, `fates.json` and `dead_letters.json`."""
+        """Write a file of each topic of results, `fates.json` and `dead_letters.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "metrics.jsonl").open("wb") as file:
-            file.writelines(line + b"\n" for line in self.metrics)
+        for name, records in (("metrics", self.metrics), ("models", self.models)):
+            with (folder / f"{name}.jsonl").open("wb") as file:
+                file.writelines(line + b"\n" for line in records)
         with (folder / "alerts.jsonl").open("w", encoding="utf-8") as text:
             text.writelines(json.dumps(alert) + "\n" for alert in self.alerts)
         (folder / "fates.json").write_text(json.dumps(self.fates, indent=1) + "\n")

@@ -89,6 +89,7 @@ def wanted(topics: Topics, *, metrics_ms: int = METRICS_MS) -> dict[str, dict[st
             "retention.ms": str(metrics_ms),
         },
         topics.alerts: _COMPACTED | kept[topics.alerts],
+        topics.models: _COMPACTED | kept[topics.models],
         topics.workers: _WORKERS,
         **{
             topics.dead_letters(topic): _DEAD_LETTERS

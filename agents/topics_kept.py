@@ -33,7 +33,7 @@ _RESULTS = {"cleanup.policy": "compact", **REVISIONS}
 
 def kept(topics: Topics) -> dict[str, dict[str, str]]:
     """Return what topics of results must be told, also those that exist already."""
-    return {topics.metrics: _RESULTS, topics.alerts: _RESULTS}
+    return dict.fromkeys((topics.metrics, topics.alerts, topics.models), _RESULTS)
 
 
 def alter(admin: AdminClient, wanted: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

@@ -44,6 +44,8 @@ class DryRun:
         What is odd about models, by what it is about.
     alerts
         Every alert revision, in the order of publication.
+    others
+        By topic, likewise as `metrics`: what is published beside these.
     dropped
         Values that were left out of predictions, an example and a count by field.
     """
@@ -55,6 +57,7 @@ class DryRun:
         self.monitor_states = [monitor.new_state(p) for p in self.partitions]
         self.metrics: dict[bytes, bytes] = {}
         self.alerts: list[bytes] = []
+        self.others: dict[str, dict[bytes, bytes]] = {}
         self.dead_letters: list[DeadLetter] = []
         self.dropped: dict[str, Dropped] = {}
         self.late_rows = self.improper_scores = 0
@@ -172,9 +175,11 @@ class DryRun:
             assert record.value is not None
             self.alerts.append(record.value)
         elif record.key is not None:
-            self.metrics.pop(record.key, None)
+            is_metric = record.topic == self.monitor.metrics
+            known = self.metrics if is_metric else self.others.setdefault(record.topic, {})
+            known.pop(record.key, None)
             if record.value is not None:
-                self.metrics[record.key] = record.value
+                known[record.key] = record.value
 
 
 def _batch(topic: str, arrivals: Sequence[Arrival]) -> Batch:

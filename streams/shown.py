@@ -248,6 +248,26 @@ class Shown:
         """Return the judgement of a moment, `None` before the first boundary."""
         return self.at(time_ms) if time_ms >= self._boundary_ms() else None
 
+    def decided_ms(self, time_ms: int) -> int:
+        """Return from when on the judgement of a moment counts, from the first boundary on."""
+        return max(self._starts[bisect_right(self._starts, time_ms) - 1], self._boundary_ms())
+
+    def as_of(self, time_ms: int) -> tuple[int, Judged, list[str]] | None:
+        """Return the last boundary by a time, the judgement of it, and names of its classes.
+
+        By what was shown before that boundary alone, the reason, too; `None` where that was
+        nothing. Of three classes and more, there are no names.
+        """
+        order, boundary_ms = self._order(time_ms), self._boundary_ms()
+        at_ms = time_ms // order.every_ms * order.every_ms
+        if at_ms < boundary_ms:
+            told = order.task.kind != "auto"
+            return (at_ms, order.task.judge(Evidence()), []) if told else None
+        known, judged = self._evidence(at_ms), self._judged(at_ms, boundary_ms)
+        classes = sorted(known.labels if known.chance else known.classes)
+        few = len(classes) <= MOST_CLASSES and not judged.is_last
+        return at_ms, judged, classes if few else []
+
     @property
     def settled_ms(self) -> int:
         """From when on nothing can change any more: a regression stays one, and so does text."""

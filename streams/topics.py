@@ -47,6 +47,11 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{self.prefix}.alerts"
 
     @property
+    def models(self) -> str:
+        """Out: what each model is taken for, and compared with. Key: model, version. Compacted."""
+        return f"{self.prefix}.models"
+
+    @property
     def workers(self) -> str:
         """Out: how each worker is, every ten seconds. Key: worker id. Compacted, kept for a day."""
         return f"{self.prefix}.workers"

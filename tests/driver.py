@@ -102,6 +102,7 @@ class Driver:
         self.offsets: Counter[tuple[str, int]] = Counter()
         self.received = 0
         self.metrics: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.models: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.alerts: list[dict[str, Any]] = []
         self.dead: list[str] = []
         self.dropped: Counter[str] = Counter()
@@ -254,9 +255,10 @@ class Driver:
                 self.alerts.append(json.loads(record.value or b""))
                 continue
             name = tuple(json.loads(record.key))
-            self.metrics.pop(name, None)
+            known = self.models if record.topic == TOPICS.models else self.metrics
+            known.pop(name, None)
             if record.value is not None:
-                self.metrics[name] = json.loads(record.value)
+                known[name] = json.loads(record.value)
 
     def _specified(self, first: int) -> list[Batch]:
         end = len(self.specifications)
@@ -313,7 +315,13 @@ class Driver:
         }
         order = ("at_ms", "model", "version", "monitor", "segment", "alert_id", "revision")
         alerts = sorted(self.alerts, key=lambda alert: [alert[name] for name in order])
-        return {"metrics": metrics, "alerts": alerts, "fates": self.fates, "late": self.late_rows}
+        return {
+            "metrics": metrics,
+            "models": self.models,
+            "alerts": alerts,
+            "fates": self.fates,
+            "late": self.late_rows,
+        }
 
 
 def batch_of(

@@ -353,6 +353,10 @@ class Baselines:
             found[self._begun_ms[models] <= until_ms - span_ms] = BASELINES.first + number
         return found
 
+    def complete_ms(self, code: int, span_ms: int) -> int:
+        """Return when a baseline of a model was complete; 0: the one with enough rows."""
+        return int(self._begun_ms[code] + span_ms if span_ms else self._early_ms[code])
+
     # ------------------------------------------------------------------ state
     def changes(self) -> Iterator[tuple[int, list[Any] | None]]:
         """Yield what is to be written down, by bucket."""

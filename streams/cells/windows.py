@@ -14,6 +14,7 @@ from streams.cells.baselines import Baselines
 from streams.cells.book import Due, Pages
 from streams.cells.coarse import CoarsePanes, deletions
 from streams.cells.grid import Grid, Observed
+from streams.cells.hours import Hours
 from streams.cells.judging import Judges
 from streams.cells.levels import HOUR_MS, begins, merged_ms, pane_end_ms
 from streams.cells.metric_sets import MetricSets
@@ -63,6 +64,7 @@ class WindowCells:
         self.pages = [Pages(w, world, pane_ms=windowing.pane_ms) for w in windowing.windows]
         own = windowing.of_baselines
         self.baselines = Baselines(self.grid.predictions, names, **own, pane_ms=windowing.pane_ms)
+        self.hours = Hours()
         self.sets = MetricSets()
         self.judges = judges
         self._merged_hour = -1
@@ -248,7 +250,8 @@ class WindowCells:
         if way.coarse is not None:
             return
         needed = [self.baselines.needed_ms()] if self.grid.predictions.members else []
-        limit_ms = min(way.finished_ms(clock_ms), unpublished_ms, *needed)
+        finished_ms = way.finished_ms(clock_ms)
+        limit_ms = min(finished_ms, unpublished_ms, self.hours.needed_ms(), *needed)
         for kind, records in zip(KINDS, self._cell_records, strict=True):
             for number in list(records.side.members):
                 if pane_end_ms(number, pane_ms=way.pane_ms) <= limit_ms:
@@ -276,7 +279,7 @@ class WindowCells:
             level, first_ms = level_ms(pages.window), pages.first_unpublished_ms()
             unpublished_ms[level] = min(unpublished_ms.get(level, first_ms), first_ms)
         finished = way.finished(clock_ms, unpublished_ms)
-        needed_ms = self.baselines.needed_ms()
+        needed_ms = min(self.baselines.needed_ms(), self.hours.needed_ms())
         finished = finished._replace(panes_ms=min(finished.panes_ms, needed_ms))
         yield from self.coarse.merge(finished, pane_ms=way.pane_ms, most=most)
         self.coarse.behind |= finished.panes_ms // HOUR_MS < hour

@@ -14,9 +14,9 @@ from streams.forget_record import is_forget, read_forget
 from streams.metric_ranges import of_hosts
 from streams.model_keys import Name
 from streams.monitor import forgets
+from streams.monitor.hourly import Hourly
 from streams.monitor.specifications import MOST_WAITING, Change
 from streams.monitor.state import MonitorState, Replacement
-from streams.monitor.writing import Writing
 from streams.monitors import Drift, Monitors, Threshold
 from streams.outcomes import Ints
 from streams.rules.floors import Replanned
@@ -36,7 +36,7 @@ class Part(NamedTuple):
     columns: OutcomeColumns
 
 
-class Changing(Writing):
+class Changing(Hourly):
     """What a step does about specifications."""
 
     # ------------------------------------------------------------------ coming
@@ -114,9 +114,6 @@ class Changing(Writing):
         return max(hosts_ms, (int(own.max(initial=-2)) + 1) * pane_ms)
 
     # ------------------------------------------------------------------ taking effect
-    def grow_baselines(self, *, whole: bool = False) -> None:
-        """Add the panes to baselines that the watermark has passed; see `forgetting`."""
-
     def take_effect(self, change: Change) -> None:
         """Let a specification hold: all before its time was taken in order."""
         state, at_ms = self.state, change.from_ms
@@ -135,6 +132,7 @@ class Changing(Writing):
         for code in {*replaced.judged, *replaced.compared}:
             state.windows.revise(code, clock_ms=at_ms)
         state.noticed.untold.update(replaced.judged)
+        state.facts.due.update(replaced.compared)
         self._look_again(at_ms)
         self._say(self._text(change))
 

@@ -110,6 +110,7 @@ class Forgetting(Changing):
         found = windows.baselines.grow(clock_ms, most=_ALL if whole else MERGED_CELLS)
         for code in [*found, *windows.baselines.comparing.followers(found)]:
             windows.revise(code, clock_ms=clock_ms)
+        self.state.facts.due.update(found, windows.baselines.followers(found))
 
     def forget_silent(self, at_ms: int) -> None:
         """Forget models whose life has ended, some at once."""
@@ -136,6 +137,7 @@ class Forgetting(Changing):
     def _publish_rest(self, codes: Collection[int], at_ms: int) -> None:
         """Publish what is final of models, compared with all that the watermark has passed."""
         self.grow_baselines(whole=True)
+        self.pass_hours(whole=True)
         self.take_published(self.state.windows.publish_rest(codes, clock_ms=at_ms))
 
     @contextmanager
@@ -155,6 +157,7 @@ class Forgetting(Changing):
         if not state.silence.begin_next(code):
             return False
         self._delete_watched(code)
+        self.untell([code])
         state.rules.drop_models([code])
         state.rules.floors.changed.discard(code)
         state.windows.baselines.begin_anew(code)
@@ -173,6 +176,7 @@ class Forgetting(Changing):
             self._delete_watched(code)
             for table in ("shown", "classes", "quarantine"):
                 self._write(table, state.names[code], None)
+        self.untell(codes)
         state.forget(codes)
         self.unwritten = True
 

@@ -168,6 +168,7 @@ class Monitor:
                     state.behind = not work.release(budget.most_released)
             if not state.behind:
                 work.grow_baselines()
+                work.pass_hours()
             state.windows.wake(now_ms, revising)
             if not self.hold_metrics:
                 with costs.on(costs.PUBLISHING):

@@ -16,6 +16,7 @@ from streams.costs import Costs
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitor.alerts import Alerts
+from streams.monitor.facts import ModelFacts
 from streams.monitor.forgets import Forgets
 from streams.monitor.host_readings import HostReadings
 from streams.monitor.plans import Plans
@@ -77,6 +78,8 @@ class MonitorState:
         Whether there is any rule or detector.
     looking
         By code, whether any rule or detector looks at a model.
+    facts
+        What is told of models.
     fates
         How many records of a model were repeated, corrected, late, ...
     taken, counted
@@ -145,6 +148,7 @@ class MonitorState:
         self.codes: dict[Name, int] = {}
         self.by_key = ModelCodes()
         self.looking: list[bool] = []
+        self.facts = ModelFacts()
         self.fates = ModelFates()
         self.taken = self.counted = 0
         self.to_reread: dict[int, int] = {}
@@ -334,6 +338,7 @@ class MonitorState:
             self.world.classes.drop(code)
             self.begin_places(code)
             self.silence.remove(code)
+            self.facts.drop(code)
             self.fates.drop(code)
             self.costs.drop(code)
             self.drifts.forget(code)

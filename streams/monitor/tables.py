@@ -137,6 +137,16 @@ def _forget(state: MonitorState, _: str, key: Key, content: Any) -> None:
     state.forgets.restore(int(key[0]), content)
 
 
+def _models(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if content is not None:
+        state.facts.restore(state.code((key[0], key[1])), content)
+
+
+def _hours(state: MonitorState, _: str, __: Key, content: Any) -> None:
+    if content is not None:
+        state.windows.hours.restore(content)
+
+
 def _baselines(state: MonitorState, _: str, key: Key, content: Any) -> None:
     passed_ms, models, *_rest = content or (-1, ())
     state.windows.baselines.restore_passed(int(key[0]), passed_ms)
@@ -181,6 +191,8 @@ TABLES = {
     "lanes": Table(_lanes, "drift detectors", of_models=True),
     "firing": Table(_firing, "alerts that fire", of_models=True, lose=_lose_firing),
     "fates": Table(_fates, "records by model and fate"),
+    "models": Table(_models, "what is told of models", of_models=True),
+    "hours": Table(_hours, "how far hours were looked at"),
     "baselines": Table(_baselines, "when baselines of models began"),
     "readings": Table(_readings, "readings of hosts that wait"),
     "hosts": Table(_hosts, "how far readings of hosts have come"),

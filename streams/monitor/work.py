@@ -173,6 +173,7 @@ class Work(OrderedForgetting):
             if judged.name != shown.told:
                 shown.told, shown.dirty = judged.name, True
                 state.touched.add(code)
+                self.judge(code, shown.decided_ms(state.watermark_ms))
                 self.remarks.append(str(ModelKind(*state.names[code], str(judged))))
             if judged is shown.newest:
                 state.noticed.untold.discard(code)

@@ -128,6 +128,7 @@ class Writing:
         alerts = [_alert_record(self.topics.alerts, alert) for alert in state.alerts.take()]
         for code, why in self._too_large.items():
             alerts += self._set_model_aside(code, *why)
+        self.tell_models()
         self._write_positions()
         self._write_specifications()
         for offset, content in state.forgets.changes():
@@ -156,6 +157,9 @@ class Writing:
             remarks=self.remarks,
             restarted=state.restarts.take(),
         )
+
+    def tell_models(self) -> None:
+        """Tell what has changed of models; see `hourly`."""
 
     def _write_windows(self) -> None:
         """Write down what was published; and panes, unless rows in them are."""
