@@ -1,4 +1,4 @@
-"""What is told of models on their topic: what they are taken for, what they send, their reference."""
+"""What is told of models: what they are taken for, what they send, what they go by."""
 
 import random
 from typing import Any
