@@ -29,6 +29,7 @@ from streams import monitors_file as layout
 from streams.events import decode_label, decode_prediction
 from streams.heads import kind_of
 from streams.metrics import Metric
+from streams.models_told import ModelRecord
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS
 from streams.profiles import Part, Profile, write_profile
@@ -192,12 +193,16 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
         elif "metric" in names_found:
             kinds.add("metric")
             assert set(names_found) == set(Metric.__struct_fields__)
+        elif "reference_rows" in names_found:
+            kinds.add("model")
+            assert set(names_found) == set(ModelRecord.__struct_fields__)
+            msgspec.json.decode(line, type=ModelRecord)
         else:
             kinds.add(kind_of(line.encode()))
             decode = decode_label if kind_of(line.encode()) == "label" else decode_prediction
             decode(line.encode())
 
-    assert kinds == {"prediction", "label", "reading", "metric", "alert"}
+    assert kinds == {"prediction", "label", "reading", "metric", "alert", "model"}
 
 
 def test_python_examples_compile_and_call_what_there_is() -> None:
