@@ -109,8 +109,8 @@ class Writing:
     def _forget_rule_panes(self, clock_ms: int) -> None:
         """Delete panes that have left every window of a rule."""
         state = self.state
-        for pane_ms, number in list(state.rules.forget(clock_ms, list(state.plans.every()))):
-            for (table, *key), content in state.rule_records.drop(pane_ms, number):
+        for pane_ms, numbers in list(state.rules.forget(clock_ms, list(state.plans.every()))):
+            for (table, *key), content in state.rule_records.drop(pane_ms, numbers):
                 self._write(table, tuple(key), content)
 
     # ------------------------------------------------------------------ the whole

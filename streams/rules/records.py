@@ -56,10 +56,13 @@ class RuleRecords:
         for code, floors in self._watch.floors.changes():
             yield (FLOORS, *self._names[code]), floors
 
-    def drop(self, pane_ms: int, number: int) -> Iterator[tuple[Key, None]]:
-        """Forget a pane; yield what deletes its records."""
+    def drop(self, pane_ms: int, numbers: Sequence[int]) -> Iterator[tuple[Key, None]]:
+        """Forget panes of one length, all at once; yield what deletes their records."""
         for side in range(len(self._references)):
-            for one in self._cells(pane_ms, side).drop(number):
+            cells = self._cells(pane_ms, side)
+            members = cells.side.members
+            places = [(number, bucket) for number in numbers for bucket in members.get(number, ())]
+            for one in cells.drop_places(places):
                 yield (_CELLS, pane_ms, side, *one[:3]), None
 
     def drop_references(self) -> Iterator[tuple[Key, None]]:

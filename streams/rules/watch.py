@@ -369,7 +369,7 @@ class RuleWatch:
         grids = (*self.grids.values(), self.references.grid)
         return sum(side.table.live for grid in grids for side in grid.sides)
 
-    def forget(self, clock_ms: int, plans: Sequence[Plan]) -> Iterator[tuple[int, int]]:
+    def forget(self, clock_ms: int, plans: Sequence[Plan]) -> Iterator[tuple[int, list[int]]]:
         """Yield lengths and numbers of panes that no window of a rule can reach any more."""
         reach: dict[int, int] = {}
         for plan in plans:
@@ -377,9 +377,10 @@ class RuleWatch:
             reach[plan.pane_ms] = min(reach.get(plan.pane_ms, oldest_ms), oldest_ms)
         for pane_ms, grid in self.grids.items():
             oldest_ms = reach.get(pane_ms, clock_ms)
-            for number in {number for side in grid.sides for number in side.members}:
-                if (number + 1) * pane_ms <= oldest_ms:
-                    yield pane_ms, number
+            every = {number for side in grid.sides for number in side.members}
+            gone = sorted(number for number in every if (number + 1) * pane_ms <= oldest_ms)
+            if gone:
+                yield pane_ms, gone
 
 
 def _anew(course: Course, plan: Plan | None, at_ms: int) -> Course:
