@@ -1,0 +1,28 @@
+"""docs/signal.md: the tables, and how to read them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from benchmarks.signal.jobs import Done
+from benchmarks.signal.tables import changes_table, noise_table
+
+_HERE = Path(__file__).parent
+PAGE = _HERE.parents[1] / "docs" / "signal.md"
+_TEMPLATE = Template((_HERE / "template.md").read_text(encoding="utf-8"))
+
+
+def page(found: Sequence[Done]) -> str:
+    """Return the page."""
+    return _TEMPLATE.substitute(
+        noise=noise_table(found), changes=changes_table(found), seeds=_seeds(found)
+    )
+
+
+def _seeds(found: Sequence[Done]) -> str:
+    """Say how many streams each row has at every rate."""
+    parts = []
+    for rate in sorted({one.rate for one in found}):
+        numbers = sorted({one.seed for one in found if one.rate == rate})
+        parts.append(f"{len(numbers)} at {rate:,} (seeds {numbers[0]} to {numbers[-1]})")
+    return ", ".join(parts)
