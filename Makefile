@@ -8,7 +8,7 @@ DATA ?=
 PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test packages golden properties faults faults-quick soak bench bench-quick bench-peers compare docs lint format kafka clean
+.PHONY: help demo quick test packages golden properties faults faults-quick soak bench bench-quick bench-peers bench-signal compare docs lint format kafka clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ bench: .venv/.base ## The whole ladder of benchmarks, into benchmarks/RESULTS.md
 
 bench-peers: .venv/.dev ## The same job on Kafka Streams, Flink and others, beside driftline; takes hours (ARGS=--help)
 	@$(BIN)/python -m benchmarks.peers.run $(ARGS)
+
+bench-signal: .venv/.dev ## False alarms and delays of the default monitors on made streams; takes hours (ARGS=--quick: 10 minutes)
+	@$(BIN)/python -m benchmarks.signal.run $(ARGS)
 
 compare: .venv/.dev ## Metrics of real data beside scikit-learn's, Evidently's and NannyML's, into docs/comparison.md; a minute, the first time four
 	@$(BIN)/python -m benchmarks.compare.run $(ARGS)
