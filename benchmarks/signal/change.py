@@ -10,7 +10,7 @@ Make = Callable[[Rng, float, int, int], Stream]
 """Of chance, rate, begin and time of the change."""
 
 LOSS = ("loss*", "accuracy*", "error_rate*", "mae*", "rmse*", "recall*", "precision*", "f1*")
-PROBABILITIES = ("log_loss*", "score*", "brier*", "calibration*", "*probabilit*")
+PROBABILITIES = ("log_loss*", "score*", "brier*", "calibration*", "*probability*")
 SHARES = ("share*", "prediction*share*", "predicted*", "score*", "rate:prediction*")
 FEATURE = ("*:x", "*:x:*", "*:x=*")
 TRAFFIC = ("traffic*", "predictions*")
