@@ -193,7 +193,7 @@ OF_QUALITY = (
     _larger("gauss", 1.25),
     *(_larger("gauss", 1.5, unit) for unit in (0.001, 1.0, 1_000.0)),
     _larger("t3", 1.5),
-    Change("bias", "Gauss error, bias +0.5 sd", LOSS, partial(_distances, bias=0.5)),
+    Change("gauss-biased", "Gauss error, bias +0.5 sd", LOSS, partial(_distances, bias=0.5)),
     *(
         Change(
             f"calibration-{shape[1]}",
