@@ -24,6 +24,7 @@ SINKS = {
     "otlp": "agents.sinks.otlp:Otlp",
     "files": "agents.sinks.files:Files",
     "parquet": "agents.sinks.parquet:Parquet",
+    "tensorboard": "agents.sinks.tensorboard:Tensorboard",
 }
 
 

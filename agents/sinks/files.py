@@ -1,14 +1,10 @@
 """Write every revision to files of JSON lines, a day a file.
 
-Files are only appended to. Their lengths and the next offsets are written together, under another
-name first: at the start, files are cut to the lengths that belong to the offsets, so that every
-record is there once.
+`agents.sinks.appended` has how every record is there once.
 """
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from agents.sinks import positions
-from agents.sinks.contract import AwayError, Sink, Upsert, option
+from agents.sinks.appended import AppendedFiles
+from agents.sinks.contract import Sink, Upsert, option
 
 if TYPE_CHECKING:
     from driftline.places import Place
@@ -41,58 +37,24 @@ class Files(Sink):
     examples = ("driftline sink files results --bootstrap-servers kafka:9092",)
 
     def __init__(self, options: FilesOptions) -> None:
-        self._folder = Path(options.target)
-        self._next: dict[Place, int] = {}
-        self._sizes: dict[str, int] = {}
-        self._lines: dict[str, list[bytes]] = defaultdict(list)
+        self._files = AppendedFiles(Path(options.target), pattern="*/*.jsonl")
         self._encode = msgspec.json.Encoder().encode
 
     def start(self) -> Mapping[Place, int]:
         """Cut files to what is known to be complete."""
-        with positions.opening(self._folder):
-            self._next, known = positions.recall(self._folder, sizes={})
-            self._sizes = {str(name): int(size) for name, size in known["sizes"].items()}
-            for kind in self.reads:
-                for file in (self._folder / kind).glob("*.jsonl"):
-                    name = f"{kind}/{file.name}"
-                    self._sizes[name] = min(self._sizes.get(name, 0), file.stat().st_size)
-                    os.truncate(file, self._sizes[name])
-        return self._next
+        return self._files.start()
 
     def write(self, upserts: Sequence[Upsert]) -> None:
         """Keep lines until they are flushed."""
         for upsert in upserts:
             day = datetime.fromtimestamp(upsert.timestamp_ms / 1_000, UTC).strftime("%Y-%m-%d")
-            line = self._encode(_facts(upsert))
-            self._lines[f"{upsert.kind}/{day}.jsonl"].append(line)
-            self._next[upsert.topic, upsert.partition] = upsert.offset + 1
+            line = self._encode(_facts(upsert)) + b"\n"
+            self._files.add(f"{upsert.kind}/{day}.jsonl", line)
+            self._files.passed((upsert.topic, upsert.partition), upsert.offset)
 
     def flush(self) -> None:
         """Append the lines, and then say how long the files are."""
-        if not self._lines:
-            return
-        try:
-            grown = {name: self._append(name, lines) for name, lines in self._lines.items()}
-            self._remember({**self._sizes, **grown})
-        except OSError as error:
-            raise AwayError(f"{self._folder}: {error.strerror}") from None
-        finally:
-            self._lines.clear()
-
-    def _append(self, name: str, lines: Sequence[bytes]) -> int:
-        path = self._folder / name
-        path.parent.mkdir(exist_ok=True)
-        with path.open("ab") as file:
-            known = min(self._sizes.get(name, 0), file.tell())  # it may have been taken away
-            file.truncate(known)  # what an attempt before left half done
-            file.write(b"\n".join(lines) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-            return file.tell()
-
-    def _remember(self, sizes: dict[str, int]) -> None:
-        positions.remember(self._folder, self._next, sizes=sizes)
-        self._sizes = sizes
+        self._files.flush()
 
 
 def _facts(upsert: Upsert) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import msgspec
 import pyarrow.parquet
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from agents.sinks import catalogue
 from agents.sinks.contract import Sink
@@ -155,6 +156,23 @@ class InParquet(InFiles):
                 found += pyarrow.parquet.read_table(file)["offset"].to_pylist()
             offsets = [entry.offset for entry in self.log.entries if entry.topic == topic]
             assert found == offsets
+
+
+class InTensorboard(InFiles):
+    where, name = "agents.sinks.tensorboard", "Tensorboard"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.log.add(metric(2, final=True), metric(1, final=True, metric="recall"))
+
+    def check(self) -> None:
+        found = EventAccumulator(str(self.folder / "out" / "fraud" / "3" / "1m"))
+        found.Reload()
+        values = {tag: [one.value for one in found.Scalars(tag)] for tag in ("accuracy", "recall")}
+        assert values == {
+            "accuracy": pytest.approx([0.53, 0.52]),
+            "recall": [pytest.approx(0.51)],
+        }
 
 
 class InSqlite(Place):
@@ -383,7 +401,7 @@ class ByPrometheus(Place):
 
 
 PLACES = (
-    *(InFiles, InParquet, InSqlite, InPostgres),
+    *(InFiles, InParquet, InTensorboard, InSqlite, InPostgres),
     *(ByWebhook, ByApprise, ByAlertmanager, ByPrometheus, ByOtlp, ByMlflow),
 )
 
