@@ -53,9 +53,9 @@ def a_log(*models: str) -> Log:
     return log
 
 
-def write(log: Log, folder: Path) -> str:
+def write(log: Log, folder: Path, url: str | None = None) -> str:
     """Write a log into a history, and return where that is."""
-    url = str(folder / "history.db")
+    url = url or str(folder / "history.db")
     run(Sql(SqlOptions(target=url), clock=lambda: log.entries[-1].timestamp_ms), log, folder)
     return url
 

@@ -47,8 +47,9 @@ class Answering:
         """
         found = CATALOGUE[screen]
         asked: Asked = msgspec.convert(dict(parameters), found.asks, strict=False)
+        keeping = self._following.settled.begin()
         with self._history.connected() as connection:
-            known = Known(connection, asked.at)
+            known = Known(connection, asked.at, keeping=keeping)
             at_ms = time.time_ns() // 1_000_000 if asked.at is None else asked.at
             board = self._following.board if asked.at is None else self._board_at(known, asked.at)
             return found.answer(View(known, board, at_ms), asked)

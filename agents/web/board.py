@@ -41,10 +41,17 @@ QUALITY = tuple(
 )
 """What stands for a model's quality: the first of these that it has."""
 
-_WANTED = ("predictions", "coverage", "error_rate", "latency_p95_ms", *QUALITY)
+_BESIDE = ("error_rate", "latency_p95_ms")
+_WANTED = (*_BESIDE, *QUALITY)
+_RECENT = range(4)
+_FURTHER = (range(4, SPARK), (32, 48, 64, 96, 144, 216, 288), (432, 576, 864, 1_152, 1_728, 2_016))
+"""How many windows before the newest labels are looked for: a week of windows of five minutes."""
 
 Pair = tuple[str, str]
 """A model and one of its versions."""
+
+Found = dict[str, dict[int, tuple[Any, ...]]]
+"""Value, interval, coverage and whether it is final, by metric and the window's start."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -58,8 +65,9 @@ class Line(msgspec.Struct, frozen=True):
         When the newest of them begins.
     predictions
         Of the newest window that is over.
-    quality, value, low, high, final
-        What stands for its quality, of the newest window that has it.
+    quality, quality_ms, value, low, high, final
+        What stands for its quality, of the newest window that has it; where labels take more than
+        a day, of one of the newest.
     usual
         Median of it over the older half of the last windows, final ones if there are; None of fewer
         than three.
@@ -76,6 +84,7 @@ class Line(msgspec.Struct, frozen=True):
     error_rate: float | None = None
     latency_p95_ms: float | None = None
     quality: str = ""
+    quality_ms: int | None = None
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -164,52 +173,73 @@ def _alerts(known: Known) -> tuple[dict[str, list[dict[str, Any]]], dict[str, st
 
 
 # ------------------------------------------------------------------ lines
+Windows = dict[Pair, tuple[int, int]]
+"""Of every pair, when a window begins, and how long windows are."""
+
+
 def _lines(known: Known, pairs: Sequence[Pair], at_ms: int) -> Iterator[Line]:
-    windows = {(m, v): (start, length) for m, v, start, length in _windows(known, pairs)}
-    found: dict[Pair, dict[str, dict[int, Any]]] = {pair: defaultdict(dict) for pair in windows}
-    for model, version, metric, start_ms, *values in _values(known, windows):
-        found[model, version][metric][start_ms] = values
-    for pair, metrics in found.items():
-        newest_ms, length_ms = windows[pair]
-        starts = [newest_ms - length_ms * back for back in range(SPARK - 1, -1, -1)]
+    newest = {(m, v): (start, length) for m, v, start, length in _newest(known, pairs)}
+    recent = _values(known, newest, _WANTED, _RECENT)
+    labelled = _labelled(known, newest, recent)
+    traffic = _values(known, newest, ("predictions",), range(SPARK))
+    quality: dict[Pair, Found] = {}
+    for name in dict.fromkeys(name for name, _ in labelled.values()):
+        windows = {pair: at for pair, (own, at) in labelled.items() if own == name}
+        quality |= _values(known, windows, (name,), range(SPARK))
+    for pair, (newest_ms, length_ms) in newest.items():
         line = Line(*pair, length_ms=length_ms, newest_ms=newest_ms)
-        yield msgspec.structs.replace(
-            line, **_traffic(metrics, starts, at_ms - length_ms), **_quality(metrics, starts)
-        )
+        if pair in traffic:
+            facts = _traffic(traffic[pair], recent.get(pair, {}), line, at_ms)
+            line = msgspec.structs.replace(line, **facts)
+        if pair in quality:
+            name, (last_ms, _) = labelled[pair]
+            facts = _quality(quality[pair][name], name, last_ms, length_ms)
+            line = msgspec.structs.replace(line, **facts)
+        yield line
 
 
-def _traffic(
-    metrics: dict[str, dict[int, Any]], starts: Sequence[int], over_ms: int
-) -> dict[str, Any]:
+def _labelled(
+    known: Known, newest: Windows, recent: dict[Pair, Found]
+) -> dict[Pair, tuple[str, tuple[int, int]]]:
+    """Find what stands for the quality of each, and the newest window that has it, or almost.
+
+    Labels may take days: windows are looked at that are further and further back.
+    """
+    looking, found = newest, dict(recent)
+    labelled: dict[Pair, tuple[str, tuple[int, int]]] = {}
+    for backs in (None, *_FURTHER):
+        if backs is not None:
+            found = _values(known, looking, QUALITY, backs)
+        for pair, metrics in found.items():
+            name = next((one for one in QUALITY if metrics.get(one)), None)
+            if name is not None and pair in looking:
+                labelled[pair] = name, (max(metrics[name]), newest[pair][1])
+        looking = {pair: at for pair, at in looking.items() if pair not in labelled}
+    return labelled
+
+
+def _traffic(found: Found, recent: Found, line: Line, at_ms: int) -> dict[str, Any]:
     """Return what does not wait for labels, of the newest window that is over if there is one."""
-    predictions = metrics["predictions"]
-    if not predictions:
-        return {}
-    over = [start for start in predictions if start <= over_ms]
+    predictions = found["predictions"]
+    over = [start for start in predictions if start <= at_ms - line.length_ms]
     last = max(over or predictions)
-    found = {"predictions": int(predictions[last][0])}
-    for name in ("error_rate", "latency_p95_ms"):
-        if last in metrics[name]:
-            found[name] = metrics[name][last][0]
-    return found | {
-        "traffic": tuple(
-            predictions[start][0] if start in predictions else None for start in starts
-        )
-    }
+    own = {name: recent[name][last][0] for name in _BESIDE if last in recent.get(name, ())}
+    starts = _starts(line.newest_ms, line.length_ms)
+    values = tuple(predictions[start][0] if start in predictions else None for start in starts)
+    return {"predictions": int(predictions[last][0]), "traffic": values, **own}
 
 
-def _quality(metrics: dict[str, dict[int, Any]], starts: Sequence[int]) -> dict[str, Any]:
-    name = next((one for one in QUALITY if metrics[one]), None)
-    if name is None:
-        return {}
-    points = metrics[name]
-    last = max(points)
-    value, low, high, coverage, final = points[last]
+def _quality(
+    points: dict[int, tuple[Any, ...]], name: str, last_ms: int, length_ms: int
+) -> dict[str, Any]:
+    value, low, high, coverage, final = points[last_ms]
     old = [points[start] for start in sorted(points)[: len(points) // 2]]
     settled = [one for one in old if one[4]]
     before = [one[0] for one in (settled if len(settled) >= _LEAST_USUAL else old)]
+    starts = _starts(last_ms, length_ms)
     return {
         "quality": name,
+        "quality_ms": last_ms,
         "value": value,
         "low": low,
         "high": high,
@@ -220,7 +250,11 @@ def _quality(metrics: dict[str, dict[int, Any]], starts: Sequence[int]) -> dict[
     }
 
 
-def _windows(known: Known, pairs: Sequence[Pair]) -> Iterable[Any]:
+def _starts(last_ms: int, length_ms: int) -> list[int]:
+    return [last_ms - length_ms * back for back in range(SPARK - 1, -1, -1)]
+
+
+def _newest(known: Known, pairs: Sequence[Pair]) -> Iterable[Any]:
     """Find of every pair when the newest window begins, and its length."""
     live = known.until_ms is None
     names = {f"m{n}": model for n, (model, _) in enumerate(pairs)}
@@ -230,21 +264,28 @@ def _windows(known: Known, pairs: Sequence[Pair]) -> Iterable[Any]:
     return _read(known.connection, question, names, until_ms=known.until_ms)
 
 
-def _values(known: Known, windows: dict[Pair, tuple[int, int]]) -> Iterable[Any]:
+def _values(
+    known: Known, windows: Windows, wanted: Sequence[str], backs: Iterable[int]
+) -> dict[Pair, Found]:
+    """Read metrics of windows and of those before them."""
     if not windows:
-        return ()
-    live = known.until_ms is None
+        return {}
     bound: dict[str, Any] = {}
     for n, ((model, version), (start, length)) in enumerate(windows.items()):
-        bound |= {f"m{n}": model, f"v{n}": version}
-        bound |= {f"s{n}": start, f"l{n}": length}
-    rows = ", ".join(
+        bound |= {f"m{n}": model, f"v{n}": version, f"s{n}": start, f"l{n}": length}
+    pairs = ", ".join(
         f"(:m{n}, :v{n}, CAST(:s{n} AS BIGINT), CAST(:l{n} AS BIGINT))" for n in range(len(windows))
     )
-    wanted = ", ".join(f"('{name}')" for name in _WANTED)
-    backs = ", ".join(f"({back})" for back in range(SPARK))
-    question = (_VALUES if live else _VALUES_ASOF).format(pairs=rows, wanted=wanted, backs=backs)
-    return _read(known.connection, question, bound, until_ms=known.until_ms)
+    question = (_VALUES if known.until_ms is None else _VALUES_ASOF).format(
+        pairs=pairs,
+        wanted=", ".join(f"('{name}')" for name in wanted),
+        backs=", ".join(f"({back})" for back in backs),
+    )
+    found: dict[Pair, Found] = {}
+    for row in _read(known.connection, question, bound, until_ms=known.until_ms):
+        model, version, metric, start_ms, *values = row
+        found.setdefault((model, version), {}).setdefault(metric, {})[start_ms] = tuple(values)
+    return found
 
 
 def _read(

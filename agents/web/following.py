@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from agents.sinks.contract import AwayError
-from agents.web.board import EMPTY, Board, Pair, board_of, renewed
+from agents.web.board import EMPTY, Board, board_of, renewed
 from agents.web.history import History
-from agents.web.known import Known
+from agents.web.known import Known, Who
+from agents.web.settled import Settled
 from streams.errors import ConfigError
 
 _EVERY_S = 2.0
@@ -61,11 +62,14 @@ class Following:
         The newest; empty until it was read once.
     news
         What it is of.
+    settled
+        Long series, of which what is revised is cut off.
     """
 
     def __init__(self, history: History, tell: Callable[[News], None]) -> None:
         self.board: Board = EMPTY
         self.news = News()
+        self.settled = Settled()
         self._history, self._tell = history, tell
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="driftline-follow", daemon=True)
@@ -101,10 +105,13 @@ class Following:
         oldest_ms, newest_ms = (_scalar(connection, question) for question in _EXTENT)
         known, at_ms = Known(connection), time.time_ns() // 1_000_000
         if not self.news.ready or metrics < self.news.metrics:  # or it is another history
+            self.settled.clear()
             self.board = board_of(known, at_ms)
         elif (metrics, alerts) != (self.news.metrics, self.news.alerts):
-            touched = _touched(connection, self.news.metrics, metrics)
-            self.board = renewed(self.board, known, at_ms, touched)
+            revised = _revised(connection, self.news.metrics, metrics)
+            self.settled.forget(revised)
+            pairs = {(who.model, who.version) for who, _ in revised if not who.segment}
+            self.board = renewed(self.board, known, at_ms, sorted(pairs))
         self.news = News(metrics, alerts, oldest_ms, newest_ms, ready=True)
 
 
@@ -116,15 +123,16 @@ _EXTENT = (
 )
 
 
-def _touched(connection: Connection, after: int, until: int) -> list[Pair]:
+def _revised(connection: Connection, after: int, until: int) -> list[tuple[Who, int]]:
+    """Return whose windows were revised, and when the first of these begins."""
     rows = connection.execute(
         text(
-            "SELECT DISTINCT model, version FROM metric_revisions"
-            " WHERE id > :after AND id <= :until AND segment = ''"
+            "SELECT model, version, segment, min(window_start_ms) FROM metric_revisions"
+            " WHERE id > :after AND id <= :until GROUP BY model, version, segment"
         ),
         {"after": after, "until": until},
     )
-    return [(model, version) for model, version in rows]
+    return [(Who(model, version, segment), start_ms) for model, version, segment, start_ms in rows]
 
 
 def _scalar(connection: Connection, question: str) -> Any:

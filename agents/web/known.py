@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, text
 
+from agents.web.settled import Keeping, Key, Part, Settled
+
 _AHEAD_MS = 300_000
 """So far may a window begin after it was published: clocks differ."""
 
@@ -87,10 +89,19 @@ class Known:
     ----------
     until_ms
         What became visible later is not seen; None: what is known now.
+    keeping
+        Keeps long series of now; begun before it was connected.
     """
 
-    def __init__(self, connection: Connection, until_ms: int | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        until_ms: int | None = None,
+        *,
+        keeping: Keeping | None = None,
+    ) -> None:
         self.connection, self.until_ms = connection, until_ms
+        self._keeping = Settled().begin() if keeping is None else keeping
         self._live = until_ms is None
         self._table = "metrics" if self._live else "metric_revisions"
 
@@ -175,11 +186,36 @@ class Known:
         """Return metrics of a span by metric and start; of too many windows, several make one."""
         if not metrics:
             return []
+        if span.together == 1 or not self._live:
+            return self._read_points(who, span, metrics)
+        return self._long_points(who, span, metrics)
+
+    def _long_points(self, who: Who, span: Span, metrics: Sequence[str]) -> list[Point]:
+        """Read of a long series what is not kept of it."""
+        step_ms = span.together * span.length_ms
+        # Kept from a round time on, so that a range that moves on is one that is kept.
+        key = Key(who, tuple(metrics), span.first_ms, span.length_ms, step_ms)
+        part = self._keeping.get(key) or Part(span.first_ms, [])
+        rest = [
+            point
+            for name in metrics
+            for point in self._read_points(who, span, (name,), from_ms=part.until_ms)
+        ]
+        points = sorted((*part.points, *rest), key=lambda one: (one.metric, one.start_ms))
+        whole_ms = span.last_ms - (span.last_ms - span.first_ms) % step_ms
+        kept = [one for one in points if one.start_ms < whole_ms]
+        self._keeping.put(key, Part(whole_ms, kept))
+        return points
+
+    def _read_points(
+        self, who: Who, span: Span, metrics: Sequence[str], *, from_ms: int | None = None
+    ) -> list[Point]:
         names = {f"m{number}": name for number, name in enumerate(metrics)}
         wanted = ", ".join(f"(:{name})" for name in names)
+        bound = _bound(span) | ({} if from_ms is None else {"first": from_ms})
         rows = self.connection.execute(
             text(f"{_STARTS.format(wanted=wanted)} {self._points_of(span)}"),
-            {**who._asdict(), **_bound(span), **names, "until": self.until_ms},
+            {**who._asdict(), **bound, **names, "until": self.until_ms},
         )
         return [Point(*(*row[:8], bool(row[8]), row[9])) for row in rows]
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from agents.history import reading
 from agents.web.answering import as_csv
 from agents.web.guard import HEADERS, Guard
-from agents.web.known import MOST_POINTS, Known, Span, Who
+from agents.web.known import Who
 from agents.web.run import Address
 from agents.web.screens import CATALOGUE
 from agents.web.screens.screen import Panel
 from agents.web.server import STATIC
+from agents.web.settled import Key, Part, Settled
 from streams.errors import ConfigError
+from streams.metrics import Metric
 from tests import webs
-from tests.histories import ask as ask_history
 from tests.sinking import MINUTE_MS, START_MS, Log, alert, metric
 from tests.webs import api, ask, rows
 
@@ -238,60 +238,62 @@ def test_a_wrong_question_is_told_what_is_wrong(port: int, question: str) -> Non
     assert (reply.status, list(reply.json)) == (400, ["wrong"])
 
 
-def test_a_long_series_is_thinned_and_says_so(tmp_path: Path) -> None:
+def test_quality_is_found_where_labels_come_much_later_than_predictions(tmp_path: Path) -> None:
     log = Log()
-    count = 2 * MOST_POINTS + 5
-    for number in range(count):
+    for number in range(400):
         at = START_MS + number * MINUTE_MS
-        value = 5.0 if number == 700 else float(number % 2)
-        places = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS, "final": number != 0}
-        log.add(metric(value=value, low=None, high=None, **places), at_ms=START_MS)
+        places = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS}
+        log.add(metric(metric="predictions", value=1.0, **places), at_ms=START_MS)
+        if number < 150:
+            log.add(metric(value=number / 1_000, **places), at_ms=START_MS)
 
     with webs.page(webs.write(log, tmp_path)) as running:
+        (row,) = rows(api(running.port, "fleet"), "models")
         answer = api(running.port, "model", model="fraud")
 
-    found = rows(answer, "quality")
-    assert "each point is the mean of 3" in answer["panels"]["quality"]["notes"][0]
-    assert len(found) == (count + 2) // 3 <= MOST_POINTS
-    assert sum(row["windows"] for row in found) == count
-    assert max(row["high"] for row in found) == 5.0
-    assert [row["final"] for row in found[:2]] == [False, True]
+    assert row["quality"] == "accuracy"
+    assert 0.1 < row["value"] < 0.15  # not the newest that there is, but almost
+    assert row["usual"] < row["value"]
+    assert answer["facts"]["drawn"] == "accuracy"
 
 
-# ------------------------------------------------------------------ as of
-def test_an_earlier_time_shows_what_asof_shows(tmp_path: Path) -> None:
-    log = webs.a_log("fraud")
-    first = metric(1, metric="accuracy", value=0.123, low=None, high=None, final=True)
-    log.add(first, at_ms=START_MS + 20 * MINUTE_MS)
-    log.delete(metric(1, metric="coverage"), at_ms=START_MS + 21 * MINUTE_MS)
-    log.add(alert("resolved", 1, alert_id="a0"), at_ms=START_MS + 22 * MINUTE_MS)
+def test_a_long_series_that_is_kept_is_as_if_it_were_read_again(tmp_path: Path) -> None:
+    def window(number: int, value: float) -> Metric:
+        at = START_MS + number * MINUTE_MS
+        return metric(value=value, window_start_ms=at, window_end_ms=at + MINUTE_MS)
+
+    log = Log()
+    log.add(*(window(number, number / 10_000) for number in range(1_500)), at_ms=START_MS)
     url = webs.write(log, tmp_path)
-    who, span = Who("fraud", "3"), Span(START_MS, START_MS + 9 * MINUTE_MS, MINUTE_MS)
-    names = ("predictions", "accuracy", "coverage")
-
-    for minute in (1, 3, 6, 19, 20, 21, 22):
-        until = START_MS + minute * MINUTE_MS
-        asof = ask_history(url, lambda c, until=until: reading.metrics_at(c, until))
-        states = ask_history(url, lambda c, until=until: reading.alerts_at(c, until))
-        points = ask_history(url, lambda c, until=until: Known(c, until).points(who, span, names))
-        alerts = ask_history(url, lambda c, until=until: Known(c, until).alerts("fraud"))
-
-        expected = {(key[3], key[5]): known.record for key, known in asof.items()}
-        assert {(p.start_ms, p.metric) for p in points} == expected.keys()
-        for point in points:
-            record = expected[point.start_ms, point.metric]
-            assert all(getattr(point, name) == record[name] for name in ("value", "final"))
-        assert {a["alert_id"]: a["state"] for a in alerts} == {
-            key[0]: known.record["state"] for key, known in states.items()
-        }
+    question = {"model": "fraud", "range_ms": 1_500 * MINUTE_MS}
 
     with webs.page(url) as running:
-        then = START_MS + 3 * MINUTE_MS
-        live, past = (rows(api(running.port, "fleet", **at), "models") for at in ({}, {"at": then}))
-        series = rows(api(running.port, "model", model="fraud", at=then), "quality")
-    assert (live[0]["health"], past[0]["health"]) == ("silent", "ok")
-    assert past[0]["value"] == pytest.approx(0.88)
-    assert len(series) == 3
+        before = api(running.port, "model", **question)
+        for late in (window(3, 9.0), window(1_400, 8.0), window(1_499, 7.0), window(1_500, 6.0)):
+            log.add(late, at_ms=START_MS)
+            webs.write(log, tmp_path)
+            running.following.step()
+            kept = api(running.port, "model", **question)
+            with webs.page(url) as fresh:
+                again = api(fresh.port, "model", **question)
+
+            assert kept["panels"]["quality"] == again["panels"]["quality"]
+            assert kept["panels"]["quality"] != before["panels"]["quality"]
+            before = kept
+
+
+def test_what_was_read_before_a_revision_is_not_kept_after_it() -> None:
+    settled, who = Settled(), Who("m", "1")
+    key = Key(who, ("accuracy",), 0, 10, 20)
+    early = settled.begin()
+    settled.forget([(who, 5)])
+
+    early.put(key, Part(100, []))
+    assert settled.get(key) is None
+    settled.begin().put(key, Part(100, []))
+    settled.forget([(who, 45), (Who("m", "2"), 0)])
+
+    assert settled.get(key) == Part(40, [])
 
 
 # ------------------------------------------------------------------ csv

@@ -11,10 +11,12 @@ import msgspec
 from agents.web.board import QUALITY
 from agents.web.known import MOST_POINTS, Known, Point, Span, Who
 from agents.web.screens.screen import Answer, Asked, Name, Panel, Screen, View
+from agents.web.settled import aligned
 from streams.families import CATALOGUE
 from streams.families.family import ON_LABELS
 
 _DAY_MS = 86_400_000
+_RANGES_MS = (_DAY_MS, 7 * _DAY_MS, 30 * _DAY_MS)
 _MOST_ALERTS = 200
 _MOST_VERSIONS = 8
 
@@ -43,7 +45,7 @@ class AskedModel(Asked, frozen=True, kw_only=True):
     length_ms
         Of windows; 0: the shortest.
     range_ms
-        How far back from the newest window.
+        How far back from the newest window; 0: a day, or as far as labels take.
     """
 
     model: Name = ""
@@ -51,7 +53,7 @@ class AskedModel(Asked, frozen=True, kw_only=True):
     segment: Name = ""
     metric: Name = ""
     length_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
-    range_ms: Annotated[int, msgspec.Meta(ge=60_000, le=400 * _DAY_MS)] = _DAY_MS
+    range_ms: Annotated[int, msgspec.Meta(ge=0, le=400 * _DAY_MS)] = 0
 
 
 class Choice(NamedTuple):
@@ -65,6 +67,7 @@ class Choice(NamedTuple):
 
     who: Who
     span: Span
+    range_ms: int
     lengths_ms: list[int]
     versions: list[str]
     qualities: list[str]
@@ -128,12 +131,28 @@ def choose(view: View, asked: AskedModel) -> Choice:
     if length_ms not in lengths:
         raise LookupError("there are no windows of this length")
     newest_ms -= newest_ms % length_ms
+    line = view.board.lines.get((who.model, who.version))
+    labelled_ms = newest_ms if line is None or line.quality_ms is None else line.quality_ms
+    range_ms = asked.range_ms or _range_ms(newest_ms - labelled_ms)
     oldest_ms = (known.oldest_ms(who) or 0) // length_ms * length_ms
-    first_ms = max(newest_ms - (asked.range_ms // length_ms - 1) * length_ms, oldest_ms)
-    span = Span(min(first_ms, newest_ms), newest_ms, length_ms)
-    some = Span(max(newest_ms - 5 * length_ms, 0), newest_ms, length_ms)
-    metrics = known.metrics(who, some)
-    return Choice(who, span, lengths, versions, _qualities(metrics), metrics)
+    first_ms = max(newest_ms - (range_ms // length_ms - 1) * length_ms, oldest_ms)
+    span = aligned(Span(min(first_ms, newest_ms), newest_ms, length_ms))
+    metrics = {
+        name for last in (newest_ms, labelled_ms) for name in _around(known, who, last, span)
+    }
+    return Choice(who, span, range_ms, lengths, versions, _qualities(metrics), sorted(metrics))
+
+
+def _range_ms(late_ms: int) -> int:
+    """Return what range shows quality where labels are late."""
+    return next((one for one in _RANGES_MS if late_ms < one * 2 / 3), 90 * _DAY_MS)
+
+
+def _around(known: Known, who: Who, last_ms: int, span: Span) -> list[str]:
+    """Return the metrics of the windows up to one."""
+    length_ms = span.length_ms
+    last_ms -= last_ms % length_ms
+    return known.metrics(who, Span(max(last_ms - 5 * length_ms, 0), last_ms, length_ms))
 
 
 def _has_predictions(view: View, asked: AskedModel, version: str) -> bool:
@@ -225,6 +244,7 @@ def _facts_of(chosen: Choice) -> dict[str, Any]:
     return {
         **who._asdict(),
         "length_ms": span.length_ms,
+        "range_ms": chosen.range_ms,
         "first_ms": span.first_ms,
         "last_ms": span.last_ms,
         "lengths_ms": chosen.lengths_ms,

@@ -40,7 +40,6 @@ function head(facts, page) {
 function tools(facts, page) {
   const select = (label, key, choices, now) => el("label", null, `${label} `, el("select", { onchange: (event) => page.go({ [key]: event.target.value }) },
     choices.map(([value, text]) => el("option", { value, selected: String(value) === String(now) }, text))));
-  const range = Number(page.parameters.range_ms ?? 86400e3);
   return el("div", { class: "tools" },
     select("Metric", "metric", [...new Set([facts.drawn, ...facts.qualities])].map((name) => [name, shown(name)]), facts.drawn),
     facts.versions.length > 1 && select("Version", "version", facts.versions.map((name) => [name, shown(name) || "(none)"]), facts.version),
@@ -49,7 +48,7 @@ function tools(facts, page) {
     facts.versions.length === 1 && el("span", { class: "dim" }, `version ${shown(facts.version) || "(none)"}`),
     facts.segment && el("span", { class: "tag" }, shown(facts.segment)),
     el("span", { class: "ranges", role: "group", "aria-label": "Range" }, RANGES.map((ms) =>
-      el("button", { type: "button", "aria-pressed": String(ms === range), onclick: () => page.go({ range_ms: ms }) }, duration(ms)))));
+      el("button", { type: "button", "aria-pressed": String(ms === facts.range_ms), onclick: () => page.go({ range_ms: ms }) }, duration(ms)))));
 }
 
 function happened(panels, facts) {

@@ -1,0 +1,94 @@
+"""The page on SQLite and on PostgreSQL: the same, and the same as `driftline asof`."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from agents.history import reading
+from agents.web.known import MOST_POINTS, Known, Span, Who
+from tests import webs
+from tests.histories import ask as ask_history
+from tests.postgres import Postgres
+from tests.sinking import MINUTE_MS, START_MS, Log, alert, metric
+from tests.webs import api, rows
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "history.db")
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.make_database(f"test_{uuid.uuid4().hex[:8]}")
+
+
+def test_every_screen_is_answered_whatever_the_names(url: str, tmp_path: Path) -> None:
+    names = ("fraud", *webs.NASTY)
+    webs.write(webs.a_log(*names), tmp_path, url)
+
+    with webs.page(url) as running:
+        found = rows(api(running.port, "fleet"), "models")
+        series = [rows(api(running.port, "model", model=name), "quality") for name in names]
+        past = rows(api(running.port, "fleet", at=START_MS + 5 * MINUTE_MS), "models")
+
+    assert {row["model"] for row in found} == {row["model"] for row in past} == set(names)
+    assert {round(row["value"], 9) for row in found} == {0.81}
+    assert {round(row["value"], 9) for row in past} == {0.86}
+    assert all(len(one) == webs.WINDOWS for one in series)
+
+
+def test_a_long_series_is_thinned_and_says_so(url: str, tmp_path: Path) -> None:
+    log = Log()
+    count = 2 * MOST_POINTS + 5
+    for number in range(count):
+        at = START_MS + number * MINUTE_MS
+        value = 5.0 if number == 700 else float(number % 2)
+        places = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS, "final": number != 0}
+        log.add(metric(value=value, low=None, high=None, **places), at_ms=START_MS)
+
+    with webs.page(webs.write(log, tmp_path, url)) as running:
+        answer = api(running.port, "model", model="fraud")
+
+    found = rows(answer, "quality")
+    assert "each point is the mean of 3" in answer["panels"]["quality"]["notes"][0]
+    assert len(found) == (count + 2) // 3 <= MOST_POINTS
+    assert sum(row["windows"] for row in found) == count
+    assert max(row["high"] for row in found) == 5.0
+    assert [row["final"] for row in found[:2]] == [False, True]
+
+
+def test_an_earlier_time_shows_what_asof_shows(url: str, tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    first = metric(1, metric="accuracy", value=0.123, low=None, high=None, final=True)
+    log.add(first, at_ms=START_MS + 20 * MINUTE_MS)
+    log.delete(metric(1, metric="coverage"), at_ms=START_MS + 21 * MINUTE_MS)
+    log.add(alert("resolved", 1, alert_id="a0"), at_ms=START_MS + 22 * MINUTE_MS)
+    webs.write(log, tmp_path, url)
+    who, span = Who("fraud", "3"), Span(START_MS, START_MS + 9 * MINUTE_MS, MINUTE_MS)
+    names = ("predictions", "accuracy", "coverage")
+
+    for minute in (1, 3, 6, 19, 20, 21, 22):
+        until = START_MS + minute * MINUTE_MS
+        asof = ask_history(url, lambda c, until=until: reading.metrics_at(c, until))
+        states = ask_history(url, lambda c, until=until: reading.alerts_at(c, until))
+        points = ask_history(url, lambda c, until=until: Known(c, until).points(who, span, names))
+        alerts = ask_history(url, lambda c, until=until: Known(c, until).alerts("fraud"))
+
+        expected = {(key[3], key[5]): known.record for key, known in asof.items()}
+        assert {(p.start_ms, p.metric) for p in points} == expected.keys()
+        for point in points:
+            record = expected[point.start_ms, point.metric]
+            assert all(getattr(point, name) == record[name] for name in ("value", "final"))
+        assert {a["alert_id"]: a["state"] for a in alerts} == {
+            key[0]: known.record["state"] for key, known in states.items()
+        }
+
+    with webs.page(url) as running:
+        then = START_MS + 3 * MINUTE_MS
+        live, past = (rows(api(running.port, "fleet", **at), "models") for at in ({}, {"at": then}))
+        series = rows(api(running.port, "model", model="fraud", at=then), "quality")
+    assert (live[0]["health"], past[0]["health"]) == ("silent", "ok")
+    assert past[0]["value"] == pytest.approx(0.88)
+    assert len(series) == 3
