@@ -50,6 +50,9 @@ _FURTHER = (range(4, SPARK), (32, 48, 64, 96, 144, 216, 288), (432, 576, 864, 1_
 Pair = tuple[str, str]
 """A model and one of its versions."""
 
+Open = dict[str, list[dict[str, Any]]]
+"""Alerts that fire, by model, the newest first."""
+
 Found = dict[str, dict[int, tuple[Any, ...]]]
 """Value, interval, coverage and whether it is final, by metric and the window's start."""
 
@@ -111,7 +114,7 @@ class Board(NamedTuple):
 
     lines: dict[Pair, Line]
     hosts: frozenset[str]
-    open: dict[str, list[dict[str, Any]]]
+    open: Open
     owners: dict[str, str]
     tags: dict[str, dict[str, str]]
 
@@ -142,8 +145,10 @@ def board_of(known: Known, at_ms: int) -> Board:
     return renewed(EMPTY, known, at_ms, list(known.names()))
 
 
-def renewed(board: Board, known: Known, at_ms: int, pairs: Sequence[Pair]) -> Board:
-    """Return a board on which some lines, and all alerts, are read anew."""
+def renewed(
+    board: Board, known: Known, at_ms: int, pairs: Sequence[Pair], *, alerts: bool = True
+) -> Board:
+    """Return a board on which some lines are read anew, and alerts if they have changed."""
     lines, hosts = dict(board.lines), set(board.hosts)
     for first in range(0, len(pairs), _AT_ONCE):
         some = pairs[first : first + _AT_ONCE]
@@ -154,22 +159,18 @@ def renewed(board: Board, known: Known, at_ms: int, pairs: Sequence[Pair]) -> Bo
                 lines[line.model, line.version] = line
             else:
                 hosts.add(line.model)
+    if not alerts:
+        return board._replace(lines=lines, hosts=frozenset(hosts))
     return Board(lines, frozenset(hosts), *_alerts(known))
 
 
-def _alerts(known: Known) -> tuple[dict[str, list[dict[str, Any]]], dict[str, str], dict[str, Any]]:
-    firing: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    owners: dict[str, str] = {}
-    tags: dict[str, dict[str, str]] = {}
-    for alert in known.alerts():  # the newest first
-        model = alert["model"]
-        if alert["state"] == "firing":
-            firing[model].append(alert)
-        if alert["owner"]:
-            owners.setdefault(model, alert["owner"])
-        if alert["tags"]:
-            tags.setdefault(model, alert["tags"])
-    return dict(firing), owners, tags
+def _alerts(known: Known) -> tuple[Open, dict[str, str], dict[str, dict[str, str]]]:
+    firing: Open = defaultdict(list)
+    for alert in known.alerts(state="firing"):  # the newest first
+        firing[alert["model"]].append(alert)
+    owned = known.owners()
+    owners = {model: owner for model, owner, _ in owned if owner}
+    return dict(firing), owners, {model: tags for model, _, tags in owned if tags}
 
 
 # ------------------------------------------------------------------ lines

@@ -111,7 +111,8 @@ class Following:
             revised = _revised(connection, self.news.metrics, metrics)
             self.settled.forget(revised)
             pairs = {(who.model, who.version) for who, _ in revised if not who.segment}
-            self.board = renewed(self.board, known, at_ms, sorted(pairs))
+            changed = alerts != self.news.alerts
+            self.board = renewed(self.board, known, at_ms, sorted(pairs), alerts=changed)
         self.news = News(metrics, alerts, oldest_ms, newest_ms, ready=True)
 
 

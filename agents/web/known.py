@@ -27,6 +27,11 @@ _AHEAD_MS = 300_000
 _LENGTHS_MS = 26 * 3_600_000
 """So far back are lengths of windows looked for: those of a day are then among them."""
 
+_LAST_MS = 253_402_300_799_999
+
+MOST_ALERTS = 10_000
+"""So many alerts are read at most."""
+
 MOST_POINTS = 600
 """So many points has a series; of more windows, several make one."""
 
@@ -224,16 +229,40 @@ class Known:
         return (_EACH if span.together == 1 else _TOGETHER).format(source=source)
 
     # ------------------------------------------------------------------ alerts
-    def alerts(self, model: str | None = None) -> list[dict[str, Any]]:
-        """Return the last revision of every alert, the newest first, each with its beginning."""
-        where = ["x.visible_at_ms <= :until"] if not self._live else []
+    def alerts(
+        self, model: str | None = None, *, state: str | None = None, most: int = MOST_ALERTS
+    ) -> list[dict[str, Any]]:
+        """Return the last revision of alerts, each with its beginning, the newest first.
+
+        Parameters
+        ----------
+        state
+            Only those whose last revision is of it.
+        most
+            No more than these.
+        """
+        where = [] if self._live else ["x.visible_at_ms <= :until"]
         # By alert: its deletion names no model.
         where += [f"x.alert_id IN ({_OF_MODEL})"] if model is not None else []
         condition = f"WHERE {' AND '.join(where)}" if where else ""
+        also = "" if state is None else "AND last.state = :state"
         rows = self.connection.execute(
-            text(_ALERTS.format(where=condition)), {"until": self.until_ms, "model": model}
+            text(_ALERTS.format(where=condition, also=also)),
+            {"until": self.until_ms, "model": model, "state": state, "most": most},
         )
         return [_alert(row._mapping) for row in rows]
+
+    def revisions(self, alert_id: str) -> list[dict[str, Any]]:
+        """Return every revision of an alert, the oldest first."""
+        rows = self.connection.execute(
+            text(_REVISIONS), {"alert": alert_id, "until": self.until_ms, "last": _LAST_MS}
+        )
+        return [_alert(row._mapping) for row in rows]
+
+    def owners(self) -> list[tuple[str, str, dict[str, str]]]:
+        """Return owner and tags of models, as the newest alert has them that has any."""
+        rows = self.connection.execute(text(_OWNERS), {"until": self.until_ms, "last": _LAST_MS})
+        return [(model, owner or "", json.loads(tags or "{}")) for model, owner, tags in rows]
 
     def _one(self, question: str, **bound: Any) -> Any:
         return self.connection.execute(text(question), bound).first()
@@ -311,5 +340,20 @@ FROM (SELECT max(x.id) AS last_id, min(x.id) AS first_id FROM alert_revisions x 
       GROUP BY x.alert_id) ids
 JOIN alert_revisions last ON last.id = ids.last_id
 JOIN alert_revisions first ON first.id = ids.first_id
-WHERE NOT last.deleted ORDER BY first.at_ms DESC, last.alert_id
+WHERE NOT last.deleted {also} ORDER BY first.at_ms DESC, last.alert_id LIMIT :most
+"""
+_REVISIONS = """
+SELECT state, at_ms, visible_at_ms, value, threshold, message, revision, evidence, owner, runbook,
+       tags
+FROM alert_revisions
+WHERE alert_id = :alert AND NOT deleted AND visible_at_ms <= coalesce(CAST(:until AS BIGINT), :last)
+ORDER BY id
+"""
+_OWNERS = """
+SELECT model, owner, tags FROM alert_revisions WHERE id IN (
+    SELECT max(id) FROM alert_revisions
+    WHERE (owner <> '' OR tags <> '{}') AND model IS NOT NULL
+      AND visible_at_ms <= coalesce(CAST(:until AS BIGINT), :last)
+    GROUP BY model
+)
 """
