@@ -104,6 +104,7 @@ class Browser:
         path.write_bytes(base64.b64decode(shot["data"]))  # noqa: ASYNC240 - nothing else runs
 
     async def close(self) -> None:
+        await self.call("Browser.close")
         self._reading.cancel()
         await self._socket.close()
 
@@ -111,7 +112,7 @@ class Browser:
 @asynccontextmanager
 async def browser() -> AsyncIterator[Browser]:
     chromium = program("chromium", "chromium-browser", "google-chrome")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         process = subprocess.Popen(  # noqa: ASYNC220 - nothing else runs
             [chromium, *_SWITCHES, f"--user-data-dir={folder}"],
             stdout=subprocess.DEVNULL,

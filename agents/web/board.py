@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, CursorResult, text
 
 from agents.web.known import Known
 from streams.families import CATALOGUE
@@ -283,15 +283,15 @@ def _values(
         backs=", ".join(f"({back})" for back in backs),
     )
     found: dict[Pair, Found] = {}
-    for row in _read(known.connection, question, bound, until_ms=known.until_ms):
-        model, version, metric, start_ms, *values = row
+    for row in _read(known.connection, question, bound, until_ms=known.until_ms).fetchall():
+        model, version, metric, start_ms, *values = tuple(row)
         found.setdefault((model, version), {}).setdefault(metric, {})[start_ms] = tuple(values)
     return found
 
 
 def _read(
     connection: Connection, question: str, bound: dict[str, Any], *, until_ms: int | None
-) -> Iterable[Any]:
+) -> CursorResult[Any]:
     if until_ms is not None:
         bound |= {"until": until_ms, "ahead": until_ms + _AHEAD_MS}
     return connection.execute(text(question), bound)

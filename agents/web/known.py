@@ -252,6 +252,15 @@ class Known:
         )
         return [_alert(row._mapping) for row in rows]
 
+    def alert(self, alert_id: str) -> dict[str, Any] | None:
+        """Return the last revision of one, with its beginning; None if there is none."""
+        where = "WHERE x.alert_id = :alert" + (
+            "" if self._live else " AND x.visible_at_ms <= :until"
+        )
+        bound = {"alert": alert_id, "until": self.until_ms, "most": 1}
+        row = self.connection.execute(text(_ALERTS.format(where=where, also="")), bound).first()
+        return None if row is None else _alert(row._mapping)
+
     def revisions(self, alert_id: str) -> list[dict[str, Any]]:
         """Return every revision of an alert, the oldest first."""
         rows = self.connection.execute(

@@ -33,6 +33,12 @@ async def _through(page: Browser, address: str) -> None:
         )
         await page.run("document.querySelector('.back').click()")
         await page.until("document.querySelectorAll('tbody tr').length === 9")
+    await page.run("document.querySelector('nav a[href*=alerts]').click()")
+    await page.until("document.querySelectorAll('rect.mark.firing').length === 9")
+    await page.run("document.querySelector('td.text a').click()")
+    await page.until(
+        "document.querySelector('path.mark.critical') && document.querySelector('path.line')"
+    )
 
 
 def test_from_fleet_to_every_model_without_a_complaint_or_a_request_elsewhere(

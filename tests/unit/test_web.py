@@ -22,7 +22,7 @@ from agents.web.settled import Key, Part, Settled
 from streams.errors import ConfigError
 from streams.metrics import Metric
 from tests import webs
-from tests.sinking import MINUTE_MS, START_MS, Log, alert, metric
+from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, metric
 from tests.webs import api, ask, rows
 
 TOKEN = "0123456789abcdef-token"
@@ -227,6 +227,78 @@ def test_a_model_that_is_not_there_is_said(port: int) -> None:
     reply = ask(port, "/api/model?model=none")
 
     assert (reply.status, list(reply.json)) == (404, ["missing"])
+
+
+def test_what_changed_since_a_time_is_what_was_revised_after_it(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    before = max(entry.timestamp_ms for entry in log.entries)
+    later = metric(2, model="fraud", metric="accuracy", value=0.5, count=77, final=True)
+    log.add(later, at_ms=before + 1)
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        answer = api(running.port, "model", model="fraud", since=before)
+
+    (row,) = rows(answer, "changed")
+    assert row["window_start_ms"] == START_MS
+    assert (row["value_before"], row["value_after"]) == (0.9, 0.5)
+    assert (row["revision_before"], row["revision_after"], row["count_after"]) == (1, 2, 77)
+    assert rows(answer, "then")[0]["value"] == 0.9
+    assert rows(answer, "quality")[0]["value"] == 0.5
+
+
+# ------------------------------------------------------------------ alerts
+def test_alerts_are_listed_by_state_severity_and_words(tmp_path: Path) -> None:
+    log = webs.a_log("fraud", "churn")
+    log.add(alert("resolved", 1, model="churn", alert_id="a1"))
+    log.add(alert(model="churn", alert_id="x", severity="info", monitor="Mine"))
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+
+        def found(**asked: str) -> list[str]:
+            return [row["alert_id"] for row in rows(api(running.port, "alerts", **asked), "alerts")]
+
+        assert sorted(found()) == ["a0", "x"]
+        assert sorted(found(state="all")) == ["a0", "a1", "x"]
+        assert found(severity="info") == ["x"]
+        assert found(search="mine") == ["x"]
+        assert found(search="FRAUD") == ["a0"]
+        (over,) = (
+            r for r in rows(api(running.port, "alerts", state="all"), "alerts") if r["ended_ms"]
+        )
+    assert over["alert_id"] == "a1"
+
+
+def test_an_alert_shows_its_evidence_revisions_and_what_it_is_about(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    began = START_MS + 5 * MINUTE_MS
+    log.add(
+        alert(
+            "resolved", 1, alert_id="a0", at_ms=began + MINUTE_MS, evidence={"metric": "accuracy"}
+        )
+    )
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        answer = api(running.port, "alerts", alert="a0", state="all")
+        missing = ask(running.port, "/api/alerts?alert=none")
+
+    opened = answer["facts"]["opened"]
+    assert (opened["began_ms"], opened["ended_ms"]) == (began, began + MINUTE_MS)
+    assert rows(answer, "evidence") == [{"what": "metric", "value": "accuracy"}]
+    assert [row["state"] for row in rows(answer, "revisions")] == ["firing", "resolved"]
+    assert [row["window_start_ms"] for row in rows(answer, "picture")] == [
+        START_MS + number * MINUTE_MS for number in range(webs.WINDOWS)
+    ]
+    assert missing.status == 404
+
+
+def test_an_alert_that_was_deleted_is_gone(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    log.put(TOPICS.alerts, b"a0", None)
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        assert rows(api(running.port, "alerts", state="all"), "alerts") == []
+        assert rows(api(running.port, "model", model="fraud"), "alerts") == []
+        assert ask(running.port, "/api/alerts?alert=a0").status == 404
 
 
 @pytest.mark.parametrize(

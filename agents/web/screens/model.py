@@ -10,7 +10,7 @@ import msgspec
 
 from agents.web.board import QUALITY
 from agents.web.known import MOST_POINTS, Known, Point, Span, Who
-from agents.web.screens.screen import Answer, Asked, Name, Panel, Screen, View
+from agents.web.screens.screen import POINTS, Answer, Asked, Name, Panel, Screen, View
 from agents.web.settled import aligned
 from streams.families import CATALOGUE
 from streams.families.family import ON_LABELS
@@ -28,9 +28,6 @@ _BESIDE = {
     "errors": ("error_rate",),
 }
 """Panels beside that of quality, and their metrics."""
-
-POINT = ("window_start_ms", "metric", "value", "low", "high", "count", "coverage", "revision")
-_COLUMNS = (*POINT, "final", "windows")
 
 
 class AskedModel(Asked, frozen=True, kw_only=True):
@@ -90,6 +87,8 @@ class Model(Screen):
         points = view.known.points(chosen.who, chosen.span, there)
         panels = {"quality": series(points, (drawn,), chosen.span)}
         panels |= {title: series(points, names, chosen.span) for title, names in _BESIDE.items()}
+        if asked.since is not None:
+            panels |= _since(view.known, chosen, drawn, asked.since)
         alerts = view.known.alerts(asked.model)
         panels["alerts"] = _alerts(alerts)
         panels["versions"] = _versions(view.known, chosen)
@@ -183,7 +182,32 @@ def series(points: Sequence[Point], metrics: Iterable[str], span: Span) -> Panel
             f"{span.windows} windows: each point is the mean of {span.together}, with the least and"
             f" the largest; choose a range of at most {MOST_POINTS} windows to see each"
         )
-    return Panel(_COLUMNS, rows, tuple(notes))
+    return Panel(POINTS, rows, tuple(notes))
+
+
+def _since(known: Known, chosen: Choice, metric: str, since_ms: int) -> dict[str, Panel]:
+    """Return a metric as it was known before, and the windows that are not what they were."""
+    names = (metric,)
+    then = Known(known.connection, since_ms).points(chosen.who, chosen.span, names)
+    now = known.points(chosen.who, chosen.span, names)
+    before, after = ({one.start_ms: one for one in points} for points in (then, now))
+    rows = []
+    for start_ms in sorted(before.keys() | after.keys()):
+        old, new = before.get(start_ms), after.get(start_ms)
+        if old is None or new is None or _known(old) != _known(new):
+            rows.append((start_ms, *_known(old), *_known(new)))
+    columns = (f"{name}_{when}" for when in ("before", "after") for name in _COMPARED)
+    return {
+        "then": series(then, names, chosen.span),
+        "changed": Panel(("window_start_ms", *columns), rows),
+    }
+
+
+_COMPARED = ("value", "low", "high", "count", "revision", "final")
+
+
+def _known(point: Point | None) -> tuple[Any, ...]:
+    return tuple(None if point is None else getattr(point, name) for name in _COMPARED)
 
 
 def _alerts(alerts: Sequence[dict[str, Any]]) -> Panel:

@@ -20,6 +20,20 @@ LATEST_MS = 253_402_300_799_999
 """The end of the year 9999."""
 
 TimeMs = Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
+POINTS = (
+    "window_start_ms",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "count",
+    "coverage",
+    "revision",
+    "final",
+    "windows",
+)
+"""Columns of a panel of `agents.web.known.Point`s."""
+
 Name = Annotated[str, msgspec.Meta(max_length=1_000)]
 """Of a model, version, segment or metric; records have at most 256 bytes."""
 

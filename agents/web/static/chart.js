@@ -11,7 +11,7 @@ export function lines({ series, first, last, step, marks = [], write, height = 1
   const box = el("div", { class: "chart" });
   box.style.height = `${height}px`;
   const legend = named &&
-    el("div", { class: "legend" }, series.map((one, at) => el("span", { class: `key c${at}` }, shown(one.name))));
+    el("div", { class: "legend" }, series.map((one, at) => el("span", { class: `key c${one.colour ?? at}` }, shown(one.name))));
   const draw = () => {
     const width = box.clientWidth;
     if (width > LEFT + RIGHT) box.replaceChildren(...plot({ series, first, last, step, marks, write, height, width, range, label }));
@@ -27,7 +27,7 @@ function plot(asked) {
   grid(picture, scale, asked);
   provisional(picture, scale, asked);
   for (const mark of marks) picture.append(...marked(mark, scale, asked));
-  series.forEach((one, at) => picture.append(...drawn(one, at, scale, asked)));
+  series.forEach((one, at) => picture.append(...drawn(one, one.colour ?? at, scale, asked)));
   const tip = el("div", { class: "tip", hidden: true });
   hover(picture, tip, scale, { series, write, marks, ...asked });
   return [picture, tip];
@@ -73,16 +73,22 @@ function grid(picture, scale, { write, width, height }) {
       svg("text", { class: "tick", x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, write(value)),
     );
   }
-  const span = scale.until - scale.first, room = Math.max(2, Math.floor((width - LEFT) / 90));
-  const step = TIMES.find((one) => span / one <= room) ?? 90 * 86400e3;
-  const zone = new Date(scale.first).getTimezoneOffset() * 60e3;
-  for (let ms = Math.ceil((scale.first - zone) / step) * step + zone; ms <= scale.until; ms += step) {
+  for (const [ms, text] of timeTicks(scale.first, scale.until, Math.max(2, Math.floor((width - LEFT) / 90)))) {
     const x = Math.round(scale.x(ms)) + 0.5;
     picture.append(
       svg("line", { class: "grid", x1: x, x2: x, y1: TOP, y2: height - BOTTOM }),
-      svg("text", { class: "tick", x, y: height - 6, "text-anchor": "middle" }, step >= 86400e3 ? day(ms) : clock(ms)),
+      svg("text", { class: "tick", x, y: height - 6, "text-anchor": "middle" }, text),
     );
   }
+}
+
+// Round times of the reader's zone, and how they are written.
+export function timeTicks(first, until, room) {
+  const span = until - first;
+  const step = TIMES.find((one) => span / one <= room) ?? 90 * 86400e3;
+  const zone = new Date(first).getTimezoneOffset() * 60e3, found = [];
+  for (let ms = Math.ceil((first - zone) / step) * step + zone; ms <= until; ms += step) found.push([ms, step >= 86400e3 ? day(ms) : clock(ms)]);
+  return found;
 }
 
 // From where on values may still change: shaded, named, and its lines are dashed.
@@ -167,7 +173,7 @@ function hover(picture, tip, scale, { series, write, width, height, step, marks 
     const near = marks.filter((mark) => mark.x >= start && mark.x < start + step * windows);
     tip.replaceChildren(
       el("div", { class: "when", title: utc(start) }, `${time(start)} – ${clock(start + step * windows)}`, el("span", { class: "utc" }, utc(start))),
-      ...found.map(([one, at, point]) => said(one, at, point, write)),
+      ...found.map(([one, at, point]) => said(one, one.colour ?? at, point, write)),
       ...near.map((mark) => el("div", { class: `happened ${mark.kind}` }, shown(mark.text))),
     );
     tip.hidden = false;

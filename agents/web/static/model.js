@@ -19,14 +19,15 @@ const RANGES = [3600e3, 6 * 3600e3, 86400e3, 2 * 86400e3, 7 * 86400e3, 30 * 8640
 export function draw(place, answer, page) {
   const { facts, panels } = answer;
   const marks = happened(panels, facts);
-  place.replaceChildren(
+  place.replaceChildren(...[
     head(facts, page),
     tools(facts, page),
     quality(answer, marks, page),
+    panels.changed ? changed(panels.changed, facts, page) : null,
     el("div", { class: "grid-2" }, Object.entries(BESIDE).map(([name, [title, metric, help]]) => beside({ name, title, metric, help }, answer, marks, page))),
     alerts(panels.alerts, page),
     versions(panels.versions, facts, page),
-  );
+  ].filter(Boolean));
 }
 
 function head(facts, page) {
@@ -47,8 +48,34 @@ function tools(facts, page) {
     facts.lengths_ms.length === 1 && el("span", { class: "dim" }, `windows of ${duration(facts.length_ms)}`),
     facts.versions.length === 1 && el("span", { class: "dim" }, `version ${shown(facts.version) || "(none)"}`),
     facts.segment && el("span", { class: "tag" }, shown(facts.segment)),
+    since(page),
     el("span", { class: "ranges", role: "group", "aria-label": "Range" }, RANGES.map((ms) =>
       el("button", { type: "button", "aria-pressed": String(ms === facts.range_ms), onclick: () => page.go({ range_ms: ms }) }, duration(ms)))));
+}
+
+const AGO = [600e3, 3600e3, 6 * 3600e3, 86400e3, 7 * 86400e3];
+
+// Compares with what was known before: late labels change what windows say.
+function since(page) {
+  const now = page.parameters.since ? Number(page.parameters.since) : null;
+  const at = Number(page.parameters.at ?? Date.now());
+  return el("label", null, "Changed since ", el("select", { onchange: (event) => page.go({ since: event.target.value }) },
+    el("option", { value: "" }, "–"),
+    now && el("option", { value: now, selected: true }, time(now)),
+    AGO.map((ms) => el("option", { value: Math.round(at - ms) }, `${duration(ms)} before`))));
+}
+
+function changed(found, facts, page) {
+  const rows = records(found), write = writes(facts.drawn);
+  const told = (row, when) => (row[`value_${when}`] === null ? "not there" : [write(row[`value_${when}`]), el("span", { class: "dim" }, ` n = ${row[`count_${when}`]}${row[`final_${when}`] ? ", final" : ""}`)]);
+  return panel(`What changed since ${time(Number(page.parameters.since))}`, { csv: page.csv("changed"), wide: true, notes: rows.length > 50 ? [`the newest 50 of ${rows.length}; all are in the CSV`] : [] },
+    rows.length ? table([
+      { title: "Window", number: true, cell: (row) => el("time", { title: utc(row.window_start_ms) }, time(row.window_start_ms)) },
+      { title: "before", number: true, cell: (row) => told(row, "before") },
+      { title: "after", number: true, cell: (row) => told(row, "after") },
+      { title: "change", number: true, cell: (row) => (row.value_before === null || row.value_after === null ? NONE : `${row.value_after >= row.value_before ? "+" : "−"}${write(Math.abs(row.value_after - row.value_before))}`) },
+      { title: "revisions", number: true, narrow: false, cell: (row) => `${row.revision_before ?? NONE} → ${row.revision_after ?? NONE}` },
+    ], rows.slice(-50).reverse(), { label: "What changed" }) : empty("Nothing of this metric and range."));
 }
 
 function happened(panels, facts) {
@@ -74,9 +101,13 @@ function quality({ panels, facts }, marks, page) {
   return panel(shown(facts.drawn), { csv: page.csv("quality"), wide: true, help, notes: panels.quality.notes },
     el("p", { class: "dim sub" }, [help && shown(help), better].filter(Boolean).join("; "), ". Band: 95 % interval. Dashed and shaded: provisional, labels may still change it."),
     found.length
-      ? lines({ series: [{ name: facts.drawn, points: found }], ...extent(panels.traffic.rows.length ? panels.traffic : panels.quality, facts), marks, write: writes(facts.drawn), height: 260, label: `${facts.drawn} over time` })
+      ? lines({ series: [{ name: facts.drawn, points: found }, ...then(panels, facts, page)], ...extent(panels.traffic.rows.length ? panels.traffic : panels.quality, facts), marks, write: writes(facts.drawn), height: 260, label: `${facts.drawn} over time` })
       : empty("No window of this range has it: it needs labels."));
 }
+
+// What was known at the time that is compared with, as a line of its own.
+const then = (panels, facts, page) => !panels.then ? [] :
+  [{ name: `as known ${time(Number(page.parameters.since))}`, timeless: true, colour: 9, points: points(panels.then, facts.drawn).map((point) => ({ ...point, low: null, high: null, final: true })) }];
 
 function beside({ name, title, metric, help }, { panels, facts }, marks, page) {
   const names = [...new Set(panels[name].rows.map((row) => row[1]))];

@@ -2,5 +2,6 @@
 
 export const SCREENS = {
   fleet: () => import("./fleet.js"),
+  alerts: () => import("./alerts.js"),
   model: () => import("./model.js"),
 };

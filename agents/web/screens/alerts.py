@@ -1,0 +1,153 @@
+"""Alerts: what is open and what was, and of one what it rests on, before and after."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+
+from agents.web.board import SEVERITIES
+from agents.web.known import MOST_ALERTS, Known, Span, Who
+from agents.web.screens.screen import POINTS, Answer, Asked, Name, Panel, Screen, View
+
+_COLUMNS = (
+    "alert_id",
+    "state",
+    "severity",
+    "model",
+    "version",
+    "segment",
+    "monitor",
+    "kind",
+    "direction",
+    "began_ms",
+    "ended_ms",
+    "value",
+    "threshold",
+    "message",
+    "owner",
+)
+_AROUND = 24
+_MEAN_OF = {"score": "score_mean", "prediction": "prediction_share"}
+"""Metrics that show the input of a detector; those of features have the mean of theirs."""
+
+
+class AskedAlerts(Asked, frozen=True, kw_only=True):
+    """Which alerts, and which one of them in full.
+
+    Attributes
+    ----------
+    alert
+        Its id; empty: none.
+    search
+        Part of the name of a model, a monitor or a message, in any case.
+    """
+
+    state: Literal["firing", "all"] = "firing"
+    severity: Literal["", "critical", "warning", "info"] = ""
+    search: Name = ""
+    alert: Name = ""
+    page: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    size: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+
+
+class Alerts(Screen):
+    """What is wrong, and was."""
+
+    name = "alerts"
+    title = "Alerts"
+    asks: ClassVar[type[Asked]] = AskedAlerts
+
+    def answer(self, view: View, asked: AskedAlerts) -> Answer:
+        """Return a page of alerts, and one of them in full."""
+        state = "firing" if asked.state == "firing" else None
+        found = [one for one in view.known.alerts(state=state) if _is_meant(one, asked)]
+        counts = Counter(one["severity"] for one in found)
+        chosen = [one for one in found if not asked.severity or one["severity"] == asked.severity]
+        page = chosen[asked.page * asked.size : (asked.page + 1) * asked.size]
+        notes = (f"the newest {MOST_ALERTS}",) if len(found) == MOST_ALERTS else ()
+        panels = {"alerts": Panel(_COLUMNS, [_row(one) for one in page], notes)}
+        facts: dict[str, Any] = {
+            "found": len(chosen),
+            "severities": [(severity, counts[severity]) for severity in SEVERITIES],
+            "at_ms": view.at_ms,
+        }
+        if asked.alert:
+            opened, own = _opened(view, asked.alert)
+            panels |= opened
+            facts["opened"] = own
+        return Answer(panels, facts)
+
+
+def _is_meant(alert: dict[str, Any], asked: AskedAlerts) -> bool:
+    text = asked.search.casefold()
+    return any(text in alert[name].casefold() for name in ("model", "monitor", "message"))
+
+
+def _row(alert: dict[str, Any]) -> tuple[Any, ...]:
+    ended_ms = None if alert["state"] == "firing" else alert["at_ms"]
+    return tuple(ended_ms if name == "ended_ms" else alert[name] for name in _COLUMNS)
+
+
+# ------------------------------------------------------------------ one alert
+def _opened(view: View, alert_id: str) -> tuple[dict[str, Panel], dict[str, Any]]:
+    """Return an alert's evidence, its revisions, and what it is about before and after.
+
+    Raises
+    ------
+    LookupError
+        If there is none of this id.
+    """
+    alert = view.known.alert(alert_id)
+    if alert is None:
+        raise LookupError("there is no such alert at this time")
+    revisions = view.known.revisions(alert_id)
+    columns = ("revision", "state", "at_ms", "visible_at_ms", "value", "threshold", "message")
+    metric, panel, length_ms = _picture(view, alert)
+    panels = {
+        "evidence": Panel(("what", "value"), sorted(alert["evidence"].items())),
+        "revisions": Panel(columns, [tuple(one[name] for name in columns) for one in revisions]),
+        "picture": panel,
+    }
+    kept = ("runbook", "tags", "detector", *_COLUMNS)
+    own = {name: alert[name] for name in kept if name != "ended_ms"}
+    ended_ms = None if alert["state"] == "firing" else alert["at_ms"]
+    return panels, {**own, "ended_ms": ended_ms, "metric": metric, "length_ms": length_ms}
+
+
+def _picture(view: View, alert: dict[str, Any]) -> tuple[str, Panel, int]:
+    """Return the metric that an alert is about, two dozen windows before and after it began."""
+    known: Known = view.known
+    line = view.board.lines.get((alert["model"], alert["version"]))
+    metric = _metric_of(alert, line.quality if line is not None else "")
+    who = Who(alert["model"], alert["version"], alert["segment"])
+    newest_ms = known.newest_ms(who)
+    if not metric or newest_ms is None:
+        return metric, Panel(POINTS, []), 0
+    length_ms = alert["evidence"].get("window_ms") or known.lengths_ms(who, newest_ms)[0]
+    began_ms = min(alert["began_ms"] // length_ms * length_ms, newest_ms)
+    first_ms = max(began_ms - _AROUND * length_ms, 0)
+    last_ms = max(min(began_ms + _AROUND * length_ms, newest_ms), first_ms)
+    points = known.points(who, Span(first_ms, last_ms, length_ms), (metric,))
+    return metric, Panel(POINTS, [msgspec.structs.astuple(one) for one in points]), length_ms
+
+
+def _metric_of(alert: dict[str, Any], quality: str) -> str:
+    """Return which metric shows what an alert is about.
+
+    Examples
+    --------
+    >>> _metric_of({"evidence": {"input": "feature:age"}}, "accuracy")
+    'mean:age'
+    >>> _metric_of({"evidence": {"input": "loss"}}, "accuracy")
+    'accuracy'
+    """
+    evidence = alert["evidence"]
+    metric = evidence.get("metric")
+    if isinstance(metric, str):
+        return metric
+    kind, _, name = str(evidence.get("input", "")).partition(":")
+    if kind == "feature" and name:
+        return f"mean:{name}"
+    return _MEAN_OF.get(kind, quality)
