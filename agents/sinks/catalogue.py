@@ -20,6 +20,7 @@ SINKS = {
     "alertmanager": "agents.sinks.alertmanager:Alertmanager",
     "webhook": "agents.sinks.webhook:Webhook",
     "apprise": "agents.sinks.apprise:Apprise",
+    "elasticsearch": "agents.sinks.elasticsearch:Elasticsearch",
     "mlflow": "agents.sinks.mlflow:Mlflow",
     "otlp": "agents.sinks.otlp:Otlp",
     "files": "agents.sinks.files:Files",

@@ -28,6 +28,7 @@ from agents.sinks.prometheus import Prometheus
 from agents.sinks.telemetry import SinkHealth
 from streams.errors import ConfigError
 from tests import killing, oracle
+from tests.bulk import Cluster
 from tests.histories import a_log, assert_history_is
 from tests.mlflow_servers import Memory
 from tests.otlp import Collector, attributes
@@ -339,6 +340,40 @@ class ByOtlp(Posting):
         assert values == {("driftline.accuracy", 0.52), ("driftline.accuracy.low", 0.4)}
 
 
+class ByElasticsearch(Posting):
+    where, name = "agents.sinks.elasticsearch", "Elasticsearch"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.log.add(metric(2, final=True), metric(1, metric="recall"))
+        self.log.delete(metric(1, metric="recall"))
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        with super().running():
+            self.receiver.respond = self.cluster = Cluster()
+            yield
+
+    def wrong(self) -> dict[str, str]:
+        return {"authorization_file": "none"}
+
+    def options(self) -> dict[str, Any]:
+        return {"target": self.receiver.url}
+
+    def clock(self) -> str:
+        return ""
+
+    def check(self) -> None:
+        """What came last is how it is."""
+        [accuracy] = self.cluster.indices["driftline-metrics"].values()
+        alerts = self.cluster.indices["driftline-alerts"]
+        assert (accuracy["metric"], accuracy["revision"]) == ("accuracy", 2)
+        assert {name: one["state"] for name, one in alerts.items()} == {
+            "a1": "resolved",
+            "a2": "retracted",
+        }
+
+
 class ByMlflow(Posting):
     where, name = "agents.sinks.mlflow", "Mlflow"
 
@@ -403,6 +438,7 @@ class ByPrometheus(Place):
 PLACES = (
     *(InFiles, InParquet, InTensorboard, InSqlite, InPostgres),
     *(ByWebhook, ByApprise, ByAlertmanager, ByPrometheus, ByOtlp, ByMlflow),
+    ByElasticsearch,
 )
 
 
