@@ -63,6 +63,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         Grant("sink", "topic", topics.metrics, ("Read",)),
         Grant("sink", "topic", topics.alerts, ("Read",)),
         Grant("sink", "topic", topics.models, ("Read",)),
+        Grant("sink", "topic", topics.distributions, ("Read",)),
         Grant("sink", "group", f"{prefix}-sink-", ("Read",), prefixed=True),
         Grant("status", "topic", topics.workers, ("Read",)),
         Grant("topics", "topic", f"{prefix}.", _TOPICS, prefixed=True),
@@ -77,8 +78,9 @@ def _worker(topics: Topics) -> Iterator[Grant]:
         yield Grant("worker", "topic", name, ("Read", "Write"))
     # Delete is for records that later ones have replaced: the log of the join is kept short.
     yield Grant("worker", "topic", topics.join_state, ("Read", "Write", "Delete"))
-    for name in (topics.metrics, topics.alerts, topics.models, topics.workers):
+    for name in (topics.metrics, topics.alerts, topics.models, topics.distributions):
         yield Grant("worker", "topic", name, ("Write",))
+    yield Grant("worker", "topic", topics.workers, ("Write",))
     # DescribeConfigs tells how large a dead letter may be; without it they are cut at 1 MB.
     for name in (topics.predictions, topics.labels, topics.resources, topics.monitors):
         yield Grant("worker", "topic", topics.dead_letters(name), ("Write", "DescribeConfigs"))
@@ -92,7 +94,7 @@ def _reset(topics: Topics) -> Iterator[Grant]:
     # Not by prefix: who may Delete the inputs could lose what nobody can compute again.
     for name in (
         *(topics.outcomes, topics.join_state, topics.monitor_state),
-        *(topics.metrics, topics.alerts, topics.models),
+        *(topics.metrics, topics.alerts, topics.models, topics.distributions),
         *map(topics.dead_letters, (topics.predictions, topics.labels, topics.resources)),
     ):
         yield Grant("reset", "topic", name, ("Create", "Delete", "DescribeConfigs"))

@@ -21,6 +21,8 @@ from streams import families
 from streams.dryrun import DryRun
 from streams.durations import format_duration
 
+_FILES = "metrics", "models", "distributions"
+
 
 class Results:
     """What a replay found, in an order that depends on nothing but the content.
@@ -39,8 +41,13 @@ class Results:
         self, run: DryRun, letters: Letters, *, lines: int, disorder_ms: int, readings: int = 0
     ) -> None:
         self.metrics = [run.metrics[key] for key in sorted(run.metrics, key=json.loads)]
-        models = run.others.get(run.monitor.topics.models, {})
-        self.models = [models[key] for key in sorted(models)]
+        topics = run.monitor.topics
+        self.models, self.distributions = (
+            [known[key] for key in sorted(known, key=json.loads)]
+            for known in (
+                run.others.get(name, {}) for name in (topics.models, topics.distributions)
+            )
+        )
         alerts = [json.loads(alert) for alert in run.alerts]
         order = ("at_ms", "model", "version", "segment", "monitor", "alert_id", "revision")
         self.alerts = sorted(alerts, key=lambda alert: [alert[name] for name in order])
@@ -61,9 +68,9 @@ class Results:
     def write(self, folder: Path) -> None:
         """Write a file of each topic of results, `fates.json` and `dead_letters.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, records in (("metrics", self.metrics), ("models", self.models)):
+        for name in _FILES:
             with (folder / f"{name}.jsonl").open("wb") as file:
-                file.writelines(line + b"\n" for line in records)
+                file.writelines(line + b"\n" for line in getattr(self, name))
         with (folder / "alerts.jsonl").open("w", encoding="utf-8") as text:
             text.writelines(json.dumps(alert) + "\n" for alert in self.alerts)
         (folder / "fates.json").write_text(json.dumps(self.fates, indent=1) + "\n")

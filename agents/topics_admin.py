@@ -84,9 +84,9 @@ def wanted(topics: Topics, *, metrics_ms: int = METRICS_MS) -> dict[str, dict[st
         topics.outcomes: _INTERNAL,
         topics.join_state: _JOIN_STATE,
         topics.monitor_state: _COMPACTED,
-        topics.metrics: {
-            **(_COMPACTED | kept[topics.metrics] | _METRICS),
-            "retention.ms": str(metrics_ms),
+        **{
+            name: {**(_COMPACTED | kept[name] | _METRICS), "retention.ms": str(metrics_ms)}
+            for name in (topics.metrics, topics.distributions)
         },
         topics.alerts: _COMPACTED | kept[topics.alerts],
         topics.models: _COMPACTED | kept[topics.models],

@@ -33,7 +33,8 @@ _RESULTS = {"cleanup.policy": "compact", **REVISIONS}
 
 def kept(topics: Topics) -> dict[str, dict[str, str]]:
     """Return what topics of results must be told, also those that exist already."""
-    return dict.fromkeys((topics.metrics, topics.alerts, topics.models), _RESULTS)
+    results = topics.metrics, topics.alerts, topics.models, topics.distributions
+    return dict.fromkeys(results, _RESULTS)
 
 
 def alter(admin: AdminClient, wanted: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

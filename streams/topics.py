@@ -52,6 +52,11 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{self.prefix}.models"
 
     @property
+    def distributions(self) -> str:
+        """Out: bins and counts of features, scores and outcomes by hour. Compacted, for 35 days."""
+        return f"{self.prefix}.distributions"
+
+    @property
     def workers(self) -> str:
         """Out: how each worker is, every ten seconds. Key: worker id. Compacted, kept for a day."""
         return f"{self.prefix}.workers"

@@ -103,6 +103,7 @@ class Driver:
         self.received = 0
         self.metrics: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.models: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.distributions: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.alerts: list[dict[str, Any]] = []
         self.dead: list[str] = []
         self.dropped: Counter[str] = Counter()
@@ -255,7 +256,8 @@ class Driver:
                 self.alerts.append(json.loads(record.value or b""))
                 continue
             name = tuple(json.loads(record.key))
-            known = self.models if record.topic == TOPICS.models else self.metrics
+            others = {TOPICS.models: self.models, TOPICS.distributions: self.distributions}
+            known = others.get(record.topic, self.metrics)
             known.pop(name, None)
             if record.value is not None:
                 known[name] = json.loads(record.value)
@@ -318,6 +320,7 @@ class Driver:
         return {
             "metrics": metrics,
             "models": self.models,
+            "distributions": self.distributions,
             "alerts": alerts,
             "fates": self.fates,
             "late": self.late_rows,

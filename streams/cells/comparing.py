@@ -31,7 +31,7 @@ NEVER_MS = 1 << 62
 FIRST_DAY = BASELINES.first + (1 << 12)
 """Number of the pane of what was added up of the first day of 1970, as it was over."""
 
-_FIRST_PROFILE = BASELINES.first + (1 << 18)
+FIRST_PROFILE = BASELINES.first + (1 << 18)
 
 
 class Said(NamedTuple):
@@ -95,7 +95,7 @@ class Comparing:
         self._said: Sequence[Said] = ()
         self._spans: dict[int, tuple[Span, ...]] = {}
         self._profiles: list[tuple[Profile, dict[str, int]]] = []
-        self._next = _FIRST_PROFILE
+        self._next = FIRST_PROFILE
 
     def __bool__(self) -> bool:
         return any(one.every for one in self._said)
@@ -192,7 +192,7 @@ class Comparing:
     def outlived(self, until_ms: int) -> list[int]:
         """Return the days that no window is compared with that begins from then on."""
         oldest = FIRST_DAY + until_ms // DAY_MS - MOST_DAYS
-        return [n for n in self._side.members if FIRST_DAY <= n < min(oldest, _FIRST_PROFILE)]
+        return [n for n in self._side.members if FIRST_DAY <= n < min(oldest, FIRST_PROFILE)]
 
     # ------------------------------------------------------------------ profiles
     def _take_profiles(self) -> None:

@@ -23,6 +23,10 @@ class Hours:
         Panes that end by then were looked at; -1: none was yet.
     hours_ms
         When the first hour begins whose predictions were not looked at, and likewise of outcomes.
+    buckets
+        How many buckets of models of that hour were looked at.
+    behind
+        Whether hours were passed that were not looked at.
     changed
         Whether it is not written down.
     """
@@ -30,7 +34,8 @@ class Hours:
     def __init__(self) -> None:
         self.panes_ms = _BEFORE
         self.hours_ms = [_BEFORE, _BEFORE]
-        self.changed = False
+        self.buckets = [0, 0]
+        self.behind = self.changed = False
 
     def needed_ms(self) -> int:
         """Return from when on panes were not looked at for the last time."""
@@ -80,16 +85,17 @@ class Hours:
 
     def pass_by(self, until_ms: int, *, which: int) -> None:
         """Note that hours that end by a time were looked at."""
-        self.hours_ms[which], self.changed = until_ms, True
+        self.hours_ms[which], self.buckets[which], self.changed = until_ms, 0, True
 
     # ------------------------------------------------------------------ written down
     def pack(self) -> list[int]:
         """Return a form that msgpack can write."""
-        return [self.panes_ms, *self.hours_ms]
+        return [self.panes_ms, *self.hours_ms, *self.buckets]
 
     def restore(self, packed: Sequence[Any]) -> None:
         """Continue from what `pack` returned."""
-        self.panes_ms, *self.hours_ms = packed
+        self.panes_ms, *places = packed
+        self.hours_ms, self.buckets = places[:2], places[2:] or [0, 0]
 
 
 def hour_ms(pane_ms: int) -> int:

@@ -1,7 +1,7 @@
 """Whether probabilities are what they say: of those told 0.8, eight in ten come true."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,17 +12,18 @@ from streams.families.family import (
     Counts,
     Estimate,
     Family,
+    Ints,
     Metric,
     Observed,
     Totals,
     labelled,
 )
 from streams.families.intervals import normal
-from streams.families.sure import Sure
+from streams.families.sure import Certain, Sure
 from streams.probabilities import too_many
 
 BINS = 15
-_UNIT = 1 << 32
+UNIT = 1 << 32
 """Probabilities are added up as whole multiples of 2**-32: exact in any order."""
 
 
@@ -65,27 +66,21 @@ class Calibration(Family):
             return {}
         share = np.where(known, c.share, 0.0)
         place = np.minimum((share * BINS).astype(np.int64), BINS - 1)
-        amount = np.rint(share * _UNIT).astype(np.int64)
+        amount = np.rint(share * UNIT).astype(np.int64)
         return {
             "reliability": np.where(known, 2 * place + c.positive, -1),
             "reliability_chances": (np.where(known, place, -1), amount),
         }
 
     def compute(self, cells: Cells) -> Iterator[Estimate]:
-        outside, inside, sure = judged(cells)
-        own = labelled(cells, "binary", "probability") & ~too_many(outside, inside=inside)
-        if not own.any():
+        found = reliability(cells)
+        if found is None:
             return
-        rows = cells.counts("reliability").astype(np.int64).reshape(-1, BINS, 2)
-        chances = cells.counts("reliability_chances").copy()
-        place = np.where(sure.one, BINS - 1, 0)
-        np.add.at(rows, (sure.group, place, sure.positive.astype(np.int64)), sure.counts)
-        np.add.at(chances, (sure.group, place), sure.counts * sure.one * _UNIT)
-        count = np.where(own, rows.sum(axis=(1, 2)), 0)
-        off = chances - rows[:, :, 1] * _UNIT
+        rows, chances, count, sure = found
+        off = chances - rows[:, :, 1] * UNIT
         with np.errstate(all="ignore"):
             ece, bias = (
-                np.where(count > 0, total / _UNIT / count, np.nan)
+                np.where(count > 0, total / UNIT / count, np.nan)
                 for total in (np.abs(off).sum(axis=1), off.sum(axis=1))
             )
         yield Estimate("ece", ece, None, None, count)
@@ -93,3 +88,38 @@ class Calibration(Family):
         low, high = normal(bias, squares, count)
         bounds = np.maximum(low, -1.0), np.minimum(high, 1.0)
         yield Estimate("calibration_bias", bias, *bounds, count)
+
+
+class Reliability(NamedTuple):
+    """Outcomes of groups by what was predicted.
+
+    Attributes
+    ----------
+    rows
+        By group and bin, how many are none of the positive class, and how many are.
+    chances
+        By group and bin, the sum of what was predicted, in units.
+    size
+        How many in all bins; 0 where probabilities mean nothing.
+    sure
+        Those of exactly 0 and 1 without a score, which are among them.
+    """
+
+    rows: Ints
+    chances: Ints
+    size: Ints
+    sure: Certain
+
+
+def reliability(cells: Cells) -> Reliability | None:
+    """Return how often what was predicted came true; `None` where nobody predicts so."""
+    outside, inside, sure = judged(cells)
+    own = labelled(cells, "binary", "probability") & ~too_many(outside, inside=inside)
+    if not own.any():
+        return None
+    rows = cells.counts("reliability").astype(np.int64).reshape(-1, BINS, 2)
+    chances = cells.counts("reliability_chances").copy()
+    place = np.where(sure.one, BINS - 1, 0)
+    np.add.at(rows, (sure.group, place, sure.positive.astype(np.int64)), sure.counts)
+    np.add.at(chances, (sure.group, place), sure.counts * sure.one * UNIT)
+    return Reliability(rows, chances, np.where(own, rows.sum(axis=(1, 2)), 0), sure)

@@ -25,6 +25,8 @@ class Facts(msgspec.Struct, array_like=True):
 
     Attributes
     ----------
+    drawn
+        What names the reference that was published last.
     judged_ms
         The boundary at which it was judged last.
     classes, named
@@ -73,6 +75,8 @@ class ModelFacts:
     ----------
     changed
         Models of which something else is to be told.
+    kept
+        Models of which something that is not told is to be written down.
     due
         Models that may be compared with something else from now on.
     """
@@ -80,6 +84,7 @@ class ModelFacts:
     def __init__(self) -> None:
         self._known: dict[int, Facts] = {}
         self.changed: set[int] = set()
+        self.kept: set[int] = set()
         self.due: set[int] = set()
 
     def of(self, code: int) -> Facts:
@@ -136,18 +141,30 @@ class ModelFacts:
             one.reference = reference
             self.changed.add(code)
 
+    def draws(self, code: int, name: str) -> bool:
+        """Note which reference of a model is published; tell if it is another than before."""
+        one = self.of(code)
+        if one.drawn == [name]:
+            return False
+        one.drawn = [name]
+        self.kept.add(code)
+        return True
+
     # ------------------------------------------------------------------ written down
     def drop(self, code: int) -> Facts | None:
         """Forget a model; return what was known of it."""
         self.changed.discard(code)
+        self.kept.discard(code)
         self.due.discard(code)
         return self._known.pop(code, None)
 
-    def changes(self) -> Iterator[tuple[int, Facts]]:
-        """Yield what is to be told, and written down."""
-        for code in sorted(self.changed):
-            yield code, self.of(code)
+    def changes(self) -> Iterator[tuple[int, Facts, bool]]:
+        """Yield what is to be written down, and whether it is to be told, too."""
+        for code in sorted(self.changed | self.kept):
+            one = self.of(code)
+            yield code, one, code in self.changed and one.first_seen_ms >= 0
         self.changed.clear()
+        self.kept.clear()
 
     def restore(self, code: int, packed: Sequence[Any]) -> None:
         """Put back what is known of a model."""

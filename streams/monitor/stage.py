@@ -168,7 +168,8 @@ class Monitor:
                     state.behind = not work.release(budget.most_released)
             if not state.behind:
                 work.grow_baselines()
-                work.pass_hours()
+                with costs.on(costs.PUBLISHING):
+                    work.pass_hours()
             state.windows.wake(now_ms, revising)
             if not self.hold_metrics:
                 with costs.on(costs.PUBLISHING):
@@ -229,7 +230,7 @@ class Monitor:
     def unfinished(self, state: MonitorState) -> bool:
         """Whether windows wait to be published, or rows that could be taken in order."""
         settled_ms = state.settled_ms
-        growing = state.windows.baselines.behind
+        growing = state.windows.baselines.behind or state.windows.hours.behind
         waiting = state.windows.wants_publishing(settled_ms) or state.swept_ms != settled_ms
         restored = bool(state.reread) or state.hosts.behind
         return state.held or state.behind or restored or waiting or growing
