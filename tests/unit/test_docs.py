@@ -26,6 +26,7 @@ from agents.tables import parse_columns
 from driftline import Alert, Alerts, Publisher
 from streams import monitors as specification
 from streams import monitors_file as layout
+from streams.distributions import Distribution
 from streams.events import decode_label, decode_prediction
 from streams.heads import kind_of
 from streams.metrics import Metric
@@ -193,6 +194,10 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
         elif "metric" in names_found:
             kinds.add("metric")
             assert set(names_found) == set(Metric.__struct_fields__)
+        elif "series" in names_found:
+            kinds.add("distribution")
+            assert set(names_found) == set(Distribution.__struct_fields__)
+            msgspec.json.decode(line, type=Distribution)
         elif "reference_rows" in names_found:
             kinds.add("model")
             assert set(names_found) == set(ModelRecord.__struct_fields__)
@@ -202,7 +207,7 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
             decode = decode_label if kind_of(line.encode()) == "label" else decode_prediction
             decode(line.encode())
 
-    assert kinds == {"prediction", "label", "reading", "metric", "alert", "model"}
+    assert kinds == {"prediction", "label", "reading", "metric", "alert", "model", "distribution"}
 
 
 def test_python_examples_compile_and_call_what_there_is() -> None:
