@@ -33,7 +33,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     categories, category_counts, other
         The most frequent values that are no numbers, and how many others there are. Texts of
         features are told by a number from 0 to 4,095, such as ``#2155``: a hash of the text.
-    predicted, true
+    predicted_classes, true_classes
         Of a confusion, the classes of each pair, of which there are `counts`; `other` are pairs
         that are not told.
     positives, probabilities
@@ -58,8 +58,8 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     categories: list[str] = []
     category_counts: list[int] = []
     other: int = 0
-    predicted: list[str] = []
-    true: list[str] = []
+    predicted_classes: list[str] = []
+    true_classes: list[str] = []
     positives: list[int] = []
     probabilities: list[float | None] = []
 

@@ -13,10 +13,14 @@ from streams.cells.levels import Places
 from streams.cells.store import Cells
 from streams.cells.view import CellView, Judgements, Rows, Windows
 from streams.distributions import Series
-from streams.families.calibration import BINS, UNIT, reliability
-from streams.families.classification import by_name, pairs_of
-from streams.families.edges import MOST_BINS, binned, cuts_of, score_edges, value_edges
+from streams.edges import MOST_BINS, binned, cuts_of, score_edges, value_edges
+from streams.families.answers import Answers
+from streams.families.calibration import BINS, UNIT, Calibration, reliability
+from streams.families.classification import Classification, by_name, pairs_of
+from streams.families.distribution import Distribution
 from streams.families.family import KINDS, Floats, Ints, labelled
+from streams.families.missing_rate import MissingRate
+from streams.families.prediction_share import PredictionShare
 from streams.models_told import TEXT
 
 MOST_PAIRS = 256
@@ -139,7 +143,7 @@ def of_predictions(windows: Windows, kinds: Callable[[int], Mapping[str, str]]) 
         Returns the kinds of a model's features, by its code.
     """
     yield from _features(windows, kinds)
-    view = view_of(windows, "answers", "score_bins")
+    view = view_of(windows, Answers, "score_bins")
     if view is None:
         return
     said = _said(windows)
@@ -160,9 +164,7 @@ def of_predictions(windows: Windows, kinds: Callable[[int], Mapping[str, str]]) 
 
 
 def _features(windows: Windows, kinds: Callable[[int], Mapping[str, str]]) -> Iterator[Drawn]:
-    view, named = (
-        view_of(windows, *of) for of in (("distribution", "bins"), ("missing_rate", "named"))
-    )
+    view, named = (view_of(windows, *of) for of in ((Distribution, "bins"), (MissingRate, "named")))
     if view is None or view.window is None or view.feature is None:
         return
     (numbers, numbers_before), (texts, texts_before) = _sides(view, "bins"), _sides(view, "texts")
@@ -227,7 +229,7 @@ def _most(counts: Mapping[Any, int], most: int) -> list[Any]:
 
 def _said(windows: Windows) -> dict[int, dict[str, Any]]:
     """Return the classes that were predicted, of windows of classifiers."""
-    view = view_of(windows, "prediction_share", "said")
+    view = view_of(windows, PredictionShare, "said")
     if view is None or isinstance(windows, _References):
         return {}
     group, code, count = view.entries("said")
@@ -254,10 +256,10 @@ def _said(windows: Windows) -> dict[int, dict[str, Any]]:
 
 def of_outcomes(windows: Windows) -> Iterator[Drawn]:
     """Yield confusions, and how often what was predicted came true."""
-    view = view_of(windows, "classification", "confusion")
+    view = view_of(windows, Classification, "confusion")
     if view is not None:
         yield from _confusions(view)
-    view = view_of(windows, "calibration", "reliability")
+    view = view_of(windows, Calibration, "reliability")
     found = None if view is None else reliability(view)
     if found is None:
         return
@@ -288,8 +290,8 @@ def _confusions(view: CellView) -> Iterator[Drawn]:
         counts, size = [every[pair] for pair in shown], sum(every.values())
         content = {
             "count": size,
-            "predicted": [predicted for predicted, _ in shown],
-            "true": [true for _, true in shown],
+            "predicted_classes": [predicted for predicted, _ in shown],
+            "true_classes": [true for _, true in shown],
             "counts": counts,
             "other": size - sum(counts),
         }

@@ -6,7 +6,8 @@ from streams import families
 from streams.cells.hours import hour_ms
 from streams.cells.view import CellView, Windows
 from streams.cells.windows import WindowCells
-from streams.families.classification import pairs_of
+from streams.families.classification import Classification, pairs_of
+from streams.families.distribution import Distribution
 from streams.families.family import Family, labelled
 from streams.families.histograms import group_sums
 from streams.models_told import CATEGORY, NUMBER, TEXT
@@ -46,9 +47,9 @@ def hour_windows(cells: WindowCells, models: Ints, from_ms: int, *, final: bool)
     return found if enough.all() else hour_windows(cells, models[enough], from_ms, final=final)
 
 
-def view_of(windows: Windows, name: str, column: str) -> CellView | None:
+def view_of(windows: Windows, of: type[Family], column: str) -> CellView | None:
     """Return what a family sees of windows; `None` where it is not counted."""
-    family = _FAMILIES[name]
+    family, name = _FAMILIES[of.name], of.name
     side = windows.grid.side(family.reads)
     columns = [side.table.columns]
     if side is windows.grid.predictions:
@@ -64,7 +65,7 @@ _FAMILIES: dict[str, Family] = {one.name: one for one in families.CATALOGUE.fami
 
 def kinds_of(windows: Windows) -> dict[int, dict[str, str]]:
     """Return the kinds of features, by the code of their model."""
-    view = view_of(windows, "distribution", "bins")
+    view = view_of(windows, Distribution, "bins")
     found: dict[int, dict[str, str]] = {}
     if view is None or view.window is None or view.feature is None:
         return found
@@ -98,7 +99,7 @@ def kind_of(numbers: int, texts: int, *, distinct: int) -> str | None:
 
 def classes_of(windows: Windows) -> dict[int, list[str]]:
     """Return names of classes that were predicted or true, by the code of their model."""
-    view = view_of(windows, "classification", "confusion")
+    view = view_of(windows, Classification, "confusion")
     found: dict[int, list[str]] = {}
     if view is None:
         return found

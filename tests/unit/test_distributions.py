@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.families.edges import MOST_BINS, binned, cuts_of, score_edges, value_edges
+from streams.edges import MOST_BINS, binned, cuts_of, score_edges, value_edges
 from streams.families.histograms import score_bins, value_bins
 from streams.forget_record import forget_key, write_forget
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
@@ -115,8 +115,8 @@ def test_the_confusion_of_an_hour_counts_its_outcomes_once_labels_are_too_late()
             for event in every
             if "prediction" in event and one["start_ms"] <= event["timestamp_ms"] < one["end_ms"]
         )
-        assert dict(zip(one["predicted"], one["counts"], strict=True)) == said
-        assert set(one["true"]) == {"cat"}
+        assert dict(zip(one["predicted_classes"], one["counts"], strict=True)) == said
+        assert set(one["true_classes"]) == {"cat"}
 
 
 def test_the_reliability_of_an_hour_says_what_came_true_of_what_was_predicted() -> None:
