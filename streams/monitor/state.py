@@ -78,10 +78,8 @@ class MonitorState:
         Whether there is any rule or detector.
     looking
         By code, whether any rule or detector looks at a model.
-    facts
-        What is told of models.
-    fates
-        How many records of a model were repeated, corrected, late, ...
+    facts, fates
+        What is told of models; how many records of one were repeated, corrected, late, ...
     taken, counted
         Records before these offsets are counted, and are so in the panes that are written down.
     to_reread
@@ -109,10 +107,8 @@ class MonitorState:
         What `settled_ms` was when windows were last looked through.
     quarantined
         Models that are set aside, by their code.
-    oddities
+    oddities, costs
         What was said about models since the partition was opened; not written down.
-    costs
-        Likewise.
     restarts
         What of the state that was read back begins anew.
     silence
