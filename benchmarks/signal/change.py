@@ -11,9 +11,9 @@ Make = Callable[[Rng, float, int, int], Stream]
 
 LOSS = ("loss*", "accuracy*", "error_rate*", "mae*", "rmse*", "recall*", "precision*", "f1*")
 PROBABILITIES = ("log_loss*", "score*", "brier*", "calibration*", "*probability*")
-SHARES = ("share*", "prediction*share*", "predicted*", "score*", "rate:prediction*")
+SHARES = ("share*", "prediction:*", "prediction_share*", "score*")
 FEATURE = ("*:x", "*:x:*", "*:x=*")
-TRAFFIC = ("traffic*", "predictions*")
+TRAFFIC = ("traffic*", "predictions")
 LATENCY = ("latency*", "p*latency*")
 DELAY = ("label_delay*", "label-delay*", "coverage*", "labelled*")
 LABELS = ("coverage*", "labelled*", "labels*", "unlabelled*")

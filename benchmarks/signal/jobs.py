@@ -1,7 +1,7 @@
-"""The jobs of a run: one stream each, drawn from its row, rate and seed, through all methods."""
+"""The jobs of a run: streams of one rate and seed, drawn row by row, through all methods."""
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -26,10 +26,14 @@ _OLD_FILE = Path(__file__).parent / "old_defaults.yaml"
 ROWS: dict[str, Row | Change] = {row.name: row for row in (*STATIONARY, *CHANGES)}
 
 
-class Job(NamedTuple):
-    """One stream."""
+ROWS_TOGETHER = 6_000_000
+"""So many predictions, with all their features, are in memory at a time."""
 
-    name: str
+
+class Job(NamedTuple):
+    """One stream of every row that is named."""
+
+    names: tuple[str, ...]
     rate: int
     seed: int
 
@@ -45,9 +49,13 @@ class Done(msgspec.Struct, frozen=True):
 
 
 def jobs(
-    names: Sequence[str], *, rates: Sequence[int], seeds: Callable[[int], Sequence[int]]
+    names: Sequence[str],
+    *,
+    rates: Sequence[int],
+    seeds: Callable[[int], Sequence[int]],
+    done: Container[tuple[str, int, int]] = (),
 ) -> list[Job]:
-    """Return the jobs of rows, those that take longest first.
+    """Return the jobs of rows.
 
     Parameters
     ----------
@@ -57,52 +65,70 @@ def jobs(
         At which of its own rates a row is run; one that has none of these is left out.
     seeds
         Of a rate.
+    done
+        Name, rate and seed of what is not to be run again.
     """
     wanted = [one for name, one in ROWS.items() if not names or name.startswith(tuple(names))]
-    found = [
-        Job(one.name, rate, seed)
-        for one in wanted
-        for rate in (one.rates if isinstance(one, Row) else RATES)
-        if rate in rates
-        for seed in seeds(rate)
-    ]
-    return sorted(found, key=lambda job: (-job.rate, job.seed))
+    found = []
+    for rate in sorted(rates):
+        own = [one.name for one in wanted if rate in (one.rates if isinstance(one, Row) else RATES)]
+        together = max(ROWS_TOGETHER // rate // 2, 1)
+        for seed in seeds(rate):
+            left = [name for name in own if (name, rate, seed) not in done]
+            parts = (tuple(left[n : n + together]) for n in range(0, len(left), together))
+            found += [Job(part, rate, seed) for part in parts]
+    return found
 
 
-def draw(job: Job) -> tuple[Stream, int]:
-    """Return the stream of a job, and when it changes; -1 where nothing does.
+def draw(name: str, rate: int, seed: int) -> tuple[Stream, int]:
+    """Return a stream of a row, and when it changes; -1 where nothing does.
 
     Streams begin on any day of the week.
     """
-    row = ROWS[job.name]
-    name = (row.drawn_as or row.name).encode()
-    rng = np.random.default_rng([zlib.crc32(name), job.rate, job.seed])
-    begun_ms = MONDAY_MS + job.seed % 7 * DAY_MS
+    row = ROWS[name]
+    key = zlib.crc32((row.drawn_as or row.name).encode())
+    rng = np.random.default_rng([key, rate, seed])
+    begun_ms = MONDAY_MS + seed % 7 * DAY_MS
     if isinstance(row, Row):
-        return row.make(rng, job.rate, begun_ms), -1
+        return row.make(rng, rate, begun_ms), -1
     change_ms = change_time(rng, begun_ms)
-    return row.make(rng, job.rate, begun_ms, change_ms), change_ms
+    return row.make(rng, rate, begun_ms, change_ms), change_ms
 
 
-def run(job: Job, *, file: Path | None = None, alone: bool = False) -> Done:
-    """Run a stream through the product and, unless it stands alone, through the others.
+def run(job: Job, *, file: Path | None = None, alone: bool = False) -> list[Done]:
+    """Run streams through the product and, unless it stands alone, through the others.
 
     Parameters
     ----------
     file
         Monitors instead of the defaults.
     """
-    stream, change_ms = draw(job)
-    found = {OURS: notices(alerts_of(stream, _monitors(file)))}
+    drawn = {name: draw(name, job.rate, job.seed) for name in job.names}
+    streams = {name: stream for name, (stream, _) in drawn.items()}
+    found = {OURS: _noticed(streams, file)}
     if not alone:
-        found[OLD] = notices(alerts_of(stream, _monitors(_OLD_FILE)))
-        found |= {name: method(stream) for name, method in OTHERS.items()}
-    row = ROWS[job.name]
+        found[OLD] = _noticed(streams, _OLD_FILE)
+        for name, method in OTHERS.items():
+            found[name] = {row: method(stream) for row, stream in streams.items()}
+    return [
+        _done(name, job, change_ms, {method: of[name] for method, of in found.items()})
+        for name, (_, change_ms) in drawn.items()
+    ]
+
+
+def _noticed(streams: Mapping[str, Stream], file: Path | None) -> dict[str, list[Notice]]:
+    every = alerts_of(streams, _monitors(file))
+    return {name: notices(alerts) for name, alerts in every.items()}
+
+
+def _done(name: str, job: Job, change_ms: int, found: Mapping[str, list[Notice]]) -> Done:
+    row = ROWS[name]
+    done = Done(name, job.rate, job.seed)
     if isinstance(row, Row):
-        return Done(*job, noise={name: noise(alerts) for name, alerts in found.items()})
-    return Done(
-        *job, noticed={name: noticed(row, change_ms, alerts) for name, alerts in found.items()}
-    )
+        own = {method: noise(alerts) for method, alerts in found.items()}
+        return msgspec.structs.replace(done, noise=own)
+    seen = {method: noticed(row, change_ms, alerts) for method, alerts in found.items()}
+    return msgspec.structs.replace(done, noticed=seen)
 
 
 OTHERS: dict[str, Callable[[Stream], list[Notice]]] = {

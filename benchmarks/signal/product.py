@@ -1,12 +1,13 @@
-"""A stream through the product: its monitor stage, with columns in place of a join before it.
+"""Streams through the product: its monitor stage, with columns in place of a join before it.
 
-What a join would make of the records is put together from the stream's columns, six hours of event
-time a step, and the clock of the whole input goes on where the model is silent.
+What a join would make of the records is put together from the columns of streams, six hours of
+event time a step. Each stream is a model: what a step costs, it costs for all of them together, and
+no model knows of the others, but that the clock goes on where one is silent.
 `tests/unit/test_signal_product.py` holds that `driftline replay` of the records says the same.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -23,12 +24,12 @@ from streams.steps import Batch
 from streams.topics import Topics
 from streams.topology import build
 
-MODEL = "model"
 HORIZON_MS = HOUR_MS
 WINDOW_MS = 300_000
 """As a worker has them where nobody says anything else."""
 
 _STEP_MS = 6 * HOUR_MS
+_ROWS_AT_ONCE = 1_000_000
 _TOPICS = Topics()
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -63,8 +64,18 @@ class Notice(NamedTuple):
         return " ".join(part for part in (self.monitor, self.subject, self.segment) if part)
 
 
-def alerts_of(stream: Stream, monitors: Monitors | None = None) -> list[dict[str, Any]]:
-    """Return every revision of every alert that the monitors raise; `None` for the defaults."""
+def alerts_of(
+    streams: Mapping[str, Stream], monitors: Monitors | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """Return every revision of every alert that the monitors raise, by model.
+
+    Parameters
+    ----------
+    streams
+        By model; all begin at the same time.
+    monitors
+        `None` for the defaults.
+    """
     monitors = DEFAULTS if monitors is None else monitors
     monitors = msgspec.structs.replace(monitors, metrics=_NO_METRICS, baseline=())
     _, monitor = build(
@@ -76,7 +87,11 @@ def alerts_of(stream: Stream, monitors: Monitors | None = None) -> list[dict[str
         monitors=monitors,
     )
     monitor.hold_metrics = True
-    return list(_run(monitor, stream))
+    monitor.rows_at_once = _ROWS_AT_ONCE
+    found: dict[str, list[dict[str, Any]]] = {model: [] for model in streams}
+    for alert in _run(monitor, streams):
+        found[alert["model"]].append(alert)
+    return found
 
 
 def notices(revisions: list[dict[str, Any]]) -> list[Notice]:
@@ -105,22 +120,16 @@ def _notice(alert: dict[str, Any], *, is_open: bool) -> Notice:
     )
 
 
-def _run(monitor: Monitor, stream: Stream) -> Iterator[dict[str, Any]]:
+def _run(monitor: Monitor, streams: Mapping[str, Stream]) -> Iterator[dict[str, Any]]:
     state = monitor.new_state(0)
     offset = 0
-    for until_ms, values in _steps(stream):
+    for steps in zip(*(_steps(model, stream) for model, stream in streams.items()), strict=True):
+        until_ms = steps[0][0]
+        values = [value for _, own in steps for value in own]
         values.append(encode_clock(_clock(until_ms)))
         offsets = range(offset, offset + len(values))
         offset = offsets.stop
-        batch = Batch(
-            topic=_TOPICS.outcomes,
-            offsets=offsets,
-            keys=[None] * len(values),
-            values=values,
-            times_ms=[until_ms] * len(values),
-            next_offset=offset,
-        )
-        batches = [batch]
+        batches = [_batch(values, offsets, until_ms)]
         while True:
             effects = monitor.step(state, batches, now_ms=until_ms, idle=frozenset(monitor.inputs))
             for record in effects.records:
@@ -131,12 +140,23 @@ def _run(monitor: Monitor, stream: Stream) -> Iterator[dict[str, Any]]:
             batches = []
 
 
+def _batch(values: Sequence[bytes], offsets: range, time_ms: int) -> Batch:
+    return Batch(
+        topic=_TOPICS.outcomes,
+        offsets=offsets,
+        keys=[None] * len(values),
+        values=values,
+        times_ms=[time_ms] * len(values),
+        next_offset=offsets.stop,
+    )
+
+
 def _clock(until_ms: int) -> ClockNotice:
     return ClockNotice(source=0, sources=1, clock_ms=until_ms, newest_ms=until_ms, idle=False)
 
 
-def _steps(stream: Stream) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield until when a step goes, and the records that it reads."""
+def _steps(model: str, stream: Stream) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield until when a step goes, and the record that it reads, if there is any."""
     at_ms = stream.outcome_ms
     known = np.flatnonzero(at_ms != NEVER)
     known = known[np.argsort(at_ms[known], kind="stable")]
@@ -149,8 +169,13 @@ def _steps(stream: Stream) -> Iterator[tuple[int, list[bytes]]]:
         predictions = np.arange(first_made, last_made)
         outcomes = known[first_said:last_said]
         first_made, first_said = last_made, last_said
-        rows = len(predictions) + len(outcomes)
-        yield until_ms, [_record(stream, ties, predictions, outcomes)] if rows else []
+        if len(predictions) + len(outcomes):
+            yield (
+                until_ms,
+                [_record(model, stream, ties, predictions=predictions, outcomes=outcomes)],
+            )
+        else:
+            yield until_ms, []
 
 
 def _ties(count: int) -> Ints:
@@ -158,10 +183,10 @@ def _ties(count: int) -> Ints:
     return hash_ids([str(number).encode() for number in range(count)]).low.view(np.int64)
 
 
-def _record(stream: Stream, ties: Ints, predictions: Ints, outcomes: Ints) -> bytes:
+def _record(model: str, stream: Stream, ties: Ints, *, predictions: Ints, outcomes: Ints) -> bytes:
     """Write rows down as `RowCollector` does."""
     versions = np.unique(stream.version[np.concatenate([predictions, outcomes])])
-    names = [(MODEL, str(version)) for version in versions.tolist()]
+    names = [(model, str(version)) for version in versions.tolist()]
     keys, checks = np.array([model_key(name) for name in names]).T
     sets = [(name,) if name else () for name in stream.segments]
     columns = list(stream.features)

@@ -26,7 +26,6 @@ from benchmarks.signal.tables import changes_table, noise_table
 
 SEEDS = {2_000: 10, 20_000: 10, 75_000: 10, 200_000: 4}
 QUICK = {2_000: 2, 20_000: 1}
-_SAVE_EVERY = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -36,15 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n".join(f"{row.name:24} {row.title}" for row in ROWS.values()))
         return
     found = _results(options.json) if options.resume else []
-    wanted = _wanted(options)
-    there = {(one.name, one.rate, one.seed) for one in found}
-    left = [job for job in wanted if job not in there]
-    for number, one in enumerate(_run(left, options), 1):
-        found.append(one)
-        if options.json and number % _SAVE_EVERY == 0:
+    for some in _run(_wanted(options, found), options):
+        found += some
+        if options.json:
             _save(options.json, found)
-    if options.json:
-        _save(options.json, found)
     found.sort(key=lambda one: (one.name, one.rate, one.seed))
     if options.page:
         PAGE.write_text(page(found), encoding="utf-8")
@@ -74,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _wanted(options: argparse.Namespace) -> list[Job]:
+def _wanted(options: argparse.Namespace, found: Sequence[Done]) -> list[Job]:
     unknown = [name for name in options.only if not any(row.startswith(name) for row in ROWS)]
     if unknown:
         sys.exit(f"--only: no row is called {', '.join(unknown)}: --list names them")
@@ -85,10 +79,11 @@ def _wanted(options: argparse.Namespace) -> list[Job]:
         count = options.seeds or counts.get(rate, 1)
         return range(options.first_seed, options.first_seed + count)
 
-    return jobs(options.only, rates=rates, seeds=seeds)
+    done = {(one.name, one.rate, one.seed) for one in found}
+    return jobs(options.only, rates=rates, seeds=seeds, done=done)
 
 
-def _run(left: Sequence[Job], options: argparse.Namespace) -> Iterator[Done]:
+def _run(left: Sequence[Job], options: argparse.Namespace) -> Iterator[list[Done]]:
     """Run jobs side by side, and say on a terminal how far it is."""
     one = partial(run, file=options.monitors, alone=options.alone or options.quick)
     console = Console(stderr=True)
@@ -97,12 +92,12 @@ def _run(left: Sequence[Job], options: argparse.Namespace) -> Iterator[Done]:
         Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress,
         ProcessPoolExecutor(options.jobs) as pool,
     ):
-        task = progress.add_task("streams", total=len(left))
+        task = progress.add_task("streams", total=sum(len(job.names) for job in left))
         waiting = {pool.submit(one, job): job for job in left}
         for future in as_completed(waiting):
             job = waiting[future]
-            progress.update(task, advance=1, description=f"{job.name} at {job.rate // 1_000}k")
             yield future.result()
+            progress.update(task, advance=len(job.names), description=f"at {job.rate // 1_000}k")
 
 
 def _results(file: Path | None) -> list[Done]:

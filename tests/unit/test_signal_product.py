@@ -9,8 +9,8 @@ import pytest
 
 from agents.recordings import Recordings
 from agents.replay import play
-from benchmarks.signal.jobs import Job, draw
-from benchmarks.signal.product import HORIZON_MS, MODEL, WINDOW_MS, alerts_of
+from benchmarks.signal.jobs import draw
+from benchmarks.signal.product import HORIZON_MS, WINDOW_MS, alerts_of
 from benchmarks.signal.stream import HOUR_MS, NEVER, Stream
 from streams.dryrun import DryRun
 
@@ -19,7 +19,7 @@ LARGE = ("error-5-20", "gauss-sd-1.5-x1000")
 """Changes that no monitors may miss: without an alert, nothing would be compared."""
 
 
-def write(stream: Stream, file: Path) -> None:
+def write(model: str, stream: Stream, file: Path) -> None:
     """Write the records of a stream in the order of time."""
     lines: list[tuple[int, dict[str, Any]]] = []
     for number, time_ms in enumerate(stream.time_ms.tolist()):
@@ -27,7 +27,7 @@ def write(stream: Stream, file: Path) -> None:
         event: dict[str, Any] = {
             "prediction_id": str(number),
             "timestamp_ms": time_ms,
-            "model": MODEL,
+            "model": model,
             "version": str(stream.version[number]),
             "prediction": stream.number[number].item(),
             "latency_ms": stream.latency_ms[number].item(),
@@ -53,8 +53,8 @@ def write(stream: Stream, file: Path) -> None:
     "name", ["error-5-20", "feature-missing", "segment-50", "release-25", "gauss-sd-1.5-x1000"]
 )
 def test_a_replay_of_the_records_raises_the_same_alerts(name: str, tmp_path: Path) -> None:
-    stream, _ = draw(Job(name, RATE, 1))
-    write(stream, tmp_path / "events.jsonl")
+    stream, _ = draw(name, RATE, 1)
+    write(name, stream, tmp_path / "events.jsonl")
     run, _, _ = play(
         Recordings([tmp_path / "events.jsonl"], None),
         DryRun,
@@ -68,10 +68,20 @@ def test_a_replay_of_the_records_raises_the_same_alerts(name: str, tmp_path: Pat
     until_ms = stream.time_ms[-1] - HOUR_MS
 
     replayed = [json.loads(alert) for alert in run.alerts]
-    ours = alerts_of(stream)
+    ours = alerts_of({name: stream})[name]
 
     assert _until(ours, until_ms) == _until(replayed, until_ms)
     assert ours or name not in LARGE
+
+
+def test_a_stream_among_others_raises_the_alerts_that_it_raises_alone() -> None:
+    names = ("error-5-20", "feature-x1000", "gauss-sd-1.5-x1", "release-25", "traffic-0")
+    streams = {name: draw(name, RATE, 1)[0] for name in names}
+
+    together = alerts_of(streams)
+
+    assert together == {name: alerts_of({name: streams[name]})[name] for name in names}
+    assert together["error-5-20"]
 
 
 def _until(alerts: list[dict[str, Any]], time_ms: int) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.signal.changes import CHANGES
-from benchmarks.signal.jobs import ROWS, Job, draw
+from benchmarks.signal.jobs import ROWS, draw
 from benchmarks.signal.stationary import STATIONARY
 from benchmarks.signal.stream import DAY_MS, HOUR_MS, MINUTE_MS, NEVER, Stream, at_weekend
 from streams.categories import are_texts
@@ -13,7 +13,7 @@ RATE = 20_000
 
 
 def drawn(name: str, seed: int = 3) -> tuple[Stream, int]:
-    return draw(Job(name, RATE, seed))
+    return draw(name, RATE, seed)
 
 
 def wrong(stream: Stream) -> np.ndarray:

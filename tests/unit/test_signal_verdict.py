@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.signal import others
-from benchmarks.signal.jobs import OLD, OURS, ROWS, Done, Job, draw
+from benchmarks.signal.jobs import OLD, OURS, ROWS, Done, draw
 from benchmarks.signal.product import Notice, notices
 from benchmarks.signal.stream import HOUR_MS
 from benchmarks.signal.tables import changes_table, noise_table
@@ -151,9 +151,9 @@ def test_a_psi_is_the_sum_of_differences_by_logarithms() -> None:
 
 
 def test_what_stands_beside_finds_a_large_step_and_says_which_way_it_was() -> None:
-    worse, change_ms = draw(Job("error-5-20", 20_000, 0))
-    better, _ = draw(Job("error-10-5", 20_000, 0))
-    shifted, _ = draw(Job("feature-x1000", 20_000, 0))
+    worse, change_ms = draw("error-5-20", 20_000, 0)
+    better, _ = draw("error-10-5", 20_000, 0)
+    shifted, _ = draw("feature-x1000", 20_000, 0)
 
     for method in (others.adwin, others.page_hinkley):
         found = [one for one in method(worse) if one.at_ms >= change_ms]
