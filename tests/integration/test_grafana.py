@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from agents.sinks.sql import Sql, SqlOptions
 from agents.sinks.telemetry import SINK
 from agents.telemetry_catalogue import CATALOGUE
+from agents.web.history import History
 from deploy.grafana import queries
 from deploy.grafana.dashboards import all_dashboards
 from streams import families
@@ -182,6 +183,14 @@ def test_who_draws_dashboards_may_not_write(history: Any) -> None:
     insisting += ["-c", "SET default_transaction_read_only = off", "-c", "DELETE FROM metrics"]
     done = subprocess.run(insisting, capture_output=True, text=True, check=False)
     assert "permission denied for table metrics" in done.stderr
+
+
+def test_the_page_reads_the_history_as_the_same_user(history: Any) -> None:
+    page = History(history.engine.url)
+
+    with page.connected() as connection:
+        assert connection.execute(text("SELECT count(*) FROM metrics")).scalar()
+    page.close()
 
 
 def test_every_panel_on_prometheus_shows_something(tmp_path: Path) -> None:
