@@ -149,7 +149,10 @@ class Site:
         return response
 
     async def _screens(self, _: web.Request) -> web.StreamResponse:
-        titles = [(screen.name, screen.title) for screen in CATALOGUE.values()]
+        titles = [
+            (screen.name, screen.title, screen.asks.__struct_fields__)
+            for screen in CATALOGUE.values()
+        ]
         return _json(HTTPStatus.OK, titles)
 
     async def _api(self, request: web.Request) -> web.StreamResponse:

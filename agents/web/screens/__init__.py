@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from agents.web.screens.alerts import Alerts
+from agents.web.screens.features import Features
 from agents.web.screens.fleet import Fleet
 from agents.web.screens.model import Model
 from agents.web.screens.screen import Screen
 
-CATALOGUE: dict[str, Screen] = {screen.name: screen for screen in (Fleet(), Model(), Alerts())}
+CATALOGUE: dict[str, Screen] = {
+    screen.name: screen
+    for screen in (
+        Fleet(),
+        Model(),
+        Alerts(),
+        Features(),
+    )
+}

@@ -6,6 +6,7 @@ import { SCREENS } from "./screens.js";
 
 const FIRST = "fleet";
 const KEPT = ["at", "since"]; // parameters that every screen has
+const CARRIED = ["model", "version"]; // and those that go with the navigation, where a screen has them
 const AGAIN_MS = 3_000, AWAY_MS = 2_000;
 
 const main = document.getElementById("main");
@@ -25,7 +26,7 @@ function address(name, parameters) {
   return `#/${name}${query.size ? `?${query}` : ""}`;
 }
 
-const kept = (parameters) => Object.fromEntries(KEPT.filter((key) => key in parameters).map((key) => [key, parameters[key]]));
+const kept = (parameters, keys = KEPT) => Object.fromEntries(keys.filter((key) => key in parameters).map((key) => [key, parameters[key]]));
 
 class Page {
   constructor({ name, parameters }) {
@@ -124,8 +125,8 @@ function told() {
 function heading() {
   const { page } = current;
   nav.replaceChildren(
-    ...titles.filter(([, title]) => title).map(([name, title]) =>
-      el("a", { href: address(name, kept(page.parameters)), "aria-current": name === page.name ? "page" : null }, title)),
+    ...titles.filter(([, title]) => title).map(([name, title, asks]) =>
+      el("a", { href: address(name, kept(page.parameters, [...KEPT, ...CARRIED.filter((key) => asks.includes(key))])), "aria-current": name === page.name ? "page" : null }, title)),
   );
   document.title = `${page.parameters.model ?? titles.find(([name]) => name === page.name)?.[1] ?? page.name} · driftline`;
   times();

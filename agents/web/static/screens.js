@@ -4,4 +4,5 @@ export const SCREENS = {
   fleet: () => import("./fleet.js"),
   alerts: () => import("./alerts.js"),
   model: () => import("./model.js"),
+  features: () => import("./features.js"),
 };

@@ -1,0 +1,141 @@
+"""The screen of features: what has moved beyond chance comes first, whatever it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests import webs
+from tests.sinking import MINUTE_MS, START_MS, Log, metric
+from tests.webs import api, ask, rows
+
+WINDOWS = 4
+NAMES = ("steady", "moved", "category", *webs.NASTY)
+
+
+def a_log() -> Log:
+    """Return windows of one model; of its features some are compared with a baseline."""
+    log = Log()
+    for number in range(WINDOWS):
+        at = START_MS + number * MINUTE_MS
+        place = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS, "final": number < 3}
+        log.add(metric(metric="predictions", value=100.0, low=None, **place), at_ms=at)
+        log.add(
+            # Chance does 0.1, and no value is below 0 or above 1.
+            metric(metric="psi:moved", value=0.1 * number, low=max(0.1 * number - 0.1, 0.0),
+                   high=0.1 * number + 0.1, **place),
+            metric(metric="ks:moved", value=0.95, low=0.85, high=1.0, **place),
+            metric(metric="psi:steady", value=0.05, low=0.0, high=0.15, **place),
+            metric(metric="unseen_rate:category", value=0.25, low=0.2, high=0.3, **place),
+            *(metric(metric=f"missing_rate:{name}", value=0.5, low=0.4, high=0.6, **place)
+              for name in webs.NASTY),
+            at_ms=at + MINUTE_MS,
+        )  # fmt: skip
+    return log
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with webs.page(webs.write(a_log(), tmp_path_factory.mktemp("history"))) as running:
+        yield running.port
+
+
+def by_name(answer: Any) -> dict[str, dict[str, Any]]:
+    return {row["feature"]: row for row in rows(answer, "features")}
+
+
+def test_features_beyond_chance_come_first_and_all_are_there(port: int) -> None:
+    answer = api(port, "features", model="fraud")
+
+    names = [row["feature"] for row in rows(answer, "features")]
+    assert names[:3] == ["moved", "category", "steady"]
+    assert set(names) == set(NAMES)
+    assert (answer["facts"]["beyond"], answer["facts"]["compared"]) == (2, 2)
+    assert answer["facts"]["drawn"] == "moved"
+
+
+def test_the_chance_level_is_half_of_the_interval_even_where_that_is_cut_off(port: int) -> None:
+    found = by_name(api(port, "features", model="fraud"))
+
+    moved, steady = found["moved"], found["steady"]
+    assert (moved["psi_chance"], moved["ks_chance"]) == pytest.approx((0.1, 0.1))
+    assert moved["times_chance"] == pytest.approx(9.5)  # of ks: 0.95 / 0.1
+    assert moved["beyond"] == ["psi", "ks"]
+    assert steady["psi_chance"] == pytest.approx(0.1)
+    assert (steady["times_chance"], steady["beyond"]) == (pytest.approx(0.5), [])
+    assert (found["category"]["times_chance"], found["category"]["beyond"]) == (
+        None,
+        ["unseen_rate"],
+    )
+
+
+def test_a_feature_is_drawn_with_its_chance_level(port: int) -> None:
+    answer = api(port, "features", model="fraud", feature="moved")
+
+    psi = [row for row in rows(answer, "distance") if row["metric"] == "psi"]
+    assert [row["value"] for row in psi] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    assert [row["chance"] for row in psi] == pytest.approx([0.1] * 4)
+    assert [row["final"] for row in psi] == [True, True, True, False]
+    assert by_name(answer)["moved"]["before"][-4:] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("name", webs.NASTY)
+def test_any_name_of_a_feature_can_be_chosen(port: int, name: str) -> None:
+    answer = api(port, "features", model="fraud", feature=name)
+
+    assert answer["facts"]["drawn"] == name
+    assert [row["value"] for row in rows(answer, "shares")] == [0.5] * WINDOWS
+
+
+def test_features_are_searched_sorted_and_paged(port: int) -> None:
+    def names(**asked: Any) -> list[str]:
+        return [row["feature"] for row in rows(api(port, "features", **asked), "features")]
+
+    assert names(search="STEAD") == ["steady"]
+    assert names(sort="unseen_rate", size=1) == ["category"]
+    assert names(sort="feature") == sorted(NAMES, key=str.casefold)
+    assert names(sort="feature", size=2, page=1) == sorted(NAMES, key=str.casefold)[2:4]
+
+
+def test_an_earlier_time_shows_what_was_known_then(port: int) -> None:
+    answer = api(port, "features", model="fraud", at=START_MS + 2 * MINUTE_MS)
+
+    found = by_name(answer)
+    assert (found["moved"]["psi"], answer["facts"]["window_start_ms"]) == (
+        pytest.approx(0.1),
+        START_MS + MINUTE_MS,
+    )
+
+
+def test_a_feature_that_is_not_there_is_said(port: int) -> None:
+    assert ask(port, "/api/features?feature=none").json == {
+        "missing": "the newest window has no feature 'none'"
+    }
+
+
+def test_without_a_model_there_is_nothing(tmp_path_factory: pytest.TempPathFactory) -> None:
+    log = Log()
+    log.add(metric(model="host:a", version="", metric="cpu_utilization"))
+
+    with webs.page(webs.write(log, tmp_path_factory.mktemp("history"))) as running:
+        assert ask(running.port, "/api/features").json == {"missing": "there are no models yet"}
+
+
+def test_a_window_that_has_just_begun_is_not_judged_yet(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    log = Log()
+    for number in range(2):
+        at = START_MS + number * MINUTE_MS
+        place = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS}
+        log.add(metric(metric="missing_rate:f", value=0.1 + number, **place), at_ms=at)
+
+    with webs.page(webs.write(log, tmp_path_factory.mktemp("history"))) as running:
+        half, over = (
+            by_name(api(running.port, "features", at=START_MS + at))["f"]["missing_rate"]
+            for at in (MINUTE_MS * 3 // 2, 2 * MINUTE_MS)
+        )
+
+    assert (half, over) == (0.1, 1.1)
