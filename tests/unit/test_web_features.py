@@ -130,7 +130,11 @@ def test_a_window_that_has_just_begun_is_not_judged_yet(
     for number in range(2):
         at = START_MS + number * MINUTE_MS
         place = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS}
-        log.add(metric(metric="missing_rate:f", value=0.1 + number, **place), at_ms=at)
+        log.add(
+            metric(metric="predictions", value=9.0, **place),
+            metric(metric="missing_rate:f", value=0.1 + number, **place),
+            at_ms=at,
+        )
 
     with webs.page(webs.write(log, tmp_path_factory.mktemp("history"))) as running:
         half, over = (
