@@ -1,8 +1,8 @@
-"""The user's side of driftline: publish predictions and labels, read alerts and metrics.
+"""The user's side of driftline: publish predictions and labels, read what comes of them.
 
-Read in this order: `publisher` (what a model server imports), `alerts` and `metrics` (what takes
-results), `reader` (the loop below both), `backtest`. What is asked for is imported then, so that
-nobody waits for what he does not use.
+Read in this order: `publisher` (what a model server imports), `alerts`, `metrics` and
+`distributions` (what takes results), `reader` (the loop below them), `backtest`. What is asked for
+is imported then, so that nobody waits for what he does not use.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from driftline.alert import Alert
     from driftline.alerts import Alerts
     from driftline.backtest import Backtest, replay
+    from driftline.distribution import Distribution
+    from driftline.distributions import Distributions
     from driftline.metric import Metric
     from driftline.metrics import Metrics
     from driftline.publisher import Publisher
@@ -36,6 +38,8 @@ _MODULES = {
     "Alert": "driftline.alert",
     "Alerts": "driftline.alerts",
     "Backtest": "driftline.backtest",
+    "Distribution": "driftline.distribution",
+    "Distributions": "driftline.distributions",
     "Limits": "driftline.values",
     "Metric": "driftline.metric",
     "Metrics": "driftline.metrics",
@@ -47,6 +51,8 @@ __all__ = [
     "Alert",
     "Alerts",
     "Backtest",
+    "Distribution",
+    "Distributions",
     "Limits",
     "Metric",
     "Metrics",

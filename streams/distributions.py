@@ -44,9 +44,9 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     version: str
     segment: str
-    series: Series
+    series: str
     feature: str
-    role: Role
+    role: str
     start_ms: int
     end_ms: int
     count: int

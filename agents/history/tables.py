@@ -1,8 +1,8 @@
 """The tables of the history, as they are in the newest version of the schema.
 
-`metrics` has the last revision of a key, `metric_revisions` and `alert_revisions` have every one,
-deletions too; `visible_at_ms` is the timestamp of the record on the topic. `id` grows in the order
-of the topic's partition.
+`metrics`, `models` and `distributions` have the last revision of a key, `metric_revisions` and
+`alert_revisions` have every one, deletions too; `visible_at_ms` is the timestamp of the record on
+the topic. `id` grows in the order of the topic's partition.
 """
 
 from __future__ import annotations
@@ -61,6 +61,46 @@ metrics = Table(
     *_key(primary=True),
     *_values(nullable=False),
     Column("visible_at_ms", BigInteger, nullable=False),
+)
+
+models = Table(
+    "models",
+    METADATA,
+    *(Column(name, Text, primary_key=True) for name in ("model", "version")),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("task", "positive", "reason", "classes", "features")
+    ),
+    *(Column(name, BigInteger, nullable=False) for name in ("numbers", "categories", "texts")),
+    *(Column(name, BigInteger, nullable=False) for name in ("first_seen_ms", "last_seen_ms")),
+    Column("reference", Text, nullable=False),
+    Column("reference_version", Text),
+    Column("reference_since_ms", BigInteger, nullable=False),
+    Column("reference_rows", BigInteger, nullable=False),
+    Column("visible_at_ms", BigInteger, nullable=False),
+)
+
+distributions = Table(
+    "distributions",
+    METADATA,
+    *(
+        Column(name, Text, primary_key=True)
+        for name in ("model", "version", "segment", "series", "feature", "role")
+    ),
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("missing", BigInteger),
+    *(Column(name, Text, nullable=False) for name in ("edges", "counts")),
+    *(Column(name, BigInteger, nullable=False) for name in ("below", "above")),
+    *(Column(name, Text, nullable=False) for name in ("categories", "category_counts")),
+    Column("other", BigInteger, nullable=False),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("predicted_classes", "true_classes", "positives", "probabilities")
+    ),
+    Column("visible_at_ms", BigInteger, nullable=False),
+    Index("distributions_visible_at_ms", "visible_at_ms"),
 )
 
 metric_revisions = Table(

@@ -10,38 +10,40 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, delete, insert, select, text, update
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from agents.history.latest import Latest, Row, copied, insertion
 from agents.history.tables import (
     ALERT_REVISION,
     KEY,
     METRIC_REVISION,
     alert_revisions,
+    distributions,
     gaps,
     metric_revisions,
     metrics,
+    models,
     positions,
 )
-from agents.sinks.contract import RefusedError, Upsert
+from agents.sinks.contract import Kind, RefusedError, Upsert
+from agents.sinks.kinds import KINDS
 from streams.alerts import Alert
 from streams.errors import ConfigError
-from streams.metrics import Metric
-
-Row = tuple[Any, ...]
 
 _NO_VALUES = (None,) * (len(METRIC_REVISION) - len(KEY) - 4)
 _NO_ALERT = (None,) * (len(ALERT_REVISION) - 1 - 4)
-_LATEST = tuple(column.name for column in metrics.columns)
-_STAGED = "driftline_latest"
+_LATEST: Mapping[Kind, Latest] = {
+    "metrics": Latest(metrics),
+    "models": Latest(models),
+    "distributions": Latest(distributions),
+}
 
 _encode = msgspec.json.Encoder().encode
-_decode_key = msgspec.json.Decoder(tuple[str, str, str, int, int, str]).decode
 _values_of = msgspec.structs.astuple
 
 
@@ -51,41 +53,46 @@ def written(connection: Connection, upserts: Sequence[Upsert]) -> None:
     Raises
     ------
     RefusedError
-        If a deletion has a key that is none of a metric.
+        If a deletion has a key that is none of its topic.
     """
     revisions: list[Row] = []
-    latest: dict[Row, Row | None] = {}
+    latest: dict[Kind, dict[Row, Row | None]] = {kind: {} for kind in _LATEST}
     alerts: list[Row] = []
     for upsert in upserts:
         place = upsert.timestamp_ms, upsert.partition, upsert.offset
-        record = upsert.record
-        if isinstance(record, Metric):
-            values = _values_of(record)
-            revisions.append((*values, False, *place))
-            latest[values[:6]] = (*values, upsert.timestamp_ms)
-        elif isinstance(record, Alert):
+        record, kind = upsert.record, upsert.kind
+        if isinstance(record, Alert):
             alerts.append((*map(_column, _values_of(record)), False, *place))
-        elif upsert.kind == "metrics":
-            key = _key(upsert)
-            revisions.append((*key, *_NO_VALUES, True, *place))
-            latest[key] = None
-        else:
+        elif kind == "alerts":
             name = upsert.key.decode(errors="replace")
             alerts.append((name, *_NO_ALERT, True, *place))
-    write = _copied if connection.dialect.name == "postgresql" else _executed
+        elif record is None:
+            key = _key(upsert)
+            latest[kind][key] = None
+            if kind == "metrics":
+                revisions.append((*key, *_NO_VALUES, True, *place))
+        else:
+            values = _values_of(record)
+            if kind == "metrics":
+                revisions.append((*values, False, *place))
+            else:
+                values = tuple(map(_column, values))
+            latest[kind][values[: len(KINDS[kind].key)]] = (*values, upsert.timestamp_ms)
+    write = copied if connection.dialect.name == "postgresql" else _executed
     write(connection, metric_revisions, METRIC_REVISION, revisions)
     write(connection, alert_revisions, ALERT_REVISION, alerts)
-    _keep_latest(connection, latest)
+    for kind, rows in latest.items():
+        _LATEST[kind].keep(connection, rows)
 
 
 def _column(value: Any) -> Any:
-    """Return what a column has: an object is written as JSON."""
-    return _encode(value).decode() if isinstance(value, dict) else value
+    """Return what a column has: an object or a list is written as JSON."""
+    return _encode(value).decode() if isinstance(value, dict | list) else value
 
 
 def _key(upsert: Upsert) -> Row:
     try:
-        return _decode_key(upsert.key)
+        return tuple(KINDS[upsert.kind].key_of(upsert.key).values())
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RefusedError("no_key", f"of a deletion: {error}", upsert=upsert) from None
 
@@ -93,63 +100,7 @@ def _key(upsert: Upsert) -> Row:
 # ------------------------------------------------------------------ rows
 def _executed(connection: Connection, table: Table, names: Sequence[str], rows: list[Row]) -> None:
     if rows:
-        connection.exec_driver_sql(_insert(table, names), rows)
-
-
-def _insert(table: Table, names: Sequence[str]) -> str:
-    given = dict.fromkeys(names)
-    return str(insert(table).values(given).compile(dialect=sqlite.dialect()))
-
-
-def _copied(
-    connection: Connection, table: Table | str, names: Sequence[str], rows: Iterable[Row]
-) -> None:
-    if not rows:
-        return
-    name = table if isinstance(table, str) else table.name
-    columns = ", ".join(f'"{column}"' for column in names)
-    driver: Any = connection.connection.driver_connection
-    with (
-        driver.cursor() as cursor,
-        cursor.copy(f'COPY "{name}" ({columns}) FROM STDIN') as copy,
-    ):
-        for row in rows:
-            copy.write_row(row)
-
-
-# ------------------------------------------------------------------ last values
-def _keep_latest(connection: Connection, latest: dict[Row, Row | None]) -> None:
-    gone = [key for key, row in latest.items() if row is None]
-    there = [row for row in latest.values() if row is not None]
-    if connection.dialect.name == "postgresql":
-        _merge(connection, there)
-    elif there:
-        connection.exec_driver_sql(_REPLACE, there)
-    if gone:
-        named = [dict(zip(_BOUND, key, strict=True)) for key in gone]
-        connection.execute(_DELETE, named)
-
-
-_BOUND = tuple(f"key_{name}" for name in KEY)
-_DELETE = delete(metrics).where(
-    text(" AND ".join(f"{name} = :{bound}" for name, bound in zip(KEY, _BOUND, strict=True)))
-)
-_REPLACE = _insert(metrics, _LATEST).replace("INSERT", "INSERT OR REPLACE", 1)
-
-
-def _merge(connection: Connection, rows: list[Row]) -> None:
-    if not rows:
-        return
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE IF NOT EXISTS {_STAGED} (LIKE metrics) ON COMMIT DELETE ROWS"
-    )
-    connection.exec_driver_sql(f"TRUNCATE {_STAGED}")  # of a batch before, in this transaction
-    _copied(connection, _STAGED, _LATEST, rows)
-    changed = ", ".join(f'"{name}" = excluded."{name}"' for name in _LATEST if name not in KEY)
-    connection.exec_driver_sql(
-        f"INSERT INTO metrics SELECT * FROM {_STAGED}"  # noqa: S608 - our names
-        f" ON CONFLICT ({', '.join(KEY)}) DO UPDATE SET {changed}"
-    )
+        connection.exec_driver_sql(insertion(table, names), rows)
 
 
 # ------------------------------------------------------------------ offsets
@@ -201,9 +152,10 @@ def forgotten(connection: Connection, *, before_ms: int) -> int:
     int
         How many revisions that were.
     """
+    for table in (metrics, distributions):
+        connection.execute(delete(table).where(table.c.visible_at_ms < before_ms))
     old = metric_revisions.c.visible_at_ms < before_ms
     count = connection.execute(delete(metric_revisions).where(old)).rowcount
-    connection.execute(delete(metrics).where(metrics.c.visible_at_ms < before_ms))
     over = select(alert_revisions.c.alert_id).where(
         (alert_revisions.c.state != "firing") | alert_revisions.c.deleted
     )

@@ -13,20 +13,26 @@ Rules of this contract, which one test holds for all sinks:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
 from streams.alerts import Alert
+from streams.distributions import Distribution
 from streams.errors import DriftlineError
 from streams.metrics import Metric
+from streams.models_told import ModelRecord
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from driftline.places import Gap, Place
 
-Kind: TypeAlias = Literal["metrics", "alerts"]
+Kind: TypeAlias = Literal["metrics", "alerts", "models", "distributions"]
+"""What records are about, and what their topic is called after the prefix."""
+
+Told: TypeAlias = Metric | Alert | ModelRecord | Distribution
+EVERYTHING: tuple[Kind, ...] = get_args(Kind)
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the wall time in milliseconds."""
@@ -87,7 +93,7 @@ class Upsert(NamedTuple):
     timestamp_ms: int
     key: bytes
     value: bytes | None
-    record: Metric | Alert | None
+    record: Told | None
 
 
 class NoOptions(msgspec.Struct, frozen=True, kw_only=True):

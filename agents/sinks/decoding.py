@@ -1,4 +1,4 @@
-"""What a record of `metrics` or `alerts` says, or why it says nothing."""
+"""What a record of a topic of results says, or why it says nothing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from agents.sinks.contract import Kind, RefusedError, Upsert
+from agents.sinks.contract import Kind, RefusedError, Told, Upsert
+from agents.sinks.kinds import KINDS
 from driftline.reader import Entry
 from streams.alerts import Alert
+from streams.distributions import Distribution
 from streams.metrics import Metric
+from streams.models_told import ModelRecord
 from streams.topics import Topics
 
-_DECODE: Mapping[Kind, Callable[[bytes], Metric | Alert]] = {
-    "metrics": msgspec.json.Decoder(Metric).decode,
-    "alerts": msgspec.json.Decoder(Alert).decode,
+_DECODE: Mapping[Kind, Callable[[bytes], Told]] = {
+    kind: msgspec.json.Decoder(known.record).decode for kind, known in KINDS.items()
 }
 
 
@@ -26,7 +28,7 @@ class Decoding:
     """Decode entries of the topics of an installation."""
 
     def __init__(self, topics: Topics) -> None:
-        self._kinds: dict[str, Kind] = {topics.metrics: "metrics", topics.alerts: "alerts"}
+        self._kinds: dict[str, Kind] = {getattr(topics, kind): kind for kind in KINDS}
 
     def __call__(self, entry: Entry) -> Upsert:
         """Return what an entry says.
@@ -50,12 +52,17 @@ class Decoding:
         return Upsert(kind, topic, partition, offset, timestamp_ms, key, value, record)
 
 
-def _check_times(timestamp_ms: int, record: Metric | Alert | None) -> None:
+def _check_times(timestamp_ms: int, record: Told | None) -> None:
     times = [timestamp_ms]
-    if isinstance(record, Metric):
-        times += (record.window_start_ms, record.window_end_ms)
-    elif record is not None:
-        times.append(record.at_ms)
+    match record:
+        case Metric():
+            times += (record.window_start_ms, record.window_end_ms)
+        case Alert():
+            times.append(record.at_ms)
+        case ModelRecord():
+            times += (record.first_seen_ms, record.last_seen_ms)
+        case Distribution():
+            times += (record.start_ms, record.end_ms)
     for time_ms in times:
         if not 0 <= time_ms <= _LAST_MS:
             raise RefusedError("implausible_time", f"{time_ms} is no time in milliseconds")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from agents.sinks.appended import AppendedFiles
-from agents.sinks.contract import Sink, Upsert, option
+from agents.sinks.contract import EVERYTHING, Sink, Upsert, option
 
 if TYPE_CHECKING:
     from driftline.places import Place
@@ -26,13 +26,14 @@ class FilesOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Files(Sink):
-    """Write every revision of metrics and alerts to JSON lines, `FOLDER/metrics/2026-11-29.jsonl`.
+    """Write every revision to JSON lines, `FOLDER/metrics/2026-11-29.jsonl`, a folder a topic.
 
     The day is that of the record's timestamp, UTC. A line is the record with its place on the
     topic; a deletion has no `record`. Every record is in the files once.
     """
 
     name = "files"
+    reads = EVERYTHING
     options = FilesOptions
     examples = ("driftline sink files results --bootstrap-servers kafka:9092",)
 

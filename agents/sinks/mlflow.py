@@ -123,7 +123,7 @@ class Mlflow(Sink):
                 if record.final and (self._segments or not record.segment):
                     by_run[_run(record)].extend(_values(record))
                 self._touch(record.model, record.version)
-            elif upsert.kind == "alerts":
+            elif upsert.kind == "alerts" and (record is None or isinstance(record, Alert)):
                 self._note(upsert.key.decode(errors="replace"), record)
         for run, values in by_run.items():
             for first in range(0, len(values), _AT_ONCE):

@@ -115,7 +115,7 @@ class Otlp(Sink):
 
 def _check_time(upsert: Upsert) -> None:
     record = upsert.record
-    if record is not None:
+    if isinstance(record, Metric | Alert):
         time_ms = record.window_end_ms if isinstance(record, Metric) else record.at_ms
         if max(time_ms, upsert.timestamp_ms) > _LAST_MS:
             detail = f"{time_ms} ms is after what OTLP can say"

@@ -19,11 +19,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from agents.sinks import positions
-from agents.sinks.contract import AwayError, Clock, Kind, RefusedError, Sink, Upsert, option
-from streams.alerts import Alert
+from agents.sinks.contract import (
+    EVERYTHING,
+    AwayError,
+    Clock,
+    Kind,
+    RefusedError,
+    Sink,
+    Upsert,
+    option,
+)
+from agents.sinks.kinds import KINDS
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
-from streams.metrics import Metric
 
 if TYPE_CHECKING:
     from driftline.places import Place
@@ -42,7 +50,7 @@ class ParquetOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parquet(Sink):
-    """Write every revision of metrics and alerts to Parquet, `FOLDER/metrics/day=2026-11-29/…`.
+    """Write every revision to Parquet, `FOLDER/metrics/day=2026-11-29/…`, a folder a topic.
 
     The day is that of the record's timestamp, UTC. Columns are the fields of the record, whether
     the key was deleted, the timestamp, and the place on the topic. Every record is there once.
@@ -50,6 +58,7 @@ class Parquet(Sink):
     """
 
     name = "parquet"
+    reads = EVERYTHING
     options = ParquetOptions
     examples = ("driftline sink parquet results --every 15m",)
 
@@ -98,19 +107,19 @@ class Parquet(Sink):
         number = self._number + 1
         try:
             for (kind, day), rows in self._rows.items():
-                self._write_file(self._folder / kind / f"day={day}" / f"{number:08}.parquet", rows)
+                path = self._folder / kind / f"day={day}" / f"{number:08}.parquet"
+                self._write_file(path, rows, kind=kind)
             positions.remember(self._folder, self._next, number=number)
         except OSError as error:
             raise AwayError(f"{self._folder}: {error.strerror or error}") from None
         self._number, self._since_ms = number, None
         self._rows.clear()
 
-    def _write_file(self, path: Path, rows: list[dict[str, Any]]) -> None:
+    def _write_file(self, path: Path, rows: list[dict[str, Any]], *, kind: Kind) -> None:
         import pyarrow  # noqa: PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        kind: Kind = "metrics" if "metric" in rows[0] else "alerts"
         schema = pyarrow.schema([(name, _TYPES[told]) for name, told in COLUMNS[kind].items()])
         with path.open("wb") as file:
             parquet.write_table(pyarrow.Table.from_pylist(rows, schema), file)
@@ -122,37 +131,28 @@ def _columns(record: type[msgspec.Struct]) -> dict[str, str]:
     found = {}
     for name, told in record.__annotations__.items():
         kind = (told if isinstance(told, str) else getattr(told, "__name__", str(told))).split()[0]
-        found[name] = kind if kind in _TYPES else "str"  # of evidence and tags: JSON
+        found[name] = kind if kind in _TYPES else "str"  # of lists and objects: JSON
     places = {"timestamp_ms": "int", "partition": "int", "offset": "int"}
     return {**found, "deleted": "bool", **places}
 
 
-COLUMNS: dict[Kind, dict[str, str]] = {"metrics": _columns(Metric), "alerts": _columns(Alert)}
+COLUMNS: dict[Kind, dict[str, str]] = {
+    kind: _columns(known.record) for kind, known in KINDS.items()
+}
 """What the files have."""
 
 
 def _row(upsert: Upsert) -> dict[str, Any]:
-    row: dict[str, Any]
-    if isinstance(upsert.record, Alert):
-        row = msgspec.structs.asdict(upsert.record)
-        for name in ("evidence", "tags"):
-            row[name] = msgspec.json.encode(row[name]).decode()
-    elif isinstance(upsert.record, Metric):
-        row = msgspec.structs.asdict(upsert.record)
-    else:
-        row = _key(upsert)
+    row = _key(upsert) if upsert.record is None else msgspec.structs.asdict(upsert.record)
+    for name, value in row.items():
+        if isinstance(value, dict | list):
+            row[name] = msgspec.json.encode(value).decode()
     row |= {"deleted": upsert.record is None, "timestamp_ms": upsert.timestamp_ms}
     return row | {"partition": upsert.partition, "offset": upsert.offset}
 
 
-_decode_key = msgspec.json.Decoder(tuple[str, str, str, int, int, str]).decode
-_KEY = ("model", "version", "segment", "window_start_ms", "window_end_ms", "metric")
-
-
 def _key(upsert: Upsert) -> dict[str, Any]:
-    if upsert.kind == "alerts":
-        return {"alert_id": upsert.key.decode(errors="replace")}
     try:
-        return dict(zip(_KEY, _decode_key(upsert.key), strict=True))
+        return KINDS[upsert.kind].key_of(upsert.key)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RefusedError("no_key", f"of a deletion: {error}", upsert=upsert) from None

@@ -13,7 +13,7 @@ from agents import topics_admin
 from agents.exits import say
 from agents.printable import printable
 from agents.settings import Settings
-from agents.sinks.contract import Kind, Sink
+from agents.sinks.contract import Sink
 from agents.sinks.decoding import Decoding
 from agents.sinks.letters import DeadLetterFile
 from agents.sinks.runner import Pace, Runner, insist
@@ -123,8 +123,7 @@ def hand_on(
 
 def _topics(sink: Sink, settings: Settings) -> list[str]:
     topics = Topics(settings.prefix)
-    names: dict[Kind, str] = {"metrics": topics.metrics, "alerts": topics.alerts}
-    wanted = [names[kind] for kind in sink.reads]
+    wanted: list[str] = [getattr(topics, kind) for kind in sink.reads]
     missing = [name for name in wanted if name not in topics_admin.existing(settings)]
     if missing:
         raise ConfigError(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from agents.sinks.contract import Clock, Identify, Sink, Upsert, option
+from agents.sinks.contract import EVERYTHING, Clock, Identify, Sink, Upsert, option
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
 
@@ -49,12 +49,14 @@ class SqlOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Sql(Sink):
     """Keep every revision of metrics and alerts in SQLite or PostgreSQL, exactly once.
 
-    `driftline asof` and `driftline diff` read it. Tables: `metrics` (last values),
-    `metric_revisions`, `alert_revisions`, `gaps` (what was gone before it was read). Needs:
+    `driftline asof` and `driftline diff` read it. Tables: `metrics`, `models` and `distributions`
+    (last values), `metric_revisions`, `alert_revisions`, `gaps` (what was gone before it was read).
+    Lists and objects are JSON. Needs:
     pip install 'driftline[sql]', for PostgreSQL 'driftline[postgresql]'.
     """
 
     name = "sql"
+    reads = EVERYTHING
     options = SqlOptions
     examples = (
         "driftline sink sql",

@@ -7,6 +7,7 @@ import pytest
 
 import driftline
 import streams.alerts
+import streams.distributions
 import streams.metrics
 
 Fields = list[tuple[str, object, bool]]
@@ -14,6 +15,7 @@ Fields = list[tuple[str, object, bool]]
 PAIRS = [
     pytest.param(driftline.Alert, streams.alerts.Alert, id="alert"),
     pytest.param(driftline.Metric, streams.metrics.Metric, id="metric"),
+    pytest.param(driftline.Distribution, streams.distributions.Distribution, id="distribution"),
 ]
 
 
