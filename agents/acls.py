@@ -66,6 +66,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         Grant("sink", "topic", topics.distributions, ("Read",)),
         Grant("sink", "group", f"{prefix}-sink-", ("Read",), prefixed=True),
         Grant("status", "topic", topics.workers, ("Read",)),
+        Grant("status", "topic", topics.models, ("Read",)),
         Grant("topics", "topic", f"{prefix}.", _TOPICS, prefixed=True),
         *_reset(topics),
     ]

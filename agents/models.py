@@ -1,4 +1,4 @@
-"""List the models that workers know, from the state that they keep on Kafka; forget one."""
+"""List the models that workers tell of; forget one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
 from confluent_kafka import KafkaException
 from rich import box
 from rich.table import Table
@@ -19,37 +20,39 @@ from driftline.reader import Reader
 from driftline.snapshot import snapshot
 from streams.errors import ConfigError, NoAnswerError, RecordError
 from streams.forget_record import forget_key, read_forget, write_forget
-from streams.monitor.known_models import KnownModel, KnownModels
+from streams.models_told import ModelRecord
 from streams.specification import time_text
 from streams.topics import Topics
 
 
-def read_models(settings: Settings) -> list[KnownModel]:
-    """Read the state to where it ends now.
+def read_models(settings: Settings) -> list[ModelRecord]:
+    """Read what workers tell of models, to where that ends now.
 
     Raises
     ------
     ConfigError, NoAnswerError
         If the topic does not exist, or the brokers refuse or do not answer.
-    StateError
-        If another build wrote it.
     """
-    topic, known = Topics(settings.prefix).monitor_state, KnownModels()
+    topic = Topics(settings.prefix).models
     if topic not in topics_admin.existing(settings):
         raise ConfigError(
             f"topic {topic} does not exist, or this user may not Describe it; see: driftline"
             " topics check"
         )
     kafka = {"log_level": 2, **settings.kafka}
+    known: dict[bytes | str | None, bytes | None] = {}
     try:
         with Reader(settings.bootstrap_servers, [topic], kafka=kafka) as reader:
             for message in snapshot(reader):
-                known.fold(message.partition() or 0, _bytes(message.key()), message.value())
+                known[message.key()] = message.value()
+        found = [_decode(value) for value in known.values() if value is not None]
     except KafkaException as error:
         raise ConfigError(f"topic {topic}: {error.args[0].str()}") from None
     except TimeoutError as error:
         raise NoAnswerError(str(error)) from None
-    return known.models()
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"topic {topic} has a record that no worker wrote: {error}") from None
+    return sorted(found, key=lambda one: (one.model, one.version))
 
 
 def forget_model(
@@ -80,37 +83,39 @@ def forget_model(
     return 0
 
 
-def _bytes(key: bytes | str | None) -> bytes | None:
-    return key.encode() if isinstance(key, str) else key
-
-
-def show(models: Sequence[KnownModel]) -> None:
+def show(models: Sequence[ModelRecord]) -> None:
     """Print them as a table."""
     console = plain_console()
     table = Table(box=box.SIMPLE_HEAD)
     add_names(console, table, "model", "version")
-    table.add_column("task", no_wrap=True)
-    table.add_column("last seen", no_wrap=True)
-    table.add_column("baseline since", no_wrap=True)
-    table.add_column("compared with")
+    for title in ("task", "last seen"):
+        table.add_column(title, no_wrap=True)
+    for title in ("features", "compared with", "why that task"):
+        table.add_column(title)
     for one in models:
         names = printable(one.model), printable(one.version)
+        seen, compared = _moment(one.last_seen_ms), _compared(one)
         table.add_row(
-            *names, one.task or "-", _moment(one.last_seen_ms), _baseline(one), _compared(one)
+            *names, one.task or "-", seen, _features(one), compared, printable(one.reason) or "-"
         )
     print_table(console, table)
 
 
-def _baseline(model: KnownModel) -> str:
-    """Say since when a model has a baseline, and whose it goes by until that is complete."""
-    since = _moment(model.baseline_since_ms)
-    return since if model.inherits is None else f"{since}, before: {printable(model.inherits)}"
+def _features(model: ModelRecord) -> str:
+    """Say how many features of which kind a model has."""
+    kinds = {"numbers": model.numbers, "categories": model.categories, "texts": model.texts}
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count) or "-"
 
 
-def _compared(model: KnownModel) -> str:
+def _compared(model: ModelRecord) -> str:
     """Say what windows of a model are compared with now, and on how many rows that rests."""
-    rows = f", {model.baseline_rows:,} rows" if model.baseline_rows else ""
-    return printable(f"{model.compared_with}{rows}") or "-"
+    if not model.reference:
+        return "-"
+    whose = "" if model.reference_version is None else f" of version {model.reference_version}"
+    rows = f", {model.reference_rows:,} rows" if model.reference_rows else ""
+    since_ms = model.reference_since_ms
+    since = f", since {_moment(since_ms)}" if since_ms >= 0 else ""
+    return printable(f"{model.reference}{whose}{rows}{since}")
 
 
 def _moment(time_ms: int) -> str:
@@ -124,3 +129,6 @@ def _moment(time_ms: int) -> str:
     if time_ms < 0:
         return "-"
     return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+_decode = msgspec.json.Decoder(ModelRecord).decode

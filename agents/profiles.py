@@ -23,7 +23,6 @@ from streams.errors import ConfigError
 from streams.limits import LIMITS, RecordLimits
 from streams.metrics import Metric
 from streams.model_keys import Name
-from streams.monitor.known_models import task_of
 from streams.monitor.state import MonitorState
 from streams.monitors import Monitors, Window
 from streams.nearest import nearest
@@ -99,7 +98,7 @@ def _profile(
     side = state.windows.grid.predictions
     parts = parts_of(side, list(codes.values()), number=BASELINES.first)
     rows = next((part.rows for part in parts if not part.segment), 0)
-    kinds = {task_of(state.noticed.shown[code].told) for code in codes.values()}
+    kinds = {state.facts.of(code).task for code in codes.values()}
     [name] = {name for name, _ in codes}
     return Profile(
         model=name,

@@ -15,11 +15,10 @@ def list_models(
     brokers: Brokers,
     json_output: Json = False,
 ) -> None:
-    """List the models that workers know: name, version, task, and when each was last seen.
+    """List the models that workers know: task and why, features, references, and when last seen.
 
-    That is the beginning of its newest window; of a model that has no window left, it is right to
-    a hundredth of --forget-after. It is read from the state of the workers, which needs Read on
-    that topic.
+    That is the last hour with predictions. It is read from the topic of models, which needs Read
+    on it; a model is there once its first pane has passed.
     """
     from agents.models import read_models, show  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`driftline models` lists models from the state that workers keep, and lets them forget one."""
+"""`driftline models` lists what workers tell of models, and lets them forget one."""
 
 from __future__ import annotations
 
@@ -16,28 +16,37 @@ from streams.forget_record import Forget, read_forget
 from streams.topics import Topics
 from tests.brokers import Broker
 from tests.builders import MINUTE_MS, START_MS, label, prediction
-from tests.driver import Driver, as_inputs
+from tests.driver import TOPICS, Driver, as_inputs
 from tests.workers import records
 
 PARTITIONS = 2
 
 
 def written(broker: Broker, prefix: str) -> None:
-    """Write the state of a monitor that knows two models, and deletions, as a worker does."""
-    topic = Topics(prefix).monitor_state
+    """Write what a monitor tells of two models, and that a third was forgotten."""
+    topic = Topics(prefix).models
     broker.create_topics({topic: PARTITIONS})
     driver = Driver(partitions=PARTITIONS)
     for model, guess in (("fraud", 1), ("[prices]", 2.5)):
-        name = f"{model}-1"
-        event = prediction(name, model=model, version="7", prediction=guess)
-        driver.feed(as_inputs([event, label(name, label=guess)]))
-    driver.come_to(START_MS + 2 * MINUTE_MS)
+        for number in range(40):
+            name, at_ms = f"{model}-{number}", START_MS + number * 60_000
+            event = prediction(
+                name,
+                model=model,
+                version="7",
+                prediction=guess,
+                timestamp_ms=at_ms,
+                features={"amount": number, "city": "Rome"},
+            )
+            driver.feed(as_inputs([event, label(name, label=guess, timestamp_ms=at_ms)]))
+    driver.come_to(START_MS + 62 * MINUTE_MS)
     driver.finish()
     producer = Producer(broker.client())
-    for partition, log in enumerate(driver.monitor_logs):
-        for key, value in log.items():
-            producer.produce(topic, value, key, partition=partition)
-        producer.produce(topic, None, b"\x92\xa4rows\x01", partition=partition)
+    for written_to, key, value in driver.written:
+        if written_to == TOPICS.models:
+            producer.produce(topic, value, key)
+    for value in (b"{}", None):
+        producer.produce(topic, value, b'["gone",""]')
     assert producer.flush(30) == 0
 
 
@@ -51,9 +60,10 @@ def test_models_are_listed_as_a_table_and_as_json(any_broker: Broker, prefix: st
 
     assert [one["model"] for one in json.loads(listed.stdout)] == ["[prices]", "fraud"]
     assert {one["task"] for one in json.loads(listed.stdout)} == {"binary", "regression"}
+    assert {one["last_seen_ms"] for one in json.loads(listed.stdout)} == {START_MS}
     rows = [line.split() for line in table.stdout.splitlines()]
-    assert ["[prices]", "7", "regression", "2024-06-01", "00:00:00Z", "-"] in [r[:6] for r in rows]
-    assert min(one["last_seen_ms"] for one in json.loads(listed.stdout)) == START_MS
+    assert ["[prices]", "7", "regression", "2024-06-01", "00:00:00Z"] in [row[:5] for row in rows]
+    assert "1 numbers, 1 categories" in " ".join(table.stdout.split())
 
 
 def test_a_topic_that_is_not_there_is_named(any_broker: Broker, prefix: str) -> None:
