@@ -83,6 +83,10 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return BY_NAME[self.kind].relative
 
 
+SCAN = "scan"
+"""The detector that looks at sums of ten minutes: it has inputs of its own, see `streams.scan`."""
+
+
 class Drift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A detector on an input: `loss`, `score`, `features` (each of them) or `feature:<name>`."""
 

@@ -36,7 +36,7 @@ from streams.monitors import (
 from streams.nearest import nearest
 from streams.ownership import Ownership, check_ownership
 from streams.task import Task
-from streams.watchers import parameters_of, watcher_of
+from streams.watchers.checking import check_drift
 
 T = TypeVar("T")
 
@@ -128,7 +128,7 @@ def _parse(data: object) -> Monitors:
     drifts = [_entry("drift", place, one, Drift) for place, one in _of(file.drift)]
     thresholds = [_threshold(one, models) for one in given]
     for drift in drifts:
-        _check_drift(drift)
+        check_drift(drift)
     every = [
         *thresholds,
         *drifts,
@@ -338,18 +338,6 @@ def _check_of_hosts(threshold: Any, where: str) -> None:
             f"{where}: version: {threshold.version!r}: {threshold.metric} is of hosts, which have"
             " no version; leave it out"
         )
-
-
-def _check_drift(drift: Drift) -> None:
-    where, inputs = f"drift {drift.name!r}", ("loss", "score", "features")
-    feature = drift.input.removeprefix("feature:")
-    if drift.input not in inputs and (feature == drift.input or not feature):
-        allowed = nearest(drift.input, [*inputs, "feature:<name>"])
-        raise ConfigError(f"{where}: input: {drift.input!r} is unknown{allowed}")
-    try:
-        parameters_of(watcher_of(drift.detector), drift.parameters)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
 
 
 # --- from what YAML gives to what is meant

@@ -5,7 +5,7 @@ detector, which sees changes and not states, once nothing more was found for a w
 again meanwhile, in the same direction, belongs to the alert that fires.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,14 +13,20 @@ import msgspec
 from streams import families
 from streams.alerts import Alert, alert_id, resolve
 from streams.model_keys import Name
-from streams.monitors import Drift
+from streams.monitors import SCAN, Drift
 from streams.ownership import Ownership
 from streams.rules import Finding
+from streams.scan.alerts import revised, scan_alert
+from streams.scan.watch import Alarm
 from streams.watchers.drifts import Found
 from streams.watchers.lanes import Change
 
 Key = tuple[str, str]
 """Name of the monitor, and of its input; a rule has none."""
+
+
+_NEVER_MS = 1 << 62
+"""When an alert that ends by itself alone was last found."""
 
 
 class Firing(NamedTuple):
@@ -91,6 +97,33 @@ class Alerts:
             return
         self._begin(model, key, _rule_alert(self._names[model], found))
 
+    def scanned(self, model: int, alarm: Alarm) -> None:
+        """Take what the scan has found: it says itself when that begins, changes and is over."""
+        drift, found = alarm
+        key = drift.name, found.source
+        known = self._firing.get(model, {}).get(key)
+        if found.state == "resolved":
+            if known is not None:
+                self._end(model, key, found.at_ms, f"{found.source} is back to what is usual")
+        elif found.state == "firing":
+            alert = scan_alert(self._names[model], alarm)
+            self._begin(model, key, alert, last_ms=_NEVER_MS)
+        elif known is not None:
+            alert = revised(known.alert, found)
+            self._fire(model, key, Firing(alert, _NEVER_MS))
+            self._revise(model, alert)
+
+    def only_scanned(self, model: int) -> bool:
+        """Tell whether all that fires of a model was found by the scan."""
+        return all(one.alert.detector == SCAN for one in self._firing.get(model, {}).values())
+
+    def end_unknown(self, known: Collection[tuple[str, str, str]], *, at_ms: int) -> None:
+        """Resolve what the scan has found and knows no more: model, monitor and source."""
+        for model, firing in list(self._firing.items()):
+            for key, (alert, _) in list(firing.items()):
+                if alert.detector == SCAN and (alert.model, *key) not in known:
+                    self._end(model, key, max(at_ms, alert.at_ms), "it begins anew")
+
     def fires(self, model: int) -> bool:
         """Tell whether any alert of a model fires."""
         return model in self._firing
@@ -151,11 +184,11 @@ class Alerts:
             found.sort(key=lambda a: (a.at_ms, a.monitor, a.alert_id, a.revision))
             yield from found
 
-    def _begin(self, model: int, key: Key, alert: Alert) -> None:
+    def _begin(self, model: int, key: Key, alert: Alert, *, last_ms: int | None = None) -> None:
         owned = self.owner_of(alert.model)
         if owned is not None:
             alert = msgspec.structs.replace(alert, **msgspec.structs.asdict(owned))
-        self._fire(model, key, Firing(alert, alert.at_ms))
+        self._fire(model, key, Firing(alert, alert.at_ms if last_ms is None else last_ms))
         self._revise(model, alert)
 
     def _fire(self, model: int, key: Key, firing: Firing) -> None:

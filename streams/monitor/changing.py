@@ -15,8 +15,9 @@ from streams.metric_ranges import of_hosts
 from streams.model_keys import Name
 from streams.monitor import forgets
 from streams.monitor.hourly import Hourly
+from streams.monitor.replacement import Replacement
 from streams.monitor.specifications import MOST_WAITING, Change
-from streams.monitor.state import MonitorState, Replacement
+from streams.monitor.state import MonitorState
 from streams.monitors import Drift, Monitors, Threshold
 from streams.outcomes import Ints
 from streams.rules.floors import Replanned

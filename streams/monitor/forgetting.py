@@ -121,6 +121,9 @@ class Forgetting(Changing):
                 state.silence.put_off(code, at_ms)
             elif not state.alerts.fires(code):
                 gone.append(code)
+            elif state.alerts.only_scanned(code):  # silence is what they say
+                state.alerts.end(code, at_ms=at_ms, message="the model is forgotten")
+                gone.append(code)
             elif state.alerts.waits_for_rule(code) and code not in state.rules.awake:
                 state.silence.keep(code)
             else:
@@ -188,6 +191,7 @@ class Forgetting(Changing):
         for drift, (_, bucket) in self.state.drifts.forget(code):
             self._write("lanes", (*name, drift, bucket), None)
         self.state.alerts.forget(code)
+        self.state.scan.leave(code)
 
     def _say_forgotten(self, code: int, why: str) -> None:
         model, version = self.state.names[code]

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -20,6 +20,7 @@ from streams.monitor.facts import ModelFacts
 from streams.monitor.forgets import Forgets
 from streams.monitor.host_readings import HostReadings
 from streams.monitor.plans import Plans
+from streams.monitor.replacement import Replacement
 from streams.monitor.restarts import Restarts
 from streams.monitor.silence import Silence
 from streams.monitor.specifications import Specifications
@@ -30,8 +31,9 @@ from streams.outcomes import ClockNotice, Outcomes
 from streams.places import FeaturePlaces, SegmentPlaces
 from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
-from streams.rules import Judge, Plan, RuleWatch
+from streams.rules import Judge, RuleWatch
 from streams.rules.records import RuleRecords
+from streams.scan.watch import Scan
 from streams.shown import Shown
 from streams.task import CAPS, Caps
 from streams.watchers.drifts import Drifts
@@ -39,28 +41,6 @@ from streams.watchers.numbering import Bucket
 
 NOBODY = "", ""
 """Name of a code that is given to no model."""
-
-
-class Replacement(NamedTuple):
-    """What was replaced by what.
-
-    Attributes
-    ----------
-    plans
-        By the code of the model, before and now.
-    judged
-        Models whose newest judgement is another one.
-    lanes
-        What may be written down of detectors that are gone: their key, and the bucket.
-    compared
-        Models whose windows are compared with something else.
-    """
-
-    before: Monitors
-    plans: list[tuple[Plan | None, Plan | None]]
-    judged: list[int]
-    lanes: list[tuple[str, Bucket]]
-    compared: list[int]
 
 
 class MonitorState:
@@ -93,9 +73,8 @@ class MonitorState:
         Rows, and readings of hosts, that are counted and wait to be taken in order.
     noticed
         What the models have shown of themselves.
-    world, judges, windows, rules, drifts, alerts
-        Names of what is counted, what kinds the models are of, their windows, what rules and
-        drift monitors know, and what fires.
+    world, judges, windows, rules, drifts, scan, alerts
+        Names of what is counted, kinds of models, windows, what watches them, and what fires.
     touched
         Models that have shown something that is not written down.
     released_at_ms, counted_at_ms, held
@@ -184,6 +163,7 @@ class MonitorState:
         self.windows.baselines.comparing.say(self.specifications.comparisons())
         self.plans = Plans(monitors, window_ms=window_ms)
         self.drifts = Drifts(monitors.drifts)
+        self.scan = Scan(monitors.drifts, self.names)
         self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms, owner_of=monitors.owner_of)
         judge = Judge(self.windows.publisher, self.judges, is_firing=self.alerts.is_firing)
         self.rules = RuleWatch(
@@ -249,6 +229,7 @@ class MonitorState:
         """Let the rules and drift monitors of a model begin, or begin anew."""
         has_rules, drifts = self.plans.put(code, self.names[code])
         self.drifts.watch(code, drifts)
+        self.scan.watch(code, drifts)
         self.looking[code] = has_rules or bool(drifts)
 
     def use(
@@ -269,12 +250,15 @@ class MonitorState:
         self.alerts.owner_of = monitors.owner_of
         models = range(len(self.names))
         lanes = self.drifts.replace(monitors.drifts, models, keys=keys)
+        scanned = self.scan.watching()
+        self.scan.use(monitors.drifts)
         plans, judged = [], []
         nothing = {*self.quarantined, *self._free}
         every = self.plans.replace(monitors, self.names, without=nothing)
         for code, (old, new, drifts) in enumerate(every):
             plans.append((old, new))
             lanes += self.drifts.watch_only(code, drifts)
+            self.scan.watch(code, drifts)
             self.looking[code] = new is not None or bool(drifts)
             if not retold:
                 continue
@@ -285,6 +269,7 @@ class MonitorState:
                 life.shown.tell(orders)
             self.noticed.settle(code)
             self.judges.update(code)
+        self.scan.rejoin(scanned)
         return Replacement(before, plans, judged, lanes, compared)
 
     def restore_specifications(self, packed: Sequence[Any]) -> None:
@@ -315,6 +300,7 @@ class MonitorState:
         self.windows.baselines.drop([code])
         self.rules.drop_models([code])
         self.plans.end(code)
+        self.scan.leave(code)
         self.looking[code] = False
         self.touched.discard(code)
         self.noticed.untold.discard(code)
@@ -326,6 +312,7 @@ class MonitorState:
         self.rules.drop_models(codes)
         self.windows.publisher.forget(self.world.subjects.drop(codes))
         for code in codes:
+            self.scan.leave(code)
             name = self.names[code]
             self.by_key.remove(name)
             del self.codes[name]

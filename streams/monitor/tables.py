@@ -107,6 +107,10 @@ def _lanes(state: MonitorState, _: str, key: Key, content: Any) -> None:
         state.restore_lanes(key[2], (code, key[3]), content)
 
 
+def _scan(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    state.scan.written.fold(key, content)
+
+
 def _firing(state: MonitorState, _: str, key: Key, content: Any) -> None:
     if content is not None:
         state.alerts.restore(state.code((key[0], key[1])), content)
@@ -189,6 +193,7 @@ TABLES = {
         _shown, "classes and numbers that models have shown", of_models=True, essential=True
     ),
     "lanes": Table(_lanes, "drift detectors", of_models=True),
+    "scan": Table(_scan, "sums of ten minutes"),
     "firing": Table(_firing, "alerts that fire", of_models=True, lose=_lose_firing),
     "fates": Table(_fates, "records by model and fate"),
     "models": Table(_models, "what is told of models", of_models=True),

@@ -16,6 +16,7 @@ from streams.monitors import Threshold, Window
 from streams.outcomes import Outcomes
 from streams.places import Filled
 from streams.released import losses, seen
+from streams.scan.watch import Alarm
 from streams.steps import ModelKind, Record
 from streams.topics import Topics
 
@@ -64,7 +65,9 @@ class Work(OrderedForgetting):
 
     def begin(self) -> None:
         """Say, after a restart, what holds; what has claimed no detector by now never will."""
-        self.state.unclaimed.clear()
+        state = self.state
+        state.unclaimed.clear()
+        state.alerts.end_unknown(state.scan.open(), at_ms=state.watermark_ms)
         self.tell_holding()
 
     def change_windows(self) -> None:
@@ -93,6 +96,7 @@ class Work(OrderedForgetting):
             if clock_ms <= from_ms < stop_ms:
                 return True
             until_ms = _passed_ms(state, clock_ms, most) if clock_ms > from_ms else from_ms
+            until_ms = state.scan.reach_ms(from_ms, until_ms)
             end_ms = min(until_ms, stop_ms)
             while (change := self._next_change(end_ms)) is not None:
                 self._release(change.from_ms)
@@ -145,10 +149,14 @@ class Work(OrderedForgetting):
             return
         span = {"from_ms": from_ms, "until_ms": until_ms}
         due = [one for one in state.waiting if one.first_ms < until_ms]
-        if state.drifts.covers("loss"):
-            for one in losses(due, state.noticed, **span):
+        lost = []
+        if state.drifts.covers("loss") or state.scan.covers("loss"):
+            lost = losses(due, state.noticed, **span)
+            for one in lost if state.drifts.covers("loss") else ():
                 for found in state.drifts.advance([one], state.costs):
                     state.alerts.drifted(found)
+        for alarm in state.scan.advance(due, lost, state.noticed, **span):
+            self._alarm(alarm)
         for found in state.drifts.advance(seen(due, state.drifts.covers, **span), state.costs):
             state.alerts.drifted(found)
         for finding in state.rules.advance(due, state.hosts.due(until_ms), **span):
@@ -161,6 +169,12 @@ class Work(OrderedForgetting):
         self._forget_rule_panes(until_ms)
         state.forgets.settle(until_ms, keep_ms=state.windows.windowing.keep_ms)
         self._tell()
+
+    def _alarm(self, alarm: Alarm) -> None:
+        """Take what the scan has found of a model, which may be forgotten meanwhile."""
+        code = self.state.codes.get((alarm.found.model, alarm.found.version))
+        if code is not None:
+            self.state.alerts.scanned(code, alarm)
 
     def _tell(self) -> None:
         """Say what models are judged to be, once a boundary has passed."""

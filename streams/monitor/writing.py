@@ -213,6 +213,8 @@ class Writing:
         self._too_large |= state.rule_records.take_too_large()
         for name, (code, bucket), packed in state.drifts.changes():
             self._write_of_model("lanes", code, packed, name, bucket)
+        for place, sums in state.scan.written.changes():
+            self._write("scan", place, sums)
         for code in sorted(state.alerts.changed - state.quarantined.keys()):
             self._write_of_model("firing", code, state.alerts.pack(code))
         state.alerts.changed.clear()

@@ -24,7 +24,7 @@ _LAST_SAMPLE = 60
 _DAY_PANES = DAY_HOURS * HOUR_PANES
 _FEWEST_ROWS = 60
 
-_LEVELS = {place for place, one in enumerate(INPUTS) if one.name in RANKED_BY_NAME}
+_LEVELS = np.array([one.name in RANKED_BY_NAME for one in INPUTS])
 _SHARES = np.array([one.of_rows for one in INPUTS])
 _RESTS = np.array([one.complement for one in INPUTS])
 
@@ -97,13 +97,11 @@ def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) ->
     a day has passed, and the lane begins anew with it.
     """
     changed = []
-    drawing = np.flatnonzero(lanes["used"] & (lanes["final"] == 0))
-    for lane in drawing.tolist():
-        place = int(lanes["place"][lane])
-        if place not in _LEVELS:
-            continue
+    drawing = lanes["used"] & (lanes["final"] == 0) & _LEVELS[lanes["place"]]
+    old = pane + 1 - lanes["first_pane"] >= _DAY_PANES
+    for lane in np.flatnonzero(drawing & (old | (lanes["table"] < 0))).tolist():
         count = samples.count(lane)
-        last = pane + 1 - lanes["first_pane"][lane] >= _DAY_PANES and count >= _LAST_SAMPLE
+        last = bool(old[lane]) and count >= _LAST_SAMPLE
         if last or (lanes["table"][lane] < 0 and count >= _FIRST_SAMPLE):
             lanes["table"][lane] = lane
             tables.put(lane, samples.values(lane))

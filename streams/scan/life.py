@@ -31,7 +31,8 @@ _CALM_Z = 1.5
 _CALM_HOURS = 6
 _EARLY = LABELS.index("3h")
 _EARLY_PANES = 3 * 24 * HOUR_PANES
-_MOST_REVISIONS = 4
+_MOST_REVISIONS = 1
+_MUCH_MORE = 4
 
 _LEVEL_OF = {
     place: (ranked, "spread" if ranked.spread is not None and one == ranked.spread else "level")
@@ -177,7 +178,7 @@ class Life:
                 self.begun_anew.add(lane)
         elif known.revision < _MOST_REVISIONS:
             evidence = self.tell(lane, pane=pane, window=known.window, z=float(z[known.window]))
-            if evidence["count"] >= 2 * max(known.rows, 1):
+            if evidence["count"] >= _MUCH_MORE * max(known.rows, 1):
                 known.rows, known.revision = evidence["count"], known.revision + 1
                 yield self._found("revised", lane, known, pane=pane, evidence=evidence)
 

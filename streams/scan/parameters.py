@@ -6,11 +6,9 @@ import msgspec
 from msgspec import Meta
 
 from streams.errors import ConfigError
-from streams.monitors import Drift
+from streams.monitors import SCAN, Drift
 from streams.nearest import nearest
 from streams.scan.inputs import WATCHED
-
-NAME = "scan"
 
 MOST_PER_YEAR = 365.0
 
@@ -65,7 +63,7 @@ def parameters_of(drift: Drift) -> ScanParameters:
             else f"false_alarms_per_year {given['false_alarms_per_year']:g} is out of range:"
             f" more than 0, at most {MOST_PER_YEAR:g}"
         )
-        raise ConfigError(f"detector {NAME}: {said}") from None
+        raise ConfigError(f"detector {SCAN}: {said}") from None
 
 
 def _budget(watched: str) -> float:

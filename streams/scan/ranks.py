@@ -138,13 +138,16 @@ def mixed(times_ms: Ints, values: Floats) -> Hashes:
 
 
 def smallest(hashes: Hashes, values: Floats) -> tuple[Hashes, Floats]:
-    """Return the rows with the smallest hashes, as many as a table has, in their order.
+    """Return the rows with the smallest hashes, as many as a table has, each once, in their order.
 
     Examples
     --------
-    >>> hashes, values = smallest(np.array([5, 2], np.uint64), np.array([0.5, 0.25]))
+    >>> hashes, values = smallest(np.array([5, 2, 5], np.uint64), np.array([0.5, 0.25, 0.5]))
     >>> hashes.tolist(), values.tolist()
     ([2, 5], [0.25, 0.5])
     """
-    order = np.lexsort((values, hashes))[:SIZE]
-    return hashes[order], values[order]
+    order = np.lexsort((values, hashes))
+    hashes, values = hashes[order], values[order]
+    again = (hashes[1:] == hashes[:-1]) & (values[1:] == values[:-1])
+    own = np.flatnonzero(~np.append(False, again))[:SIZE]
+    return hashes[own], values[own]

@@ -1,4 +1,8 @@
-"""Rows that ranks may go by, of many lanes, until enough time has passed to draw a line."""
+"""Rows that ranks may go by, of many lanes, until enough time has passed to draw a line.
+
+A row counts once, however often it is added: what a step has drawn may be in the sample that is
+written down, too.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +91,8 @@ class Samples:
             self._merge(row, self._hashes[row, :0], self._values[row, :0])
 
     def count(self, lane: int) -> int:
-        """Return how many values of a lane are kept."""
+        """Return how many values a table of a lane would have."""
+        self.settle(lane)
         row = self._row_of.get(lane)
         return 0 if row is None else int(self._counts[row])
 

@@ -1,11 +1,12 @@
 """All lanes of a partition, from rows to findings; see `streams.scan`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
-from streams.monitors import Drift
+from streams.monitors import SCAN, Drift
 from streams.noticed import Noticed
 from streams.released import Rows
 from streams.scan import growing, judging, tails
@@ -23,7 +24,7 @@ from streams.scan.panes import (
     PANE_MS,
     SHORT,
 )
-from streams.scan.parameters import NAME, ScanParameters, parameters_of
+from streams.scan.parameters import ScanParameters, parameters_of
 from streams.scan.ranks import Tables
 from streams.scan.records import Written
 from streams.scan.reference import rates
@@ -31,6 +32,7 @@ from streams.scan.samples import Samples
 from streams.watchers.lanes import Input
 
 _LANES_AT_ONCE = 4_096
+_MOST_PANES = 144
 _CLASSES = "binary", "multiclass"
 
 
@@ -67,7 +69,7 @@ class Scan:
     # ------------------------------------------------------------------ what is watched
     def use(self, drifts: Sequence[Drift]) -> None:
         """Watch by other monitors; lanes that nobody looks at any more are forgotten."""
-        self._drifts = [one for one in drifts if one.detector == NAME]
+        self._drifts = [one for one in drifts if one.detector == SCAN]
         self._parameters: dict[str, ScanParameters] = {
             one.name: parameters_of(one) for one in self._drifts
         }
@@ -81,12 +83,46 @@ class Scan:
             if self._drift(*name) is None and INPUTS[name[1]].watched:
                 self._forget(lane)
 
+    def covers(self, watched: str) -> bool:
+        """Whether any monitor looks at an input."""
+        return any(one.input == watched for one in self._drifts)
+
+    def reach_ms(self, from_ms: int, until_ms: int) -> int:
+        """Return how far one step may go: panes take time, with or without rows."""
+        if not self.active or from_ms < 0 or not len(self.lanes.used()):
+            return until_ms
+        return min(until_ms, (from_ms // PANE_MS + _MOST_PANES) * PANE_MS)
+
     @property
     def active(self) -> bool:
         """Whether there is any such monitor."""
         return bool(self._drifts)
 
-    def watch(self, code: int, names: Sequence[str]) -> None:
+    def watching(self) -> dict[int, Drift | None]:
+        """Return the monitors of all lanes in which something is open."""
+        names = {lane: self.lanes.names[lane] for lane in self._life.open}
+        return {lane: self._drift(*name) for lane, name in names.items() if name is not None}
+
+    def rejoin(self, before: Mapping[int, Drift | None]) -> None:
+        """Forget what is open by monitors that are others now: their alerts have been ended."""
+        self.drop_unwatched()
+        for lane, drift in before.items():
+            name = self.lanes.names[lane]
+            if lane in self._life.open and (name is None or _other(drift, self._drift(*name))):
+                del self._life.open[lane]
+                self._life.changed.add(lane)
+
+    def open(self) -> set[tuple[str, str, str]]:
+        """Return what is open: model, monitor and what of."""
+        found = set()
+        for lane in self._life.open:
+            name = self.lanes.names[lane]
+            drift = None if name is None else self._drift(*name)
+            if name is not None and drift is not None:
+                found.add((name[0], drift.name, label(name[1], name[2])))
+        return found
+
+    def watch(self, code: int, names: Collection[str]) -> None:
         """Say which monitors watch a model version, by its code."""
         if code >= len(self._groups):
             more = np.full(code + 1 + len(self._groups) // 2 - len(self._groups), -1)
@@ -116,12 +152,17 @@ class Scan:
         self._budget = np.empty(0)
         return lane
 
-    def forget(self, model: str) -> None:
-        """Forget a model with all its versions."""
+    def leave(self, code: int) -> None:
+        """Look at a version no more, and forget its model if nobody looks at any other."""
+        if code >= len(self._groups) or self._groups[code] < 0:
+            return
         self.written.settle()
-        for lane in self.lanes.of(model):
-            self._forget(lane)
-        self._watched.pop(model, None)
+        group, self._groups[code] = self._groups[code], -1
+        if not (self._groups == group).any():
+            model = self.lanes.models[group]
+            for lane in self.lanes.of(model):
+                self._forget(lane)
+            self._watched.pop(model, None)
 
     def _forget(self, lane: int) -> None:
         self._samples.forget(lane)
@@ -309,6 +350,13 @@ class Scan:
         )
         self._budget = np.zeros(len(self.lanes.names))
         self._budget[used] = np.array(given) / counts[places]
+
+
+def _other(before: Drift | None, now: Drift | None) -> bool:
+    """Tell whether a monitor is another one, whichever models it watches."""
+    if before is None or now is None:
+        return True
+    return before != msgspec.structs.replace(now, model=before.model)
 
 
 def _between(one: Input, from_ms: int, until_ms: int) -> Input | None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.errors import ConfigError
+from streams.monitors import SCAN
 from streams.watchers.adwin import Adwin
 from streams.watchers.page_hinkley import PageHinkley
 from streams.watchers.watcher import Parameters, Watcher
@@ -42,7 +43,8 @@ def watcher_of(name: str) -> Watcher:
         If there is none.
     """
     if name not in BY_NAME:
-        raise ConfigError(f"detector: {name!r} is unknown; choose one of {', '.join(BY_NAME)}")
+        names = ", ".join((*BY_NAME, SCAN))
+        raise ConfigError(f"detector: {name!r} is unknown; choose one of {names}")
     return BY_NAME[name]
 
 

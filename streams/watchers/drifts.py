@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.costs import Costs
-from streams.monitors import Drift
+from streams.monitors import SCAN, Drift
 from streams.watchers import parameters_of, watcher_of
 from streams.watchers.lanes import Change, Input, Lanes
 from streams.watchers.numbering import Bucket
@@ -68,7 +68,7 @@ class Drifts:
     """
 
     def __init__(self, drifts: Sequence[Drift]) -> None:
-        self._monitors = {drift.name: _Monitor(drift, drift.name) for drift in drifts}
+        self._monitors = {drift.name: _Monitor(drift, drift.name) for drift in _of_values(drifts)}
         self._covered: dict[str, bool] = {}
 
     def watch(self, model: int, names: Collection[str]) -> None:
@@ -146,7 +146,7 @@ class Drifts:
         """
         before, self._covered = self._monitors, {}
         self._monitors = {}
-        for drift in drifts:
+        for drift in _of_values(drifts):
             known = before.get(drift.name)
             if known is not None and _sees(known.drift) == _sees(drift):
                 known.drift = drift
@@ -168,6 +168,11 @@ class Drifts:
             if name not in names:
                 gone += [(monitor.key, bucket) for bucket in monitor.lanes.forget(model)]
         return gone
+
+
+def _of_values(drifts: Sequence[Drift]) -> list[Drift]:
+    """Return the monitors that see values one by one: the scan (`streams.scan`) sees sums."""
+    return [drift for drift in drifts if drift.detector != SCAN]
 
 
 def _sees(drift: Drift) -> Drift:

@@ -1,0 +1,64 @@
+"""Alerts that say what the scan has found."""
+
+from typing import Any
+
+import msgspec
+
+from streams.alerts import Alert, alert_id
+from streams.model_keys import Name
+from streams.monitors import SCAN
+from streams.scan.life import Found
+from streams.scan.watch import Alarm
+
+
+def scan_alert(name: Name, alarm: Alarm) -> Alert:
+    """Return the first revision of an alert."""
+    drift, found = alarm
+    evidence = found.evidence
+    better = found.watched == "loss" and found.sign < 0
+    return Alert(
+        alert_id=alert_id(*name, drift.name, found.source, found.at_ms),
+        state="firing",
+        model=name[0],
+        version=name[1],
+        segment="",
+        monitor=drift.name,
+        kind="drift",
+        severity="info" if better else drift.severity,
+        at_ms=found.at_ms,
+        value=evidence["after"],
+        threshold=evidence["before"],
+        direction=_direction(found),
+        detector=SCAN,
+        message=_message(found),
+        revision=0,
+        evidence=_told(found),
+    )
+
+
+def revised(alert: Alert, found: Found) -> Alert:
+    """Return the next revision, with what is known of the change now."""
+    return msgspec.structs.replace(
+        alert,
+        at_ms=found.at_ms,
+        value=found.evidence["after"],
+        threshold=found.evidence["before"],
+        message=_message(found),
+        revision=alert.revision + 1,
+        evidence=_told(found),
+    )
+
+
+def _told(found: Found) -> dict[str, Any]:
+    return {"input": found.source, **found.evidence}
+
+
+def _direction(found: Found) -> str:
+    if found.watched != "loss":
+        return "changed"
+    return "worse" if found.sign > 0 else "better"
+
+
+def _message(found: Found) -> str:
+    before, after = found.evidence["before"], found.evidence["after"]
+    return f"{found.source} went from {before:.4g} to {after:.4g}"
