@@ -26,8 +26,10 @@ from agents.sinks.telemetry import SINK
 from agents.telemetry_catalogue import RESOURCES, WORKER, Entry
 from streams import families
 from streams.families.family import EVERY_TASK, MULTICLASS, Metric, Part
-from streams.monitors import DEFAULTS, Drift, Threshold
+from streams.monitors import DEFAULTS, SCAN, Drift, Threshold
 from streams.rule_kinds import RULE_KINDS, RuleKind
+from streams.scan.inputs import WATCHED
+from streams.scan.parameters import BUDGETS
 from streams.topics import Topics
 from streams.watchers import WATCHERS, allowed, described
 
@@ -146,7 +148,7 @@ def _rule(rule: Threshold) -> str:
 
 
 def _drift(drift: Drift) -> str:
-    test = {"adwin": "ADWIN", "page_hinkley": "Page-Hinkley"}[drift.detector]
+    test = {"adwin": "ADWIN", "page_hinkley": "Page-Hinkley", SCAN: "the scan"}[drift.detector]
     what = "a numeric feature" if drift.input == "features" else f"the {drift.input}"
     return f"{test} finds a change of {what}"
 
@@ -233,6 +235,13 @@ def detectors() -> str:
     )
 
 
+def scan_inputs() -> str:
+    """Return what the scan can watch."""
+    budgets = {name: f"{budget:g}" for name, budget in BUDGETS.items()}
+    rows = [[f"`{name}`", text, budgets[name]] for name, text in WATCHED.items()]
+    return table(["input", "what is watched", "false alarms a year"], rows)
+
+
 def code(path: str) -> str:
     """Return a file as it is."""
     return f"```python\n{(HERE / path).read_text(encoding='utf-8')}```"
@@ -252,6 +261,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "rule kind": lambda: code("extend/differs_by.py"),
     "detectors": detectors,
     "rule kinds": rule_kinds,
+    "scan inputs": scan_inputs,
     "default monitors": default_monitors,
     "topics": topics,
     "cli": cli,

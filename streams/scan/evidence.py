@@ -20,7 +20,7 @@ class Split(NamedTuple):
     at
         First pane after it.
     before, after
-        Means of what came before and from then on.
+        Means of what came before, but for the pane under way then, and from then on.
     rows
         How many came from then on.
     """
@@ -44,7 +44,7 @@ def split(counts: Floats, sums: Floats, *, least: float) -> Split | None:
     Examples
     --------
     >>> split(np.full(6, 10.0), np.array([1.0, 2, 1, 5, 6, 5]), least=10)
-    Split(at=3, before=0.13333333333333333, after=0.5333333333333333, rows=30)
+    Split(at=3, before=0.15, after=0.5333333333333333, rows=30)
     """
     total = counts.sum()
     rows, so_far = counts.cumsum()[:-1], sums.cumsum()[:-1]
@@ -53,9 +53,12 @@ def split(counts: Floats, sums: Floats, *, least: float) -> Split | None:
         return None
     rest = np.maximum(total - rows, 1.0)
     before, after = so_far / np.maximum(rows, 1.0), (sums.sum() - so_far) / rest
+    mixed = so_far - sums[:-1]  # without the pane in which it changed
     clear = np.where(possible, np.sqrt(rows * rest / total) * np.abs(after - before), -1.0)
     at = int(clear.argmax())
-    return Split(at + 1, float(before[at]), float(after[at]), int(total - rows[at]))
+    rest_before = rows[at] - counts[at]
+    level = mixed[at] / rest_before if rest_before >= least else before[at]
+    return Split(at + 1, float(level), float(after[at]), int(total - rows[at]))
 
 
 def interval(mean: float, variance: float, rows: int) -> tuple[float, float]:

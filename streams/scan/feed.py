@@ -18,6 +18,9 @@ from streams.scan.panes import UNIT
 from streams.tables import class_places
 from streams.watchers.lanes import Input as Values
 
+_TIE_SHIFT = 44
+"""Times in ms have no more bits."""
+
 
 class Known(NamedTuple):
     """What must be known of models.
@@ -65,9 +68,9 @@ def _predictions(filling: Filling, rows: PredictionRows, own: Ints, known: Known
         _count(filling, inputs.VERSION, version, known.groups[[code]], np.array([many]))
     models, runs = distinct(known.groups[rows.model[own]])
     _count(filling, inputs.TRAFFIC, "", models, np.bincount(runs))
-    times_ms = rows.time_ms[own]
+    ties = rows.tie[own]
     for ranked, column in ((inputs.SCORE, rows.score), (inputs.LATENCY, rows.latency_ms)):
-        filling.add_ranked(ranked, "", Numbers(models, runs, times_ms, column[own]))
+        filling.add_ranked(ranked, "", Numbers(models, runs, ties, column[own]))
 
 
 def _count(filling: Filling, one: inputs.Input, name: str, models: Ints, counts: Ints) -> None:
@@ -80,10 +83,10 @@ def _features(
     for block in features:
         every = own[block.rows]
         models, runs = distinct(groups[rows.model[every]])
-        times_ms = rows.time_ms[every]
+        ties = rows.tie[every]
         for place, name in enumerate(block.names):
             values = np.ascontiguousarray(block.values[:, place])
-            given = Numbers(models, runs, times_ms, values)
+            given = Numbers(models, runs, ties, values)
             filling.add_ranked(inputs.FEATURE, name, given)
             _present(filling, name, given)
 
@@ -132,7 +135,7 @@ def _labels(filling: Filling, rows: OutcomeRows, own: Ints, groups: Ints) -> Non
     models, runs = distinct(groups[rows.model[own]])
     _count(filling, inputs.LABELS, "", models, np.bincount(runs))
     delays = np.where(rows.delay[own] == 1, rows.label_ms[own] - rows.time_ms[own], np.nan)
-    filling.add_ranked(inputs.DELAY, "", Numbers(models, runs, rows.at_ms[own], delays))
+    filling.add_ranked(inputs.DELAY, "", Numbers(models, runs, rows.tie[own], delays))
 
 
 # --- losses
@@ -160,7 +163,18 @@ def _loss(filling: Filling, way: int, own: Values, models: Ints, runs: Ints) -> 
         filling.add_values(lanes, runs, (own.values * UNIT).astype(np.int64))
         return
     name = "" if way == 3 else "chance"  # a loss that is measured otherwise is another lane
-    filling.add_ranked(inputs.DISTANCE, name, Numbers(models, runs, own.times_ms, own.values))
+    filling.add_ranked(inputs.DISTANCE, name, Numbers(models, runs, _ties(own), own.values))
+
+
+def _ties(one: Values) -> Ints:
+    """Return numbers of rows: their times, and those of one moment and model in their order."""
+    starts = np.cumsum(one.counts) - one.counts
+    new = np.diff(one.times_ms, prepend=-1) != 0
+    new[starts] = True
+    first = np.flatnonzero(new)
+    again = np.arange(len(new)) - np.repeat(first, np.diff(np.append(first, len(new))))
+    found: Ints = one.times_ms + (again << _TIE_SHIFT)
+    return found
 
 
 def panes_of(

@@ -37,11 +37,13 @@ class Numbers(NamedTuple):
         Numbers of the models, each once.
     runs
         Of every value, which of them it is of.
+    ties
+        Numbers of rows, by which some are drawn for tables of ranks.
     """
 
     groups: Ints
     runs: Ints
-    times_ms: Ints
+    ties: Ints
     values: Floats
 
     def kept(self, mask: NDArray[np.bool_]) -> "Numbers":
@@ -49,7 +51,7 @@ class Numbers(NamedTuple):
         if mask.all():
             return self
         own, runs = distinct(self.runs[mask])
-        return Numbers(self.groups[own], runs, self.times_ms[mask], self.values[mask])
+        return Numbers(self.groups[own], runs, self.ties[mask], self.values[mask])
 
 
 class Filling:
@@ -119,7 +121,7 @@ class Filling:
         drawn = (self._lanes["final"][lanes] == 0)[given.runs]
         if drawn.any():
             values = given.values[drawn]
-            self._draw(lanes[given.runs[drawn]], mixed(given.times_ms[drawn], values), values)
+            self._draw(lanes[given.runs[drawn]], mixed(given.ties[drawn]), values)
         given = given.kept((self._lanes["table"][lanes] >= 0)[given.runs])
         if len(given.values):
             self._add_ranks(ranked, name, given)

@@ -281,7 +281,7 @@ class Life:
         row = int(self._lanes["table"][level])
         counts, sums = self._course(value, pane=pane)
         means = []
-        for some in (slice(0, at), slice(at, None)):
+        for some in (slice(0, max(at - 1, 1)), slice(at, None)):
             mean = float(sums[some].sum() / max(counts[some].sum(), 1.0))
             means.append(self._tables.value(row, mean))
         half = (ends[3] - ends[2]) / 2 * float(self._tables.width[row]) * 1.5

@@ -1,8 +1,8 @@
 """Numbers as shares of what was usual: ranks among some of the first day's values.
 
-Ranks have neither unit nor tails. Which values they go by does not depend on batches: of all that
-came until then, those whose hash of time and value is smallest. A table that has but one value
-tells whether a number is another, and one of two values whether it is the higher.
+Ranks have neither unit nor tails. Which values they go by depends neither on batches nor on the
+values: of all that came until then, those with the smallest hashes of their rows. A table that has
+but one value tells whether a number is another, and one of two values whether it is the higher.
 """
 
 from typing import NamedTuple
@@ -128,10 +128,9 @@ class Tables:
         return float(self.centre[row] + mean / _VALUE_PARTS * self.width[row])
 
 
-def mixed(times_ms: Ints, values: Floats) -> Hashes:
+def mixed(ties: Ints) -> Hashes:
     """Return hashes of rows, by which a sample is drawn (splitmix64)."""
-    found = np.ascontiguousarray(values + 0.0).view(np.uint64)
-    found = found ^ times_ms.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    found = ties.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         found = (found ^ (found >> np.uint64(shift))) * np.uint64(factor)
     return found ^ (found >> np.uint64(31))

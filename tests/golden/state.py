@@ -45,7 +45,11 @@ _HOT: Spec = {
     "minimum": 1,
     "window": "8m",
 }
+_SCAN: list[Spec] = [
+    {"name": f"{one}-scan", "input": one, "detector": "scan"} for one in ("loss", "traffic")
+]
 _BEFORE: Spec = SENSITIVE | {
+    "drift": [*SENSITIVE["drift"], *_SCAN],
     "baseline": "20m",
     "windows": ["10m", {"size": "2h", "hop": "1h"}],
     "coarse": True,
@@ -55,7 +59,7 @@ _WEB: Spec = {"name": "web", "metric": "labels", "segment": "channel=web", "belo
 _AFTER: Spec = {
     "reference": SENSITIVE["reference"],
     "thresholds": [*SENSITIVE["thresholds"], _WEB, _HOT],
-    "drift": SENSITIVE["drift"],
+    "drift": [*SENSITIVE["drift"], *_SCAN],
 }
 
 
@@ -146,7 +150,7 @@ def tables_of(recorded: Recorded) -> set[str]:
 
 def _stream() -> list[Input]:
     """Make traffic of every kind of model, and of one whose state outgrows a record."""
-    events = in_order(traffic.mixed(31, count=250, kinds=KINDS, span_ms=5 * HOUR_MS))
+    events = in_order(traffic.mixed(31, count=235, kinds=KINDS, span_ms=5 * HOUR_MS))
     wide = {f"{'long ' * 25}{number}": number for number in range(250)}
     events.insert(
         100,
