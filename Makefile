@@ -13,7 +13,7 @@ PROCESSES ?= 3
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.base ## Watch a model go wrong: an embedded broker, a worker, a model server (no Docker needed)
+demo: .venv/.base ## Watch a model go wrong: an embedded broker, a worker, a model server (no Docker needed; ARGS=--stay keeps its page open)
 	@$(BIN)/driftline demo $(ARGS)
 
 quick: lint ## The checks for in between: lint and unit tests, no broker, in at most two minutes
@@ -102,7 +102,7 @@ endef
 COMPILED := hatch_build.py streams/columns.c streams/xxh3.h streams/columns/kernels.c agents/fetching.c
 
 .venv/.base: pyproject.toml $(COMPILED) | .venv/bin/python
-	$(call install,.,driftline)
+	$(call install,.[web],driftline)
 	@touch $@
 
 .venv/.dev: pyproject.toml $(COMPILED) | .venv/bin/python

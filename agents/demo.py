@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 import msgspec
@@ -33,6 +33,7 @@ from agents.demo_oracle import (
     Comparison,
     judge,
 )
+from agents.demo_page import MISSING, demo_page
 from agents.demo_summary import Summary, print_summary, summarise
 from agents.demo_views import LineView, LiveView, View
 from agents.demo_worker import WorkerEndedError, WorkerProcess, worker_command
@@ -50,7 +51,11 @@ _TICK_S = 0.2
 
 
 def run_demo(
-    *, seconds: int | None = None, json_output: bool = False, console: Console | None = None
+    *,
+    seconds: int | None = None,
+    json_output: bool = False,
+    stay: bool = False,
+    console: Console | None = None,
 ) -> int:
     """Run the demo to its end and say how it went.
 
@@ -60,7 +65,9 @@ def run_demo(
         How long the traffic takes, at least 1. None means 24. The events are the same in any case,
         only their pace differs.
     json_output
-        Print nothing but a `Summary` as JSON, at the end.
+        Print nothing but a `Summary` as JSON, at the end; there is no page then.
+    stay
+        Keep the page, and with it everything else, until interrupted.
     console
         Where to print. None means standard output. A live display needs a terminal; anything else
         gets plain lines.
@@ -75,19 +82,34 @@ def run_demo(
     console = console or plain_console()
     view = _choose_view(console, json_output=json_output)
     try:
-        with _termination_as_interrupt(), view:
-            summary = _run(view, stream_s=float(STREAM_S if seconds is None else seconds))
+        with _termination_as_interrupt(), ExitStack() as parts:
+            with view:
+                length_s = float(STREAM_S if seconds is None else seconds)
+                summary, link = _run(view, parts, stream_s=length_s, page=not json_output)
+            _tell(summary, console, json_output=json_output)
+            if stay and link is not None:
+                _wait(console, link)
     except KeyboardInterrupt:
         _complain(console, "interrupted; the worker is stopped", json_output=json_output)
         return INTERRUPTED
     except (WorkerEndedError, ModelServerError, EmbeddedBrokerError) as error:
         _complain(console, f"the demo failed: {error}", json_output=json_output)
         return 1
+    return 0 if summary.ok else 1
+
+
+def _tell(summary: Summary, console: Console, *, json_output: bool) -> None:
     if json_output:
         console.file.write(msgspec.json.format(msgspec.json.encode(summary)).decode() + "\n")
     else:
         print_summary(console, summary)
-    return 0 if summary.ok else 1
+
+
+def _wait(console: Console, link: str) -> None:
+    """Keep everything as it is until interrupted."""
+    console.print(f"\nThe page stays at {link} until Ctrl-C.", highlight=False)
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def _complain(console: Console, message: str, *, json_output: bool) -> None:
@@ -114,28 +136,32 @@ def _termination_as_interrupt() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run(view: View, *, stream_s: float) -> Summary:
-    """Start the parts, the worker first since it takes longest, and stop them in reverse."""
+def _run(
+    view: View, parts: ExitStack, *, stream_s: float, page: bool
+) -> tuple[Summary, str | None]:
+    """Start the parts, the worker first since it takes longest; they stop in reverse."""
     board = Board()
     names = Topics(PREFIX)
     topics = dict.fromkeys(topics_admin.wanted(names), PARTITIONS) | {names.monitors: 1}
-    with (
-        EmbeddedBroker(topics) as broker,
-        WorkerProcess(worker_command(broker.bootstrap_servers)) as worker,
-        Reader(broker.bootstrap_servers, board.topics, kafka={"log_level": 2}) as reader,
-    ):
-        rows = shuttle_rows()
-        score = train(rows[:TRAINING_ROWS])
-        scenario = plan_traffic(score, rows[TRAINING_ROWS:], start_ms=_start_ms())
-        server = ModelServer(broker.bootstrap_servers, scenario, stream_s=stream_s)
-        view.start(scenario)
-        server.start()
-        try:
-            comparison = _watch(view, board=board, server=server, worker=worker, reader=reader)
-        finally:
-            server.stop()
+    broker = parts.enter_context(EmbeddedBroker(topics))
+    servers = broker.bootstrap_servers
+    worker = parts.enter_context(WorkerProcess(worker_command(servers)))
+    reader = parts.enter_context(Reader(servers, board.topics, kafka={"log_level": 2}))
+    rows = shuttle_rows()
+    score = train(rows[:TRAINING_ROWS])
+    link = parts.enter_context(demo_page(servers)) if page else None
+    scenario = plan_traffic(score, rows[TRAINING_ROWS:], start_ms=_start_ms())
+    server = ModelServer(servers, scenario, stream_s=stream_s)
+    if page:
+        view.tell(f"{MISSING if link is None else f'Look at it: {link}'}\n")
+    view.start(scenario)
+    server.start()
+    try:
+        comparison = _watch(view, board=board, server=server, worker=worker, reader=reader)
+    finally:
+        server.stop()
     verdict = judge(board.alerts.values(), change_ms=scenario.change_ms)
-    return summarise(scenario, comparison, verdict=verdict, seconds=server.seconds)
+    return summarise(scenario, comparison, verdict=verdict, seconds=server.seconds), link
 
 
 def _start_ms() -> int:

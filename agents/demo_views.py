@@ -45,6 +45,9 @@ class View:
         """Say what is about to happen."""
         self.scenario = scenario
 
+    def tell(self, text: str) -> None:
+        """Say something that is neither a window nor an alert."""
+
     def update(self, board: Board, *, sent: int) -> None:
         """Show what has come since the last time; called several times a second."""
 
@@ -65,6 +68,10 @@ class LineView(View):
         super().start(scenario)
         self._line(_introduction(scenario))
         self._line("window    " + " ".join(f"{name:>12}" for name in COLUMNS.values()))
+
+    def tell(self, text: str) -> None:
+        """Say it on a line of its own."""
+        self._line(text)
 
     def update(self, board: Board, *, sent: int) -> None:  # noqa: ARG002 - lines show no progress
         """Print the windows that get no more labels, and the alerts that are new."""
@@ -107,6 +114,10 @@ class LiveView(View):
         """Say what is about to happen, above the table."""
         super().start(scenario)
         self._console.print(_introduction(scenario), highlight=False)
+
+    def tell(self, text: str) -> None:
+        """Say it above the table."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def update(self, board: Board, *, sent: int) -> None:
         """Redraw."""

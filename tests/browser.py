@@ -40,6 +40,7 @@ class Browser:
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket, self._ids = socket, itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._loaded = asyncio.Event()
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self._reading = asyncio.create_task(self._read())
@@ -51,6 +52,8 @@ class Browser:
                 self._answers.pop(said["id"]).set_result(said)
             elif said["method"] == "Network.requestWillBeSent":
                 self.requests.append(said["params"]["request"]["url"])
+            elif said["method"] == "Page.loadEventFired":
+                self._loaded.set()
             elif said["method"] == "Runtime.exceptionThrown":
                 self.complaints.append(json.dumps(said["params"]["exceptionDetails"]))
             elif said["method"] == "Log.entryAdded":
@@ -86,7 +89,10 @@ class Browser:
         )
 
     async def go(self, url: str) -> None:
+        """Open an address, and wait until it is loaded."""
+        self._loaded.clear()
         await self.call("Page.navigate", url=url)
+        await asyncio.wait_for(self._loaded.wait(), WAIT_S)
 
     async def size(self, width: int, height: int, *, dark: bool = False) -> None:
         await self.call(

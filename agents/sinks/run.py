@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from typing import Literal, NamedTuple
@@ -79,9 +80,20 @@ def run_sink(sink: Sink, settings: Settings, identity: Identity) -> None:
 
 
 def hand_on(
-    sink: Sink, settings: Settings, identity: Identity, *, health: SinkHealth, stop: Event
+    sink: Sink,
+    settings: Settings,
+    identity: Identity,
+    *,
+    health: SinkHealth,
+    stop: Event,
+    tell: Callable[[str], None] = say,
 ) -> None:
     """Hand on until told to stop, and close the sink.
+
+    Parameters
+    ----------
+    tell
+        What says that it starts and stops.
 
     Raises
     ------
@@ -92,7 +104,7 @@ def hand_on(
         topics = _topics(sink, settings)
         sink.identify(TopicIds(settings, topics))
         letters, pace = DeadLetterFile(identity.letters), Pace()
-        say(f"sink {identity.name} starts: topics={','.join(topics)} metrics_port={health.port}")
+        tell(f"sink {identity.name} starts: topics={','.join(topics)} metrics_port={health.port}")
         found: list[dict[Place, int] | Literal["group", "beginning"]] = []
 
         def connect() -> None:
@@ -118,7 +130,7 @@ def hand_on(
         ) from None
     finally:
         sink.close()
-    say(f"sink {identity.name} stopped")
+    tell(f"sink {identity.name} stopped")
 
 
 def _topics(sink: Sink, settings: Settings) -> list[str]:

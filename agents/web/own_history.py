@@ -11,11 +11,13 @@ import hashlib
 import os
 import re
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Self
 
 from sqlalchemy.engine import URL
 
+from agents.exits import say
 from agents.settings import Settings
 from agents.sinks.contract import RefusedError
 from agents.sinks.run import Identity, hand_on
@@ -35,6 +37,8 @@ class OwnHistory:
     ----------
     folder
         None: `driftline` in the user's folder for states.
+    tell
+        What says that it starts and stops.
 
     Attributes
     ----------
@@ -44,8 +48,14 @@ class OwnHistory:
         Why nothing comes.
     """
 
-    def __init__(self, settings: Settings, folder: Path | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path | None = None,
+        *,
+        tell: Callable[[str], None] = say,
+    ) -> None:
+        self._settings, self._tell = settings, tell
         self._folder = folder or _state_folder()
         self._path = self._folder / f"{_file_name(settings)}.db"
         self.url = URL.create("sqlite", database=str(self._path))
@@ -93,7 +103,7 @@ class OwnHistory:
         sink = Sql(SqlOptions(target=str(self._path)))
         health = _Telling(self)
         identity = Identity(_NAME, dead_letters=self._path.with_suffix(".dead.jsonl"))
-        hand_on(sink, self._settings, identity, health=health, stop=self._stop)
+        hand_on(sink, self._settings, identity, health=health, stop=self._stop, tell=self._tell)
 
 
 class _Telling(SinkHealth):

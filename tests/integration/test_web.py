@@ -101,3 +101,17 @@ def test_who_types_is_not_disturbed_by_what_comes(tmp_path: Path) -> None:
 
     with webs.page(url) as running:
         asyncio.run(look(running.link, more))
+
+
+def test_pages_that_were_left_hold_no_connection(tmp_path: Path) -> None:
+    url = webs.write(webs.a_log("fraud"), tmp_path)
+
+    async def look(address: str) -> None:
+        async with browser() as page:
+            for _ in range(9):  # a browser has six connections to a server
+                await page.go("about:blank")
+                await page.go(address)
+                await page.until("document.querySelectorAll('tbody tr').length === 1")
+
+    with webs.page(url) as running:
+        asyncio.run(look(running.link))

@@ -6,7 +6,6 @@ import { SCREENS } from "./screens.js";
 
 const FIRST = "fleet";
 const KEPT = ["at", "since"]; // parameters that every screen has
-const CARRIED = ["model", "version"]; // and those that go with the navigation, where a screen has them
 const AGAIN_MS = 3_000, AWAY_MS = 2_000;
 
 const main = document.getElementById("main");
@@ -26,7 +25,7 @@ function address(name, parameters) {
   return `#/${name}${query.size ? `?${query}` : ""}`;
 }
 
-const kept = (parameters, keys = KEPT) => Object.fromEntries(keys.filter((key) => key in parameters).map((key) => [key, parameters[key]]));
+const kept = (parameters) => Object.fromEntries(KEPT.filter((key) => key in parameters).map((key) => [key, parameters[key]]));
 
 class Page {
   constructor({ name, parameters }) {
@@ -125,8 +124,8 @@ function told() {
 function heading() {
   const { page } = current;
   nav.replaceChildren(
-    ...titles.filter(([, title]) => title).map(([name, title, asks]) =>
-      el("a", { href: address(name, kept(page.parameters, [...KEPT, ...CARRIED.filter((key) => asks.includes(key))])), "aria-current": name === page.name ? "page" : null }, title)),
+    ...titles.filter(([, title]) => title).map(([name, title]) =>
+      el("a", { href: address(name, kept(page.parameters)), "aria-current": name === page.name ? "page" : null }, title)),
   );
   document.title = `${page.parameters.model ?? titles.find(([name]) => name === page.name)?.[1] ?? page.name} · driftline`;
   times();
@@ -160,20 +159,32 @@ const extent = () => [news.oldest_ms ?? Date.now() - 86400e3, Math.max(news.newe
 const moment = (place) => { const [from, to] = extent(); return Math.round(from + ((to - from) * place) / 1000); };
 const position = (at) => { const [from, to] = extent(); return Math.round(((at - from) / (to - from)) * 1000); };
 
+// Only while it is looked at: a browser has six connections to a server, for all of its tabs, and
+// pages that one might come back to keep theirs.
+let source = null;
+
 function listen() {
-  const source = new EventSource("/events");
-  source.onmessage = (event) => {
-    const before = news;
-    news = JSON.parse(event.data);
-    if (before.oldest_ms === undefined) times();
-    told();
-    const grew = before.metrics !== news.metrics || before.alerts !== news.alerts || before.ready !== news.ready || before.away !== news.away;
-    if (grew && current.page && !current.page.parameters.at) later(Math.max(0, dueAt - Date.now()));
-  };
-  source.onerror = () => {
+  if (source || document.hidden) return;
+  const own = (source = new EventSource("/events"));
+  own.onmessage = (event) => heard(JSON.parse(event.data));
+  own.onerror = () => {
     say("The server does not answer; this page goes on when it does.");
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, AWAY_MS);
+    if (own.readyState === EventSource.CLOSED && own === source) { hush(); setTimeout(listen, AWAY_MS); }
   };
+}
+
+function hush() {
+  source?.close();
+  source = null;
+}
+
+function heard(said) {
+  const before = news;
+  news = said;
+  if (before.oldest_ms === undefined) times();
+  told();
+  const grew = ["metrics", "alerts", "ready", "away"].some((name) => before[name] !== news[name]);
+  if (grew && current.page && !current.page.parameters.at) later(Math.max(0, dueAt - Date.now()));
 }
 
 function keys(event) {
@@ -190,6 +201,9 @@ document.getElementById("theme").addEventListener("click", () => {
   localStorage.setItem("theme", root.dataset.theme);
 });
 addEventListener("hashchange", route);
+addEventListener("pagehide", hush);
+addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
+document.addEventListener("visibilitychange", () => (document.hidden ? hush() : listen()));
 addEventListener("keydown", keys);
 const response = await fetch("/screens");
 if (response.ok) titles = await response.json();
