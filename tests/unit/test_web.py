@@ -246,6 +246,47 @@ def test_what_changed_since_a_time_is_what_was_revised_after_it(tmp_path: Path) 
     assert rows(answer, "quality")[0]["value"] == 0.5
 
 
+def test_a_confusion_is_put_together_from_recall_and_precision(tmp_path: Path) -> None:
+    # Two windows: TP 3, FN 1, FP 2, TN 14; and TP 0, FN 0, FP 0, TN 5, without either ratio.
+    log = Log()
+    later = {"window_start_ms": START_MS + MINUTE_MS, "window_end_ms": START_MS + 2 * MINUTE_MS}
+    log.add(
+        metric(metric="accuracy", value=17 / 20, count=20),
+        metric(metric="recall", value=3 / 4, count=4),
+        metric(metric="precision", value=3 / 5, count=5),
+        metric(metric="support", value=4.0, count=4),
+        metric(metric="accuracy", value=1.0, count=5, **later),
+    )
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        found = rows(api(running.port, "model", model="fraud"), "confusion")
+
+    counts = {(row["predicted"], row["true"]): row["count"] for row in found}
+    assert counts == {
+        ("positive", "positive"): 3,
+        ("positive", "negative"): 2,
+        ("negative", "positive"): 1,
+        ("negative", "negative"): 19,
+    }
+
+
+def test_classes_are_told_apart_the_largest_first(tmp_path: Path) -> None:
+    log = Log()
+    for number, name in enumerate(("<b>a</b>", "b:c")):
+        log.add(
+            metric(metric=f"support:{name}", value=10.0 + number, count=10 + number),
+            metric(metric=f"recall:{name}", value=0.5, count=10 + number),
+        )
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        found = rows(api(running.port, "model", model="fraud"), "classes")
+
+    assert [(row["class"], row["support"], row["recall"]) for row in found] == [
+        ("b:c", 11, 0.5),
+        ("<b>a</b>", 10, 0.5),
+    ]
+
+
 # ------------------------------------------------------------------ alerts
 def test_alerts_are_listed_by_state_severity_and_words(tmp_path: Path) -> None:
     log = webs.a_log("fraud", "churn")

@@ -10,6 +10,7 @@ import msgspec
 
 from agents.web.board import QUALITY
 from agents.web.known import MOST_POINTS, Known, Point, Span, Who
+from agents.web.screens.answers import answers
 from agents.web.screens.screen import POINTS, Answer, Asked, Name, Panel, Screen, View
 from agents.web.settled import aligned
 from streams.families import CATALOGUE
@@ -26,6 +27,8 @@ _BESIDE = {
     "latency": ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"),
     "label_delay": ("label_delay_p50_ms", "label_delay_p95_ms"),
     "errors": ("error_rate",),
+    "positives": ("prediction_share", "label_share", "score_mean"),
+    "calibration": ("ece", "calibration_bias"),
 }
 """Panels beside that of quality, and their metrics."""
 
@@ -89,6 +92,7 @@ class Model(Screen):
         panels |= {title: series(points, names, chosen.span) for title, names in _BESIDE.items()}
         if asked.since is not None:
             panels |= _since(view.known, chosen, drawn, asked.since)
+        panels |= answers(view.known, chosen.who, chosen.span, chosen.metrics)
         alerts = view.known.alerts(asked.model)
         panels["alerts"] = _alerts(alerts)
         panels["versions"] = _versions(view.known, chosen)

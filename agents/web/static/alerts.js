@@ -81,7 +81,7 @@ function timeline(rows, facts, page) {
   const draw = () => {
     const width = box.clientWidth, names = Math.min(NAMES, width * 0.35);
     const x = (ms) => names + ((ms - from) / (until - from)) * (width - names - 8);
-    const picture = svg("svg", { width, height, role: "img", "aria-label": "Alerts over time" });
+    const picture = svg("svg", { width, height, role: "group", "aria-label": "Alerts over time" });
     for (const [ms, text] of timeTicks(from, until, Math.max(2, Math.floor((width - names) / 110))))
       picture.append(svg("line", { class: "grid", x1: x(ms), x2: x(ms), y1: 0, y2: height - 20 }),
         svg("text", { class: "tick", x: x(ms), y: height - 6, "text-anchor": "middle" }, text));

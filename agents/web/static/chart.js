@@ -66,11 +66,11 @@ function ticks(from, to, most) {
 }
 
 function grid(picture, scale, { write, width, height }) {
-  for (const value of ticks(scale.from, scale.to, Math.max(2, Math.floor(height / 45)))) {
+  for (const value of ticks(scale.from, scale.to, Math.max(2, Math.floor(height / 38)))) {
     const y = Math.round(scale.y(value)) + 0.5;
     picture.append(
       svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
-      svg("text", { class: "tick", x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, write(value)),
+      svg("text", { class: "tick", x: LEFT - 6, y: y + 3.5, "text-anchor": "end" }, short(write(value))),
     );
   }
   for (const [ms, text] of timeTicks(scale.first, scale.until, Math.max(2, Math.floor((width - LEFT) / 90)))) {
@@ -90,6 +90,9 @@ export function timeTicks(first, until, room) {
   for (let ms = Math.ceil((first - zone) / step) * step + zone; ms <= until; ms += step) found.push([ms, step >= 86400e3 ? day(ms) : clock(ms)]);
   return found;
 }
+
+// Without the zeros that say nothing.
+const short = (text) => text.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
 
 // From where on values may still change: shaded, named, and its lines are dashed.
 function provisional(picture, scale, { series, height, step }) {

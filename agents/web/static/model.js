@@ -3,7 +3,7 @@
 import { lines } from "./chart.js";
 import { el, empty, panel, records, shown } from "./dom.js";
 import { health } from "./fleet.js";
-import { duration, NONE, time, utc, writes } from "./format.js";
+import { count, duration, NONE, number, percent, time, utc, writes } from "./format.js";
 import { table } from "./table.js";
 
 const BESIDE = {
@@ -12,8 +12,10 @@ const BESIDE = {
   latency: ["Latency", "latency_p50_ms", "Quantiles of latency_ms"],
   label_delay: ["Label delay", "label_delay_p50_ms", "From prediction to label"],
   errors: ["Failed requests", "error_rate", "Share of predictions whose request failed"],
+  positives: ["Said and true", "prediction_share", "Share of positive answers, of positive labels, and the mean score: apart, answers are too many or too few"],
+  calibration: ["Calibration", "ece", "How far off probabilities are: ece on average, calibration_bias with its sign"],
 };
-// What does not wait for labels is not provisional because labels are missing.
+const OPTIONAL = ["positives", "calibration"]; // which not every kind of model has
 const RANGES = [3600e3, 6 * 3600e3, 86400e3, 2 * 86400e3, 7 * 86400e3, 30 * 86400e3, 90 * 86400e3];
 
 export function draw(place, answer, page) {
@@ -24,7 +26,9 @@ export function draw(place, answer, page) {
     tools(facts, page),
     quality(answer, marks, page),
     panels.changed ? changed(panels.changed, facts, page) : null,
-    el("div", { class: "grid-2" }, Object.entries(BESIDE).map(([name, [title, metric, help]]) => beside({ name, title, metric, help }, answer, marks, page))),
+    el("div", { class: "grid-2" }, Object.entries(BESIDE).filter(([name]) => panels[name].rows.length || !OPTIONAL.includes(name)).map(([name, [title, metric, help]]) => beside({ name, title, metric, help }, answer, marks, page)),
+      panels.confusion && confusion(panels.confusion, page)),
+    panels.classes && classes(panels.classes, page),
     alerts(panels.alerts, page),
     versions(panels.versions, facts, page),
   ].filter(Boolean));
@@ -116,6 +120,25 @@ function beside({ name, title, metric, help }, { panels, facts }, marks, page) {
     series.length
       ? lines({ series, ...extent(panels.traffic, facts), marks: marks.filter((mark) => mark.kind === "version"), write: writes(metric), named: true, label: `${title} over time` })
       : empty(name === "latency" ? "No latency: predictions are sent without latency_ms." : name === "label_delay" || name === "coverage" ? "No labels yet." : "None in this range."));
+}
+
+// Shares of what is true in each column: what the colour shows is said in numbers, too.
+function confusion(found, page) {
+  const cell = Object.fromEntries(records(found).map((row) => [`${row.predicted} ${row.true}`, row.count]));
+  const row = (said) => el("tr", null, el("th", { scope: "row" }, `said ${said}`), ["positive", "negative"].map((is) => {
+    const all = cell[`positive ${is}`] + cell[`negative ${is}`], many = cell[`${said} ${is}`];
+    const box = el("td", { class: `cell ${said === is ? "right" : "wrong"}` }, el("b", null, many.toLocaleString("en-US")), all ? ` ${percent(many / all)}` : "");
+    box.style.setProperty("--part", all ? many / all : 0);
+    return box;
+  }));
+  return panel("Right and wrong", { csv: page.csv("confusion"), notes: found.notes },
+    el("table", { class: "confusion" }, el("thead", null, el("tr", null, el("td"), el("th", { scope: "col" }, "is positive"), el("th", { scope: "col" }, "is negative"))),
+      el("tbody", null, row("positive"), row("negative"))));
+}
+
+function classes(found, page) {
+  return panel("Classes", { csv: page.csv("classes"), wide: true, notes: found.notes },
+    table(found.columns.map((name, at) => ({ title: name, number: at > 0, kind: at ? "" : "name", cell: (row) => (at ? (at === 1 ? count : number)(row[name]) : shown(row[name]) || "(empty)") })), records(found), { label: "Classes" }));
 }
 
 function alerts(found, page) {

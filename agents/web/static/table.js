@@ -22,7 +22,7 @@ export function table(columns, rows, { sort, down, onsort, label, rowClass } = {
   );
   return el(
     "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
+    { class: "scroll", tabindex: "0", role: "region", "aria-label": `${label}, table` },
     el("table", null, el("thead", null, el("tr", null, head)), el("tbody", null, body)),
   );
 }
