@@ -17,7 +17,8 @@ class Alert(msgspec.Struct, frozen=True):
     state
         `firing`, `resolved` or `retracted`.
     kind
-        `threshold`, `drift`, `data` or `pipeline`.
+        `threshold`, `drift`, `data`, `pipeline`, or `incident`: what alerts of one model that are
+        open at the same time are together.
     at_ms
         Event time of this revision.
     direction
@@ -26,6 +27,8 @@ class Alert(msgspec.Struct, frozen=True):
         Which test said so: `threshold`, `adwin`, `page_hinkley`.
     owner, runbook, tags
         What the monitors file said of the model when the alert began; empty where it said nothing.
+    incident_id
+        The `alert_id` of the incident that the alert is a member of; empty of an incident itself.
     """
 
     alert_id: str
@@ -47,3 +50,4 @@ class Alert(msgspec.Struct, frozen=True):
     owner: str = ""
     runbook: str = ""
     tags: dict[str, str] = {}
+    incident_id: str = ""

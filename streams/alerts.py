@@ -5,6 +5,9 @@ from typing import Any
 
 import msgspec
 
+SEVERITIES = ("info", "warning", "critical")
+"""From the least to the worst."""
+
 
 class Alert(msgspec.Struct, frozen=True):
     """One revision of one alert.
@@ -16,7 +19,8 @@ class Alert(msgspec.Struct, frozen=True):
     state
         `firing`, `resolved` or `retracted`.
     kind
-        `threshold`, `drift`, `data` or `pipeline`.
+        `threshold`, `drift`, `data`, `pipeline`, or `incident`: what alerts of one model that are
+        open at the same time are together.
     at_ms
         Event time of this revision.
     direction
@@ -25,6 +29,8 @@ class Alert(msgspec.Struct, frozen=True):
         Which test said so: `threshold`, `scan`, `adwin`, `page_hinkley`.
     owner, runbook, tags
         What the monitors file said of the model when the alert began; empty where it said nothing.
+    incident_id
+        The `alert_id` of the incident that the alert is a member of; empty of an incident itself.
     """
 
     alert_id: str
@@ -46,6 +52,7 @@ class Alert(msgspec.Struct, frozen=True):
     owner: str = ""
     runbook: str = ""
     tags: dict[str, str] = {}
+    incident_id: str = ""
 
 
 def alert_id(*identity: str | int) -> str:

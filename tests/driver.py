@@ -97,23 +97,17 @@ class Driver:
         self.monitor_logs: list[dict[bytes, bytes]] = [{} for _ in self.partitions]
         self.outcomes: list[list[bytes]] = [[] for _ in self.partitions]
         self.readings: list[list[Input]] = [[] for _ in self.partitions]
-        self.specifications: list[Input] = []
-        self.specified_ms: list[int] = []
-        self.offsets: Counter[tuple[str, int]] = Counter()
-        self.received = 0
+        self.specifications, self.specified_ms = list[Input](), list[int]()
+        self.offsets, self.received = Counter[tuple[str, int]](), 0
         self.metrics: dict[tuple[Any, ...], dict[str, Any]] = {}
-        self.models: dict[tuple[Any, ...], dict[str, Any]] = {}
-        self.distributions: dict[tuple[Any, ...], dict[str, Any]] = {}
-        self.alerts: list[dict[str, Any]] = []
-        self.dead: list[str] = []
-        self.dropped: Counter[str] = Counter()
+        self.models, self.distributions = dict[Any, dict[str, Any]](), dict[Any, dict[str, Any]]()
+        self.alerts, self.incidents = list[dict[str, Any]](), list[dict[str, Any]]()
+        self.dead, self.dropped = list[str](), Counter[str]()
         self.written: list[tuple[str, bytes | None, bytes | None]] = []
         self.late_rows = self.improper_scores = self.left_out_features = self.other_rows = 0
         self.left_out_segments = 0
-        self.oddities: list[str] = []
-        self.kinds: list[str] = []
+        self.oddities, self.kinds, self.restarted = list[str](), list[str](), list[str]()
         self.refused: list[DeadLetter] = []
-        self.restarted: list[str] = []
 
     # ------------------------------------------------------------------ driving
     def feed(
@@ -253,7 +247,8 @@ class Driver:
             self.written.append((record.topic, record.key, record.value))
             assert record.key is not None
             if record.topic == TOPICS.alerts:
-                self.alerts.append(json.loads(record.value or b""))
+                alert = json.loads(record.value or b"")
+                (self.incidents if alert["kind"] == "incident" else self.alerts).append(alert)
                 continue
             name = tuple(json.loads(record.key))
             others = {TOPICS.models: self.models, TOPICS.distributions: self.distributions}
@@ -316,15 +311,9 @@ class Driver:
             for name, record in self.metrics.items()
         }
         order = ("at_ms", "model", "version", "monitor", "segment", "alert_id", "revision")
-        alerts = sorted(self.alerts, key=lambda alert: [alert[name] for name in order])
-        return {
-            "metrics": metrics,
-            "models": self.models,
-            "distributions": self.distributions,
-            "alerts": alerts,
-            "fates": self.fates,
-            "late": self.late_rows,
-        }
+        alerts = sorted([*self.alerts, *self.incidents], key=lambda a: [a[n] for n in order])
+        found = {"models": self.models, "distributions": self.distributions, "alerts": alerts}
+        return {"metrics": metrics, **found, "fates": self.fates, "late": self.late_rows}
 
 
 def batch_of(

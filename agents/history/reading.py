@@ -134,8 +134,8 @@ def _alerts(connection: Connection, until_ms: int, asked: _Asked) -> dict[Key, K
         record = dict(zip(ALERT_FIELDS, values, strict=True))
         for name in ("evidence", "tags"):
             record[name] = json.loads(record[name] or "{}")
-        # What a record of before the third version of the schema had nothing of.
-        record |= {name: record[name] or "" for name in ("owner", "runbook")}
+        # What a record of before the third or sixth version of the schema had nothing of.
+        record |= {name: record[name] or "" for name in ("owner", "runbook", "incident_id")}
         found[values[:1]] = Known(at_ms, record)
     return found
 

@@ -16,7 +16,7 @@ import msgspec
 
 from agents.printable import printable
 from agents.sinks.contract import AwayError, Clock, Kind, Sink, Upsert, option
-from agents.sinks.notifying import OLD_MS, iso, runbook
+from agents.sinks.notifying import INCIDENTS, OLD_MS, Notify, check_notify, is_told, iso, runbook
 from agents.sinks.posting import Poster, secret_in
 from agents.sinks.webhook import example_alert
 from streams.alerts import Alert
@@ -39,6 +39,7 @@ class AlertmanagerOptions(msgspec.Struct, frozen=True, kw_only=True):
     authorization_file: Annotated[
         str | None, option("Has what the Authorization header says, such as Bearer ….", "FILE")
     ] = None
+    notify: Notify = INCIDENTS
     test: Annotated[bool, option("Send one test alert that is resolved already, and end.")] = False
 
 
@@ -67,6 +68,7 @@ class Alertmanager(Sink):
             Poster(url.strip().rstrip("/") + _PATH, authorization=secret, allow_private=True)
             for url in options.target.split(",")
         ]
+        self._notify = check_notify(options.notify)
         self._firing: dict[str, Alert] = {}
         self._over: dict[str, tuple[Alert, int]] = {}
         self._started_ms: dict[str, int] = {}
@@ -83,7 +85,8 @@ class Alertmanager(Sink):
         for upsert in upserts:
             alert = upsert.record
             if isinstance(alert, Alert):
-                self._note(alert)
+                if is_told(alert, self._notify):
+                    self._note(alert)
             else:
                 self._firing.pop(upsert.key.decode(errors="replace"), None)
 

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from agents.sinks.contract import AwayError, Clock, RefusedError, option
-from agents.sinks.notifying import OLD_MS, Notifier, Summary, ownership, runbook, title
+from agents.sinks.notifying import (
+    INCIDENTS,
+    OLD_MS,
+    Notifier,
+    Notify,
+    Summary,
+    ownership,
+    runbook,
+    title,
+)
 from agents.sinks.posting import judge, secret_in
 from agents.sinks.webhook import example_alert
 from streams.alerts import Alert
@@ -31,11 +40,12 @@ class AppriseOptions(msgspec.Struct, frozen=True, kw_only=True):
         str,
         option("A file with a URL of apprise, such as mailto://…; it has passwords.", "FILE"),
     ]
+    notify: Notify = INCIDENTS
     test: Annotated[bool, option("Send one test alert that is resolved already, and end.")] = False
 
 
 class Apprise(Notifier):
-    """Tell people of alerts by mail, SMS or chat: whatever apprise knows (appriseit.com).
+    """Tell people of incidents by mail, SMS or chat: whatever apprise knows (appriseit.com).
 
     Needs: pip install 'driftline[apprise]'. What is older than an hour comes as one summary.
     What a service answers counts as for `driftline sink webhook`. Where apprise does not say why a
@@ -47,7 +57,7 @@ class Apprise(Notifier):
     examples = ("driftline sink apprise mail-url", "driftline sink apprise mail-url --test")
 
     def __init__(self, options: AppriseOptions, *, clock: Clock | None = None) -> None:
-        super().__init__(clock=clock)
+        super().__init__(notify=options.notify, clock=clock)
         if find_spec("apprise") is None:
             raise ConfigError("apprise needs: pip install 'driftline[apprise]'")
         import apprise  # noqa: PLC0415 - an extra
@@ -64,18 +74,18 @@ class Apprise(Notifier):
         over = alert.state != "firing"
         kind = "success" if over else _KINDS.get(alert.severity, "info")
         more = [*ownership(alert), runbook(alert)]
-        self._notify(title(alert), title(alert), *filter(None, more), kind=kind)
+        self._say(title(alert), title(alert), *filter(None, more), kind=kind)
 
     def summarise(self, summary: Summary) -> None:
         """Tell of many."""
         kind = _KINDS.get(summary.severity, "info")
-        self._notify(summary.text, *summary.lines, kind=kind)
+        self._say(summary.text, *summary.lines, kind=kind)
 
     def test(self) -> None:
         """Tell of an alert that is about nothing."""
         self.tell(example_alert(self._now_ms()))
 
-    def _notify(self, head: str, *lines: str, kind: str) -> None:
+    def _say(self, head: str, *lines: str, kind: str) -> None:
         body = "\n".join(lines) or head
         with self._said:
             taken = self._apprise.notify(

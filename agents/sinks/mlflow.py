@@ -20,9 +20,8 @@ import msgspec
 from agents.exits import say
 from agents.printable import printable
 from agents.sinks.contract import Sink, Upsert, option
-from agents.sinks.notifying import SEVERITIES
 from agents.sinks.posting import Poster, judge, secret_in
-from streams.alerts import Alert, alert_id
+from streams.alerts import SEVERITIES, Alert, alert_id
 from streams.durations import format_duration
 from streams.errors import ConfigError
 from streams.metrics import Metric

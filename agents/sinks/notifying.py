@@ -9,15 +9,19 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple, TypeAlias
 
 from agents.printable import printable
-from agents.sinks.contract import Clock, Kind, RefusedError, Sink, Upsert
-from streams.alerts import Alert
+from agents.sinks.contract import Clock, Kind, RefusedError, Sink, Upsert, option
+from streams.alerts import SEVERITIES, Alert
+from streams.errors import ConfigError
 from streams.ownership import is_url
 
 OLD_MS = 3_600_000
-SEVERITIES = ("info", "warning", "critical")
+INCIDENTS, ALERTS, ALL = "incidents", "alerts", "all"
+Notify: TypeAlias = Annotated[
+    str, option("What is told of: incidents, the alerts in them, or all of both.", "WHAT")
+]
 _NAMED = 10
 
 
@@ -63,6 +67,33 @@ class Summary(NamedTuple):
         worst = sorted(self.firing, key=lambda one: -_rank(one.severity))
         more = [f"and {len(worst) - _NAMED} more"] if len(worst) > _NAMED else []
         return [title(alert) for alert in worst[:_NAMED]] + more
+
+
+def check_notify(notify: str) -> str:
+    """Return what is to be told of.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such choice.
+    """
+    if notify not in (INCIDENTS, ALERTS, ALL):
+        raise ConfigError(f"--notify: {notify!r} must be {INCIDENTS}, {ALERTS} or {ALL}")
+    return notify
+
+
+def is_told(alert: Alert, notify: str) -> bool:
+    """Tell whether people hear of a record: as a member of its incident, or as the incident.
+
+    Examples
+    --------
+    >>> from agents.sinks.webhook import example_alert
+    >>> is_told(example_alert(0), INCIDENTS)  # it is in no incident
+    True
+    """
+    if notify == INCIDENTS:
+        return not alert.incident_id
+    return notify == ALL or alert.kind != "incident"
 
 
 def _rank(severity: str) -> int:
@@ -111,7 +142,8 @@ class Notifier(Sink):
     reads: ClassVar[tuple[Kind, ...]] = ("alerts",)
     at_once: ClassVar[int] = 50
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    def __init__(self, *, notify: str = INCIDENTS, clock: Clock | None = None) -> None:
+        self._notify = check_notify(notify)
         self._now_ms = clock or (lambda: time.time_ns() // 1_000_000)
         self._told: set[tuple[str, int, int]] = set()
         self._old: dict[str, Upsert] = {}
@@ -130,6 +162,8 @@ class Notifier(Sink):
         for upsert in upserts:
             place, alert = upsert[1:4], upsert.record
             if place in self._told or not isinstance(alert, Alert):
+                continue
+            if not is_told(alert, self._notify):
                 continue
             if alert.at_ms < old_ms:
                 self._old[alert.alert_id] = upsert

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from agents.sinks.contract import Clock, Target, option
-from agents.sinks.notifying import Notifier, Summary
+from agents.sinks.notifying import INCIDENTS, Notifier, Notify, Summary
 from agents.sinks.posting import Poster, secret_in
 from agents.sinks.templates import TEMPLATES
 from streams.alerts import Alert, alert_id
@@ -38,6 +38,7 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True):
         str | None, option("Has what the Authorization header says, such as Bearer ….", "FILE")
     ] = None
     key_file: Annotated[str | None, option("Has the routing key of PagerDuty.", "FILE")] = None
+    notify: Notify = INCIDENTS
     allow_private: Annotated[
         bool, option("Also post to addresses that are not of the public internet.")
     ] = False
@@ -45,7 +46,7 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Webhook(Notifier):
-    """Post every alert to a URL as it fires, resolves or is retracted; what is old, as one summary.
+    """Post incidents to a URL as they begin, get worse and end; what is old, as one summary.
 
     Posts are signed as Standard Webhooks are, if there is a secret; `webhook-id` is the same if one
     is repeated. A receiver that does not answer, or answers 5xx or 429, is tried again; what it
@@ -63,7 +64,7 @@ class Webhook(Notifier):
     )
 
     def __init__(self, options: WebhookOptions, *, clock: Clock | None = None) -> None:
-        super().__init__(clock=clock)
+        super().__init__(notify=options.notify, clock=clock)
         if options.template not in TEMPLATES:
             raise ConfigError(
                 f"--template: {options.template!r}: no such template"

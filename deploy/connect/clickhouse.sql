@@ -86,7 +86,8 @@ CREATE TABLE driftline_alerts_queue
     evidence String,
     owner String,
     runbook String,
-    tags Map(String, String)
+    tags Map(String, String),
+    incident_id String
 )
 ENGINE = Kafka
 SETTINGS
@@ -117,6 +118,7 @@ CREATE TABLE driftline_alerts
     owner LowCardinality(String),
     runbook String,
     tags Map(String, String),
+    incident_id String,
     kafka_partition UInt64,
     kafka_offset UInt64,
     visible_at DateTime64(3, 'UTC')
@@ -129,6 +131,7 @@ CREATE MATERIALIZED VIEW driftline_alerts_reader TO driftline_alerts AS
 SELECT
     alert_id, state, model, version, segment, monitor, kind, severity, at_ms, value, threshold,
     direction, detector, message, revision, evidence, owner, runbook, tags,
+    incident_id,
     _partition AS kafka_partition, _offset AS kafka_offset, _timestamp_ms AS visible_at
 FROM driftline_alerts_queue
 WHERE length(_error) = 0;

@@ -42,5 +42,6 @@ CREATE TABLE driftline_alerts (
     evidence jsonb GENERATED ALWAYS AS (record -> 'evidence') STORED,
     owner text GENERATED ALWAYS AS (record ->> 'owner') STORED,
     runbook text GENERATED ALWAYS AS (record ->> 'runbook') STORED,
-    tags jsonb GENERATED ALWAYS AS (record -> 'tags') STORED
+    tags jsonb GENERATED ALWAYS AS (record -> 'tags') STORED,
+    incident_id text GENERATED ALWAYS AS (record ->> 'incident_id') STORED
 );

@@ -19,6 +19,7 @@ from streams.monitor.alerts import Alerts
 from streams.monitor.facts import ModelFacts
 from streams.monitor.forgets import Forgets
 from streams.monitor.host_readings import HostReadings
+from streams.monitor.incidents import Incidents
 from streams.monitor.plans import Plans
 from streams.monitor.replacement import Replacement
 from streams.monitor.restarts import Restarts
@@ -73,7 +74,7 @@ class MonitorState:
         Rows, and readings of hosts, that are counted and wait to be taken in order.
     noticed
         What the models have shown of themselves.
-    world, judges, windows, rules, drifts, scan, alerts
+    world, judges, windows, rules, drifts, scan, alerts, incidents
         Names of what is counted, kinds of models, windows, what watches them, and what fires.
     touched
         Models that have shown something that is not written down.
@@ -117,7 +118,7 @@ class MonitorState:
         self.ordered = bool(monitors.thresholds or monitors.drifts)
         self.next: dict[str, int] = {}
         self.notices: dict[int, ClockNotice] = {}
-        self.sources = 0
+        self.sources = self.taken = self.counted = 0
         self.watermark_ms = -1
         self.names: list[Name] = []
         self.codes: dict[Name, int] = {}
@@ -125,7 +126,6 @@ class MonitorState:
         self.looking: list[bool] = []
         self.facts = ModelFacts()
         self.fates = ModelFates()
-        self.taken = self.counted = 0
         self.to_reread: dict[int, int] = {}
         self.reread: dict[int, tuple[int, Outcomes]] = {}
         self.backlog: list[tuple[int, Outcomes]] = []
@@ -146,11 +146,11 @@ class MonitorState:
         self.quarantined: dict[int, Quarantined] = {}
         self.oddities: dict[tuple[str, str, str], Oddity] = {}
         self.costs = Costs()
-        self.restarts = Restarts(counted_for(monitors))
+        every = counted_for(monitors)
+        self.restarts = Restarts(every)
         self.unclaimed: dict[tuple[str, Bucket], Any] = {}
         self.world = World()
         self.judges = Judges(self.world.class_names, self.noticed.shown)
-        every = counted_for(monitors)
         self.chosen = Chosen(monitors.metrics)
         self.windows = WindowCells(
             windowing,
@@ -165,6 +165,7 @@ class MonitorState:
         self.drifts = Drifts(monitors.drifts)
         self.scan = Scan(monitors.drifts, self.names)
         self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms, owner_of=monitors.owner_of)
+        self.incidents = Incidents()
         judge = Judge(self.windows.publisher, self.judges, is_firing=self.alerts.is_firing)
         self.rules = RuleWatch(
             every,

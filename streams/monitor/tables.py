@@ -121,6 +121,10 @@ def _lose_firing(state: MonitorState, _: str, key: Key, content: Any) -> None:
         state.restarts.unreadable.add(key[0])
 
 
+def _incident(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    state.incidents.restore(key[0], content)
+
+
 def _specification(state: MonitorState, _: str, __: Key, content: Any) -> None:
     if content is not None:
         state.restore_specifications(content)
@@ -195,6 +199,7 @@ TABLES = {
     "lanes": Table(_lanes, "drift detectors", of_models=True),
     "scan": Table(_scan, "sums of ten minutes"),
     "firing": Table(_firing, "alerts that fire", of_models=True, lose=_lose_firing),
+    "incident": Table(_incident, "incidents that are open"),
     "fates": Table(_fates, "records by model and fate"),
     "models": Table(_models, "what is told of models", of_models=True),
     "hours": Table(_hours, "how far hours were looked at"),

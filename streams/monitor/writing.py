@@ -125,9 +125,11 @@ class Writing:
         state.alerts.end_foreign(state.watermark_ms)
         self._write_watched()
         self._write_silence()
-        alerts = [_alert_record(self.topics.alerts, alert) for alert in state.alerts.take()]
+        alerts = self._take_alerts()
         for code, why in self._too_large.items():
             alerts += self._set_model_aside(code, *why)
+        for model, incident in state.incidents.changes():
+            self._write("incident", (model,), incident)
         self.tell_models()
         self._write_positions()
         self._write_specifications()
@@ -275,7 +277,12 @@ class Writing:
         self._set_aside.append(why)
         state.alerts.end(code, at_ms=at_ms, message="the model is set aside")
         state.alerts.changed.discard(code)
-        return [_alert_record(self.topics.alerts, alert) for alert in state.alerts.take()]
+        return self._take_alerts()
+
+    def _take_alerts(self) -> list[Record]:
+        """Return the revisions of alerts, and of the incidents that they are in."""
+        found = self.state.incidents.group(self.state.alerts.take())
+        return [_alert_record(self.topics.alerts, alert) for alert in found]
 
 
 def _alert_record(topic: str, alert: Alert) -> Record:

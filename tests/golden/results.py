@@ -33,6 +33,7 @@ IDENTITY = ("model", "version", "segment", "window_start_ms", "window_end_ms", "
 _FIELDS = ("value", "low", "high", "count", "coverage", "final")
 #: Fields that came after the files.
 _OWNERSHIP = ("owner", "runbook", "tags")
+_LATER = (*_OWNERSHIP, "incident_id")
 _ROUNDED = {"value", "low", "high", "threshold", "reference"}
 
 Key = tuple[Any, ...]
@@ -121,7 +122,7 @@ def results_of(driver: Driver, digest: str) -> Results:
     metrics = {key: _without_identity(key, record) for key, record in driver.metrics.items()}
     alerts: dict[str, list[dict[str, Any]]] = {}
     for record in driver.alerts:
-        alert = {name: value for name, value in record.items() if name not in _OWNERSHIP}
+        alert = {name: value for name, value in record.items() if name not in _LATER}
         assert not any(record.get(name) for name in _OWNERSHIP), "nobody says whose it is"
         alerts.setdefault(alert["alert_id"], []).append(alert)
     return Results(digest, metrics, alerts, driver.fates)

@@ -269,6 +269,7 @@ def test_lines_that_say_what_to_watch_take_effect_at_their_time_wherever_they_st
         alerts = [
             (one["monitor"], one["state"], (one["at_ms"] - MS) // 60_000)
             for one in summary["alerts"]
+            if one["kind"] != "incident"
         ]
         found.append(alerts)
 

@@ -43,6 +43,28 @@ def webhook(receiver: Receiver, *, now_ms: int = START_MS, **options: str) -> We
     return Webhook(given, clock=lambda: now_ms)
 
 
+@pytest.mark.parametrize(
+    ("notify", "told"),
+    [("incidents", ["i1", "a0"]), ("alerts", ["a1", "a0"]), ("all", ["a1", "i1", "a0"])],
+)
+def test_people_are_told_of_incidents_and_of_alerts_that_are_in_none(
+    notify: str, told: list[str], receiver: Receiver, tmp_path: Path
+) -> None:
+    log = Log()
+    log.add(alert(incident_id="i1"))
+    log.add(alert(alert_id="i1", kind="incident", monitor="incident"))
+    log.add(alert(alert_id="a0"))
+
+    run(webhook(receiver, notify=notify), log, tmp_path)
+
+    assert [post.json["data"]["alert_id"] for post in receiver.posts] == told
+
+
+def test_a_choice_of_what_is_told_that_there_is_not_is_refused(receiver: Receiver) -> None:
+    with pytest.raises(ConfigError, match="--notify: 'none' must be incidents, alerts or all"):
+        webhook(receiver, notify="none")
+
+
 def test_posts_are_signed_as_standard_webhooks_are(receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"whsec_{SECRET}\n")
     log = Log()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.sinks.notifying import SEVERITIES, Summary, iso, runbook, title, who
+from agents.sinks.notifying import Summary, iso, runbook, title, who
 from agents.sinks.templates.template import Template
-from streams.alerts import Alert
+from streams.alerts import SEVERITIES, Alert
 
 _LONGEST, _LONGEST_KEY = 1_024, 255
 

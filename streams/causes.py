@@ -1,0 +1,44 @@
+"""What an alert points to: the data, the model itself, or what is around it.
+
+It follows from what its metric rests on, so that a new metric needs no line here.
+"""
+
+from streams import families
+from streams.alerts import Alert
+from streams.families.family import ON_LABELS, RESOURCES, Metric, Part
+
+DATA, MODEL, ENVIRONMENT = "data", "model", "environment"
+CAUSES = (DATA, MODEL, ENVIRONMENT)
+
+_LOSS, _TIME = "loss", "ms"
+
+
+def cause_of(alert: Alert) -> str:
+    """Return the cause that an alert points to.
+
+    Notes
+    -----
+    *Data*: features, scores and shares of classes moved. *Model*: answers are wrong more often.
+    *Environment*: hosts, latency, failed requests, traffic, labels that come late or not at all.
+    """
+    name = alert.evidence.get("metric")
+    if isinstance(name, str):
+        about = families.CATALOGUE.metric(name.partition(":")[0])
+        return MODEL if about is None else _of_metric(about)
+    source = str(alert.evidence.get("input", ""))
+    about = families.CATALOGUE.metric(source.partition(":")[0])
+    if about is not None:
+        return _of_metric(about)
+    return MODEL if source.partition(":")[0] == _LOSS else DATA
+
+
+def _of_metric(about: Metric) -> str:
+    """Return what a metric is about."""
+    if about.of_data and not about.counts and RESOURCES not in about.rests_on:
+        return DATA
+    if about.part is Part.FEATURE or about.compares:
+        return DATA
+    if about.part is Part.KEY:
+        return MODEL
+    around = about.rests_on != ON_LABELS or about.counts or about.unit == _TIME
+    return ENVIRONMENT if around else MODEL

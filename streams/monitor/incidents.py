@@ -1,0 +1,258 @@
+"""Incidents: alerts of one model that are open at the same time are one thing for people.
+
+A camera that was moved shifts fifty features: that is one incident with fifty members, not fifty
+calls at night. An alert joins the incident of its model that is open, whichever version or segment
+it is of; where none is, one begins. It is over when the last of its members is. An incident is an
+alert record of kind ``incident``; its members name it in `incident_id`.
+
+Revisions are handed over in an order that does not depend on how records are cut into steps: what
+is found at boundaries comes before what is found in rows of the same moment, since a step may end
+between the two.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from streams.alerts import SEVERITIES, Alert, alert_id
+from streams.causes import cause_of
+
+MONITOR = "incident"
+LISTED = 50
+"""So many members of an incident are listed; all are counted."""
+
+_NAMED = 3
+_IN_ROWS = frozenset({"adwin", "page_hinkley"})
+"""What finds something at a row; all else does so at a boundary, before the rows from it on."""
+
+
+class Member(msgspec.Struct, array_like=True):
+    """An alert of an incident, as far as its record lists it."""
+
+    alert_id: str
+    monitor: str
+    input: str
+    version: str
+    segment: str
+    severity: str
+    at_ms: int
+    state: str = "firing"
+
+    @property
+    def written(self) -> str:
+        """What it is, for people.
+
+        Examples
+        --------
+        >>> Member("a1", "feature-drift", "feature:age", "", "", "info", 0).written
+        'feature-drift of feature:age'
+        """
+        about = self.input or self.segment
+        return f"{self.monitor} of {about}" if about else self.monitor
+
+
+class Incident(msgspec.Struct, array_like=True):
+    """An incident that is open.
+
+    Attributes
+    ----------
+    record
+        As it was last published.
+    members
+        The first ones.
+    firing
+        Ids of all alerts of it that fire.
+    count, taken_back
+        How many alerts have joined, and how many of them were retracted.
+    causes
+        How many alerts point to which cause.
+    """
+
+    record: Alert
+    members: list[Member]
+    firing: dict[str, str]
+    count: int = 0
+    taken_back: int = 0
+    causes: dict[str, int] = {}
+
+
+class Incidents:
+    """Incidents of all models of a partition.
+
+    Attributes
+    ----------
+    changed
+        Names of models whose incident is not written down as it is.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, Incident] = {}
+        self.changed: set[str] = set()
+
+    def group(self, revisions: Iterable[Alert]) -> list[Alert]:
+        """Put alerts into incidents.
+
+        Parameters
+        ----------
+        revisions
+            Those of one step, of any models.
+
+        Returns
+        -------
+        list of Alert
+            The same, each with its incident; where an incident has begun, grown or ended, its own
+            record follows what did that.
+        """
+        found: list[Alert] = []
+        for model, own in groupby(sorted(revisions, key=_turn), key=lambda one: one.model):
+            for _, alike in groupby(own, key=lambda one: _turn(one)[1:3]):
+                found += self._take(model, list(alike))
+        return found
+
+    def _take(self, model: str, revisions: Sequence[Alert]) -> Iterator[Alert]:
+        """Take revisions of one moment."""
+        ended: Incident | None = None
+        for alert in revisions:
+            incident = self._open.get(model)
+            if incident is not None and alert.alert_id in incident.firing:
+                _follow(incident, alert)
+            elif alert.state == "firing" and alert.revision == 0:
+                if incident is None:
+                    incident = self._open[model] = _begin(alert)
+                _join(incident, alert)
+            else:
+                # Of an alert that began before there were incidents.
+                yield alert
+                continue
+            self.changed.add(model)
+            yield msgspec.structs.replace(alert, incident_id=incident.record.alert_id)
+        incident = self._open.get(model)
+        if incident is None:
+            return
+        if not incident.firing:
+            ended = self._open.pop(model)
+        said = _said(ended or incident, at_ms=revisions[-1].at_ms, over=ended is not None)
+        if said is not None:
+            incident.record = said
+            yield said
+
+    # ------------------------------------------------------------------ written down
+    def changes(self) -> Iterator[tuple[str, Any]]:
+        """Yield by model what has changed, in a form that msgpack can write; `None` if it ended."""
+        for model in sorted(self.changed):
+            incident = self._open.get(model)
+            yield model, None if incident is None else msgspec.to_builtins(incident)
+        self.changed.clear()
+
+    def restore(self, model: str, packed: Any) -> None:
+        """Put back what `changes` yielded."""
+        self._open.pop(model, None)
+        if packed is not None:
+            self._open[model] = msgspec.convert(packed, Incident)
+
+
+def _turn(alert: Alert) -> tuple[str, int, bool, str, str, int]:
+    in_rows = alert.detector in _IN_ROWS
+    return alert.model, alert.at_ms, in_rows, alert.monitor, alert.alert_id, alert.revision
+
+
+def _begin(alert: Alert) -> Incident:
+    """Return the incident that an alert begins; it is of whom the alert is."""
+    return Incident(
+        msgspec.structs.replace(
+            alert,
+            alert_id=alert_id(alert.model, MONITOR, alert.at_ms, alert.alert_id),
+            version="",
+            segment="",
+            monitor=MONITOR,
+            kind=MONITOR,
+            severity="",
+            value=None,
+            threshold=None,
+            detector=MONITOR,
+            revision=-1,
+            evidence={},
+        ),
+        [],
+        {},
+    )
+
+
+def _join(incident: Incident, alert: Alert) -> None:
+    incident.firing[alert.alert_id] = alert.severity
+    incident.count += 1
+    cause = cause_of(alert)
+    incident.causes[cause] = incident.causes.get(cause, 0) + 1
+    if len(incident.members) < LISTED:
+        about = str(alert.evidence.get("input", ""))
+        place = (alert.version, alert.segment, alert.severity, alert.at_ms)
+        incident.members.append(Member(alert.alert_id, alert.monitor, about, *place))
+
+
+def _follow(incident: Incident, alert: Alert) -> None:
+    """Take a later revision of a member."""
+    if alert.state == "firing":
+        incident.firing[alert.alert_id] = alert.severity
+    else:
+        del incident.firing[alert.alert_id]
+        incident.taken_back += alert.state == "retracted"
+    for member in incident.members:
+        if member.alert_id == alert.alert_id:
+            member.state, member.severity = alert.state, alert.severity
+
+
+def _said(incident: Incident, *, at_ms: int, over: bool) -> Alert | None:
+    """Return the record of an incident, if it says more than the one before.
+
+    That is: at its beginning and end, when it gets worse, and when it has twice as many members.
+    """
+    before = incident.record
+    worst = max(incident.firing.values(), key=_rank, default=before.severity)
+    severity = max(worst, before.severity, key=_rank)
+    grown = incident.count >= 2 * before.evidence.get("alerts", 0)
+    if not (over or grown or severity != before.severity):
+        return None
+    state, message = "firing", _message(incident)
+    if over:
+        wrong = incident.taken_back == incident.count
+        state = "retracted" if wrong else "resolved"
+        message = f"all alerts are {state}: {message}"
+    versions = {member.version for member in incident.members}
+    return msgspec.structs.replace(
+        before,
+        state=state,
+        version=versions.pop() if len(versions) == 1 else "",
+        severity=severity,
+        at_ms=at_ms,
+        value=float(incident.count),
+        direction=before.direction,
+        message=message,
+        revision=before.revision + 1,
+        evidence={
+            "alerts": incident.count,
+            "firing": len(incident.firing),
+            "causes": _ranked(incident.causes),
+            "members": [msgspec.structs.asdict(member) for member in incident.members],
+        },
+    )
+
+
+def _message(incident: Incident) -> str:
+    names = list(dict.fromkeys(member.written for member in incident.members))
+    rest = incident.count - min(len(names), _NAMED)
+    more = f" and {rest} more" if len(names) > _NAMED else ""
+    alerts = "1 alert" if incident.count == 1 else f"{incident.count} alerts"
+    return f"{alerts}: {', '.join(names[:_NAMED])}{more}"
+
+
+def _ranked(causes: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return causes, those that most alerts point to first, with their share."""
+    total = sum(causes.values())
+    ranked = sorted(causes.items(), key=lambda one: (-one[1], one[0]))
+    return [{"cause": name, "alerts": n, "score": round(n / total, 3)} for name, n in ranked]
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
