@@ -118,22 +118,24 @@ GROUP BY metric ORDER BY (metric LIKE 'psi:%') DESC, max(value) DESC, metric LIM
 
 
 def models(names: Iterable[str]) -> str:
-    """Return what asks for the last final values of all models, those that fire most first."""
+    """Return what asks for the last final values of all models, those that fire most first.
+
+    The largest of (end, start, value) is the value of the newest window, the shortest of those that
+    end together. Asked so, nothing is sorted, which takes a quarter of the time of DISTINCT ON.
+    """
     shown = [*names, "coverage"]
-    columns = "".join(
-        f',\n  max(value) FILTER (WHERE metric = {quoted(one)}) AS "{one}"' for one in shown
-    )
+    newest = "(max(ARRAY[window_end_ms, window_start_ms, value]) FILTER (WHERE metric = {}))[3]"
+    columns = "".join(f',\n    {newest.format(quoted(one))} AS "{one}"' for one in shown)
     listed = ", ".join(map(quoted, shown))
-    return f"""WITH last AS (
-  SELECT DISTINCT ON (model, version, metric) model, version, metric, value, window_end_ms
+    named = "".join(f', "{one}"' for one in shown)
+    return f"""WITH firing AS (
+  SELECT model, version, count(*) AS alerts FROM ({_FIRING}) AS f GROUP BY model, version
+), last AS (
+  SELECT model, version, to_timestamp(max(window_end_ms) / 1000.0) AS "last final window"{columns}
   FROM metrics
   WHERE segment = '' AND final AND {_IN_TIME} AND metric IN ({listed})
-  ORDER BY model, version, metric, window_end_ms DESC, window_start_ms DESC
-), firing AS (
-  SELECT model, version, count(*) AS alerts FROM ({_FIRING}) AS f GROUP BY model, version
+  GROUP BY model, version
 )
-SELECT model, version, coalesce(max(alerts), 0) AS "firing",
-  to_timestamp(max(window_end_ms) / 1000.0) AS "last final window"{columns}
+SELECT model, version, coalesce(alerts, 0) AS "firing", "last final window"{named}
 FROM last LEFT JOIN firing USING (model, version)
-GROUP BY model, version
 ORDER BY 3 DESC, 1, 2 LIMIT 10000"""

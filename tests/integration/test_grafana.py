@@ -61,6 +61,8 @@ def a_history() -> Log:
             if one.part is Part.NONE:
                 log.add(metric(number, metric=name, **told | {"segment": "country=de"}))
     log.add(metric(1, window_end_ms=START_MS + 60 * MINUTE_MS, model=MODEL, final=True))
+    # It ends with the newest final one, and is longer.
+    log.add(metric(9, window_end_ms=START_MS + 2 * MINUTE_MS, model=MODEL, final=True))
     log.add(metric(9, model="other", metric="predictions", final=True, segment="a"))
     log.add(alert(model=MODEL), alert(model=MODEL, alert_id="a2", monitor="m2"))
     log.add(alert("resolved", 1, model=MODEL, at_ms=START_MS + MINUTE_MS))
@@ -128,7 +130,7 @@ def test_every_panel_on_the_history_shows_something(history: Any, target: dict[s
         ("model", "model", [MODEL, "other"]),
         ("model", "version", ["3"]),
         ("model", "segment", ["=", "=country=de"]),
-        ("model", "window", [60_000, 3_600_000]),
+        ("model", "window", [60_000, 120_000, 3_600_000]),
         ("model", "headline", sorted(HEADLINES)),
     ],
 )
@@ -151,7 +153,7 @@ def test_features_to_choose_from_begin_with_those_that_have_moved_furthest(histo
 def test_lengths_of_windows_are_written_for_people(history: Any) -> None:
     rows = ask(history, filled(queries.WINDOWS))
 
-    assert [row["__text"] for row in rows] == ["00:01:00", "01:00:00"]
+    assert [row["__text"] for row in rows] == ["00:01:00", "00:02:00", "01:00:00"]
 
 
 def test_provisional_values_begin_at_the_last_final_one_so_that_lines_meet(history: Any) -> None:
