@@ -69,12 +69,15 @@ class Hourly(Writing):
             codes = self._models_in([number]).tolist()
             state.facts.seen(codes, pane_ms=at_ms, hour_ms=at_ms // span_ms * span_ms)
 
-    def _models_in(self, numbers: Collection[int], buckets: Collection[int] = _BUCKETS) -> Ints:
-        """Return the models with predictions in panes."""
+    def _models_in(self, numbers: Iterable[int], bucket: int | None = None) -> Ints:
+        """Return the models with predictions in panes; of one bucket, or of all."""
         side, world = self.state.windows.grid.predictions, self.state.world
-        places = [(n, bucket) for n in numbers for bucket in side.members.get(n, ())]
-        some = [place for place in places if place[1] in buckets]
-        subjects = side.table.key[side.rows_at(some)] >> PANE_BITS
+        panes = ((n, side.members[n]) for n in numbers if n in side.members)
+        if bucket is None:
+            places = [(n, one) for n, pane in panes for one in pane]
+        else:
+            places = [(n, bucket) for n, pane in panes if bucket in pane]
+        subjects = side.table.key[side.rows_at(places)] >> PANE_BITS
         return np.unique(world.subjects.models[subjects])
 
     def _pass_some(self, from_ms: int, which: int) -> int:
@@ -92,7 +95,7 @@ class Hourly(Writing):
         found: list[Ints] = []
         bucket, count = hours.buckets[which], 0
         while bucket < len(_BUCKETS) and count < _AT_ONCE:
-            found.append(self._models_in(panes, (bucket,)))
+            found.append(self._models_in(panes, bucket))
             bucket, count = bucket + 1, count + len(found[-1])
         hours.buckets[which], hours.changed = bucket, True
         if bucket == len(_BUCKETS):
