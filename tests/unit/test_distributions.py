@@ -100,6 +100,15 @@ def test_of_an_hour_with_few_predictions_nothing_is_published() -> None:
     assert min(one["start_ms"] for one in few.distributions.values()) == START_MS + HOUR_MS
 
 
+def test_panes_of_an_hour_are_kept_until_it_is_over_however_short_windows_and_horizon_are() -> None:
+    driver = ran(events(hours=4), horizon_ms=MINUTE_MS, size=50)
+
+    ages = found(driver, "feature", feature="age", role="window")
+    assert [one["count"] for one in ages] == [60] * len(ages)
+    assert len(ages) >= 3
+    assert [one["count"] for one in found(driver, "confusion")] == [60] * 3
+
+
 def test_the_confusion_of_an_hour_counts_its_outcomes_once_labels_are_too_late() -> None:
     every = events()
 
