@@ -25,6 +25,7 @@ SPARK = 24
 """So many windows has a small line."""
 
 _AT_ONCE = 200
+_FIRST, _MORE = 200, 1_000
 _AHEAD_MS = 300_000
 _SILENT_WINDOWS, _SILENT_MS = 6, 900_000
 _LEAST_USUAL = 3
@@ -142,7 +143,19 @@ EMPTY = Board({}, frozenset(), {}, {}, {})
 
 def board_of(known: Known, at_ms: int) -> Board:
     """Read a board from the history."""
-    return renewed(EMPTY, known, at_ms, list(known.names()))
+    *_, board = boards_of(known, at_ms)
+    return board
+
+
+def boards_of(known: Known, at_ms: int) -> Iterator[Board]:
+    """Yield boards with more and more models, and all of them in the end."""
+    names = known.names()
+    board = renewed(EMPTY, known, at_ms, names[:_FIRST])
+    yield board
+    for first in range(_FIRST, len(names), _MORE):
+        some = names[first : first + _MORE]
+        board = renewed(board, known, at_ms, some, alerts=False)
+        yield board
 
 
 def renewed(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from agents.sinks.contract import AwayError
-from agents.web.board import EMPTY, Board, board_of, renewed
+from agents.web.board import EMPTY, Board, boards_of, renewed
 from agents.web.history import History
 from agents.web.known import Known, Who
 from agents.web.settled import Settled
@@ -36,8 +36,10 @@ class News(NamedTuple):
         Why the history cannot be read; None if it can.
     oldest_ms, newest_ms
         When the first and the last of the revisions became visible that there are.
+    models
+        How many lines the board has.
     ready
-        Whether there is a board.
+        Whether it has all of them.
     """
 
     metrics: int = 0
@@ -45,6 +47,7 @@ class News(NamedTuple):
     oldest_ms: int | None = None
     newest_ms: int | None = None
     away: str | None = None
+    models: int = 0
     ready: bool = False
 
 
@@ -106,14 +109,22 @@ class Following:
         known, at_ms = Known(connection), time.time_ns() // 1_000_000
         if not self.news.ready or metrics < self.news.metrics:  # or it is another history
             self.settled.clear()
-            self.board = board_of(known, at_ms)
+            self._read_board(known, at_ms)
         elif (metrics, alerts) != (self.news.metrics, self.news.alerts):
             revised = _revised(connection, self.news.metrics, metrics)
             self.settled.forget(revised)
             pairs = {(who.model, who.version) for who, _ in revised if not who.segment}
             changed = alerts != self.news.alerts
             self.board = renewed(self.board, known, at_ms, sorted(pairs), alerts=changed)
-        self.news = News(metrics, alerts, oldest_ms, newest_ms, ready=True)
+        self.news = News(
+            metrics, alerts, oldest_ms, newest_ms, models=len(self.board.lines), ready=True
+        )
+
+    def _read_board(self, known: Known, at_ms: int) -> None:
+        """Read it from the beginning, and show what is there of it meanwhile."""
+        for self.board in boards_of(known, at_ms):
+            self.news = News(models=len(self.board.lines))
+            self._tell(self.news)
 
 
 _NEWEST = ("SELECT max(id) FROM metric_revisions", "SELECT max(id) FROM alert_revisions")

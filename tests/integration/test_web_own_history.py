@@ -8,6 +8,7 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 
+from agents import topics_admin
 from agents.embedded import EmbeddedBroker
 from agents.settings import Settings
 from agents.web.history import History
@@ -34,7 +35,7 @@ def publish(servers: str, *models: str) -> None:
 
 
 def test_one_command_shows_what_is_on_the_topics_and_what_comes(tmp_path: Path) -> None:
-    with EmbeddedBroker({TOPICS.metrics: 2, TOPICS.alerts: 1}) as broker:
+    with EmbeddedBroker(dict.fromkeys(topics_admin.wanted(TOPICS), 2)) as broker:
         servers = broker.bootstrap_servers
         publish(servers, "fraud")
         settings = Settings(bootstrap_servers=servers, embedded=True)
@@ -61,5 +62,5 @@ def test_topics_that_are_missing_are_said_and_read_once_they_are_there(tmp_path:
         with OwnHistory(settings, tmp_path, tell=lambda _: None) as own:
             until(lambda: own.wrong is not None)
             assert "driftline topics create" in (own.wrong or "")
-            broker.create_topics({TOPICS.metrics: 1, TOPICS.alerts: 1})
+            broker.create_topics(dict.fromkeys(topics_admin.wanted(TOPICS), 1))
             until(lambda: own.wrong is None)

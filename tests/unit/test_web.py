@@ -8,17 +8,23 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from agents.history import database
 from agents.web.answering import as_csv
+from agents.web.following import Following, News
 from agents.web.guard import HEADERS, Guard
+from agents.web.history import History
 from agents.web.known import Who
 from agents.web.run import Address
 from agents.web.screens import CATALOGUE
 from agents.web.screens.screen import Panel
 from agents.web.server import STATIC
 from agents.web.settled import Key, Part, Settled
+from streams.distributions import Distribution
 from streams.errors import ConfigError
 from streams.metrics import Metric
 from tests import webs
@@ -287,6 +293,45 @@ def test_classes_are_told_apart_the_largest_first(tmp_path: Path) -> None:
     ]
 
 
+def test_scores_of_the_newest_hour_are_beside_those_that_they_are_compared_with(
+    tmp_path: Path,
+) -> None:
+    whose = {"model": "fraud", "version": "3", "segment": "", "feature": ""}
+    hour_ms = 3_600_000
+
+    def told(role: str, start_ms: int, counts: list[int], **more: Any) -> Distribution:
+        own = {"series": "score", "edges": [0.1, 0.5, 0.9], **whose, **more}
+        times = {"start_ms": start_ms, "end_ms": start_ms + hour_ms, "count": sum(counts)}
+        return Distribution(role=role, counts=counts, **times, **own)
+
+    log = webs.a_log("fraud")
+    for one in (
+        told("reference", START_MS - hour_ms, [5, 5]),
+        told("window", START_MS, [1, 1]),
+        told("window", START_MS + hour_ms, [3, 4], above=2),
+        told(
+            "window",
+            START_MS,
+            [0, 4],
+            series="reliability",
+            probabilities=[None, 0.8],
+            positives=[0, 3],
+        ),
+    ):
+        log.put(TOPICS.distributions, one.key, msgspec.json.encode(one))
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        answer = api(running.port, "model", model="fraud")
+
+    assert answer["panels"]["scores"]["rows"] == [
+        [0.1, 0.5, 3, 5],
+        [0.5, 0.9, 4, 5],
+        [0.9, None, 2, 0],
+    ]
+    assert answer["facts"]["hours"]["scores"]["start_ms"] == START_MS + hour_ms
+    assert answer["panels"]["reliability"]["rows"] == [[0.8, 0.75, 3, 4]]
+
+
 # ------------------------------------------------------------------ alerts
 def test_alerts_are_listed_by_state_severity_and_words(tmp_path: Path) -> None:
     log = webs.a_log("fraud", "churn")
@@ -482,6 +527,22 @@ def test_what_comes_is_told_and_shown(tmp_path: Path) -> None:
             "new",
         }
         assert api(running.port, "fleet")["facts"]["open_alerts"] == 0
+
+
+def test_many_models_are_shown_while_the_rest_is_read(tmp_path: Path) -> None:
+    names = [f"m{number:03}" for number in range(210)]
+    log = Log()
+    log.add(*(metric(model=name) for name in names), alert(model="m000"), at_ms=START_MS)
+    history = History(database.url_of(webs.write(log, tmp_path)))
+    told: list[News] = []
+    following = Following(history, told.append)
+
+    following.step()
+    history.close()
+
+    assert [(news.models, news.ready) for news in told] == [(200, False), (210, False), (210, True)]
+    assert {line.model for line in following.board.lines.values()} == set(names)
+    assert list(following.board.open) == ["m000"]
 
 
 def test_a_port_that_is_taken_is_said(url: str, port: int) -> None:

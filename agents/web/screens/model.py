@@ -12,6 +12,7 @@ from agents.web.board import QUALITY
 from agents.web.known import MOST_POINTS, Known, Point, Span, Who
 from agents.web.screens.answers import answers
 from agents.web.screens.screen import POINTS, Answer, Asked, Name, Panel, Screen, View
+from agents.web.screens.shapes import shapes
 from agents.web.settled import aligned
 from streams.families import CATALOGUE
 from streams.families.family import ON_LABELS
@@ -93,12 +94,15 @@ class Model(Screen):
         if asked.since is not None:
             panels |= _since(view.known, chosen, drawn, asked.since)
         panels |= answers(view.known, chosen.who, chosen.span, chosen.metrics)
+        shown, hours = shapes(view.known, chosen.who)
+        panels |= shown
         alerts = view.known.alerts(asked.model)
         panels["alerts"] = _alerts(alerts)
         panels["versions"] = _versions(view.known, chosen)
         board = view.board
         facts = {
             **_facts_of(chosen),
+            "hours": hours,
             "drawn": drawn,
             "better": getattr(CATALOGUE.metric(drawn), "better", "neither"),
             "help": {name: _help(name) for name in (drawn, *chosen.qualities)},

@@ -183,7 +183,7 @@ function heard(said) {
   news = said;
   if (before.oldest_ms === undefined) times();
   told();
-  const grew = ["metrics", "alerts", "ready", "away"].some((name) => before[name] !== news[name]);
+  const grew = ["metrics", "alerts", "models", "ready", "away"].some((name) => before[name] !== news[name]);
   if (grew && current.page && !current.page.parameters.at) later(Math.max(0, dueAt - Date.now()));
 }
 

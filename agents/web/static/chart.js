@@ -92,7 +92,7 @@ export function timeTicks(first, until, room) {
 }
 
 // Without the zeros that say nothing.
-const short = (text) => text.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
+export const short = (text) => text.replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
 
 // From where on values may still change: shaded, named, and its lines are dashed.
 function provisional(picture, scale, { series, height, step }) {
@@ -133,8 +133,7 @@ function pieces(points, step) {
       piece = { final: point.final, points: [] };
       found.push(piece);
     } else if (piece.final !== point.final) {
-      piece.points.push(point); // joins both
-      piece = { final: point.final, points: [] };
+      piece = { final: point.final, points: [before] }; // joins both
       found.push(piece);
     }
     piece.points.push(point);

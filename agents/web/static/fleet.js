@@ -19,7 +19,7 @@ export function draw(place, answer, page) {
     el("h1", null, "Fleet"),
     tiles(facts, page),
     tools(facts, page),
-    panel("Models", { csv: page.csv("models"), wide: true, notes: notes(facts) },
+    panel("Models", { csv: page.csv("models"), wide: true, notes: notes(facts, page) },
       rows.length ? list(rows, page) : empty("No model is like that. ", el("a", { href: page.to("fleet") }, "Show all")),
       pages(facts, page)),
   );
@@ -64,7 +64,9 @@ function tools(facts, page) {
   return el("div", { class: "tools" }, search, choice("owner", "Any owner", facts.owners), choice("tag", "Any tag", facts.tags));
 }
 
-const notes = (facts) => (facts.owners.length || facts.tags.length ? [] : ["Owners and tags appear with the first alert of a model whose monitors file names them."]);
+const notes = (facts, page) => [
+  ...(page.news.ready || page.parameters.at ? [] : ["The history is still being read: more models come."]),
+  ...(facts.owners.length || facts.tags.length ? [] : ["Owners and tags appear with the first alert of a model whose monitors file names them."])];
 
 function list(rows, page) {
   const { sort = "health", down } = page.parameters;

@@ -4,6 +4,7 @@ import { lines } from "./chart.js";
 import { el, empty, panel, records, shown } from "./dom.js";
 import { health } from "./fleet.js";
 import { count, duration, NONE, number, percent, time, utc, writes } from "./format.js";
+import { histogram, reliability } from "./shapes.js";
 import { table } from "./table.js";
 
 const BESIDE = {
@@ -27,6 +28,7 @@ export function draw(place, answer, page) {
     quality(answer, marks, page),
     panels.changed ? changed(panels.changed, facts, page) : null,
     el("div", { class: "grid-2" }, Object.entries(BESIDE).filter(([name]) => panels[name].rows.length || !OPTIONAL.includes(name)).map(([name, [title, metric, help]]) => beside({ name, title, metric, help }, answer, marks, page)),
+      panels.scores && scores(panels.scores, facts, page), panels.reliability && reliable(panels.reliability, facts, page),
       panels.confusion && confusion(panels.confusion, page)),
     panels.classes && classes(panels.classes, page),
     alerts(panels.alerts, page),
@@ -134,6 +136,20 @@ function confusion(found, page) {
   return panel("Right and wrong", { csv: page.csv("confusion"), notes: found.notes },
     el("table", { class: "confusion" }, el("thead", null, el("tr", null, el("td"), el("th", { scope: "col" }, "is positive"), el("th", { scope: "col" }, "is negative"))),
       el("tbody", null, row("positive"), row("negative"))));
+}
+
+const hour = (of) => `hour from ${time(of.start_ms)}`;
+
+function scores(found, facts, page) {
+  const own = facts.hours.scores;
+  return panel(own.series === "score" ? "Scores" : "Predictions", { csv: page.csv("scores"), notes: [hour(own), ...found.notes], help: "Beside the reference, by quantiles of the reference" },
+    histogram(records(found), { label: "Distribution of scores, and of the reference" }));
+}
+
+function reliable(found, facts, page) {
+  const points = records(found);
+  return panel("Said and came true", { csv: page.csv("reliability"), notes: [hour(facts.hours.reliability)], help: "Probabilities against the share of positives: on the dashed line they are right" },
+    points.length ? reliability(points, { label: "Reliability of probabilities" }) : empty("No labels yet."));
 }
 
 function classes(found, page) {
