@@ -115,3 +115,18 @@ def test_pages_that_were_left_hold_no_connection(tmp_path: Path) -> None:
 
     with webs.page(url) as running:
         asyncio.run(look(running.link))
+
+
+def test_a_history_that_is_away_is_said_and_the_page_goes_on_by_itself(tmp_path: Path) -> None:
+    url = str(tmp_path / "history.db")
+
+    async def look(address: str) -> None:
+        async with browser() as page:
+            await page.go(address)
+            await page.until("!notice.hidden && notice.textContent.includes('no history')")
+            await asyncio.to_thread(webs.write, webs.a_log("fraud"), tmp_path)
+            await page.until("document.querySelectorAll('tbody tr').length === 1")
+            await page.until("notice.hidden")
+
+    with webs.page(url) as running:
+        asyncio.run(look(running.link))
