@@ -188,6 +188,19 @@ DEFAULT_DRIFTS = (
     Drift(name="score-drift", input="score", severity="info"),
     Drift(name="feature-drift", input="features", severity="info"),
 )
+DEFAULT_SCANS = (
+    Drift(name="loss-scan", input="loss", detector=SCAN),
+    Drift(name="feature-scan", input="features", detector=SCAN, severity="info"),
+    Drift(name="missing-scan", input="missing", detector=SCAN, severity="info"),
+    Drift(name="score-scan", input="score", detector=SCAN, severity="info"),
+    Drift(name="prediction-scan", input="predictions", detector=SCAN, severity="info"),
+    Drift(name="traffic-scan", input="traffic", detector=SCAN),
+    Drift(name="label-scan", input="labels", detector=SCAN),
+    Drift(name="latency-scan", input="latency", detector=SCAN, severity="info"),
+    Drift(name="label-delay-scan", input="label_delay", detector=SCAN, severity="info"),
+)
+"""What ``defaults: scan`` says in place of `DEFAULT_DRIFTS`."""
+
 DEFAULTS = Monitors(thresholds=DEFAULT_THRESHOLDS, drifts=DEFAULT_DRIFTS)
 
 

@@ -22,9 +22,11 @@ from streams.metric_ranges import check_limit, check_metric, of_hosts
 from streams.monitors import (
     BASELINE_MS,
     DEFAULT_DRIFTS,
+    DEFAULT_SCANS,
     DEFAULT_THRESHOLDS,
     LONGEST_BASELINE_MS,
     MOST_BASELINES,
+    SCAN,
     SHORTEST_BASELINE_MS,
     Coarse,
     Drift,
@@ -70,7 +72,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     """The whole file; `settings` belongs to the worker and is not read here."""
 
     settings: dict[str, Any] = {}
-    defaults: bool = True
+    defaults: bool | Literal["scan"] = True
     windows: list[Any] = []
     coarse: bool | dict[str, Any] = False
     baseline: bool | str | list[str] | dict[str, Any] = True
@@ -129,10 +131,11 @@ def _parse(data: object) -> Monitors:
     thresholds = [_threshold(one, models) for one in given]
     for drift in drifts:
         check_drift(drift)
-    every = [
+    every: list[Threshold | Drift] = [
         *thresholds,
         *drifts,
-        *((*DEFAULT_THRESHOLDS, *DEFAULT_DRIFTS) if file.defaults else ()),
+        *(DEFAULT_THRESHOLDS if file.defaults else ()),
+        *_default_drifts(file.defaults),
     ]
     _check_names(every)
     windows = tuple(_window(window) for window in file.windows)
@@ -155,6 +158,12 @@ def _parse(data: object) -> Monitors:
         thresholds=tuple(one for one in every if isinstance(one, Threshold)),
         drifts=tuple(one for one in every if isinstance(one, Drift)),
     )
+
+
+def _default_drifts(given: bool | str) -> tuple[Drift, ...]:
+    if not given:
+        return ()
+    return DEFAULT_SCANS if given == SCAN else DEFAULT_DRIFTS
 
 
 def _of(entries: list[Any]) -> list[tuple[int, Any]]:

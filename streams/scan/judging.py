@@ -161,8 +161,7 @@ def judge_early(
     variance = np.maximum(variance, 1e-12)
     residual = found.sums - found.rows * usual
     z = residual / np.sqrt(variance)
-    ratio = (own >= _GROSS_RATIO * usual) | (own * _GROSS_RATIO <= usual)
-    gross = (ratio & (kinds != NUMBER)) | ((np.abs(own - usual) >= _GROSS_STEP) & (kinds != COUNT))
+    gross = _are_gross(own, usual, kinds)
     gross &= (found.rows >= least) & (rows >= _GROSS_ROWS)
     some = slice(found.first, found.first + len(found.rows))
     lowest = tails.lowest_z(limit[some].max(axis=1))[:, None]
@@ -174,6 +173,23 @@ def judge_early(
         (found.sums, found.rows * usual, variance, kinds),
     )
     return Judged(np.where(found.rows >= least, z, 0.0), beyond)
+
+
+def _are_gross(own: Floats, usual: Floats, kinds: Ints) -> Mask:
+    """Tell which levels are another by far."""
+    ratio = (own >= _GROSS_RATIO * usual) | (own * _GROSS_RATIO <= usual)
+    step = np.abs(own - usual) >= _GROSS_STEP
+    found: Mask = (ratio & (kinds != NUMBER)) | (step & (kinds != COUNT))
+    return found
+
+
+def hold_back(judged: Judged, found: Windows, new: Mask, *, kinds: Ints) -> Judged:
+    """Leave only gross changes where windows reach into days that nobody knows yet."""
+    if not new.any():
+        return judged
+    rows = np.maximum(found.rows, 1.0)
+    gross = _are_gross(found.sums / rows, found.expected / rows, kinds)
+    return judged._replace(beyond=np.where(new & ~gross, 0, judged.beyond))
 
 
 def usual_of(reference: Reference, kinds: Ints, rate: Floats) -> Floats:

@@ -13,7 +13,7 @@ from streams.scan import growing, judging, tails
 from streams.scan.feed import Known, feed, feed_losses, panes_of
 from streams.scan.filling import Filling
 from streams.scan.inputs import BY_NAME, INPUTS, label
-from streams.scan.judging import Judged, judge, judge_early, usual_of, windows_of
+from streams.scan.judging import Judged, hold_back, judge, judge_early, usual_of, windows_of
 from streams.scan.lanes import Floats, Ints, Lanes
 from streams.scan.life import Found, Life, Seen
 from streams.scan.panes import (
@@ -29,6 +29,7 @@ from streams.scan.ranks import Tables
 from streams.scan.records import Written
 from streams.scan.reference import rates
 from streams.scan.samples import Samples
+from streams.scan.weeks import are_new
 from streams.watchers.lanes import Input
 
 _LANES_AT_ONCE = 4_096
@@ -280,6 +281,8 @@ class Scan:
         late = judge(
             found, known, kinds=kinds, least=least, limit=limit, days=np.maximum(days, 1.0)
         )
+        new = are_new(lanes["first_hour"][own], days, hours.tolist(), SHORT)
+        late = hold_back(late, found, new, kinds=kinds)
         if (days > 0).all():
             return late
         before = self._before(own, found)
@@ -314,6 +317,8 @@ class Scan:
         late = judge(
             found, known, kinds=kinds, least=least, limit=limit, days=np.maximum(days, 1.0)
         )
+        new = are_new(lanes["first_hour"][own], days, hours.tolist(), LONG)
+        late = hold_back(late, found, new, kinds=kinds)
         # Windows over days must lie behind the reference, or it is compared with itself.
         since = hours[0] + 1 - (lanes["first_hour"][own] + days * 24)
         usable = (days > 0) & ((np.array(LONG)[:, None] <= since) | (np.array(LONG)[:, None] == 24))

@@ -266,7 +266,15 @@ def test_a_model_that_is_forgotten_leaves_nothing() -> None:
     assert {name[0] for name in names if name is not None} == {"clock"}
 
 
-# --- what is refused
+# --- what is said of it
+
+
+def test_the_scan_can_be_the_default_for_everything() -> None:
+    found = parse_monitors({"defaults": "scan"})
+
+    assert {one.input for one in found.drifts} == set(BUDGETS)
+    assert {one.detector for one in found.drifts} == {"scan"}
+    assert [one.name for one in found.thresholds] == ["accuracy-drop", "mae-rise"]
 
 
 @pytest.mark.parametrize(

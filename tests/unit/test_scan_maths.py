@@ -8,10 +8,12 @@ from scipy import stats
 
 from streams.scan import tails
 from streams.scan.evidence import split
-from streams.scan.panes import UNIT
+from streams.scan.judging import Judged, Windows, hold_back
+from streams.scan.panes import UNIT, is_weekend
 from streams.scan.ranks import SIZE, Tables, mixed, smallest
 from streams.scan.reference import COUNT, NUMBER, SHARE, Moments, Reference, learn, rates
 from streams.scan.samples import Samples
+from streams.scan.weeks import are_new, weekend_hours
 
 DAYS, ROWS = 14, 60
 HOURS = np.arange(DAYS * 24)
@@ -237,6 +239,42 @@ def test_samples_do_not_depend_on_batches(sizes: list[int], seed: int) -> None:
         own = lanes == lane
         expected = smallest(hashes[own], values[own])[1]
         assert samples.values(lane).tolist() == sorted(expected.tolist())
+
+
+# --- weeks
+
+
+def test_hours_of_weekends_are_counted() -> None:
+    rng = np.random.default_rng(10)
+    first = rng.integers(400_000, 401_000, 50)
+    until = first + rng.integers(0, 400, 50)
+
+    found = weekend_hours(first, until)
+
+    expected = [sum(map(is_weekend, range(*span))) for span in zip(first, until, strict=True)]
+    assert found.tolist() == expected
+
+
+def test_windows_are_new_that_reach_into_days_that_nobody_has_seen() -> None:
+    monday, saturday = 4 * 24, 9 * 24
+    first, days = np.array([monday, monday, saturday]), np.array([3, 8, 3])
+    friday_night, sunday = saturday - 1, saturday + 30
+
+    working = are_new(first, days, range(friday_night, friday_night - 24, -1), (6, 24))
+    resting = are_new(first, days, range(sunday, sunday - 36, -1), (6, 36))
+
+    assert working.tolist() == [[False, False, True]] * 2
+    assert resting.tolist() == [[True, False, False], [True, False, True]]
+
+
+def test_of_days_that_nobody_has_seen_only_gross_changes_count() -> None:
+    rows, ones = np.full((1, 3), 1000.0), np.ones((1, 3), np.int64)
+    found = Windows(0, rows, np.array([[80.0, 160.0, 80.0]]), rows * 0.05, rows)
+    new = np.array([[True, True, False]])
+
+    held = hold_back(Judged(rows, ones), found, new, kinds=np.full(3, SHARE))
+
+    assert held.beyond.tolist() == [[0, 1, 1]]
 
 
 # --- evidence
