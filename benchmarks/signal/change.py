@@ -37,6 +37,8 @@ class Change:
         Whether it is over before the stream is.
     drawn_as
         Rows of one such name are drawn alike, seed by seed; "" is the row's own name.
+    after
+        The new level, where an alert's can be compared with one.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Change:
     direction: str = ""
     incident: bool = False
     drawn_as: str = ""
+    after: float | None = None
 
     def about(self, subject: str, direction: str) -> bool:
         """Tell whether an alert with this subject and direction is about this change.

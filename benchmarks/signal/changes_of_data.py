@@ -109,22 +109,30 @@ def _again(rng: Rng, values: Floats, *, share: float) -> Floats:
     return (rng.random(len(values)) < share).astype(float)
 
 
-def _of_feature(name: str, title: str, draw: Draw, after: After) -> Change:
+def _of_feature(
+    name: str, title: str, draw: Draw, after: After, *, level: float | None = None
+) -> Change:
     return Change(
-        f"feature-{name}", f"feature {title}", FEATURE, partial(_feature, draw=draw, after=after)
+        f"feature-{name}",
+        f"feature {title}",
+        FEATURE,
+        partial(_feature, draw=draw, after=after),
+        after=level,
     )
 
 
 _OF_FEATURES = (
-    _of_feature("x1000", "×1000", _normal, partial(_scaled, by=1_000)),
-    _of_feature("x0.001", "×0.001", _normal, partial(_scaled, by=0.001)),
-    _of_feature("zero", "all 0", _normal, partial(_constant, value=0.0)),
-    _of_feature("+0.5", "+0.5 sd", _normal, partial(_shifted, by=5)),
-    _of_feature("+0.2", "+0.2 sd", _normal, partial(_shifted, by=2)),
+    _of_feature("x1000", "×1000", _normal, partial(_scaled, by=1_000), level=50_000),
+    _of_feature("x0.001", "×0.001", _normal, partial(_scaled, by=0.001), level=0.05),
+    _of_feature("zero", "all 0", _normal, partial(_constant, value=0.0), level=0.0),
+    _of_feature("+0.5", "+0.5 sd", _normal, partial(_shifted, by=5), level=55.0),
+    _of_feature("+0.2", "+0.2 sd", _normal, partial(_shifted, by=2), level=52.0),
     _of_feature("+0.1", "+0.1 sd", _normal, partial(_shifted, by=1)),
     _of_feature("frozen", "frozen at its median", _normal, partial(_constant, value=50.0)),
     _of_feature("sd", "sd ×2", _normal, partial(_spread, by=2)),
-    _of_feature("missing", "missing 1 → 20 %", _one_in_100_missing, partial(missing, share=0.192)),
+    _of_feature(
+        "missing", "missing 1 → 20 %", _one_in_100_missing, partial(missing, share=0.192), level=0.2
+    ),
     _of_feature("null", "all null", _normal, partial(_constant, value=np.nan)),
     _of_feature("largest", "the largest 20 % missing", _normal, _without_largest),
     _of_feature(

@@ -144,6 +144,7 @@ def _from_to(before: float, after: float) -> Change:
         f"error {before:g} → {after:g} %",
         partial(_step, before=before / 100, after=after / 100),
         direction="better" if after < before else "",
+        after=after / 100,
     )
 
 
@@ -154,6 +155,7 @@ def _larger(kind: str, spread: float, unit: float = 1.0) -> Change:
         f"{title} error, sd ×{spread:g}, unit ×{unit:g}",
         LOSS,
         partial(_distances, kind=kind, spread=spread, unit=unit),
+        after=np.sqrt(2 / np.pi) * spread * unit if kind == "gauss" else None,
         drawn_as=f"{kind}-sd-{spread:g}",
     )
 
@@ -210,6 +212,7 @@ OF_QUALITY = (
             f"version 2 from its first row: error 5 → {after:g} %",
             LOSS,
             partial(_release, after=after / 100),
+            after=after / 100,
         )
         for after in (25, 10)
     ),

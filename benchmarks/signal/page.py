@@ -5,17 +5,28 @@ from pathlib import Path
 from string import Template
 
 from benchmarks.signal.jobs import Done
-from benchmarks.signal.tables import changes_table, noise_table
+from benchmarks.signal.tables import changes_table, evidence_table, noise_table
 
 _HERE = Path(__file__).parent
 PAGE = _HERE.parents[1] / "docs" / "signal.md"
 _TEMPLATE = Template((_HERE / "template.md").read_text(encoding="utf-8"))
 
 
-def page(found: Sequence[Done]) -> str:
-    """Return the page."""
+def page(found: Sequence[Done], *, monitors: Path | None = None) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    monitors
+        Those that were judged; `None` for the defaults.
+    """
+    judged = "the default monitors" if monitors is None else f"the monitors of `{monitors}`"
     return _TEMPLATE.substitute(
-        noise=noise_table(found), changes=changes_table(found), seeds=_seeds(found)
+        judged=judged,
+        noise=noise_table(found),
+        changes=changes_table(found),
+        evidence=evidence_table(found),
+        seeds=_seeds(found),
     )
 
 

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.signal.jobs import ROWS, Done, Job, jobs, run
 from benchmarks.signal.page import PAGE, page
-from benchmarks.signal.tables import changes_table, noise_table
+from benchmarks.signal.tables import changes_table, evidence_table, noise_table
 
 SEEDS = {2_000: 10, 20_000: 10, 75_000: 10, 200_000: 4}
 QUICK = {2_000: 2, 20_000: 1}
@@ -41,10 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _save(options.json, found)
     found.sort(key=lambda one: (one.name, one.rate, one.seed))
     if options.page:
-        PAGE.write_text(page(found), encoding="utf-8")
+        PAGE.write_text(page(found, monitors=options.monitors), encoding="utf-8")
         print(PAGE)
     else:
-        print(f"{noise_table(found)}\n{changes_table(found)}")
+        print(f"{noise_table(found)}\n{changes_table(found)}\n{evidence_table(found)}")
 
 
 def _parser() -> argparse.ArgumentParser:

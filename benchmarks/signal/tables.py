@@ -1,6 +1,7 @@
 """The tables: a line for every row that stays as it is, one for every change."""
 
 from collections.abc import Callable, Iterable, Sequence
+from statistics import median
 
 from benchmarks.signal.change import Change
 from benchmarks.signal.jobs import OLD, OTHERS, OURS, ROWS, Done
@@ -62,6 +63,26 @@ def _change_cells(own: Sequence[Found], methods: Sequence[str]) -> list[str]:
     cells.append(_cell(f"{one.open:.0%}" if one.share else "–" for one in ours))
     others = [[summary(_noticed(of, name)) for of in own] for name in methods]
     return [*cells, *(_cell(map(_delay, every)) for every in others)]
+
+
+def evidence_table(found: Found) -> str:
+    """Return what the first alert says of the new level and of the onset, beside the truth."""
+    head = ["change", "truth", "first alert says", "onset off by, hours"]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in ROWS.values():
+        if not isinstance(row, Change) or row.after is None:
+            continue
+        own = [_noticed(of, OURS) for of in _by_rate(found, row.name)]
+        levels = [[one.after for one in of if one.after is not None] for of in own]
+        onsets = [[abs(one.onset_h) for one in of if one.onset_h is not None] for of in own]
+        if any(levels):
+            cells = _cell(map(_median, levels)), _cell(map(_median, onsets))
+            lines.append(_line([row.title, f"{row.after:.3g}", *cells]))
+    return "\n".join(lines) + "\n"
+
+
+def _median(values: Sequence[float]) -> str:
+    return f"{median(values):.3g}" if values else "–"
 
 
 def _delay(one: Summary) -> str:

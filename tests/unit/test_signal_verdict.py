@@ -7,7 +7,7 @@ from benchmarks.signal import others
 from benchmarks.signal.jobs import OLD, OURS, ROWS, Done, draw
 from benchmarks.signal.product import Notice, notices
 from benchmarks.signal.stream import HOUR_MS
-from benchmarks.signal.tables import changes_table, noise_table
+from benchmarks.signal.tables import changes_table, evidence_table, noise_table
 from benchmarks.signal.verdict import Noise, Noticed, noise, noticed, rate
 
 CHANGE = ROWS["error-5-20"]
@@ -130,13 +130,19 @@ def test_lines_of_the_tables_are_those_of_known_results() -> None:
         Done("error-5", 2_000, 1, noise={OURS: Noise(0, 0), OLD: Noise(0, 4)}),
         Done("error-5", 20_000, 0, noise={OURS: Noise(3, 6), OLD: Noise(0, 0)}),
         Done("error-5-20", 2_000, 0, noticed={OURS: Noticed(None), OLD: Noticed(None)}),
-        Done("error-5-20", 20_000, 0, noticed={OURS: Noticed(4, 2, 1, True), OLD: Noticed(3)}),
+        Done(
+            "error-5-20",
+            20_000,
+            0,
+            noticed={OURS: Noticed(4, 2, 1, True, "", 0.25, -1.5), OLD: Noticed(3)},
+        ),
         Done("error-5-20", 20_000, 1, noticed={OURS: Noticed(None), OLD: Noticed(5)}),
     ]
 
     assert noise_table(found).splitlines()[2] == (
         "| error 5 % | 0 / **3** | 1.5 / 7.8 | 0 / **6** | 1.5 / 12 | 2.5 / 0 |"
     )
+    assert evidence_table(found).splitlines()[2] == "| error 5 → 20 % | 0.2 | – / 0.25 | – / 1.5 |"
     assert changes_table(found).splitlines()[2] == (
         "| error 5 → 20 % | never | 4 (50%) | 0 / 2 | 0 / 1 | – / 100% | never / 4 |"
     )
