@@ -26,8 +26,8 @@ _OLD_FILE = Path(__file__).parent / "old_defaults.yaml"
 ROWS: dict[str, Row | Change] = {row.name: row for row in (*STATIONARY, *CHANGES)}
 
 
-ROWS_TOGETHER = 6_000_000
-"""So many predictions, with all their features, are in memory at a time."""
+ROWS_TOGETHER, MODELS_TOGETHER = 3_000_000, 40
+"""So many predictions, with all their features, are in memory at a time, of so many models."""
 
 
 class Job(NamedTuple):
@@ -72,7 +72,7 @@ def jobs(
     found = []
     for rate in sorted(rates):
         own = [one.name for one in wanted if rate in (one.rates if isinstance(one, Row) else RATES)]
-        together = max(ROWS_TOGETHER // rate // 2, 1)
+        together = min(max(ROWS_TOGETHER // rate, 1), MODELS_TOGETHER)
         for seed in seeds(rate):
             left = [name for name in own if (name, rate, seed) not in done]
             parts = (tuple(left[n : n + together]) for n in range(0, len(left), together))
