@@ -5,6 +5,7 @@ from pathlib import Path
 from string import Template
 
 from benchmarks.signal.jobs import Done
+from benchmarks.signal.stationary import RATES
 from benchmarks.signal.tables import changes_table, evidence_table, noise_table
 
 _HERE = Path(__file__).parent
@@ -23,6 +24,7 @@ def page(found: Sequence[Done], *, monitors: Path | None = None) -> str:
     judged = "the default monitors" if monitors is None else f"the monitors of `{monitors}`"
     return _TEMPLATE.substitute(
         judged=judged,
+        rates=" or ".join(f"{size:,}" for size in sorted({o.rate for o in found} & set(RATES))),
         noise=noise_table(found),
         changes=changes_table(found),
         evidence=evidence_table(found),

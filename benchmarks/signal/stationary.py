@@ -121,7 +121,12 @@ STATIONARY = (
         for e in (0.1, 1, 5, 20)
     ),
     *(
-        Row(f"error-{e}", f"error {e} %", partial(_flat, error=e / 100), rates=(75_000,))
+        Row(
+            f"error-{e}",
+            f"error {e} %, 75k a month",
+            partial(_flat, error=e / 100),
+            rates=(75_000,),
+        )
         for e in (30, 40)
     ),
     Row("bursts", "error 5 %, bursts of 200 rows", _bursts),

@@ -145,8 +145,8 @@ class Summary(msgspec.Struct, frozen=True):
     open: float
 
 
-def summary(found: Sequence[Noticed]) -> Summary:
-    """Sum up what became of a change.
+def summary(found: Sequence[Noticed]) -> Summary | None:
+    """Sum up what became of a change; `None` where there was no stream.
 
     Examples
     --------
@@ -154,6 +154,8 @@ def summary(found: Sequence[Noticed]) -> Summary:
     Summary(share=0.6666666666666666, delay_h=4.0, alerts=3.0, most=2.0, open=0.5)
     """
     there = [one for one in found if one.delay_h is not None]
+    if not found:
+        return None
     if not there:
         return Summary(0.0, None, 0.0, 0.0, 0.0)
     return Summary(

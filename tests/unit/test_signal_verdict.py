@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from benchmarks.signal import others
+from benchmarks.signal.changes import CHANGES
 from benchmarks.signal.jobs import OLD, OURS, ROWS, Done, draw
 from benchmarks.signal.product import Notice, notices
+from benchmarks.signal.stationary import RATES, STATIONARY
 from benchmarks.signal.stream import HOUR_MS
 from benchmarks.signal.tables import changes_table, evidence_table, noise_table
 from benchmarks.signal.verdict import Noise, Noticed, noise, noticed, rate
+from tests.pages import text
 
 CHANGE = ROWS["error-5-20"]
 CHANGED_MS = 1_000 * HOUR_MS
@@ -167,3 +170,14 @@ def test_what_stands_beside_finds_a_large_step_and_says_which_way_it_was() -> No
         assert 0 < found[0].at_ms - change_ms < 48 * HOUR_MS
         assert {one.direction for one in method(better)} == {"better"}
     assert [one.subject for one in others.psi_of_days(shifted)] == ["feature:x"]
+
+
+def test_the_page_has_a_line_for_every_row_and_its_cells_are_numbers() -> None:
+    lines = [line.split(" | ") for line in text("signal.md").splitlines() if line[:2] == "| "]
+    found = {cells[0].removeprefix("| "): cells[1:] for cells in reversed(lines)}
+
+    usual = [row for row in STATIONARY if row.rates == RATES]
+    assert [row.title for row in (*usual, *CHANGES) if row.title not in found] == []
+    for row in usual:
+        warnings = found[row.title][0].replace("*", "").split(" / ")
+        assert all(float(number) >= 0 for number in warnings)
