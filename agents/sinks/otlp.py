@@ -229,7 +229,7 @@ def _log(alert: Alert, visible_at_ms: int) -> dict[str, Any]:
 
 _TEXTS = (
     *("alert_id", "state", "model", "version", "segment", "monitor", "kind", "severity"),
-    *("direction", "detector", "owner", "runbook"),
+    *("direction", "detector", "owner", "runbook", "incident_id"),
 )
 
 

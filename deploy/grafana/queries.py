@@ -14,11 +14,11 @@ _OF_VERSION = f"{_OF_MODEL} AND version = ${{version:sqlstring}}"
 _OF_SEGMENT = f"{_OF_VERSION} AND '=' || segment = ${{segment:sqlstring}}"
 _CHOSEN = f"{_OF_SEGMENT} AND window_end_ms - window_start_ms = ${{window:sqlstring}}"
 _TIME = 'to_timestamp(window_end_ms / 1000.0) AS "time"'
-# The last revision of every alert, without those that were deleted.
+# The last revision of every alert, without those that were deleted; incidents are made of these.
 _FIRING = """
   SELECT * FROM alert_revisions
   WHERE id IN (SELECT max(id) FROM alert_revisions GROUP BY alert_id)
-  AND NOT deleted AND state = 'firing'"""
+  AND NOT deleted AND state = 'firing' AND kind <> 'incident'"""
 
 MODELS = f"SELECT DISTINCT model FROM metrics WHERE {_IN_TIME} ORDER BY 1"
 VERSIONS = f"SELECT DISTINCT version FROM metrics WHERE {_OF_MODEL} AND {_IN_TIME} ORDER BY 1 DESC"

@@ -65,6 +65,7 @@ def a_history() -> Log:
     log.add(metric(9, window_end_ms=START_MS + 2 * MINUTE_MS, model=MODEL, final=True))
     log.add(metric(9, model="other", metric="predictions", final=True, segment="a"))
     log.add(alert(model=MODEL), alert(model=MODEL, alert_id="a2", monitor="m2"))
+    log.add(alert(model=MODEL, alert_id="i1", kind="incident", monitor="incident"))
     log.add(alert("resolved", 1, model=MODEL, at_ms=START_MS + MINUTE_MS))
     return log
 

@@ -76,7 +76,9 @@ def test_every_revision_of_an_alert_is_a_log_record(
     receiver: Receiver, collector: Collector, tmp_path: Path
 ) -> None:
     log = Log()
-    log.add(alert(model=NAME, evidence={"trace_id": TRACE.upper(), "n": 1}, **OWNED))
+    log.add(
+        alert(model=NAME, evidence={"trace_id": TRACE.upper(), "n": 1}, incident_id="i1", **OWNED)
+    )
     log.add(alert("resolved", 1, value=None, evidence={"trace_id": "00" * 16}), at_ms=START_MS + 5)
 
     sent(log, receiver, tmp_path)
@@ -91,6 +93,7 @@ def test_every_revision_of_an_alert_is_a_log_record(
     assert fires.time_unix_nano == START_MS * 1_000_000
     assert fires.body.string_value == "accuracy is 0.4, below 0.8"
     assert (told["model"], told["owner"], told["tag.a.b"]) == (NAME, "risk", "x")
+    assert told["incident_id"] == "i1"
     assert (told["value"], told["threshold"], told["revision"]) == (0.4, 0.8, 0)
     assert msgspec.json.decode(told["evidence"])["n"] == 1
     assert f'"traceId":"{TRACE}"'.encode() in receiver.posts[0].body
