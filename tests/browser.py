@@ -26,6 +26,10 @@ _SWITCHES = (
 WAIT_S = 60.0
 
 
+class RefusedError(RuntimeError):
+    """The browser cannot do what it was told."""
+
+
 class Browser:
     """A tab.
 
@@ -68,7 +72,8 @@ class Browser:
             json.dumps({"id": number, "method": method, "params": parameters})
         )
         said = await asyncio.wait_for(answer, WAIT_S)
-        assert "error" not in said, said
+        if "error" in said:
+            raise RefusedError(str(said["error"]))
         return said["result"]  # type: ignore[no-any-return]
 
     async def run(self, script: str) -> Any:
@@ -81,6 +86,14 @@ class Browser:
 
     async def until(self, condition: str) -> Any:
         """Wait until a script says something that is true, and return that."""
+        while True:
+            try:
+                return await self._until(condition)
+            except RefusedError as error:
+                if not any(word in str(error) for word in ("navigated", "destroyed")):
+                    raise  # else the page before this one is only just gone
+
+    async def _until(self, condition: str) -> Any:
         return await self.run(
             "new Promise((done, failed) => { const look = () => {"
             f" const found = ({condition}); if (found) done(found); else if (Date.now() > end)"

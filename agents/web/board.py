@@ -180,7 +180,8 @@ def renewed(
 def _alerts(known: Known) -> tuple[Open, dict[str, str], dict[str, dict[str, str]]]:
     firing: Open = defaultdict(list)
     for alert in known.alerts(state="firing"):  # the newest first
-        firing[alert["model"]].append(alert)
+        if alert["kind"] != "incident":  # which says of its alerts what they say
+            firing[alert["model"]].append(alert)
     owned = known.owners()
     owners = {model: owner for model, owner, _ in owned if owner}
     return dict(firing), owners, {model: tags for model, _, tags in owned if tags}

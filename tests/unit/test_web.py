@@ -377,6 +377,33 @@ def test_an_alert_shows_its_evidence_revisions_and_what_it_is_about(tmp_path: Pa
     assert missing.status == 404
 
 
+def test_an_incident_stands_for_its_alerts_and_opens_with_them(tmp_path: Path) -> None:
+    log = Log()
+    told = {"alerts": 2, "causes": [{"cause": "data", "alerts": 2, "score": 1.0}], "members": [1]}
+    log.add(
+        metric(metric="predictions"),
+        alert(alert_id="in", kind="incident", evidence=told),
+        alert(alert_id="one", incident_id="in"),
+        alert(alert_id="two", incident_id="in"),
+        alert(alert_id="alone"),
+    )
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+
+        def found(**asked: str) -> set[str]:
+            answer = api(running.port, "alerts", **asked)
+            return {row["alert_id"] for row in rows(answer, "alerts")}
+
+        opened = api(running.port, "alerts", alert="in")
+        (line,) = rows(api(running.port, "fleet"), "models")
+        assert found() == {"in", "alone"}
+        assert found(what="alerts") == {"one", "two", "alone"}
+    assert {row["alert_id"] for row in rows(opened, "members")} == {"one", "two"}
+    assert rows(opened, "causes") == [{"cause": "data", "alerts": 2, "score": 1.0}]
+    assert rows(opened, "evidence") == [{"what": "alerts", "value": 2}]
+    assert line["open_alerts"] == 3
+
+
 def test_an_alert_that_was_deleted_is_gone(tmp_path: Path) -> None:
     log = webs.a_log("fraud")
     log.put(TOPICS.alerts, b"a0", None)

@@ -1,4 +1,4 @@
-"""Alerts: what is open and what was, and of one what it rests on, before and after."""
+"""Incidents and alerts: what is open and was, what one rests on, before and after."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _COLUMNS = (
     "threshold",
     "message",
     "owner",
+    "incident_id",
 )
 _AROUND = 24
 _MEAN_OF = {"score": "score_mean", "prediction": "prediction_share"}
@@ -38,12 +39,15 @@ class AskedAlerts(Asked, frozen=True, kw_only=True):
 
     Attributes
     ----------
+    what
+        Incidents, and alerts that are in none; or every alert.
     alert
-        Its id; empty: none.
+        Its id, or that of an incident; empty: none.
     search
         Part of the name of a model, a monitor or a message, in any case.
     """
 
+    what: Literal["incidents", "alerts"] = "incidents"
     state: Literal["firing", "all"] = "firing"
     severity: Literal["", "critical", "warning", "info"] = ""
     search: Name = ""
@@ -81,6 +85,9 @@ class Alerts(Screen):
 
 
 def _is_meant(alert: dict[str, Any], asked: AskedAlerts) -> bool:
+    # An incident stands for its alerts, one way or the other.
+    if alert["incident_id"] if asked.what == "incidents" else alert["kind"] == "incident":
+        return False
     text = asked.search.casefold()
     return any(text in alert[name].casefold() for name in ("model", "monitor", "message"))
 
@@ -105,11 +112,21 @@ def _opened(view: View, alert_id: str) -> tuple[dict[str, Panel], dict[str, Any]
     revisions = view.known.revisions(alert_id)
     columns = ("revision", "state", "at_ms", "visible_at_ms", "value", "threshold", "message")
     metric, panel, length_ms = _picture(view, alert)
+    evidence = dict(alert["evidence"])
+    causes = evidence.pop("causes", []) if alert["kind"] == "incident" else []
+    evidence.pop("members", None)
     panels = {
-        "evidence": Panel(("what", "value"), sorted(alert["evidence"].items())),
+        "evidence": Panel(("what", "value"), sorted(evidence.items())),
         "revisions": Panel(columns, [tuple(one[name] for name in columns) for one in revisions]),
         "picture": panel,
     }
+    if alert["kind"] == "incident":
+        members = [
+            one for one in view.known.alerts(alert["model"]) if one["incident_id"] == alert_id
+        ]
+        panels["members"] = Panel(_COLUMNS, [_row(one) for one in members])
+        told = ("cause", "alerts", "score")
+        panels["causes"] = Panel(told, [tuple(map(cause.get, told)) for cause in causes])
     kept = ("runbook", "tags", "detector", *_COLUMNS)
     own = {name: alert[name] for name in kept if name != "ended_ms"}
     ended_ms = None if alert["state"] == "firing" else alert["at_ms"]
@@ -120,8 +137,11 @@ def _picture(view: View, alert: dict[str, Any]) -> tuple[str, Panel, int]:
     """Return the metric that an alert is about, two dozen windows before and after it began."""
     known: Known = view.known
     line = view.board.lines.get((alert["model"], alert["version"]))
+    if line is None and alert["kind"] == "incident":  # of several versions
+        line = view.board.newest().get(alert["model"])
     metric = _metric_of(alert, line.quality if line is not None else "")
-    who = Who(alert["model"], alert["version"], alert["segment"])
+    version = alert["version"] if line is None else line.version
+    who = Who(alert["model"], version, alert["segment"])
     newest_ms = known.newest_ms(who)
     if not metric or newest_ms is None:
         return metric, Panel(POINTS, []), 0

@@ -14,7 +14,7 @@ export function draw(place, answer, page) {
     tools(facts, page),
     facts.opened ? opened(facts.opened, panels, page) : null,
     rows.length ? timeline(rows, facts, page) : null,
-    panel(page.parameters.state === "all" ? "All alerts" : "Open alerts", { csv: page.csv("alerts"), wide: true, notes: panels.alerts.notes },
+    panel(`${page.parameters.state === "all" ? "All" : "Open"} ${page.parameters.what === "alerts" ? "alerts" : "incidents"}`, { csv: page.csv("alerts"), wide: true, notes: panels.alerts.notes },
       rows.length ? list(rows, page) : nothing(page), pages(facts, page)),
   ].filter(Boolean));
 }
@@ -35,8 +35,9 @@ function tools(facts, page) {
   });
   if (document.activeElement !== search) search.value = page.parameters.search ?? "";
   const choose = (key, value, now, ...text) => el("button", { type: "button", "aria-pressed": String(value === now), onclick: () => page.go({ [key]: value, page: null }) }, text);
-  const { state = "firing", severity = "" } = page.parameters;
+  const { state = "firing", severity = "", what = "incidents" } = page.parameters;
   return el("div", { class: "tools" }, search,
+    el("span", { role: "group", "aria-label": "What", class: "group" }, choose("what", "incidents", what, "Incidents"), choose("what", "alerts", what, "Each alert")),
     el("span", { role: "group", "aria-label": "State", class: "group" }, choose("state", "firing", state, "Open"), choose("state", "all", state, "All")),
     el("span", { role: "group", "aria-label": "Severity", class: "group" }, choose("severity", "", severity, "Any"),
       facts.severities.map(([name, alerts]) => choose("severity", name, severity, el("span", { class: `health ${name}` }, HEALTH[name][0], ` ${name} `), count(alerts)))));
@@ -112,6 +113,8 @@ function opened(alert, panels, page) {
       alert.owner && el("span", { class: "dim" }, `owner ${shown(alert.owner)}`), runbook(alert.runbook), close),
     el("p", { class: "sub" }, "Began ", el("time", { title: utc(alert.began_ms) }, time(alert.began_ms)), alert.ended_ms === null ? ", open." : [`, ${alert.state} `, el("time", { title: utc(alert.ended_ms) }, time(alert.ended_ms)), ` after ${duration(alert.ended_ms - alert.began_ms)}.`]),
     picture(alert, panels, write, page),
+    panels.members && members(panels, page),
+    alert.incident_id && el("p", { class: "sub" }, "One of the alerts of ", el("a", { href: href({ alert_id: alert.incident_id }, page) }, "an incident"), "."),
     el("div", { class: "grid-2" },
       panel("Evidence", { csv: page.csv("evidence") }, table([
         { title: "What", cell: (row) => shown(row.what) },
@@ -124,6 +127,12 @@ function opened(alert, panels, page) {
         { title: "Published", number: true, cell: (row) => el("time", { title: utc(row.visible_at_ms) }, time(row.visible_at_ms)) },
         { title: "Message", kind: "text", narrow: false, cell: (row) => shown(row.message) },
       ], records(panels.revisions), { label: "Revisions" }))));
+}
+
+function members(panels, page) {
+  const causes = records(panels.causes).map((one) => `${shown(one.cause)} ${Math.round(one.score * 100)} %`);
+  return panel("Alerts of this incident", { csv: page.csv("members"), notes: causes.length ? [`Causes that its alerts point to: ${causes.join(", ")}`] : [] },
+    list(records(panels.members), page));
 }
 
 // Only what a browser opens as a page, and never as a script.

@@ -86,7 +86,7 @@ function changed(found, facts, page) {
 
 function happened(panels, facts) {
   const found = records(panels.alerts)
-    .filter((alert) => alert.state !== "retracted" && (!alert.version || alert.version === facts.version))
+    .filter((alert) => alert.state !== "retracted" && alert.kind !== "incident" && (!alert.version || alert.version === facts.version))
     .map((alert) => ({ x: alert.began_ms, end: alert.ended_ms, kind: alert.severity, text: `${alert.severity}: ${alert.message}` }));
   return found.concat(records(panels.versions).filter((one) => one.first_ms !== null && one.version !== "")
     .map((one) => ({ x: one.first_ms, kind: "version", text: `version ${one.version} begins` })));
