@@ -18,6 +18,7 @@ from rich.progress import Progress
 
 from agents import cells
 from agents.exits import EXIT_NOTHING_USABLE
+from agents.printable import printable
 from agents.recordings import Line, Recordings
 from agents.replay_letters import Letters
 from agents.replay_results import Results
@@ -63,6 +64,7 @@ def run_replay(
     dead_letters: Path | None = None,
     forget_ms: int = FORGET_MS,
     caps: Caps = CAPS,
+    report: Path | None = None,
 ) -> int:
     """Replay recorded events, write the results and print a summary; return the exit code.
 
@@ -74,6 +76,8 @@ def run_replay(
         Cells of tables that are read as empty ones.
     dead_letters
         Where to write every record that cannot be used, and why.
+    report
+        Where to write a page of all of it.
 
     Raises
     ------
@@ -83,6 +87,8 @@ def run_replay(
     recordings = Recordings(files, columns, missing=missing, line_bytes=limits.record_bytes)
     if out is not None and out.exists() and not out.is_dir():
         raise ConfigError(f"--out: {out} is a file, not a folder")
+    if report is not None:
+        _check_report(report, files)
     run, letters, survey = play(
         recordings,
         DryRun,
@@ -101,11 +107,28 @@ def run_replay(
     )
     if out is not None:
         results.write(out)
+    if report is not None:
+        from agents.report.make import of_replay  # noqa: PLC0415 - an extra
+
+        of_replay(results, report, files=files)
     if json_output:
         print(json.dumps(results.summary()))
     else:
         results.show(out)
+        if report is not None:
+            print(f"a page of it in {printable(str(report))}")
     return EXIT_NOTHING_USABLE if results.nothing_was_usable else 0
+
+
+def _check_report(report: Path, files: Sequence[Path]) -> None:
+    """Refuse before anything is replayed."""
+    from agents.sinks.sql import needed  # noqa: PLC0415
+
+    needed()
+    if report.is_dir() or not report.absolute().parent.is_dir():
+        raise ConfigError(f"--report: {report} is a folder, or in none; name a file")
+    if any(report.resolve() == file.resolve() for file in files):
+        raise ConfigError(f"--report: {report} is one of the recordings")
 
 
 def play(

@@ -57,6 +57,14 @@ def replay(
             metavar="FILE", help="Where to write each record that cannot be used, and why."
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write a page with charts of all of it, one HTML file. Needs: "
+            "pip install 'driftline[web]'.",
+        ),
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """Compute metrics and alerts of recorded events, without a broker.
@@ -94,6 +102,7 @@ def replay(
             dead_letters=dead_letters,
             forget_ms=settings.forget_ms,
             caps=settings.caps,
+            report=report,
         )
     )
 
@@ -102,5 +111,6 @@ COMMAND = Command(
     replay,
     "driftline replay events.jsonl.gz --out results --window 5m --horizon 1h",
     "driftline replay answers.csv --columns prediction=pred,label=truth,timestamp=at",
+    "driftline replay answers.csv --report r.html --columns prediction=p,label=y,timestamp=at",
     "driftline replay old.jsonl --dead-letters refused.jsonl",
 )

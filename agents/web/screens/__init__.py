@@ -6,6 +6,7 @@ from agents.web.screens.alerts import Alerts
 from agents.web.screens.features import Features
 from agents.web.screens.fleet import Fleet
 from agents.web.screens.model import Model
+from agents.web.screens.pipeline import Pipeline
 from agents.web.screens.screen import Screen
 
 CATALOGUE: dict[str, Screen] = {
@@ -15,5 +16,6 @@ CATALOGUE: dict[str, Screen] = {
         Model(),
         Alerts(),
         Features(),
+        Pipeline(),
     )
 }

@@ -102,6 +102,7 @@ class Features(Screen):
             "beyond": sum(bool(one.beyond) for one in every),
             "compared": sum(one.times is not None for one in every),
             "drawn": drawn,
+            "feature": drawn,
             "help": {name: CATALOGUE.metrics[name].help for name in METRICS},
         }
         return Answer(panels, facts)

@@ -15,6 +15,7 @@ import msgspec
 if TYPE_CHECKING:
     from agents.web.board import Board
     from agents.web.known import Known
+    from agents.web.told import Told
 
 LATEST_MS = 253_402_300_799_999
 """The end of the year 9999."""
@@ -95,11 +96,14 @@ class View(NamedTuple):
         Every model in a line, at the same time.
     at_ms
         That time; of none, the time of the request.
+    told
+        What workers tell; None where no brokers are known.
     """
 
     known: Known
     board: Board
     at_ms: int
+    told: Told | None = None
 
 
 class Screen:

@@ -5,4 +5,5 @@ export const SCREENS = {
   alerts: () => import("./alerts.js"),
   model: () => import("./model.js"),
   features: () => import("./features.js"),
+  pipeline: () => import("./pipeline.js"),
 };
