@@ -63,7 +63,8 @@ def web(
         token=start.token(),
     )
     if (url := start.given_history(history, brokers.bootstrap_servers)) is not None:
-        start.show(url, address)
+        named = brokers.bootstrap_servers is not None
+        start.show(url, address, brokers.settings if named else None)
     else:
         start.show_topics(brokers.settings, address)
 

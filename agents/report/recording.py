@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from agents.replay_results import Results
 from agents.report.views import Shown
+from agents.web.screens.pipeline import fates_panel, letters_panel
 from agents.web.screens.screen import Answer, Panel
-from agents.web.told import Letters, fates_panel, letters_panel
+from agents.web.told import Letters
 
 
 def recording(results: Results) -> Shown:

@@ -7,7 +7,7 @@ import io
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from agents.web.history import History
 from agents.web.known import Known
 from agents.web.screens import CATALOGUE
 from agents.web.screens.screen import Answer, Asked, Panel, View
+from agents.web.told import Told
 
 _BOARDS = 4
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -26,8 +27,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 class Answering:
     """Answer questions of addresses from a history; any thread may call it."""
 
-    def __init__(self, history: History, following: Following) -> None:
-        self._history, self._following = history, following
+    def __init__(
+        self, history: History, following: Following, *, told: Callable[[], Told] | None = None
+    ) -> None:
+        self._history, self._following, self._told = history, following, told
         self._boards: OrderedDict[int, Board] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -52,7 +55,8 @@ class Answering:
             known = Known(connection, asked.at, keeping=keeping)
             at_ms = time.time_ns() // 1_000_000 if asked.at is None else asked.at
             board = self._following.board if asked.at is None else self._board_at(known, asked.at)
-            return found.answer(View(known, board, at_ms), asked)
+            told = None if self._told is None else self._told()
+            return found.answer(View(known, board, at_ms, told), asked)
 
     def _board_at(self, known: Known, at_ms: int) -> Board:
         """Return a board of a time that has passed: it is made once, for all who ask."""

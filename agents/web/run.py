@@ -20,6 +20,7 @@ from agents.web.following import Following, News
 from agents.web.guard import Guard, is_loopback
 from agents.web.history import History
 from agents.web.server import Site
+from agents.web.told import Told
 from streams.errors import ConfigError
 
 FIRST_PORT, PORTS = 8390, 20
@@ -63,7 +64,11 @@ class Running(NamedTuple):
 
 @contextmanager
 def serving(
-    history: History, address: Address, *, note: Callable[[], str | None] = lambda: None
+    history: History,
+    address: Address,
+    *,
+    note: Callable[[], str | None] = lambda: None,
+    told: Callable[[], Told] | None = None,
 ) -> Iterator[Running]:
     """Serve from threads of its own for as long as the block lasts.
 
@@ -71,6 +76,8 @@ def serving(
     ----------
     note
         Says what is wrong with what writes the history.
+    told
+        Returns what workers tell; None where no brokers are known.
 
     Raises
     ------
@@ -86,7 +93,7 @@ def serving(
     following = Following(history, tell=lambda news: site.tell(news))  # noqa: PLW0108 - made below
     site = Site(
         guard=guard,
-        answer=Answering(history, following),
+        answer=Answering(history, following, told=told),
         news=lambda: _noted(following.news, note()),
     )
     following.start()
@@ -99,13 +106,17 @@ def serving(
 
 
 def run_page(
-    history: History, address: Address, *, note: Callable[[], str | None] = lambda: None
+    history: History,
+    address: Address,
+    *,
+    note: Callable[[], str | None] = lambda: None,
+    told: Callable[[], Told] | None = None,
 ) -> None:
     """Serve until told to stop; prints where."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with serving(history, address, note=note) as running:
+    with serving(history, address, note=note, told=told) as running:
         print(running.link, flush=True)  # with a token it is a secret: not for the log
         say(f"web starts: port={running.port} history={history.shown}")
         stop.wait()

@@ -27,14 +27,23 @@ def given_history(history: str | None, servers: str | None) -> str | None:
     return None if servers is not None else os.environ.get(database.VARIABLE)
 
 
-def show(url: str, address: Address) -> None:
-    """Show a history that `driftline sink sql` writes."""
-    run_page(History(database.url_of(url)), address)
+def show(url: str, address: Address, settings: Settings | None = None) -> None:
+    """Show a history that `driftline sink sql` writes, and workers if brokers are named."""
+    from agents.web.listening import Listening  # noqa: PLC0415
+
+    history = History(database.url_of(url))
+    if settings is None:
+        run_page(history, address)
+        return
+    with Listening(settings) as listening:
+        run_page(history, address, told=listening.told)
 
 
 def show_topics(settings: Settings, address: Address) -> None:
     """Show what is on the topics, in a history of the page's own."""
+    from agents.web.listening import Listening  # noqa: PLC0415
     from agents.web.own_history import OwnHistory  # noqa: PLC0415
 
-    with OwnHistory(settings) as own:
-        run_page(History(own.url), address, note=lambda: own.wrong)
+    with OwnHistory(settings) as own, Listening(settings) as listening:
+        history = History(own.url)
+        run_page(history, address, note=lambda: own.wrong, told=listening.told)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from agents.status import Status
-from agents.web.screens.screen import Panel
-
-_LETTERS = ("topic", "reason", "records", "newest_ms", "where", "detail", "example")
 
 
 class Letters(NamedTuple):
@@ -49,18 +45,3 @@ class Told(NamedTuple):
     workers: tuple[Status, ...] = ()
     letters: tuple[Letters, ...] = ()
     wrong: str | None = None
-
-
-def letters_panel(letters: Iterable[Letters], notes: tuple[str, ...] = ()) -> Panel:
-    """Return dead letters, most records first."""
-    ordered = sorted(letters, key=lambda one: (-one.records, one.topic, one.reason))
-    return Panel(_LETTERS, [tuple(one) for one in ordered], notes)
-
-
-def fates_panel(fates: dict[str, int], notes: tuple[str, ...] = ()) -> Panel:
-    """Return what became of records; what became of none is left out."""
-    total = sum(fates.values())
-    rows: list[tuple[Any, ...]] = [
-        (fate, count, count / total) for fate, count in fates.items() if count
-    ]
-    return Panel(("fate", "records", "share"), rows, notes)

@@ -7,7 +7,9 @@ from agents.web.screens.features import Features
 from agents.web.screens.fleet import Fleet
 from agents.web.screens.model import Model
 from agents.web.screens.pipeline import Pipeline
+from agents.web.screens.resources import Resources
 from agents.web.screens.screen import Screen
+from agents.web.screens.segments import Segments
 
 CATALOGUE: dict[str, Screen] = {
     screen.name: screen
@@ -16,6 +18,8 @@ CATALOGUE: dict[str, Screen] = {
         Model(),
         Alerts(),
         Features(),
+        Segments(),
+        Resources(),
         Pipeline(),
     )
 }

@@ -11,9 +11,10 @@ from sqlalchemy import text
 from agents.status import Status
 from agents.web.known import Known
 from agents.web.screens.screen import Answer, Panel, Screen, View
-from agents.web.told import Told, fates_panel, letters_panel
+from agents.web.told import Letters, Told
 
 _MOST_GAPS = 200
+_LETTERS = ("topic", "reason", "records", "newest_ms", "where", "detail", "example")
 _WORKERS = (
     *("worker", "host", "version", "ready", "at_ms", "uptime_s", "cpu_s", "records"),
     *("cpu_us_per_record", "models", "pending_predictions", "lag", "partitions"),
@@ -115,6 +116,21 @@ def _models(workers: Iterable[Status]) -> Panel:
 
 def _remarks(workers: Iterable[Status]) -> Panel:
     return Panel(("remark",), [(said,) for one in workers for said in one.warnings])
+
+
+def letters_panel(letters: Iterable[Letters], notes: tuple[str, ...] = ()) -> Panel:
+    """Return dead letters, most records first."""
+    ordered = sorted(letters, key=lambda one: (-one.records, one.topic, one.reason))
+    return Panel(_LETTERS, [tuple(one) for one in ordered], notes)
+
+
+def fates_panel(fates: dict[str, int], notes: tuple[str, ...] = ()) -> Panel:
+    """Return what became of records; what became of none is left out."""
+    total = sum(fates.values())
+    rows: list[tuple[Any, ...]] = [
+        (fate, count, count / total) for fate, count in fates.items() if count
+    ]
+    return Panel(("fate", "records", "share"), rows, notes)
 
 
 # ------------------------------------------------------------------ the history

@@ -5,5 +5,7 @@ export const SCREENS = {
   alerts: () => import("./alerts.js"),
   model: () => import("./model.js"),
   features: () => import("./features.js"),
+  segments: () => import("./segments.js"),
+  resources: () => import("./resources.js"),
   pipeline: () => import("./pipeline.js"),
 };
