@@ -24,7 +24,11 @@ def a_log() -> Log:
         late = number >= WINDOWS // 2
         shares = {"a": 200, "b": 100} if late else {"a": 100, "b": 100}
         good = {"a": 0.6 if late else 0.9, "b": 0.9}
-        place: dict[str, Any] = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS, "final": True}
+        place: dict[str, Any] = {
+            "window_start_ms": at,
+            "window_end_ms": at + MINUTE_MS,
+            "final": True,
+        }
         every = sum(shares.values())
         whole = sum(shares[key] * good[key] for key in KEYS) / every
         counted = [("", every, whole)]
