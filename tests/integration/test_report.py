@@ -65,6 +65,17 @@ def test_a_replayed_table_opens_with_its_numbers(
             return found  # type: ignore[no-any-return]
 
     cells = asyncio.run(look())
+    page, said = asyncio.run(_through(file))
+
+    assert page.complaints == []
+    texts = "\n".join(said)
+    assert {name for name in ("<b>", "<i>f", "<u>k=<s>0", "<u>k=<s>1") if name in texts} == {
+        "<b>",
+        "<i>f",
+        "<u>k=<s>0",
+        "<u>k=<s>1",
+    }
+    assert "could not be drawn" not in texts
 
     rows = panel(read(file), "pipeline", "fates")
     assert cells[0::3] == [row["fate"] for row in rows]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agents.web.screens.segments import Mean, of_drop
 from tests import webs
 from tests.sinking import MINUTE_MS, START_MS, Log, metric
 from tests.webs import api, ask, rows
@@ -23,7 +24,7 @@ def a_log() -> Log:
         at = START_MS + number * MINUTE_MS
         late = number >= WINDOWS // 2
         shares = {"a": 200, "b": 100} if late else {"a": 100, "b": 100}
-        good = {"a": 0.6 if late else 0.9, "b": 0.9}
+        good = {"a": 0.6 if late else 0.9, "b": 0.8}
         place: dict[str, Any] = {
             "window_start_ms": at,
             "window_end_ms": at + MINUTE_MS,
@@ -64,7 +65,7 @@ def test_what_is_worse_beyond_its_interval_comes_first(port: int) -> None:
     names = [row["segment"] for row in rows(answer, "segments")]
     assert names == ["k=a", f"k={ODD}", "k=b"]
     found = by_name(answer)
-    assert found["k=a"]["worse"] == pytest.approx(0.1)
+    assert found["k=a"]["worse"] == pytest.approx(2 / 3 - 0.6)
     assert (found["k=a"]["value"], found["k=a"]["before"]) == pytest.approx((0.6, 0.9))
     assert [row["beyond"] for row in rows(answer, "segments")] == [True, False, False]
     assert answer["facts"]["segment"] == "k=a"
@@ -79,16 +80,25 @@ def test_shares_of_traffic_are_those_of_each_half(port: int) -> None:
 def test_parts_of_a_drop_add_up_to_the_drop(port: int) -> None:
     found = by_name(api(port, "segments"))
 
-    assert found["k=a"]["share_of_drop"] == pytest.approx(1.0)
-    assert found["k=b"]["share_of_drop"] == pytest.approx(0.0, abs=1e-9)
+    # The whole fell from 0.85 to 2/3: by a, which got worse and more, and by b, which got less.
+    drop = 2 / 3 - 0.85
+    parts = [
+        2 / 3 * (0.6 - 0.85) - 1 / 2 * (0.9 - 0.85),
+        1 / 3 * (0.8 - 0.85) - 1 / 2 * (0.8 - 0.85),
+    ]
+    assert [found[f"k={key}"]["share_of_drop"] for key in KEYS] == pytest.approx(
+        [part / drop for part in parts]
+    )
+    assert sum(parts) == pytest.approx(drop)
 
 
-def test_nobody_has_a_part_of_no_drop(port: int) -> None:
-    then = START_MS + (WINDOWS // 2) * MINUTE_MS
+@pytest.mark.parametrize(("now", "error", "there"), [(0.86, 0.01, True), (0.88, 0.01, False)])
+def test_nobody_has_a_part_of_what_may_be_no_drop(now: float, error: float, there: bool) -> None:
+    own = Mean(now, error, 50), Mean(0.9, error, 50)
+    whole = Mean(now, error, 100), Mean(0.9, error, 100)
 
-    found = by_name(api(port, "segments", at=then))
-
-    assert [row["share_of_drop"] for row in found.values()] == [None, None]
+    assert (of_drop(own, whole) is not None) is there
+    assert of_drop(own, (whole[0], None)) is None
 
 
 def test_a_segment_is_drawn_beside_the_whole(port: int) -> None:
@@ -96,8 +106,8 @@ def test_a_segment_is_drawn_beside_the_whole(port: int) -> None:
 
     own = [row["value"] for row in rows(answer, "segment") if row["metric"] == "accuracy"]
     whole = [row["value"] for row in rows(answer, "whole")]
-    assert own == pytest.approx([0.9] * WINDOWS)
-    assert whole == pytest.approx([0.9] * 12 + [0.7] * 12)
+    assert own == pytest.approx([0.8] * WINDOWS)
+    assert whole == pytest.approx([0.85] * 12 + [2 / 3] * 12)
     assert ask(port, "/api/segments?segment=none").json == {"missing": "there is no segment 'none'"}
 
 
@@ -105,7 +115,7 @@ def test_fairness_is_of_the_whole_model(port: int) -> None:
     found = rows(api(port, "segments"), "fairness")
 
     assert [row["metric"] for row in found] == ["error_difference:k"] * WINDOWS
-    assert found[-1]["value"] == pytest.approx(0.3)
+    assert found[-1]["value"] == pytest.approx(0.2)
 
 
 def test_a_model_without_segments_says_so(tmp_path_factory: pytest.TempPathFactory) -> None:
