@@ -17,7 +17,7 @@ MOST_MODELS = 10
 _MOST_ROWS = 1_000
 _MOST_VERSIONS = 4
 _MOST_FEATURES = 12
-"""Features that are drawn, all models together."""
+"""Features, and segments, that are drawn, all models together."""
 _MOST_ALERTS = 20
 
 
@@ -59,8 +59,11 @@ def views_of(view: View, names: Sequence[str], *, range_ms: int) -> list[Shown]:
     return [*found, *_details(view, found, len(names))]
 
 
-_TOLD = ("model", "version", "feature")
+_TOLD = ("model", "version", "segment", "feature")
 """What an answer is of, which nobody asked."""
+
+_NAMED = {"features": "feature", "segments": "segment"}
+"""Screens whose first panel is named as they are, and what each of its rows is asked by."""
 
 _ALL = {"alerts": {"state": "all"}}
 """What is asked of screens that are not of one model."""
@@ -101,10 +104,11 @@ def _details(view: View, found: Sequence[Shown], count: int) -> Iterator[Shown]:
         if one.screen == "model":
             others = [name for name in facts["versions"] if name != facts["version"]]
             more = [{"version": name} for name in others[-_MOST_VERSIONS:]]
-        elif one.screen == "features":
-            rows = one.answer.panels["features"].rows
+        elif one.screen in _NAMED:
+            rows = one.answer.panels[one.screen].rows
             names = [row[0] for row in rows[: max(2, _MOST_FEATURES // max(count, 1))]]
-            more = [{"feature": name} for name in names if name != facts["drawn"]]
+            key = _NAMED[one.screen]
+            more = [{key: name} for name in names if name != facts[key]]
         elif one.screen == "alerts":
             rows = one.answer.panels["alerts"].rows
             more = [{"alert": row[0]} for row in rows[:_MOST_ALERTS]]

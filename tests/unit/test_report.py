@@ -199,6 +199,16 @@ def test_a_report_of_a_replay_has_the_numbers_of_its_summary(
     assert alerts == {alert["alert_id"] for alert in summary["alerts"]}
 
 
+def test_features_and_segments_of_a_replay_can_be_chosen(tmp_path: Path) -> None:
+    replay(a_table(tmp_path), columns=COLUMNS, report=tmp_path / "r.html")
+
+    found = read(tmp_path / "r.html")
+    for segment in ("<u>k=<s>0", "<u>k=<s>1"):
+        rows = panel(found, "segments", "segment", model="<b>", segment=segment)
+        assert len([row for row in rows if row["metric"] == "accuracy"]) == 20
+    assert panel(found, "features", "mean", model="<b>", feature="<i>f")
+
+
 def test_nothing_in_a_replay_is_silent_since_its_last_window(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
