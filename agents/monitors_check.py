@@ -55,7 +55,7 @@ def check_monitors(
         )
         found = [f"{file}: {problem}" for problem in unmet(monitors, run)]
         records = survey.lines
-    rules = len(monitors.thresholds) + len(monitors.drifts)
+    rules = len(list(monitors.every()))
     if json_output:
         print(json.dumps({"rules": rules, "problems": found}))
     else:

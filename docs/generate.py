@@ -27,7 +27,7 @@ from agents.telemetry_catalogue import RESOURCES, WORKER, Entry
 from streams import families
 from streams.families.family import EVERY_TASK, MULTICLASS, Metric, Part
 from streams.monitors import DEFAULTS, SCAN, Drift, Threshold
-from streams.rule_kinds import RULE_KINDS, RuleKind
+from streams.rule_kinds import OTHER_KINDS, RULE_KINDS, RuleKind
 from streams.scan.inputs import WATCHED
 from streams.scan.parameters import BUDGETS
 from streams.topics import Topics
@@ -215,6 +215,10 @@ def _usage(parameter: Any) -> str:
 def rule_kinds() -> str:
     """Return every kind of rules."""
     rows = [[f"`{kind.name}`", f"{kind.help}", _limits_of(kind)] for kind in RULE_KINDS]
+    rows += [
+        [", ".join(f"`{key}`" for key in kind.keys), kind.help, kind.allowed]
+        for kind in OTHER_KINDS
+    ]
     return table(["key", "the rule is violated when", "allowed"], rows)
 
 

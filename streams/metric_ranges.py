@@ -121,6 +121,39 @@ def check_limit(metric: str, kind: RuleKind, limit: float, *, where: str) -> Non
         )
 
 
+def check_clear(metric: str, kind: RuleKind, limits: tuple[float, float], *, where: str) -> None:
+    """Refuse a limit to come back within that is beyond the rule's own, or never reached.
+
+    Parameters
+    ----------
+    limits
+        The rule's own, and the one to come back within.
+
+    Raises
+    ------
+    ConfigError
+        With both.
+
+    Examples
+    --------
+    >>> from streams.rule_kinds import BY_NAME
+    >>> check_clear("accuracy", BY_NAME["below"], (0.9, 0.92), where="threshold 'a'")
+    >>> check_clear("accuracy", BY_NAME["below"], (0.9, 0.8), where="threshold 'a'")
+    Traceback (most recent call last):
+    streams.errors.ConfigError: threshold 'a': clear: 0.8 is beyond below: 0.9
+    """
+    given, clear = limits
+    about = families.CATALOGUE.metric(metric)
+    assert about is not None
+    references = np.array([1e-9, 1.0])
+    outer, inner = kind.bounds(given, references), kind.bounds(clear, references)
+    if (inner.lowest < outer.lowest).any() or (inner.highest > outer.highest).any():
+        raise ConfigError(f"{where}: clear: {clear:g} is beyond {kind.name}: {given:g}")
+    if ((inner.lowest > about.highest) | (inner.highest < about.lowest)).all():
+        said = f"{about.name} is {_range(about)}"
+        raise ConfigError(f"{where}: clear: {clear:g} is never reached: {said}")
+
+
 def _range(about: Metric) -> str:
     if math.isinf(about.highest):
         return f"never below {about.lowest:g}"

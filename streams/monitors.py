@@ -5,6 +5,7 @@ A model that nobody described gets the defaults.
 
 import fnmatch
 import math
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,10 +15,9 @@ from streams.chosen import Choice, counted
 from streams.comparisons import Comparison
 from streams.families.family import Family
 from streams.ownership import Ownership
-from streams.rule_kinds import BY_NAME
+from streams.rule_kinds import BY_NAME, Absence, Composite, Severity, Slo
 from streams.task import Task
 
-Severity = Literal["info", "warning", "critical"]
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -54,10 +54,29 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     In a file, exactly one of `below`, `above` (absolute) and `falls_by`, `rises_by` (a share of the
     reference, such as 0.05 for 5 %) says when it is violated: `kind` and `given` here, see
     `streams.rule_kinds`. With ``by: interval`` the whole confidence interval must be beyond the
-    limit, so that few labels cannot raise an alarm.
+    limit, so that few labels cannot raise an alarm, and it is over once the whole interval is back.
 
     On `predictions` and `labels`, the reference is a window of its traffic, and `minimum`, which is
     about the observations that a ratio or a mean rests on, does not apply.
+
+    Attributes
+    ----------
+    window
+        `None`: the shortest of `streams.rules.lengths.LADDER_MS` that holds `minimum`.
+    clear
+        Another limit, of the same kind, within which it is over; `None`: the limit itself.
+    hold_ms
+        It fires once it was violated for so long; `for` in a file.
+    cooldown_ms
+        It does not fire again for so long after it was over.
+    notify
+        Whether its alerts are published; else only composites see that it fires.
+    minimum_coverage
+        It is not judged where fewer of the predictions of its window have a label.
+    short
+        Another window that must be beyond the limit, too.
+    slo
+        The objective that it is of.
     """
 
     name: str
@@ -69,8 +88,15 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     given: float
     window: str | None = None
     minimum: Positive = 100
-    by: Literal["value", "interval"] = "value"
+    by: Literal["value", "interval"] = "interval"
     severity: Severity = "critical"
+    clear: float | None = None
+    hold_ms: int = 0
+    cooldown_ms: int = 0
+    notify: bool = True
+    minimum_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    short: str | None = None
+    slo: Slo | None = None
 
     @property
     def falling(self) -> bool:
@@ -97,10 +123,15 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     model: str = "*"
     version: str = "*"
     severity: Severity = "warning"
+    notify: bool = True
 
     def covers(self, name: str) -> bool:
         """Whether this monitor watches the input of that name."""
         return self.input == name or (self.input == "features" and name.startswith("feature:"))
+
+
+Monitor = Threshold | Drift | Absence | Composite
+"""What may fire, by its name."""
 
 
 class Monitors(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +166,8 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         What models are told to be, by their names.
     owned
         Whom models belong to, by names and patterns, in the order of the file.
+    absences, composites
+        Rules that go by what does not come, and by what fires.
     """
 
     windows: tuple[Window, ...] = ()
@@ -151,6 +184,8 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     owned: dict[str, Ownership] = {}
     thresholds: tuple[Threshold, ...] = ()
     drifts: tuple[Drift, ...] = ()
+    absences: tuple[Absence, ...] = ()
+    composites: tuple[Composite, ...] = ()
 
     def task(self, model: str) -> Task:
         """Return what is known about a model."""
@@ -165,12 +200,33 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
 
     def for_model(self, model: str, version: str) -> tuple[list[Threshold], list[Drift]]:
         """Return the rules and detectors of one model version."""
+        thresholds = [one for one in self.thresholds if _fits(one, model, version)]
+        return thresholds, [one for one in self.drifts if _fits(one, model, version)]
 
-        def applies(monitor: Threshold | Drift) -> bool:
-            fits = fnmatch.fnmatchcase
-            return fits(model, monitor.model) and fits(version, monitor.version)
+    def absences_of(self, model: str, version: str) -> list[Absence]:
+        """Return the rules on what does not come that are for one model version."""
+        return [one for one in self.absences if _fits(one, model, version)]
 
-        return [t for t in self.thresholds if applies(t)], [d for d in self.drifts if applies(d)]
+    def composites_of(self, model: str, version: str) -> list[Composite]:
+        """Return the rules on what fires that are for one model version."""
+        return [one for one in self.composites if _fits(one, model, version)]
+
+    def every(self) -> Iterator[Monitor]:
+        """Yield everything that may fire."""
+        yield from self.thresholds
+        yield from self.drifts
+        yield from self.absences
+        yield from self.composites
+
+    def named(self, name: str, model: str, version: str) -> Monitor | None:
+        """Return what a monitor of that name is for one model version."""
+        fits = (one for one in self.every() if one.name == name and _fits(one, model, version))
+        return next(fits, None)
+
+
+def _fits(monitor: Monitor, model: str, version: str) -> bool:
+    fits = fnmatch.fnmatchcase
+    return fits(model, monitor.model) and fits(version, monitor.version)
 
 
 def counted_for(monitors: Monitors) -> tuple[Family, ...]:
@@ -179,8 +235,8 @@ def counted_for(monitors: Monitors) -> tuple[Family, ...]:
 
 
 DEFAULT_THRESHOLDS = (
-    Threshold(name="accuracy-drop", metric="accuracy", kind="falls_by", given=0.10, by="interval"),
-    Threshold(name="mae-rise", metric="mae", kind="rises_by", given=0.25, by="interval"),
+    Threshold(name="accuracy-drop", metric="accuracy", kind="falls_by", given=0.10),
+    Threshold(name="mae-rise", metric="mae", kind="rises_by", given=0.25),
 )
 DEFAULT_DRIFTS = (
     Drift(name="loss-drift", input="loss", detector="adwin"),

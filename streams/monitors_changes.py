@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from streams.durations import format_duration
-from streams.monitors import Drift, Monitors, Threshold
+from streams.monitors import Monitor, Monitors, Threshold
 
 Fields = dict[str, Any]
+
+_SPANS = {"hold_ms": "for", "cooldown_ms": "cooldown"}
 
 
 def changes(before: Monitors, after: Monitors) -> Iterator[str]:
@@ -28,18 +30,22 @@ def changes(before: Monitors, after: Monitors) -> Iterator[str]:
     >>> print(*changes(Monitors(thresholds=(floor,)), Monitors(thresholds=(higher,))))
     ~ threshold 'floor': below 0.9 → 0.95
     """
-    yield from _between("threshold", _named(before.thresholds), _named(after.thresholds))
+    yield from _between("threshold", _rules(before), _rules(after))
     yield from _between("drift", _named(before.drifts), _named(after.drifts))
     yield from _between("model", _models(before), _models(after))
     old, new = _general(before), _general(after)
     yield from (f"~ {name} {old[name]} → {new[name]}" for name in old if old[name] != new[name])
 
 
-def _named(some: Sequence[Threshold | Drift]) -> dict[str, Fields]:
+def _rules(monitors: Monitors) -> dict[str, Fields]:
+    return _named([*monitors.thresholds, *monitors.absences, *monitors.composites])
+
+
+def _named(some: Sequence[Monitor]) -> dict[str, Fields]:
     return {one.name: _fields(one) for one in some}
 
 
-def _fields(one: Threshold | Drift) -> Fields:
+def _fields(one: Monitor) -> Fields:
     """Return what is said of a monitor beside its name, and the usual."""
     usual = {field.name: field.default for field in msgspec.structs.fields(type(one))}
     given: Fields = msgspec.to_builtins(one)
@@ -48,6 +54,10 @@ def _fields(one: Threshold | Drift) -> Fields:
             **{name: value for name, value in given.items() if name not in ("kind", "given")},
             one.kind: one.given,
         }
+        given.pop("slo")  # what it says is in the limits
+        for field, key in _SPANS.items():
+            span_ms = given.pop(field)
+            given |= {key: format_duration(span_ms)} if span_ms else {}
     return {
         name: value
         for name, value in given.items()

@@ -5,20 +5,17 @@ does nothing is worse than no rule. Each error names the file, the entry, the va
 valid words. What depends on the traffic is judged in `streams.rehearsal`.
 """
 
-import fnmatch
-import re
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 import msgspec
 
-from streams import rule_kinds
 from streams.cells.windowing import check_coarse
 from streams.chosen import Choice, check_choice
 from streams.classes import class_name
 from streams.comparisons import EVERY_MODEL, Comparison, check_kind, read_comparison, says_spans
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
-from streams.metric_ranges import check_limit, check_metric, of_hosts
+from streams.file_values import converted, entry
 from streams.monitors import (
     BASELINE_MS,
     DEFAULT_DRIFTS,
@@ -30,20 +27,22 @@ from streams.monitors import (
     SHORTEST_BASELINE_MS,
     Coarse,
     Drift,
+    Monitor,
     Monitors,
     Positive,
     Threshold,
     Window,
 )
-from streams.nearest import nearest
 from streams.ownership import Ownership, check_ownership
+from streams.rule_kinds import Absence, Composite
+from streams.rules_file import read_rules
 from streams.task import Task
 from streams.watchers.checking import check_drift
 
-T = TypeVar("T")
 
+class LayoutOfModel(msgspec.Struct, forbid_unknown_fields=True):
+    """What may be said of a model."""
 
-class _Model(msgspec.Struct, forbid_unknown_fields=True):
     task: Literal["auto", "binary", "multiclass", "regression", "text"] = "auto"
     positive: str | int | float | bool | None = None
     owner: str | None = None
@@ -52,7 +51,9 @@ class _Model(msgspec.Struct, forbid_unknown_fields=True):
     baseline: dict[str, Any] | None = None
 
 
-class _Window(msgspec.Struct, forbid_unknown_fields=True):
+class LayoutOfWindow(msgspec.Struct, forbid_unknown_fields=True):
+    """A window that slides."""
+
     size: str
     hop: str | None = None
 
@@ -68,7 +69,7 @@ class _Beginning(msgspec.Struct, forbid_unknown_fields=True):
     rows: Positive = 0
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class Layout(msgspec.Struct, forbid_unknown_fields=True):
     """The whole file; `settings` belongs to the worker and is not read here."""
 
     settings: dict[str, Any] = {}
@@ -117,7 +118,7 @@ def parse_monitors(data: object, *, file: str = "monitors.yaml") -> Monitors:
 
 
 def _parse(data: object) -> Monitors:
-    file = _converted({} if data is None else data, _File)
+    file = converted({} if data is None else data, Layout)
     given_models = {name: _model(name, model) for name, model in file.models.items()}
     owned = {name: found for name, one in given_models.items() if (found := _owned(name, one))}
     models = {
@@ -125,19 +126,18 @@ def _parse(data: object) -> Monitors:
         for name, one in given_models.items()
         if _tells(one) or (name not in owned and one.baseline is None)
     }
-    kind = _threshold_type()
-    given = [_entry("threshold", place, one, kind) for place, one in _of(file.thresholds)]
-    drifts = [_entry("drift", place, one, Drift) for place, one in _of(file.drift)]
-    thresholds = [_threshold(one, models) for one in given]
+    rules = read_rules(file.thresholds, models)
+    drifts = [entry("drift", place, one, Drift) for place, one in _of(file.drift)]
     for drift in drifts:
         check_drift(drift)
-    every: list[Threshold | Drift] = [
-        *thresholds,
+    every: list[Monitor] = [
+        *rules,
         *drifts,
         *(DEFAULT_THRESHOLDS if file.defaults else ()),
         *_default_drifts(file.defaults),
     ]
     _check_names(every)
+    _check_members(every)
     windows = tuple(_window(window) for window in file.windows)
     coarse = _coarse(file.coarse)
     if coarse is not None:
@@ -157,6 +157,8 @@ def _parse(data: object) -> Monitors:
         owned=owned,
         thresholds=tuple(one for one in every if isinstance(one, Threshold)),
         drifts=tuple(one for one in every if isinstance(one, Drift)),
+        absences=tuple(one for one in every if isinstance(one, Absence)),
+        composites=tuple(one for one in every if isinstance(one, Composite)),
     )
 
 
@@ -170,11 +172,11 @@ def _of(entries: list[Any]) -> list[tuple[int, Any]]:
     return list(enumerate(entries, start=1))
 
 
-def _model(name: str, model: object) -> _Model:
-    return _converted({} if model is None else model, _Model, where=f"model {name!r}")
+def _model(name: str, model: object) -> LayoutOfModel:
+    return converted({} if model is None else model, LayoutOfModel, where=f"model {name!r}")
 
 
-def _owned(name: str, given: _Model) -> Ownership | None:
+def _owned(name: str, given: LayoutOfModel) -> Ownership | None:
     """Return whom a model belongs to; `None` if its entry says nothing of that."""
     found = check_ownership(
         owner=given.owner, runbook=given.runbook, tags=given.tags, where=f"model {name!r}"
@@ -182,12 +184,12 @@ def _owned(name: str, given: _Model) -> Ownership | None:
     return None if found == Ownership() else found
 
 
-def _tells(given: _Model) -> bool:
+def _tells(given: LayoutOfModel) -> bool:
     """Tell whether an entry says what a model is."""
     return given.task != "auto" or given.positive is not None
 
 
-def _task(name: str, given: _Model) -> Task:
+def _task(name: str, given: LayoutOfModel) -> Task:
     where = f"model {name!r}"
     if _tells(given) and set(name) & set("*?"):
         raise ConfigError(
@@ -205,7 +207,7 @@ def _task(name: str, given: _Model) -> Task:
 
 def _window(given: object) -> Window:
     raw: object = {"size": given} if isinstance(given, str) else given
-    window = _converted(raw, _Window, where="windows")
+    window = converted(raw, LayoutOfWindow, where="windows")
     size_ms = parse_duration_ms(window.size, setting="windows: size")
     hop_ms = size_ms if window.hop is None else parse_duration_ms(window.hop, setting="hop")
     if hop_ms > size_ms:
@@ -218,7 +220,7 @@ def _window(given: object) -> Window:
 def _coarse(given: bool | dict[str, Any]) -> Coarse | None:
     if given is False:
         return None
-    found = _converted({} if given is True else given, _Coarse, where="coarse")
+    found = converted({} if given is True else given, _Coarse, where="coarse")
     hours_ms = parse_duration_ms(found.hours, setting="coarse: hours")
     days_ms = parse_duration_ms(found.days, setting="coarse: days")
     return Coarse(hours_ms=hours_ms, days_ms=days_ms, hours_of_week=found.hours_of_week)
@@ -242,7 +244,7 @@ def _baseline(given: bool | str | list[str] | dict[str, Any]) -> tuple[int, ...]
 
 
 def _beginning(given: object) -> _Beginning:
-    return _converted(given, _Beginning, where="baseline")
+    return converted(given, _Beginning, where="baseline")
 
 
 def _rows(given: object) -> int:
@@ -250,7 +252,7 @@ def _rows(given: object) -> int:
     return _beginning(given).rows if isinstance(given, dict) and says_spans(given) else 0
 
 
-def _compared(file: _File, models: dict[str, _Model]) -> dict[str, Comparison]:
+def _compared(file: Layout, models: dict[str, LayoutOfModel]) -> dict[str, Comparison]:
     """Return what windows of models are compared with: what is said of all comes last."""
     found: dict[str, Comparison] = {}
     for name, one in models.items():
@@ -270,13 +272,22 @@ def _compared(file: _File, models: dict[str, _Model]) -> dict[str, Comparison]:
 
 def _choices(given: dict[str, Any] | list[Any]) -> tuple[Choice, ...]:
     entries = [given] if isinstance(given, dict) else given
-    found = tuple(_converted(one, Choice, where="metrics") for one in entries)
+    found = tuple(converted(one, Choice, where="metrics") for one in entries)
     for one in found:
         check_choice(one)
     return found
 
 
-def _check_names(monitors: list[Threshold | Drift]) -> None:
+def _check_members(monitors: list[Monitor]) -> None:
+    """Refuse composites of what there is not."""
+    composites = [one for one in monitors if isinstance(one, Composite)]
+    names = {one.name for one in composites}
+    for one in composites:
+        known = [other.name for other in monitors if other.name not in names]
+        one.check_members(known, names, f"threshold {one.name!r}")
+
+
+def _check_names(monitors: list[Monitor]) -> None:
     seen = set()
     for monitor in monitors:
         if monitor.name in seen:
@@ -284,114 +295,3 @@ def _check_names(monitors: list[Threshold | Drift]) -> None:
                 f"the name {monitor.name!r} is used twice; the default monitors have names, too"
             )
         seen.add(monitor.name)
-
-
-_MINIMUM = next(f.default for f in msgspec.structs.fields(Threshold) if f.name == "minimum")
-
-
-def _threshold_type() -> type[Any]:
-    """Return how a rule is written: with a key for every kind of rules, of which it has one."""
-    fields = [
-        (one.name, one.type) if one.required else (one.name, one.type, one.default)
-        for one in msgspec.structs.fields(Threshold)
-        if one.name not in ("kind", "given", "minimum")
-    ]
-    fields.append(("minimum", Positive | msgspec.UnsetType, msgspec.UNSET))
-    kinds = [(kind.name, kind.given | None, None) for kind in rule_kinds.BY_NAME.values()]
-    return msgspec.defstruct(
-        "_Threshold", [*fields, *kinds], kw_only=True, forbid_unknown_fields=True
-    )
-
-
-def _threshold(threshold: Any, models: dict[str, Task]) -> Threshold:
-    where = f"threshold {threshold.name!r}"
-    kind = models[threshold.model].kind if threshold.model in models else "auto"
-    check_metric(threshold.metric, task=kind, where=where)
-    if threshold.segment and "=" not in threshold.segment:
-        raise ConfigError(f"{where}: segment: {threshold.segment!r} is no name=value")
-    given = {
-        name: limit
-        for name in rule_kinds.BY_NAME
-        if (limit := getattr(threshold, name)) is not None
-    }
-    if len(given) != 1:
-        said = f"has {' and '.join(given)}" if given else "has no limit"
-        names = ", ".join(rule_kinds.BY_NAME)
-        raise ConfigError(f"{where}: {said}; give exactly one of {names}")
-    [(name, limit)] = given.items()
-    check_limit(threshold.metric, rule_kinds.BY_NAME[name], limit, where=where)
-    if threshold.window is not None:
-        parse_duration_ms(threshold.window, setting=f"{where}: window")
-    common = {
-        one.name: getattr(threshold, one.name)
-        for one in msgspec.structs.fields(Threshold)
-        if one.name not in ("kind", "given")
-    }
-    if of_hosts(threshold.metric):
-        _check_of_hosts(threshold, where)
-    if common["minimum"] is msgspec.UNSET:
-        # A window has as many readings as somebody has asked for, and one is as good as many.
-        common["minimum"] = 1 if of_hosts(threshold.metric) else _MINIMUM
-    return Threshold(**common, kind=name, given=limit)
-
-
-def _check_of_hosts(threshold: Any, where: str) -> None:
-    """Refuse what a reading of a host never has."""
-    if threshold.segment:
-        raise ConfigError(
-            f"{where}: segment: {threshold.segment!r}: {threshold.metric} is of hosts, which are in"
-            " no segment; leave it out"
-        )
-    if not fnmatch.fnmatchcase("", threshold.version):
-        raise ConfigError(
-            f"{where}: version: {threshold.version!r}: {threshold.metric} is of hosts, which have"
-            " no version; leave it out"
-        )
-
-
-# --- from what YAML gives to what is meant
-
-_AT = re.compile(r" - at `(?:key` in `)?\$\.?(?P<path>.*)`$")
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*)`")
-_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`")
-
-
-def _entry(section: str, place: int, given: object, kind: type[T]) -> T:
-    """Convert one entry of a list; it goes by its name, or by its place where it has none."""
-    name = given.get("name") if isinstance(given, dict) else None
-    return _converted(given, kind, where=f"{section} {place if name is None else repr(name)}")
-
-
-def _converted(given: object, kind: type[T], *, where: str = "") -> T:
-    try:
-        return msgspec.convert(given, kind)
-    except msgspec.ValidationError as error:
-        said = _explained(str(error), given, kind)
-        raise ConfigError(f"{where}: {said}" if where else said) from None
-
-
-def _explained(text: str, given: Any, kind: type) -> str:
-    """Say what msgspec says with the value, and with what would have been valid."""
-    found = _AT.search(text)
-    path = found["path"] if found else ""
-    said = text[: found.start()] if found else text
-    if unknown := _UNKNOWN.fullmatch(said):
-        return f"no such key {unknown['name']!r}{nearest(unknown['name'], get_type_hints(kind))}"
-    if missing := _MISSING.fullmatch(said):
-        return f"the key {missing['name']!r} is missing"
-    name = path.partition(".")[0].partition("[")[0]
-    if not name:
-        return f"{given!r:.60} is no mapping of keys to values"
-    value = given[name]
-    words = _words(get_type_hints(kind)[name])
-    if words:
-        return f"{name}: {value!r} is unknown{nearest(str(value), words)}"
-    quotes = "; write it in quotes" if "`str" in said and not isinstance(value, dict | list) else ""
-    return f"{name}: {value!r:.60}: {said[0].lower()}{said[1:].replace('`', '')}{quotes}"
-
-
-def _words(kind: Any) -> list[str]:
-    """Return the words that are allowed, where a type names them."""
-    if get_origin(kind) is Literal:
-        return list(get_args(kind))
-    return []

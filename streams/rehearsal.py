@@ -17,14 +17,16 @@ from streams.amounts import Amounts
 from streams.chosen import ALL, Choice
 from streams.classes import class_name, same_class
 from streams.dryrun import DryRun
-from streams.durations import format_duration, parse_duration_ms
+from streams.durations import format_duration
 from streams.families.family import OUTCOMES, PREDICTIONS, RESOURCES, Part
 from streams.join import Join
 from streams.metrics import Metric
 from streams.monitor import Monitor
 from streams.monitors import DEFAULT_DRIFTS, DEFAULT_THRESHOLDS, Drift, Monitors, Threshold
+from streams.monitors import Monitor as Watched
 from streams.nearest import nearest
 from streams.outcomes import Outcomes, decode_outcomes
+from streams.rules.lengths import lengths_of
 
 MOST_CLASSES = 1_000
 """So many classes of a model are told apart; the numbers of a regression would be more."""
@@ -152,17 +154,16 @@ def unmet(monitors: Monitors, run: Rehearsal) -> Iterator[str]:
         elif task.positive is not None and not _is_among(task.positive, shown):
             known = nearest(task.positive, shown)
             yield f"model {name!r}: positive: {task.positive!r} never occurred{known}"
-    rules: list[Threshold | Drift] = [*monitors.thresholds, *monitors.drifts]
-    for rule in rules:
+    for rule in monitors.every():
         if rule.name in _DEFAULTS or every is None:
             continue
-        kind = "threshold" if isinstance(rule, Threshold) else "drift"
+        kind = "drift" if isinstance(rule, Drift) else "threshold"
         said = _never(rule, run, models)
         if said is not None:
             yield f"{kind} {rule.name!r}: {said}"
 
 
-def _never(rule: Threshold | Drift, run: Rehearsal, models: Iterable[str]) -> str | None:
+def _never(rule: Watched, run: Rehearsal, models: Iterable[str]) -> str | None:
     of_model = run.observed(rule.model)
     if of_model is None:
         return f"model: {rule.model!r} never came{nearest(rule.model, models)}"
@@ -174,6 +175,10 @@ def _never(rule: Threshold | Drift, run: Rehearsal, models: Iterable[str]) -> st
         if name != rule.input and name not in shown.features:
             return f"input: feature {name!r} never came{nearest(name, shown.features)}"
         return None
+    return _never_judged(rule, run, shown) if isinstance(rule, Threshold) else None
+
+
+def _never_judged(rule: Threshold, run: Rehearsal, shown: Observed) -> str | None:
     if rule.segment not in shown.segments:
         known = nearest(rule.segment, shown.segments - {""})
         return f"segment: {rule.segment!r} never came{known}"
@@ -204,7 +209,7 @@ def _never_enough(rule: Threshold, run: Rehearsal) -> str | None:
     monitor = run.monitor
     if not about.counts:  # its count rests on nothing, and no minimum is waited for
         reads = PREDICTIONS if PREDICTIONS in about.rests_on else OUTCOMES
-        window_ms = parse_duration_ms(rule.window) if rule.window else monitor.window_ms
+        window_ms = max(lengths_of(rule))
         most = run.amounts.most(*whose, reads=reads, length_ms=window_ms)
         if most < rule.minimum:
             length, rows = format_duration(window_ms), _ROWS[reads]

@@ -109,6 +109,18 @@ def diff_file(
     raise typer.Exit(diff_monitors(brokers.settings, Path(file), json_output=json_output))
 
 
+def print_schema() -> None:
+    """Print the JSON Schema of monitors files, for editors that complete and check YAML.
+
+    It tells misspelt keys and wrong types; `check` tells what makes no sense beyond that.
+    """
+    import json  # noqa: PLC0415
+
+    from streams.monitors_schema import monitors_schema  # noqa: PLC0415
+
+    print(json.dumps(monitors_schema(), indent=2))
+
+
 GROUP = Group(
     "monitors",
     "Check what is to be watched, and change it while workers run.",
@@ -118,6 +130,11 @@ GROUP = Group(
         "driftline monitors check monitors.yaml --against events.jsonl.gz",
         "driftline monitors check m.yaml --against answers.csv --columns prediction=pred,…",
         name="check",
+    ),
+    Command(
+        print_schema,
+        "driftline monitors schema > monitors.schema.json",
+        name="schema",
     ),
     Command(
         apply_file,

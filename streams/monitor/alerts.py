@@ -13,9 +13,13 @@ import msgspec
 from streams import families
 from streams.alerts import Alert, alert_id, resolve
 from streams.model_keys import Name
-from streams.monitors import SCAN, Drift
+from streams.monitor.rule_alerts import COMPOSITE, KEEPS_NOBODY, absence_alert, composite_alert
+from streams.monitors import SCAN, Drift, Threshold
 from streams.ownership import Ownership
+from streams.rule_kinds import Slo
 from streams.rules import Finding
+from streams.rules.absences import Absent
+from streams.rules.composites import Combined, Turn
 from streams.scan.alerts import revised, scan_alert
 from streams.scan.watch import Alarm
 from streams.watchers.drifts import Found
@@ -30,10 +34,17 @@ _NEVER_MS = 1 << 62
 
 
 class Firing(NamedTuple):
-    """An alert that fires, and when its monitor last found something."""
+    """An alert that fires, and when its monitor last found something.
+
+    Attributes
+    ----------
+    quiet
+        Whether it is not published: it is there for composites alone.
+    """
 
     alert: Alert
     last_ms: int
+    quiet: bool = False
 
 
 class Alerts:
@@ -67,6 +78,17 @@ class Alerts:
         self._revisions: dict[int, list[Alert]] = {}
         self._foreign: dict[int, list[Alert]] = {}
         self.changed: set[int] = set()
+        self._turns: list[Turn] = []
+
+    def firing_of(self, model: int) -> set[Key]:
+        """Return the monitors of a model that fire, and their inputs, without composites."""
+        firing = self._firing.get(model, {}).items()
+        return {key for key, one in firing if one.alert.kind != COMPOSITE}
+
+    def take_turns(self) -> list[Turn]:
+        """Return what has begun to fire, and what is over, since this was last asked."""
+        turns, self._turns = self._turns, []
+        return turns
 
     def is_firing(self, model: int, rule: str) -> bool:
         """Tell whether a rule fires for a model."""
@@ -82,11 +104,11 @@ class Alerts:
         if known is not None:
             ends_ms = known.last_ms + self._resolve_ms
             if at_ms < ends_ms and known.alert.direction == direction:
-                self._fire(model, key, Firing(known.alert, at_ms))
+                self._fire(model, key, known._replace(last_ms=at_ms))
                 return
             self._end(model, key, min(at_ms, ends_ms), f"no further drift of {change.source}")
         alert = _drift_alert(self._names[model], drift, change, direction=direction)
-        self._begin(model, key, alert)
+        self._begin(model, key, alert, quiet=not drift.notify)
 
     def judged(self, found: Finding) -> None:
         """Take a rule that has begun to be violated, or is no longer."""
@@ -95,7 +117,32 @@ class Alerts:
             back = f"{found.threshold.metric} is {found.value:.4g}, back within {found.limit:.4g}"
             self._end(model, key, found.at_ms, back)
             return
-        self._begin(model, key, _rule_alert(self._names[model], found))
+        alert = _rule_alert(self._names[model], found)
+        self._begin(model, key, alert, quiet=not found.threshold.notify)
+
+    def absent(self, found: Absent) -> None:
+        """Take a model that has fallen silent, or is no longer."""
+        model, rule = found.model, found.rule
+        if found.over:
+            self._end_rule(model, rule.name, found.at_ms, f"{rule.metric} have come again")
+        else:
+            alert = absence_alert(self._names[model], found)
+            self._begin(model, (rule.name, ""), alert, quiet=not rule.notify)
+
+    def combined(self, found: Combined) -> None:
+        """Take a composite that has begun to hold, or does no longer."""
+        model, rule = found.model, found.rule
+        if found.over:
+            said = ", ".join(found.firing) or "none of its members"
+            self._end_rule(model, rule.name, found.at_ms, f"it holds no longer; what fires: {said}")
+        else:
+            alert = composite_alert(self._names[model], found)
+            self._begin(model, (rule.name, ""), alert, quiet=not rule.notify)
+
+    def _end_rule(self, model: int, rule: str, at_ms: int, message: str) -> None:
+        # One that rests on a tick may be ahead of what comes.
+        begun_ms = self._firing[model][rule, ""].alert.at_ms
+        self._end(model, (rule, ""), max(at_ms, begun_ms), message)
 
     def scanned(self, model: int, alarm: Alarm) -> None:
         """Take what the scan has found: it says itself when that begins, changes and is over."""
@@ -107,30 +154,34 @@ class Alerts:
                 self._end(model, key, found.at_ms, f"{found.source} is back to what is usual")
         elif found.state == "firing":
             alert = scan_alert(self._names[model], alarm)
-            self._begin(model, key, alert, last_ms=_NEVER_MS)
+            self._begin(model, key, alert, quiet=not drift.notify, last_ms=_NEVER_MS)
         elif known is not None:
             alert = revised(known.alert, found)
-            self._fire(model, key, Firing(alert, _NEVER_MS))
-            self._revise(model, alert)
+            self._fire(model, key, known._replace(alert=alert))
+            if not known.quiet:
+                self._revise(model, alert)
 
     def only_scanned(self, model: int) -> bool:
-        """Tell whether all that fires of a model was found by the scan."""
-        return all(one.alert.detector == SCAN for one in self._firing.get(model, {}).values())
+        """Tell whether all that fires of a model, and that it is kept for, the scan has found."""
+        every = [one.alert for one in self._firing.get(model, {}).values()]
+        return all(one.detector == SCAN or one.kind in KEEPS_NOBODY for one in every)
 
     def end_unknown(self, known: Collection[tuple[str, str, str]], *, at_ms: int) -> None:
         """Resolve what the scan has found and knows no more: model, monitor and source."""
         for model, firing in list(self._firing.items()):
-            for key, (alert, _) in list(firing.items()):
-                if alert.detector == SCAN and (alert.model, *key) not in known:
-                    self._end(model, key, max(at_ms, alert.at_ms), "it begins anew")
+            for key, one in list(firing.items()):
+                if one.alert.detector == SCAN and (one.alert.model, *key) not in known:
+                    self._end(model, key, max(at_ms, one.alert.at_ms), "it begins anew")
 
     def fires(self, model: int) -> bool:
-        """Tell whether any alert of a model fires."""
-        return model in self._firing
+        """Tell whether any alert of a model fires for which it is kept."""
+        every = self._firing.get(model, {}).values()
+        return any(one.alert.kind not in KEEPS_NOBODY for one in every)
 
     def waits_for_rule(self, model: int) -> bool:
         """Tell whether any of its alerts is resolved by a rule alone."""
-        return any(not source for _, source in self._firing.get(model, ()))
+        every = self._firing.get(model, {}).items()
+        return any(not key[1] and one.alert.kind not in KEEPS_NOBODY for key, one in every)
 
     def forget(self, model: int) -> None:
         """Forget a model."""
@@ -140,8 +191,8 @@ class Alerts:
     def settle(self, until_ms: int, *, not_before_ms: int = -1) -> None:
         """Resolve alerts of detectors that have found nothing for long enough."""
         for model, firing in list(self._firing.items()):
-            for key, (_, last_ms) in list(firing.items()):
-                ends_ms = last_ms + self._resolve_ms
+            for key, one in list(firing.items()):
+                ends_ms = one.last_ms + self._resolve_ms
                 if key[1] and ends_ms < until_ms:
                     at_ms = max(ends_ms, not_before_ms)
                     self._end(model, key, at_ms, f"no further drift of {key[1]}")
@@ -184,22 +235,36 @@ class Alerts:
             found.sort(key=lambda a: (a.at_ms, a.monitor, a.alert_id, a.revision))
             yield from found
 
-    def _begin(self, model: int, key: Key, alert: Alert, *, last_ms: int | None = None) -> None:
+    def _begin(
+        self, model: int, key: Key, alert: Alert, *, quiet: bool, last_ms: int | None = None
+    ) -> None:
         owned = self.owner_of(alert.model)
         if owned is not None:
             alert = msgspec.structs.replace(alert, **msgspec.structs.asdict(owned))
-        self._fire(model, key, Firing(alert, alert.at_ms if last_ms is None else last_ms))
-        self._revise(model, alert)
+        self._fire(model, key, Firing(alert, alert.at_ms if last_ms is None else last_ms, quiet))
+        self._turn(model, key, alert, fires=True)
+        if not quiet:
+            self._revise(model, alert)
 
     def _fire(self, model: int, key: Key, firing: Firing) -> None:
         self._firing.setdefault(model, {})[key] = firing
         self.changed.add(model)
 
     def _end(self, model: int, key: Key, at_ms: int, message: str) -> None:
-        alert = self._firing[model].pop(key).alert
+        alert, _, quiet = self._firing[model].pop(key)
         if not self._firing[model]:
             del self._firing[model]
-        self._revise(model, resolve(alert, at_ms=at_ms, message=message))
+        over = resolve(alert, at_ms=at_ms, message=message)
+        self._turn(model, key, over, fires=False)
+        self.changed.add(model)
+        if not quiet:
+            self._revise(model, over)
+
+    def _turn(self, model: int, key: Key, alert: Alert, *, fires: bool) -> None:
+        """Let composites know; they go by rules first."""
+        if alert.kind != COMPOSITE:
+            order = int(alert.kind != "threshold")
+            self._turns.append(Turn(model, alert.at_ms, order, key, fires))
 
     def _revise(self, model: int, alert: Alert) -> None:
         self._revisions.setdefault(model, []).append(alert)
@@ -209,15 +274,15 @@ class Alerts:
     def pack(self, model: int) -> list[Any]:
         """Return what fires of a model in a form that msgpack can write."""
         return [
-            [*key, msgspec.to_builtins(alert), last_ms]
-            for key, (alert, last_ms) in sorted(self._firing.get(model, {}).items())
+            [*key, msgspec.to_builtins(one.alert), one.last_ms, *([True] if one.quiet else [])]
+            for key, one in sorted(self._firing.get(model, {}).items())
         ]
 
     def restore(self, model: int, packed: Sequence[Any]) -> None:
         """Put back what `pack` returned."""
         self._firing.pop(model, None)
-        for monitor, source, alert, last_ms in packed:
-            firing = Firing(msgspec.convert(alert, Alert), last_ms)
+        for monitor, source, alert, *more in packed:
+            firing = Firing(msgspec.convert(alert, Alert), *more)
             self._firing.setdefault(model, {})[monitor, source] = firing
 
     def restore_foreign(self, model: int, packed: Any) -> bool:
@@ -312,5 +377,20 @@ def _rule_alert(name: Name, found: Finding) -> Alert:
             "low": found.low,
             "high": found.high,
             "reference": found.reference,
+            **({} if found.window_ms is None else {"window_ms": found.window_ms}),
+            **({} if rule.slo is None else {"slo": _burned(rule.slo, rule, found.value)}),
         },
     )
+
+
+def _burned(slo: Slo, rule: Threshold, value: float) -> dict[str, Any]:
+    """Return how fast an error budget is used up, and how fast it may be."""
+    bad = 1.0 - value if rule.falling else value
+    limit = (1.0 - rule.given if rule.falling else rule.given) / slo.budget
+    return {
+        "name": slo.name,
+        "objective": slo.slo.objective,
+        "window": rule.window,
+        "burn_rate": bad / slo.budget,
+        "burn_rate_limit": round(limit, 6),
+    }

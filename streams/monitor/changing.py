@@ -18,9 +18,9 @@ from streams.monitor.hourly import Hourly
 from streams.monitor.replacement import Replacement
 from streams.monitor.specifications import MOST_WAITING, Change
 from streams.monitor.state import MonitorState
-from streams.monitors import Drift, Monitors, Threshold
+from streams.monitors import Monitor, Monitors
 from streams.outcomes import Ints
-from streams.rules.floors import Replanned
+from streams.rules.paced import Changed
 from streams.shown import NEVER_MS
 from streams.specification import monitors_of, read_specification, time_text
 from streams.steps import Batch, DeadLetter
@@ -128,6 +128,7 @@ class Changing(Hourly):
         known.keys = state.drifts.keys
         self._forget_lanes(replaced)
         self._end_alerts(replaced, at_ms)
+        self.combine(changed_ms=at_ms)
         self._replan(replaced, at_ms)
         state.windows.baselines.collect(replaced.compared)
         for code in {*replaced.judged, *replaced.compared}:
@@ -136,6 +137,14 @@ class Changing(Hourly):
         state.facts.due.update(replaced.compared)
         self._look_again(at_ms)
         self._say(self._text(change))
+
+    def combine(self, *, changed_ms: int = -1) -> None:
+        """Judge composites by what has begun to fire, or is over; all, where they changed."""
+        state = self.state
+        for found in state.rule_states.composites.advance(state.alerts.take_turns()):
+            state.alerts.combined(found)
+        for found in state.rule_states.composites.look(changed_ms) if changed_ms >= 0 else ():
+            state.alerts.combined(found)
 
     def tell_holding(self) -> None:
         """Say, once, which specification holds after a restart."""
@@ -171,25 +180,31 @@ class Changing(Hourly):
     def _end_alerts(self, replaced: Replacement, at_ms: int) -> None:
         state = self.state
         for code, monitor in state.alerts.firing():
-            before, now = (
-                _definition(monitors, monitor, state.names[code])
-                for monitors in (replaced.before, state.monitors)
-            )
-            if now is None or before != now:
+            if self._has_changed(replaced, code, monitor):
                 state.alerts.end_monitor(code, monitor, at_ms=at_ms, message=_GONE)
+        for code, rule in state.rule_states.lives.remembered():
+            if self._has_changed(replaced, code, rule):
+                state.rule_states.lives.end(code, rule)
         state.alerts.resolve_after(state.monitors.resolve_ms, at_ms=at_ms)
+
+    def _has_changed(self, replaced: Replacement, code: int, monitor: str) -> bool:
+        before, now = (
+            _definition(monitors, monitor, self.state.names[code])
+            for monitors in (replaced.before, self.state.monitors)
+        )
+        return now is None or before != now
 
     def _replan(self, replaced: Replacement, at_ms: int) -> None:
         state = self.state
         owners, panes = counted_places(state)
         seen = set(np.unique(owners[panes * state.windows.windowing.pane_ms < at_ms]).tolist())
         every = [
-            Replanned(code, old, new, code in seen)
+            Changed(code, old, new, code in seen)
             for code, (old, new) in enumerate(replaced.plans)
-            if (old or new) and code not in state.quarantined
+            if code not in state.quarantined
         ]
         if replaced.before.reference != state.monitors.reference:
-            for (table, *key), content in state.rule_records.drop_references():
+            for (table, *key), content in state.rules.drop_references():
                 self._write(table, tuple(key), content)
         state.rules.replan(every, at_ms=at_ms, enough=state.monitors.reference)
 
@@ -279,8 +294,7 @@ def _newest_unheard(state: MonitorState) -> int:
     """Return the newest pane with readings that no rule had asked for: they do not wait."""
     owners, panes = counted_places(state, [state.windows.grid.resources])
     codes = np.unique(owners).tolist()
-    plans = {code: state.plans.of(code) for code in codes}
-    unheard = [code for code, plan in plans.items() if plan is None or not plan.needs_readings]
+    unheard = [code for code in codes if not state.plans.needs_readings(code)]
     return int(panes[np.isin(owners, unheard)].max(initial=-2))
 
 
@@ -301,9 +315,7 @@ def counted_places(state: MonitorState, sides: Sequence[Cells] | None = None) ->
     return models[panes >= 0], panes[panes >= 0]
 
 
-def _definition(monitors: Monitors, name: str, model: Name) -> Threshold | Drift | None:
+def _definition(monitors: Monitors, name: str, model: Name) -> Monitor | None:
     """Return what a monitor of that name says of a model, whichever others it is for."""
-    thresholds, drifts = monitors.for_model(*model)
-    every: list[Threshold | Drift] = [*thresholds, *drifts]
-    found = (one for one in every if one.name == name)
-    return next((msgspec.structs.replace(one, model="*", version="*") for one in found), None)
+    found = monitors.named(name, *model)
+    return found and msgspec.structs.replace(found, model="*", version="*")

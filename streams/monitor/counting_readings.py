@@ -136,8 +136,7 @@ class CountingReadings(Counting):
         if state.specifications.waiting:
             return np.ones(len(rows.model), np.bool_)
         codes, places = np.unique(rows.model, return_inverse=True)
-        plans = [state.plans.of(code) for code in codes.tolist()]
-        asked = np.array([plan is not None and plan.needs_readings for plan in plans], np.bool_)
+        asked = np.array([state.plans.needs_readings(code) for code in codes.tolist()], np.bool_)
         return asked[places]
 
     def _let_readings_wait(self, rows: ReadingRows, offsets: Ints, kept: Mask) -> None:

@@ -16,6 +16,7 @@ from streams.monitor.writing import MERGED_CELLS
 from streams.noticed import show
 from streams.outcomes import Ints
 from streams.probabilities import Oddity, no_probabilities, note
+from streams.rules.records import OF_MODELS
 from streams.shown import NEVER_MS
 from streams.steps import Record
 from streams.tables import OutcomeColumns, Table
@@ -119,12 +120,9 @@ class Forgetting(Changing):
         for code in state.silence.due(at_ms)[:_MOST_AT_ONCE]:
             if state.windows.baselines.comparing.keeps(code):
                 state.silence.put_off(code, at_ms)
-            elif not state.alerts.fires(code):
+            elif not state.alerts.fires(code) or state.alerts.only_scanned(code):
                 gone.append(code)
-            elif state.alerts.only_scanned(code):  # silence is what they say
-                state.alerts.end(code, at_ms=at_ms, message="the model is forgotten")
-                gone.append(code)
-            elif state.alerts.waits_for_rule(code) and code not in state.rules.awake:
+            elif state.alerts.waits_for_rule(code) and not state.rules.is_awake(code):
                 state.silence.keep(code)
             else:
                 state.silence.put_off(code, at_ms)
@@ -132,6 +130,7 @@ class Forgetting(Changing):
             self._publish_rest(gone, at_ms)
             silent = f"it was silent for {format_duration(state.silence.after_ms)}"
             for code in gone:
+                state.alerts.end(code, at_ms=at_ms, message="the model is forgotten")
                 self._say_forgotten(code, silent)
             with self._left_by(gone):
                 self._forget([code for code in gone if not self._begin_anew(code)])
@@ -162,7 +161,7 @@ class Forgetting(Changing):
         self._delete_watched(code)
         self.untell([code])
         state.rules.drop_models([code])
-        state.rules.floors.changed.discard(code)
+        state.rules.begin_anew(code)
         state.windows.baselines.begin_anew(code)
         state.watch(code)
         if code in state.quarantined:
@@ -186,12 +185,13 @@ class Forgetting(Changing):
     def _delete_watched(self, code: int) -> None:
         """Delete what rules, detectors and alerts know of a model."""
         name = self.state.names[code]
-        for table in ("firing", "course", "floors"):
+        for table in ("firing", "lives", *OF_MODELS):
             self._write(table, name, None)
         for drift, (_, bucket) in self.state.drifts.forget(code):
             self._write("lanes", (*name, drift, bucket), None)
         self.state.alerts.forget(code)
         self.state.scan.leave(code)
+        self.state.rule_states.lives.forget([code])
 
     def _say_forgotten(self, code: int, why: str) -> None:
         model, version = self.state.names[code]

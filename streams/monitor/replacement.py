@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from streams.monitors import Monitors
-from streams.rules import Plan
+from streams.rules.paced import Paced
 from streams.watchers.numbering import Bucket
 
 
@@ -13,7 +13,7 @@ class Replacement(NamedTuple):
     Attributes
     ----------
     plans
-        By the code of the model, before and now.
+        By the code of the model, before and now, of each pace.
     judged
         Models whose newest judgement is another one.
     lanes
@@ -23,7 +23,7 @@ class Replacement(NamedTuple):
     """
 
     before: Monitors
-    plans: list[tuple[Plan | None, Plan | None]]
+    plans: list[tuple[Paced, Paced]]
     judged: list[int]
     lanes: list[tuple[str, Bucket]]
     compared: list[int]

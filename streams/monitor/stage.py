@@ -115,7 +115,6 @@ class Monitor:
             partition,
             own,
             windowing=way,
-            window_ms=self.window_ms,
             forget_ms=self.forget_ms,
             caps=self.caps,
             said=self._said,
@@ -166,6 +165,8 @@ class Monitor:
                 state.released_at_ms = now_ms
                 with costs.on(costs.ORDERED):
                     state.behind = not work.release(budget.most_released)
+                    if not state.behind:
+                        work.look_at_silence()
             if not state.behind:
                 work.grow_baselines()
                 with costs.on(costs.PUBLISHING):

@@ -23,6 +23,7 @@ from streams.monitor.incidents import Incidents
 from streams.monitor.plans import Plans
 from streams.monitor.replacement import Replacement
 from streams.monitor.restarts import Restarts
+from streams.monitor.rule_states import RuleStates
 from streams.monitor.silence import Silence
 from streams.monitor.specifications import Specifications
 from streams.monitor.waiting import Waiting
@@ -32,8 +33,7 @@ from streams.outcomes import ClockNotice, Outcomes
 from streams.places import FeaturePlaces, SegmentPlaces
 from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
-from streams.rules import Judge, RuleWatch
-from streams.rules.records import RuleRecords
+from streams.rules import Judge
 from streams.scan.watch import Scan
 from streams.shown import Shown
 from streams.task import CAPS, Caps
@@ -107,7 +107,6 @@ class MonitorState:
         monitors: Monitors,
         *,
         windowing: Windowing,
-        window_ms: int,
         forget_ms: int,
         caps: Caps = CAPS,
         said: set[str] | None = None,
@@ -115,7 +114,7 @@ class MonitorState:
         self.partition, self.monitors = partition, monitors
         self._caps = caps
         self.specifications = Specifications(monitors, set() if said is None else said)
-        self.ordered = bool(monitors.thresholds or monitors.drifts)
+        self.ordered = any(True for _ in monitors.every())
         self.next: dict[str, int] = {}
         self.notices: dict[int, ClockNotice] = {}
         self.sources = self.taken = self.counted = 0
@@ -161,21 +160,22 @@ class MonitorState:
             chosen=self.chosen,
         )
         self.windows.baselines.comparing.say(self.specifications.comparisons())
-        self.plans = Plans(monitors, window_ms=window_ms)
+        self.plans = Plans(monitors)
         self.drifts = Drifts(monitors.drifts)
         self.scan = Scan(monitors.drifts, self.names)
         self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms, owner_of=monitors.owner_of)
         self.incidents = Incidents()
         judge = Judge(self.windows.publisher, self.judges, is_firing=self.alerts.is_firing)
-        self.rules = RuleWatch(
+        self.rule_states = RuleStates(
             every,
-            self.world,
-            plan_of=self.plans.of,
+            monitors,
+            plans=self.plans,
+            windows=self.windows,
             judge=judge,
-            enough=monitors.reference,
-            baselines=self.windows.baselines,
+            names=self.names,
+            alerts=self.alerts,
         )
-        self.rule_records = RuleRecords(self.rules, self.names)
+        self.rules = self.rule_states.limits
 
     @property
     def quiet(self) -> bool:
@@ -231,7 +231,13 @@ class MonitorState:
         has_rules, drifts = self.plans.put(code, self.names[code])
         self.drifts.watch(code, drifts)
         self.scan.watch(code, drifts)
-        self.looking[code] = has_rules or bool(drifts)
+        self.looking[code] = self._watch_others(code) or has_rules or bool(drifts)
+
+    def _watch_others(self, code: int) -> bool:
+        name = self.names[code]
+        if name == NOBODY or code in self.quarantined:
+            return False
+        return self.rule_states.watch(code, name, self.monitors, bucket=_bucket(name))
 
     def use(
         self, monitors: Monitors, *, keys: Mapping[str, str], retold: bool = True
@@ -247,7 +253,7 @@ class MonitorState:
         """
         before, self.monitors = self.monitors, monitors
         compared = self.windows.baselines.comparing.say(self.specifications.comparisons())
-        self.ordered = bool(monitors.thresholds or monitors.drifts)
+        self.ordered = any(True for _ in monitors.every())
         self.alerts.owner_of = monitors.owner_of
         models = range(len(self.names))
         lanes = self.drifts.replace(monitors.drifts, models, keys=keys)
@@ -260,7 +266,7 @@ class MonitorState:
             plans.append((old, new))
             lanes += self.drifts.watch_only(code, drifts)
             self.scan.watch(code, drifts)
-            self.looking[code] = new is not None or bool(drifts)
+            self.looking[code] = self._watch_others(code) or any(new) or bool(drifts)
             if not retold:
                 continue
             orders = self.specifications.orders(self.names[code][0])
@@ -302,6 +308,7 @@ class MonitorState:
         self.rules.drop_models([code])
         self.plans.end(code)
         self.scan.leave(code)
+        self.rule_states.forget(code)
         self.looking[code] = False
         self.touched.discard(code)
         self.noticed.untold.discard(code)
@@ -327,9 +334,10 @@ class MonitorState:
             self.costs.drop(code)
             self.drifts.forget(code)
             self.alerts.forget(code)
+            self.rule_states.forget(code)
             self.quarantined.pop(code, None)
             self.plans.end(code)
-            self.rules.floors.changed.discard(code)
+            self.rules.begin_anew(code)
             self.unclaimed = {
                 key: kept for key, kept in self.unclaimed.items() if key[1][0] != code
             }

@@ -80,11 +80,21 @@ def _lose_cells(state: MonitorState, table: str, key: Key, _: Any) -> None:
 
 
 def _rules(state: MonitorState, table: str, key: Key, content: Any) -> None:
-    state.restarts.families(state.rule_records.fold((table, *key), content, state.code))
+    state.restarts.families(state.rules.fold((table, *key), content, state.code))
 
 
 def _lose_rules(state: MonitorState, table: str, key: Key, _: Any) -> None:
-    state.rule_records.lose((table, *key))
+    state.rules.lose((table, *key))
+
+
+def _lives(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if content is not None:
+        state.rule_states.lives.restore(state.code((key[0], key[1])), content)
+
+
+def _absence(state: MonitorState, _: str, __: Key, content: Any) -> None:
+    for model, version, *last in content or ():
+        state.rule_states.absences.restore(state.code((model, version)), last)
 
 
 def _classes(state: MonitorState, _: str, key: Key, content: Any) -> None:
@@ -192,7 +202,11 @@ TABLES = {
     **dict.fromkeys(CELL_TABLES, Table(_cells, "counts of windows", lose=_lose_cells)),
     PAGES: Table(_cells, "what was published of windows", essential=True),
     **dict.fromkeys(RULE_TABLES, Table(_rules, "what rules know", lose=_lose_rules)),
-    FLOORS: Table(_rules, "times from which on rules count", of_models=True, essential=True),
+    "lives": Table(_lives, "rules that wait, or rest", of_models=True),
+    "absence": Table(_absence, "when models had records last, as far as rules ask"),
+    **dict.fromkeys(
+        FLOORS, Table(_rules, "times from which on rules count", of_models=True, essential=True)
+    ),
     "shown": Table(
         _shown, "classes and numbers that models have shown", of_models=True, essential=True
     ),

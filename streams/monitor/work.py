@@ -161,7 +161,10 @@ class Work(OrderedForgetting):
             state.alerts.drifted(found)
         for finding in state.rules.advance(due, state.hosts.due(until_ms), **span):
             state.alerts.judged(finding)
+        for absent in state.rule_states.absences.advance(due, **span):
+            state.alerts.absent(absent)
         state.alerts.settle(until_ms)
+        self.combine()
         self.done([n for one in state.waiting if one.last_ms < until_ms for n in one.offsets])
         state.waiting = [one for one in state.waiting if one.last_ms >= until_ms]
         state.hosts.release(until_ms)
@@ -175,6 +178,15 @@ class Work(OrderedForgetting):
         code = self.state.codes.get((alarm.found.model, alarm.found.version))
         if code is not None:
             self.state.alerts.scanned(code, alarm)
+
+    def look_at_silence(self) -> None:
+        """Where nothing comes at all, see who is silent by the time that ticks say has passed."""
+        state = self.state
+        if state.quiet and state.settled_ms > state.watermark_ms >= 0:
+            span = {"from_ms": state.watermark_ms, "settled_ms": state.settled_ms}
+            for absent in state.rule_states.absences.tick(state.waiting, **span):
+                state.alerts.absent(absent)
+            self.combine()
 
     def _tell(self) -> None:
         """Say what models are judged to be, once a boundary has passed."""

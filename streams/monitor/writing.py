@@ -13,6 +13,7 @@ from streams.monitor.state import MonitorState
 from streams.monitor.tables import is_of, written
 from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
+from streams.rules.records import OF_MODELS
 from streams.steps import DeadLetter, Effects, Record
 from streams.topics import Topics
 
@@ -108,10 +109,8 @@ class Writing:
 
     def _forget_rule_panes(self, clock_ms: int) -> None:
         """Delete panes that have left every window of a rule."""
-        state = self.state
-        for pane_ms, numbers in list(state.rules.forget(clock_ms, list(state.plans.every()))):
-            for (table, *key), content in state.rule_records.drop(pane_ms, numbers):
-                self._write(table, tuple(key), content)
+        for (table, *key), content in self.state.rules.forget(clock_ms):
+            self._write(table, tuple(key), content)
 
     # ------------------------------------------------------------------ the whole
     def effects(self, *, changed: bool, hold_metrics: bool) -> Effects:
@@ -210,9 +209,9 @@ class Writing:
     def _write_watched(self) -> None:
         """Write down what rules, detectors and alerts know now."""
         state = self.state
-        for (table, *key), content in state.rule_records.write(limit_bytes=self._largest_bytes):
+        for (table, *key), content in state.rules.write(limit_bytes=self._largest_bytes):
             self._write(table, tuple(key), content)
-        self._too_large |= state.rule_records.take_too_large()
+        self._too_large |= state.rules.take_too_large()
         for name, (code, bucket), packed in state.drifts.changes():
             self._write_of_model("lanes", code, packed, name, bucket)
         for place, sums in state.scan.written.changes():
@@ -220,6 +219,10 @@ class Writing:
         for code in sorted(state.alerts.changed - state.quarantined.keys()):
             self._write_of_model("firing", code, state.alerts.pack(code))
         state.alerts.changed.clear()
+        for code, content in state.rule_states.lives.changes():
+            self._write("lives", state.names[code], content)
+        for bucket, last in state.rule_states.absences.changes():
+            self._write("absence", (bucket,), last)
 
     def _write_silence(self) -> None:
         """Write down when models had rows; with it, what they have shown in that life."""
@@ -264,7 +267,7 @@ class Writing:
             for key, value in self._upserts.items()
             if value is None or not is_of(key, name)
         }
-        for one in ("shown", "classes", "firing", "course", "floors"):
+        for one in ("shown", "classes", "firing", "lives", *OF_MODELS):
             self._write(one, name, None)
         for drift, (_, bucket) in buckets:
             self._write("lanes", (*name, drift, bucket), None)

@@ -5,12 +5,13 @@ life cycle: all of that is done for every kind alike (`streams.rules`).
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Severity = Literal["info", "warning", "critical"]
 
 
 class Bounds(NamedTuple):

@@ -6,6 +6,5 @@ by the code that counts windows (`cells`, `watch`). What is found becomes alerts
 
 from streams.rules.findings import Finding, Judge
 from streams.rules.plan import Plan
-from streams.rules.watch import RuleWatch
 
-__all__ = ["Finding", "Judge", "Plan", "RuleWatch"]
+__all__ = ["Finding", "Judge", "Plan"]

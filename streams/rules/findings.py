@@ -13,8 +13,20 @@ from streams.cells.view import Judgements, Windows
 from streams.monitors import Threshold
 from streams.rule_kinds import Bounds
 from streams.rules.cells import expanded
-from streams.rules.limits import Readings, bounds_of, limits, readings_of, turns, violates
-from streams.rules.plan import Plan, WindowOf
+from streams.rules.limits import (
+    BACK,
+    BEYOND,
+    UNDECIDED,
+    Edges,
+    Levels,
+    Readings,
+    bounds_of,
+    levels,
+    limits,
+    readings_of,
+)
+from streams.rules.lives import Lives, Looks
+from streams.rules.plan import COVERAGE, Plan, WindowOf
 from streams.rules.traffic import Growth, grow
 
 if TYPE_CHECKING:
@@ -35,6 +47,8 @@ class Finding(NamedTuple):
         What it was found in, by its whole name.
     low, high, reference
         `None` where there is none.
+    window_ms
+        Length of the window that was long enough, of a rule that has several.
     """
 
     model: int
@@ -48,6 +62,7 @@ class Finding(NamedTuple):
     counts: int
     limit: float
     reference: float | None
+    window_ms: int | None = None
 
 
 class Boundaries(NamedTuple):
@@ -62,6 +77,25 @@ class Boundaries(NamedTuple):
         kind, words, positive = self.judged
         judged = Judgements(kind[where], words[where], positive[where])
         return Boundaries(self.models[where], self.times_ms[where], judged)
+
+
+class _Said(NamedTuple):
+    """What a rule said at some boundaries.
+
+    Attributes
+    ----------
+    where
+        Places of the boundaries.
+    length_ms
+        Of the windows.
+    """
+
+    where: Ints
+    levels: Levels
+    readings: Readings
+    limit: Floats
+    reference: Floats
+    length_ms: Ints
 
 
 class _References(NamedTuple):
@@ -79,6 +113,11 @@ class Judge:
     ----------
     is_firing
         Tells whether a rule fires for a model now, by its name.
+
+    Attributes
+    ----------
+    lives
+        What rules remember from one look to the next.
     """
 
     def __init__(
@@ -89,6 +128,7 @@ class Judge:
         is_firing: Callable[[int, str], bool],
     ) -> None:
         self.publisher, self._judges, self.is_firing = publisher, judges, is_firing
+        self.lives = Lives()
 
     def at(self, watch: "RuleWatch", plan: Plan, spans: Ints) -> Iterator[Finding]:
         """Judge at all boundaries of spans: rows of model, start (not included), end."""
@@ -108,27 +148,60 @@ class Judge:
 
 
 class _Look:
-    """A look at one window of a segment, by all rules on it."""
+    """A look at the windows of a segment, by all rules on these."""
 
     def __init__(self, judge: Judge, watch: "RuleWatch", plan: Plan, window: WindowOf) -> None:
         self._judge, self._watch, self._plan, self._window = judge, watch, plan, window
 
     def findings(self, at: Boundaries, growth: dict[tuple[str, str], Growth]) -> Iterator[Finding]:
-        """Yield what begins to be violated at boundaries, and what is no longer."""
-        windows, rules = self._windows(at), self._window.thresholds
+        """Yield what begins to be violated at boundaries, and what is no longer.
+
+        A rule with several windows goes by the shortest that holds enough.
+        """
+        rules, lengths_ms = self._window.thresholds, self._window.lengths_ms
+        said: dict[str, list[_Said]] = {rule.name: [] for rule in rules}
+        wanted = {rule.name: np.ones(len(at.models), np.bool_) for rule in rules}
+        for length_ms in lengths_ms:
+            if self._plan.sparing:
+                step_ms = self._plan.step_ms(self._window.short_ms or length_ms)
+                due = at.times_ms % step_ms == 0
+                wanted = {name: mask & due for name, mask in wanted.items()}
+            for rule, one in self._judged(at, length_ms, wanted, growth):
+                said[rule.name].append(one)
+                wanted[rule.name][one.where] = False
+        for rule in rules:
+            yield from self._found(at, rule, said[rule.name])
+
+    def _judged(
+        self,
+        at: Boundaries,
+        length_ms: int,
+        wanted: dict[str, Mask],
+        growth: dict[tuple[str, str], Growth],
+    ) -> Iterator[tuple[Threshold, _Said]]:
+        """Yield what rules say of windows of one length, where there is enough."""
+        rules = self._window.thresholds
+        some = np.flatnonzero(np.logical_or.reduce([wanted[rule.name] for rule in rules]))
+        windows = self._windows(at.only(some), length_ms)
         traffic = {rule.name: growth.get((rule.segment, rule.metric)) for rule in rules}
-        may = [self._may_judge(rule, windows, at, traffic[rule.name]) for rule in rules]
-        where = np.flatnonzero(np.logical_or.reduce(may))
-        if not len(where):
+        may = {}
+        for rule in rules:
+            grown = traffic[rule.name]
+            grown = None if grown is None else grown.only(some)
+            may[rule.name] = wanted[rule.name][some] & self._may_judge(
+                rule, windows, at.only(some), (grown, length_ms)
+            )
+        own = np.flatnonzero(np.logical_or.reduce(list(may.values())))
+        if not len(own):
             return
-        some, compute = at.only(where), self._judge.publisher.compute
-        windows = self._windows(some)
-        numbers = compute(windows, self._plan.families, self._plan.wanted)
+        where = some[own]
+        windows = self._windows(at.only(where), length_ms)
+        numbers = self._judge.publisher.compute(windows, self._plan.families, self._plan.wanted)
         known: dict[bytes, _References] = {}
-        for rule, mask in zip(rules, may, strict=True):
+        for rule in rules:
             grown, reference = traffic[rule.name], np.full(len(where), np.nan)
             if rule.relative and grown is not None:
-                enough, length_ms = self._plan.reference, self._window.length_ms
+                enough = self._plan.reference
                 reference = grown.only(where).per_window(length_ms, enough=enough)
             elif rule.relative:
                 number = self._of_reference(rule, windows)
@@ -137,11 +210,18 @@ class _Look:
                     one = known[number.tobytes()] = self._references(windows, number)
                 reference = self._readings(one.numbers, rule, one.size).value[one.places]
             readings = self._readings(numbers, rule, len(where))
-            yield from self._found(some, rule, readings, (reference, mask[where]))
+            judged = may[rule.name][own]
+            if rule.minimum_coverage:
+                judged &= self._coverage(numbers, len(where)) >= rule.minimum_coverage
+            said = self._said(rule, readings, reference, judged)
+            if self._window.short_ms is not None:
+                said = self._also(rule, said, at.only(where[said.where]))
+            lengths_ms = np.full(len(said.where), length_ms)
+            yield rule, said._replace(where=where[said.where], length_ms=lengths_ms)
 
-    def _windows(self, at: Boundaries) -> Windows:
+    def _windows(self, at: Boundaries, length_ms: int) -> Windows:
         subjects, pane_ms = self._watch.world.subjects, self._plan.pane_ms
-        length_ms, baselines = self._window.length_ms, self._watch.baselines
+        baselines = self._watch.baselines
         subject = subjects.of(at.models, subjects.names.code(self._window.segment))
         starts_ms = at.times_ms - length_ms
         return Windows(
@@ -154,13 +234,19 @@ class _Look:
         )
 
     def _may_judge(
-        self, rule: Threshold, windows: Windows, at: Boundaries, traffic: Growth | None
+        self, rule: Threshold, windows: Windows, at: Boundaries, grown: tuple[Growth | None, int]
     ) -> Mask:
         """Tell where there is what a rule is relative to, and enough that it may rest on.
 
         A small model has mostly too few rows to be judged: nothing is computed of them then.
+
+        Parameters
+        ----------
+        grown
+            What the traffic was, of rules on that, and the length of the windows.
         """
-        asked, starts_ms = self._plan.asked[rule.name], at.times_ms - self._window.length_ms
+        traffic, length_ms = grown
+        asked, starts_ms = self._plan.asked[rule.name], at.times_ms - length_ms
         enough: Mask
         if traffic is not None:
             enough = traffic.covers(rule, starts_ms=starts_ms)
@@ -198,42 +284,88 @@ class _Look:
         numbers = self._judge.publisher.compute(known, plan.families, plan.wanted)
         return _References(numbers, len(subject), places.ravel())
 
-    def _found(
-        self, at: Boundaries, rule: Threshold, readings: Readings, known: tuple[Floats, Mask]
-    ) -> Iterator[Finding]:
-        """Yield where a rule begins to be violated, and where it is no longer."""
-        reference, may = known
-        asked, bounds = self._plan.asked[rule.name], bounds_of(rule, reference)
+    def _said(self, rule: Threshold, readings: Readings, reference: Floats, may: Mask) -> _Said:
+        """Hold readings against the limits of a rule, where it may judge them."""
+        asked = self._plan.asked[rule.name]
+        bounds, back = (bounds_of(rule, reference, back=one) for one in (False, True))
         may = (
             may & ~np.isnan(readings.value) & ~(np.isnan(bounds.lowest) | np.isnan(bounds.highest))
         )
         if not asked.is_count:
             may &= readings.rests_on >= rule.minimum
         where = np.flatnonzero(may)
-        if not len(where):
+        outer, inner = (
+            Bounds(*(asked.as_published(bound[where]) for bound in one)) for one in (bounds, back)
+        )
+        own = readings.only(where)
+        return _Said(
+            where,
+            levels(rule.by, own, Edges(outer, inner, asked.range)),
+            own,
+            limits(bounds, readings.value)[where],
+            reference[where],
+            np.empty(0, np.int64),
+        )
+
+    def _coverage(self, numbers: Numbers, size: int) -> Floats:
+        """Return the share of predictions of windows that has a label, 0 where nobody knows."""
+        code = self._judge.publisher.sets.names.code(COVERAGE)
+        return np.nan_to_num(readings_of(numbers, [code], size).value)
+
+    def _also(self, rule: Threshold, said: _Said, at: Boundaries) -> _Said:
+        """Let a rule be violated only where its short window is beyond the limit, too."""
+        if not len(said.where):
+            return said
+        assert self._window.short_ms is not None
+        windows, asked = self._windows(at, self._window.short_ms), self._plan.asked[rule.name]
+        numbers = self._judge.publisher.compute(windows, self._plan.families, self._plan.wanted)
+        short = self._readings(numbers, rule, len(windows))
+        none = np.full(len(windows), np.nan)
+        bounds = Bounds(*(asked.as_published(one) for one in bounds_of(rule, none)))
+        other = levels("value", short, Edges(bounds, bounds, asked.range))
+        other = np.where(np.isnan(short.value), UNDECIDED, other)
+        both = np.where(np.minimum(said.levels, other) == BACK, BACK, said.levels & other)
+        return said._replace(levels=both.astype(np.int8))
+
+    def _found(self, at: Boundaries, rule: Threshold, said: list[_Said]) -> Iterator[Finding]:
+        """Yield where a rule begins to be violated, and where it is no longer."""
+        every = _joined(said)
+        if every is None:
             return
-        models = at.models[where]
-        limit = limits(bounds, readings.value)
-        published = Bounds(*(asked.as_published(bound[where]) for bound in bounds))
-        violated = violates(rule, readings.only(where), published)
-        codes, places = np.unique(models, return_inverse=True)
-        firing = [self._judge.is_firing(code, rule.name) for code in codes.tolist()]
-        names = self._judge.publisher.sets.names.texts
-        for turn in turns(models, violated, np.array(firing, np.bool_)[places]).tolist():
-            place = int(where[turn])
+        looks = Looks(at.models[every.where], at.times_ms[every.where], every.levels)
+        turns = self._judge.lives.turns(rule, looks, is_firing=self._judge.is_firing)
+        names, readings = self._judge.publisher.sets.names.texts, every.readings
+        several = len(self._window.lengths_ms) > 1
+        for turn in turns.tolist():
             yield Finding(
-                int(models[turn]),
+                int(looks.models[turn]),
                 rule,
-                int(at.times_ms[place]),
-                bool(violated[turn]),
-                names[int(readings.metric[place])],
-                float(readings.value[place]),
-                _known(readings.low[place]),
-                _known(readings.high[place]),
-                int(readings.rests_on[place]),
-                float(limit[place]),
-                _known(reference[place]),
+                int(looks.times_ms[turn]),
+                bool(every.levels[turn] == BEYOND),
+                names[int(readings.metric[turn])],
+                float(readings.value[turn]),
+                _known(readings.low[turn]),
+                _known(readings.high[turn]),
+                int(readings.rests_on[turn]),
+                float(every.limit[turn]),
+                _known(every.reference[turn]),
+                int(every.length_ms[turn]) if several else None,
             )
+
+
+def _joined(said: list[_Said]) -> _Said | None:
+    """Put what was said of windows of several lengths in the order of boundaries."""
+    said = [one for one in said if len(one.where)]
+    if not said:
+        return None
+    where, levels_, limit, reference, lengths_ms = (
+        np.concatenate([one[place] for one in said]) for place in (0, 1, 3, 4, 5)
+    )
+    readings = Readings(*map(np.concatenate, zip(*(one.readings for one in said), strict=True)))
+    order = np.argsort(where, kind="stable")
+    columns = (where, levels_, limit, reference, lengths_ms)
+    where, levels_, limit, reference, lengths_ms = (column[order] for column in columns)
+    return _Said(where, levels_, readings.only(order), limit, reference, lengths_ms)
 
 
 def _known(number: float) -> float | None:

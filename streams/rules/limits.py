@@ -14,7 +14,27 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+Levels = NDArray[np.int8]
+
+BEYOND, UNDECIDED, BACK = 1, 0, -1
+
 _ROUNDING = 1e-12
+
+
+class Edges(NamedTuple):
+    """What values of a rule are held against.
+
+    Attributes
+    ----------
+    back
+        Bounds within which it is over.
+    range
+        The least and the most that the metric can be.
+    """
+
+    bounds: Bounds
+    back: Bounds
+    range: tuple[float, float]
 
 
 class Readings(NamedTuple):
@@ -55,9 +75,18 @@ def readings_of(numbers: Numbers, codes: Sequence[int], size: int) -> Readings:
     return Readings(metric, value, low, high, count)
 
 
-def bounds_of(threshold: Threshold, reference: Floats) -> Bounds:
-    """Return the values that must not be passed; NaN where there is no reference."""
-    return BY_NAME[threshold.kind].bounds(threshold.given, reference)
+def bounds_of(threshold: Threshold, reference: Floats, *, back: bool = False) -> Bounds:
+    """Return the values that must not be passed; NaN where there is no reference.
+
+    Parameters
+    ----------
+    back
+        Those within which the rule is over.
+    """
+    clear = back and threshold.clear is not None
+    given = threshold.clear if clear else threshold.given
+    assert given is not None
+    return BY_NAME[threshold.kind].bounds(given, reference)
 
 
 def limits(bounds: Bounds, value: Floats) -> Floats:
@@ -74,44 +103,46 @@ def limits(bounds: Bounds, value: Floats) -> Floats:
     return found
 
 
-def violates(threshold: Threshold, readings: Readings, bounds: Bounds) -> Mask:
-    """Tell which values are beyond their bounds; one that is a bound is not.
+def levels(by: str, readings: Readings, edges: Edges) -> Levels:
+    """Tell which values are beyond their bounds, and which are back; one that is a bound is not.
 
     Rounding must not put it beyond: 10 % less than 0.55 is 0.49500000000000005, and 99 of 200 are
     0.495.
+
+    By interval, the whole of it must be beyond, or back; what straddles a bound says nothing. Only
+    at the end of what a metric can be, no interval of few rows is ever wholly back: there, none
+    missing are as few as can be.
+
+    Returns
+    -------
+    Levels
+        `BEYOND`, `BACK`, or `UNDECIDED`.
     """
-    low = high = readings.value
-    if threshold.by == "interval":
+    value, bounds, back = readings.value, edges.bounds, edges.back
+    low = high = value
+    if by == "interval":
         known = ~np.isnan(readings.low) & ~np.isnan(readings.high)
-        low = np.where(known, readings.low, readings.value)
-        high = np.where(known, readings.high, readings.value)
-    with np.errstate(invalid="ignore"):
-        below = (high < bounds.lowest) & ~_close(high, bounds.lowest)
-        above = (low > bounds.highest) & ~_close(low, bounds.highest)
-    found: Mask = below | above
+        low = np.where(known, readings.low, value)
+        high = np.where(known, readings.high, value)
+    beyond = _below(high, bounds.lowest) | _above(low, bounds.highest)
+    least = np.where(back.lowest >= edges.range[1], value, low)
+    most = np.where(back.highest <= edges.range[0], value, high)
+    inside = ~_below(least, back.lowest) & ~_above(most, back.highest)
+    found: Levels = np.where(beyond, BEYOND, np.where(inside, BACK, UNDECIDED)).astype(np.int8)
     return found
+
+
+def _below(value: Floats, limit: Floats) -> Mask:
+    with np.errstate(invalid="ignore"):
+        found: Mask = (value < limit) & ~_close(value, limit)
+    return found
+
+
+def _above(value: Floats, limit: Floats) -> Mask:
+    return _below(-value, -limit)
 
 
 def _close(value: Floats, limit: Floats) -> Mask:
     size = np.maximum(np.abs(value), np.abs(limit))
     found: Mask = (value == limit) | (np.abs(value - limit) <= _ROUNDING * size)
     return found
-
-
-def turns(models: Ints, violated: Mask, firing: Mask) -> Ints:
-    """Return the places at which a rule begins to fire, or stops.
-
-    Parameters
-    ----------
-    models
-        Of every place; the places of a model follow each other, in time.
-    firing
-        Whether the rule fires for the model of every place, before the first of them.
-    """
-    if not len(models):
-        return np.empty(0, np.int64)
-    before = np.empty_like(violated)
-    before[1:] = violated[:-1]
-    first = np.diff(models, prepend=-1) != 0
-    before[first] = firing[first]
-    return np.flatnonzero(violated != before)

@@ -35,6 +35,8 @@ class Asked(NamedTuple):
         Whether it is published as the middle of a bin.
     of_data
         Whether no value of it is better than another.
+    range
+        The least and the most that it can be.
     """
 
     text: str
@@ -45,6 +47,7 @@ class Asked(NamedTuple):
     side: int
     is_binned: bool
     of_data: bool
+    range: tuple[float, float]
 
     def as_published(self, limits: Floats) -> Floats:
         """Return what values that are exactly the limits are published as.
@@ -108,4 +111,5 @@ def asked_of(text: str) -> Asked:
         side=_side(about),
         is_binned=about.binned,
         of_data=about.of_data,
+        range=(about.lowest, about.highest),
     )

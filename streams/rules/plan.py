@@ -7,14 +7,18 @@ from typing import NamedTuple
 from streams import families
 from streams.chosen import Wanted
 from streams.monitors import Monitors, Threshold
+from streams.rules.lengths import USUAL, Pace, short_ms, step_ms
 from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS, OF_RESOURCES, asked_of
+
+COVERAGE = "coverage"
 
 
 class WindowOf(NamedTuple):
-    """Rules that look at the same window of a segment."""
+    """Rules that look at the same window of a segment, or at the shortest that holds enough."""
 
     segment: str
-    length_ms: int
+    lengths_ms: tuple[int, ...]
+    short_ms: int | None
     thresholds: tuple[Threshold, ...]
 
 
@@ -24,7 +28,9 @@ class Plan:
     Parameters
     ----------
     lengths_ms
-        Window of every rule, by its name.
+        Windows of every rule, by its name.
+    pace
+        How often they are judged at most.
 
     Attributes
     ----------
@@ -36,6 +42,8 @@ class Plan:
         What every rule asks of its metric, by its name.
     families, wanted
         Those that compute these metrics, and what is wanted of them.
+    sparing
+        Whether windows are judged the more seldom the longer they are.
     needs_predictions, needs_readings
         Whether any rule rests on predictions, or on readings of hosts.
     sides
@@ -47,32 +55,50 @@ class Plan:
     """
 
     def __init__(
-        self, thresholds: Sequence[Threshold], monitors: Monitors, *, lengths_ms: dict[str, int]
+        self,
+        thresholds: Sequence[Threshold],
+        monitors: Monitors,
+        *,
+        lengths_ms: dict[str, tuple[int, ...]],
+        pace: Pace = USUAL,
     ) -> None:
         self.thresholds, self.lengths_ms = tuple(thresholds), lengths_ms
-        self.evaluate_ms, self.reference = monitors.evaluate_ms, monitors.reference
-        self.longest_ms = max(lengths_ms.values(), default=0)
-        self.pane_ms = math.gcd(self.evaluate_ms, *lengths_ms.values())
+        self.evaluate_ms = max(monitors.evaluate_ms, pace.least_ms)
+        self.reference = monitors.reference
+        every_ms = [one for lengths in lengths_ms.values() for one in lengths]
+        self.longest_ms = max(every_ms, default=0)
+        shorts_ms = [short for one in thresholds if (short := short_ms(one)) is not None]
+        self.pane_ms = math.gcd(self.evaluate_ms, *every_ms, *shorts_ms)
+        self.sparing = bool(pace.least_ms)
         self.segments = frozenset(one.segment for one in thresholds)
         self.asked = {one.name: asked_of(one.metric) for one in thresholds}
-        self.families = families.CATALOGUE.needed(one.metric for one in thresholds)
-        bases = frozenset(one.metric.partition(":")[0] for one in thresholds)
+        metrics = [one.metric for one in thresholds]
+        guarded = any(one.minimum_coverage for one in thresholds)
+        metrics += [COVERAGE] if guarded else []
+        self.families = families.CATALOGUE.needed(metrics)
+        bases = frozenset(metric.partition(":")[0] for metric in metrics)
         self.wanted = Wanted(bases, {})
-        self.needs_predictions = any(one.needs_predictions for one in self.asked.values())
+        own = any(one.needs_predictions for one in self.asked.values())
+        self.needs_predictions = own or guarded
         self.needs_readings = any(one.side == OF_RESOURCES for one in self.asked.values())
         self.sides = (
             *((OF_PREDICTIONS,) if self.needs_predictions else ()),
             OF_OUTCOMES,
             *((OF_RESOURCES,) if self.needs_readings else ()),
         )
-        grouped: dict[tuple[str, int], list[Threshold]] = {}
+        grouped: dict[tuple[str, tuple[int, ...], int | None], list[Threshold]] = {}
         for one in sorted(thresholds, key=lambda one: one.segment):
-            grouped.setdefault((one.segment, lengths_ms[one.name]), []).append(one)
+            key = one.segment, lengths_ms[one.name], short_ms(one)
+            grouped.setdefault(key, []).append(one)
         self.windows = [WindowOf(*key, tuple(found)) for key, found in grouped.items()]
         self.sides_of_traffic = {one.text: one.side for one in self.asked.values()}
         self.traffic = sorted(
             {(one.segment, one.metric) for one in thresholds if self.asked[one.name].is_count}
         )
+
+    def step_ms(self, length_ms: int) -> int:
+        """Return how often one of several windows is judged."""
+        return -(-step_ms(length_ms) // self.evaluate_ms) * self.evaluate_ms
 
     def reach_ms(self, time_ms: int) -> int:
         """Return how far back the windows reach of the last boundary that is not after a time."""

@@ -15,7 +15,9 @@ from tests.ports import free_ports
 DEADLINE_S = 60.0
 STEP_MS = 10_000
 EVENTS = 100
-RULE = "thresholds: [{name: floor, metric: accuracy, below: 0.5, minimum: 5, window: 5m}]"
+RULE = (
+    "thresholds: [{name: floor, metric: accuracy, below: 0.5, minimum: 5, window: 5m, by: value}]"
+)
 
 
 def test_a_list_of_brokers_of_which_the_first_is_gone_serves_every_part(

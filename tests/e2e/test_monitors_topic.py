@@ -18,15 +18,15 @@ DEADLINE_S = 90
 
 OWN = """
 reference: 100
-thresholds: [{name: floor, metric: accuracy, below: 0.89, minimum: 10}]
+thresholds: [{name: floor, metric: accuracy, below: 0.89, minimum: 10, by: value, window: 1h}]
 """
 APPLIED = """
 reference: 100
 settings: {window: 1h}
 thresholds:
-  - {name: floor, metric: accuracy, below: 0.89, minimum: 10}
-  - {name: eu, metric: recall, segment: region=eu, below: 0.9, minimum: 5, window: 10m}
-  - {name: slow, metric: latency_p50_ms, above: 20, minimum: 20}
+  - {name: floor, metric: accuracy, below: 0.89, minimum: 10, by: value, window: 1h}
+  - {name: eu, metric: recall, segment: region=eu, below: 0.9, minimum: 5, by: value, window: 10m}
+  - {name: slow, metric: latency_p50_ms, above: 20, minimum: 20, by: value, window: 1h}
 drift:
   - name: early
     input: loss

@@ -23,7 +23,7 @@ from tests.sinking import alert
 SECRET = "secret-of"  # part of every password
 MONITORS = """
 thresholds:
-  - {name: accuracy-floor, metric: accuracy, below: 0.9, minimum: 50}
+  - {name: accuracy-floor, metric: accuracy, below: 0.9, minimum: 50, by: value, window: 5m}
 """
 
 

@@ -32,7 +32,7 @@ from streams.specification import write_specification
 from tests.builders import HOUR_MS, MINUTE_MS, in_order, prediction
 from tests.driver import TOPICS, Driver, Input, as_inputs, cut
 from tests.golden import results, traffic
-from tests.golden.watching import SENSITIVE, Spec
+from tests.golden.watching import SENSITIVE, Spec, with_window
 
 PATHS = sorted(Path(__file__).parent.glob("state-[0-9].msgpack.xz"))
 MOST_BYTES = 450_000
@@ -43,22 +43,31 @@ _HOT: Spec = {
     "metric": "cpu_utilization",
     "above": 0.5,
     "minimum": 1,
+    "by": "value",
     "window": "8m",
 }
 _SCAN: list[Spec] = [
     {"name": f"{one}-scan", "input": one, "detector": "scan"} for one in ("loss", "traffic")
 ]
+#: Where a rule has the first window of the stream.
+_RULES = with_window(SENSITIVE["thresholds"], "10m")
 _BEFORE: Spec = SENSITIVE | {
     "drift": [*SENSITIVE["drift"], *_SCAN],
     "baseline": "20m",
     "windows": ["10m", {"size": "2h", "hop": "1h"}],
     "coarse": True,
-    "thresholds": [*SENSITIVE["thresholds"][:-2], _HOT],
+    "thresholds": [*_RULES[:-2], _HOT],
 }
-_WEB: Spec = {"name": "web", "metric": "labels", "segment": "channel=web", "below": 3}
+_WEB: Spec = {
+    "name": "web",
+    "metric": "labels",
+    "segment": "channel=web",
+    "below": 3,
+    "window": "10m",
+}
 _AFTER: Spec = {
     "reference": SENSITIVE["reference"],
-    "thresholds": [*SENSITIVE["thresholds"], _WEB, _HOT],
+    "thresholds": [*_RULES, _WEB, _HOT],
     "drift": [*SENSITIVE["drift"], *_SCAN],
 }
 

@@ -16,7 +16,7 @@ from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Arrival, Event
 from tests.driver import TOPICS, Input, as_inputs, disorder_of
 from tests.faults import truth
 from tests.golden import oddities, traffic
-from tests.golden.watching import ALL, DETECTORS, PLAIN, SENSITIVE, Spec
+from tests.golden.watching import ALL, DETECTORS, PLAIN, SENSITIVE, Spec, with_window
 
 SECOND_MS = 1_000
 
@@ -122,13 +122,21 @@ def _faults(kind: Callable[..., list[Event]]) -> Callable[[], Stream]:
         "resolve_after": "10m",
         "windows": ["1h", "30m"],
         "thresholds": [
-            {"name": "floor", "metric": "accuracy", "below": 0.88, "minimum": 20},
+            {
+                "name": "floor",
+                "metric": "accuracy",
+                "below": 0.88,
+                "minimum": 20,
+                "by": "value",
+                "window": "1h",
+            },
             {
                 "name": "floor-eu",
                 "metric": "accuracy",
                 "segment": "region=eu",
                 "below": 0.9,
                 "minimum": 5,
+                "by": "value",
                 "window": "10m",
             },
         ],
@@ -251,4 +259,5 @@ _TOLD: Spec = PLAIN | {
 _SHORT: Spec = SENSITIVE | {
     "windows": [{"size": "5m", "hop": "1m"}, "2m"],
     "evaluate_every": "10s",
+    "thresholds": with_window(SENSITIVE["thresholds"], "5m"),
 }

@@ -100,16 +100,73 @@ SENSITIVE: Spec = {
     "defaults": False,
     "windows": ["30m", {"size": "1h", "hop": "30m"}],
     "thresholds": [
-        {"name": "floor", "metric": "accuracy", "below": 0.85, "minimum": 3, "window": "7m"},
-        {"name": "drop", "metric": "accuracy", "falls_by": 0.01, "minimum": 3},
-        {"name": "eu", "metric": "recall", "segment": "region=eu", "below": 0.9, "minimum": 2},
-        {"name": "mae", "metric": "mae", "rises_by": 0.1, "minimum": 3, "window": "1m"},
-        {"name": "slow", "metric": "latency_p50_ms", "above": 20.0, "minimum": 2, "window": "90s"},
-        {"name": "gaps", "metric": "missing_rate:amount", "above": 0.01, "minimum": 2},
-        {"name": "cover", "metric": "coverage", "below": 0.9, "minimum": 2},
-        {"name": "quiet", "metric": "predictions", "falls_by": 0.5, "window": "10m"},
-        {"name": "unlabelled", "metric": "labels", "below": 2, "window": "10m"},
-        {"name": "likely", "metric": "log_loss", "rises_by": 0.05, "minimum": 2},
+        {
+            "name": "floor",
+            "metric": "accuracy",
+            "below": 0.85,
+            "minimum": 3,
+            "window": "7m",
+            "by": "value",
+        },
+        {
+            "name": "drop",
+            "metric": "accuracy",
+            "falls_by": 0.01,
+            "minimum": 3,
+            "by": "value",
+            "window": "30m",
+        },
+        {
+            "name": "eu",
+            "metric": "recall",
+            "segment": "region=eu",
+            "below": 0.9,
+            "minimum": 2,
+            "by": "value",
+            "window": "30m",
+        },
+        {
+            "name": "mae",
+            "metric": "mae",
+            "rises_by": 0.1,
+            "minimum": 3,
+            "window": "1m",
+            "by": "value",
+        },
+        {
+            "name": "slow",
+            "metric": "latency_p50_ms",
+            "above": 20.0,
+            "minimum": 2,
+            "window": "90s",
+            "by": "value",
+        },
+        {
+            "name": "gaps",
+            "metric": "missing_rate:amount",
+            "above": 0.01,
+            "minimum": 2,
+            "by": "value",
+            "window": "30m",
+        },
+        {
+            "name": "cover",
+            "metric": "coverage",
+            "below": 0.9,
+            "minimum": 2,
+            "by": "value",
+            "window": "30m",
+        },
+        {"name": "quiet", "metric": "predictions", "falls_by": 0.5, "window": "10m", "by": "value"},
+        {"name": "unlabelled", "metric": "labels", "below": 2, "window": "10m", "by": "value"},
+        {
+            "name": "likely",
+            "metric": "log_loss",
+            "rises_by": 0.05,
+            "minimum": 2,
+            "by": "value",
+            "window": "30m",
+        },
     ],
     "drift": [
         {"name": "loss", "input": "loss", "parameters": {"delta": 0.4}},
@@ -124,6 +181,12 @@ SENSITIVE: Spec = {
         ),
     ],
 }
+
+
+def with_window(rules: list[Spec], window: str) -> list[Spec]:
+    """Return rules with another window, where they have that of most streams."""
+    return [one | ({"window": window} if one["window"] == "30m" else {}) for one in rules]
+
 
 #: The defaults alone, and windows of an hour.
 PLAIN: Spec = {"windows": ["1h"]}

@@ -183,7 +183,13 @@ def test_without_a_span_nothing_is_compared() -> None:
 
 def test_a_rule_on_a_distance_fires() -> None:
     rule = Threshold(
-        name="moved", metric="psi:amount", kind="above", given=0.2, minimum=50, window="10m"
+        name="moved",
+        metric="psi:amount",
+        kind="above",
+        given=0.2,
+        minimum=50,
+        window="10m",
+        by="value",
     )
     monitors = Monitors(
         windows=MONITORS.windows, baseline=(SPAN_MS,), thresholds=(rule,), drifts=()

@@ -82,7 +82,10 @@ def rule(metric: str, **limits: Any) -> dict[str, Any]:
 
 
 def rules(*metrics: str) -> Plan:
-    of = [Threshold(name=name, metric=name, kind="above", given=0.1) for name in metrics]
+    of = [
+        Threshold(name=name, metric=name, kind="above", given=0.1, by="value", window="10m")
+        for name in metrics
+    ]
     return Plan(of, Monitors(), lengths_ms=dict.fromkeys(metrics, 60_000))
 
 

@@ -117,7 +117,15 @@ def test_families_are_not_counted_where_no_model_has_a_metric_of_them() -> None:
 
 
 def test_a_rule_is_judged_on_a_metric_that_is_not_published() -> None:
-    rule = Threshold(name="stuck", metric="top_share:town", kind="above", given=0.9, minimum=10)
+    rule = Threshold(
+        name="stuck",
+        metric="top_share:town",
+        kind="above",
+        given=0.9,
+        minimum=10,
+        by="value",
+        window="10m",
+    )
 
     driver = fed(monitors(ONLY, thresholds=(rule,)))
 

@@ -241,7 +241,15 @@ def test_a_positive_class_may_be_given_as_any_value(positive: object) -> None:
 
 @pytest.mark.parametrize("written", ["2", "2.0"])
 def test_a_rule_finds_a_class_however_it_is_written(written: str) -> None:
-    rule = Threshold(name="r", metric=f"recall:{written}", kind="below", given=0.9, minimum=1)
+    rule = Threshold(
+        name="r",
+        metric=f"recall:{written}",
+        kind="below",
+        given=0.9,
+        minimum=1,
+        by="value",
+        window="10m",
+    )
     rows = [(2, "2.0"), (3, 2), ("cat", "cat")] * 30
 
     driver = ran(pairs(rows), monitors=Monitors(thresholds=(rule,)), disorder_ms=1)

@@ -288,7 +288,15 @@ def test_enough_rows_are_a_baseline_before_its_time() -> None:
 def test_it_is_early_at_the_same_moment_for_any_cuts_partitions_and_restarts(
     size: int, partitions: int, restarts: bool
 ) -> None:
-    rule = Threshold(name="far", metric="ks:amount", kind="above", given=0.4, minimum=20)
+    rule = Threshold(
+        name="far",
+        metric="ks:amount",
+        kind="above",
+        given=0.4,
+        minimum=20,
+        by="value",
+        window="10m",
+    )
     monitors = msgspec.structs.replace(early(150), thresholds=(rule,))
     events = in_order(rows_of(0, 60, each=5), rows_of(40, 70, shift=2.0, version="v2", each=5))
     plain = ran(events, monitors=monitors)

@@ -35,6 +35,9 @@ from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS
 from streams.profiles import Part, Profile, write_profile
 from streams.readings import GAUGES, Reading, decode_reading
+from streams.rule_kinds import OTHER_KINDS
+from streams.rule_kinds.slo import Objective
+from streams.rules_file import threshold_type
 from tests.pages import DOCS, EXAMPLE, PAGES, ROOT, blocks, commands, name
 
 _HERE = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -169,14 +172,16 @@ def test_the_example_file_parses_and_its_settings_are_accepted() -> None:
 def test_the_example_file_shows_every_option() -> None:
     shown = set(re.findall(r"^[\s-]*(\w+):", EXAMPLE.read_text(), re.MULTILINE))
     kinds = (
-        layout._File,
-        layout._Model,
-        layout._Window,
-        layout._threshold_type(),
+        layout.Layout,
+        layout.LayoutOfModel,
+        layout.LayoutOfWindow,
+        threshold_type(),
         specification.Drift,
+        *OTHER_KINDS,
+        Objective,
     )
 
-    assert {name for kind in kinds for name in kind.__struct_fields__} <= shown
+    assert {name for kind in kinds for name in kind.__struct_encode_fields__} <= shown
 
 
 def test_json_examples_are_what_the_code_reads_and_writes() -> None:

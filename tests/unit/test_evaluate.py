@@ -12,6 +12,7 @@ from streams.errors import StateError
 from streams.monitor import Monitor
 from streams.monitors import DEFAULTS, Monitors, Window
 from streams.outcomes import Outcomes, decode_outcomes
+from streams.rules.lengths import LONG
 from streams.steps import Batch, Effects
 from streams.topics import Topics
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, label, prediction, retraction
@@ -306,7 +307,7 @@ def test_rows_of_many_models_are_counted_once_they_are_some_or_have_waited(
 def rule_panes(driver: Driver) -> dict[int, bytes]:
     """Return what rules have counted of one model, by pane."""
     found = {}
-    for grid in driver.monitors[0].rules.grids.values():
+    for grid in driver.monitors[0].rules.watches[LONG].grids.values():
         cells = grid.outcomes
         rows = cells.every_row()
         data, ends = cells.table.pack(rows)

@@ -64,7 +64,15 @@ def test_a_rule_on_a_metric_is_known_once_its_family_is_listed(
 
     [rule] = parse_monitors(
         {
-            "thresholds": [{"name": "a", "metric": "cohen_kappa", "below": -0.5}],
+            "thresholds": [
+                {
+                    "name": "a",
+                    "metric": "cohen_kappa",
+                    "below": -0.5,
+                    "window": "10m",
+                    "by": "value",
+                }
+            ],
             "defaults": False,
         }
     ).thresholds
@@ -127,7 +135,14 @@ def differs_by(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def rule_of(**given: Any) -> Any:
-    rule = {"name": "odd", "metric": "mean:age", "window": "1m", "minimum": 5, **given}
+    rule = {
+        "name": "odd",
+        "metric": "mean:age",
+        "window": "1m",
+        "minimum": 5,
+        "by": "value",
+        **given,
+    }
     return parse_monitors({"thresholds": [rule], "defaults": False, "reference": 40})
 
 

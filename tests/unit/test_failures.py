@@ -137,7 +137,15 @@ def test_a_prediction_without_answer_and_without_error_is_refused() -> None:
 
 
 def test_a_rule_on_the_error_rate_fires() -> None:
-    rule = Threshold(name="errors", metric="error_rate", kind="above", given=0.2, minimum=5)
+    rule = Threshold(
+        name="errors",
+        metric="error_rate",
+        kind="above",
+        given=0.2,
+        minimum=5,
+        by="value",
+        window="10m",
+    )
     events = traffic()
     events.append(prediction("late", timestamp_ms=START_MS + 30 * MINUTE_MS))
 

@@ -15,7 +15,13 @@ DAY_MS = 24 * HOUR_MS
 WATCHED = Monitors(
     thresholds=(
         Threshold(
-            name="floor", metric="accuracy", kind="below", given=0.85, minimum=20, window="10m"
+            name="floor",
+            metric="accuracy",
+            kind="below",
+            given=0.85,
+            minimum=20,
+            window="10m",
+            by="value",
         ),
     ),
     drifts=(Drift(name="loss", input="loss", parameters={"delta": 0.4}),),

@@ -22,14 +22,35 @@ WATCHED = Monitors(
     resolve_ms=3 * MINUTE_MS,
     thresholds=(
         Threshold(
-            name="drop", metric="accuracy", kind="falls_by", given=0.01, minimum=3, window="2m"
+            name="drop",
+            metric="accuracy",
+            kind="falls_by",
+            given=0.01,
+            minimum=3,
+            window="2m",
+            by="value",
         ),
-        Threshold(name="mae", metric="mae", kind="rises_by", given=0.1, minimum=3, window="1m"),
         Threshold(
-            name="silent", metric="predictions", kind="below", given=1, model="b", window="1m"
+            name="mae", metric="mae", kind="rises_by", given=0.1, minimum=3, window="1m", by="value"
         ),
         Threshold(
-            name="eu", metric="accuracy", segment="region=eu", kind="below", given=0.9, minimum=2
+            name="silent",
+            metric="predictions",
+            kind="below",
+            given=1,
+            model="b",
+            window="1m",
+            by="value",
+        ),
+        Threshold(
+            name="eu",
+            metric="accuracy",
+            segment="region=eu",
+            kind="below",
+            given=0.9,
+            minimum=2,
+            by="value",
+            window="10m",
         ),
     ),
     drifts=(
@@ -155,7 +176,7 @@ def entries(driver: Driver) -> dict[str, int]:
             "windows": sum(pages.cells.table.live for pages in state.windows.pages),
             "subjects": int(np.count_nonzero(world.subjects.models >= 0)),
             "classes": len(world.classes._of_model),
-            "courses": len(rules.courses),
+            "courses": sum(len(one.courses) for one in rules.watches.values()),
             "heads": len(state.windows.publisher._subjects),
             "lanes": sum(len(m.lanes._numbering._lanes) for m in state.drifts._monitors.values()),
             "buckets": sum(map(len, state.silence._members.values())),

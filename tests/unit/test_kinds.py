@@ -199,7 +199,9 @@ def test_detectors_of_a_probability_see_how_far_it_is_from_the_truth() -> None:
 
 
 def test_a_rule_goes_by_what_was_known_at_its_boundary() -> None:
-    rule = Threshold(name="r", metric="accuracy", kind="below", given=0.9, minimum=5, window="1m")
+    rule = Threshold(
+        name="r", metric="accuracy", kind="below", given=0.9, minimum=5, window="1m", by="value"
+    )
     rows: list[Row] = [("yes", "yes"), ("no", "no")] * 30 + [("yes", 1)] * 60
     rows += [("maybe", "maybe")] * 60
     rows += [("yes", 1)] * 61
@@ -243,10 +245,36 @@ GROUPS: list[list[Any]] = [
 WATCHED = Monitors(
     reference=20,
     thresholds=(
-        Threshold(name="floor", metric="accuracy", kind="below", given=0.7, minimum=3, window="3m"),
-        Threshold(name="drop", metric="recall", kind="falls_by", given=0.1, minimum=2),
-        Threshold(name="mae", metric="mae", kind="above", given=0.3, minimum=2),
-        Threshold(name="area", metric="brier", kind="above", given=0.2, minimum=2),
+        Threshold(
+            name="floor",
+            metric="accuracy",
+            kind="below",
+            given=0.7,
+            minimum=3,
+            window="3m",
+            by="value",
+        ),
+        Threshold(
+            name="drop",
+            metric="recall",
+            kind="falls_by",
+            given=0.1,
+            minimum=2,
+            by="value",
+            window="10m",
+        ),
+        Threshold(
+            name="mae", metric="mae", kind="above", given=0.3, minimum=2, by="value", window="10m"
+        ),
+        Threshold(
+            name="area",
+            metric="brier",
+            kind="above",
+            given=0.2,
+            minimum=2,
+            by="value",
+            window="10m",
+        ),
     ),
     drifts=DEFAULT_DRIFTS,
 )

@@ -65,7 +65,18 @@ def message(value: object, **fields: Any) -> Message:
 @example(name="\x1b[31m" + "x" * 300)
 def test_replay(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     folder = tmp_path_factory.mktemp("replay")
-    rules = {"thresholds": [{"name": "floor", "metric": "accuracy", "below": 0.9, "minimum": 1}]}
+    rules = {
+        "thresholds": [
+            {
+                "name": "floor",
+                "metric": "accuracy",
+                "below": 0.9,
+                "minimum": 1,
+                "by": "value",
+                "window": "5m",
+            }
+        ]
+    }
     (folder / "monitors.yaml").write_text(json.dumps(rules))
     event = {
         "prediction_id": "a",

@@ -181,7 +181,11 @@ def test_metrics_of_windows_that_ended_long_ago_stay() -> None:
 
 
 SILENT = Monitors(
-    thresholds=(Threshold(name="silent", metric="predictions", kind="below", given=1, window="1m"),)
+    thresholds=(
+        Threshold(
+            name="silent", metric="predictions", kind="below", given=1, window="1m", by="value"
+        ),
+    )
 )
 
 
@@ -282,7 +286,7 @@ def test_labels_of_predictions_before_the_order_go_whenever_they_come(
     early: bool, restarts: bool
 ) -> None:
     """Of what was predicted before, whether they come before it takes effect or after."""
-    two = Threshold(name="two", metric="labels", kind="above", given=1.5, window="2m")
+    two = Threshold(name="two", metric="labels", kind="above", given=1.5, window="2m", by="value")
     driver = driver_of([(2, "m", None)], monitors=Monitors(evaluate_ms=30_000, thresholds=(two,)))
     before, after = (START_MS + second * 1_000 for second in (110, 150))
     made = [prediction("a", timestamp_ms=before), prediction("b", timestamp_ms=after)]

@@ -23,7 +23,14 @@ from tests.driver import Driver, as_inputs, cut
 
 RISK = {"owner": "risk", "runbook": "https://wiki.example.com/fraud", "tags": {"tier": "1"}}
 OPS = {"owner": "ops"}
-FLOOR = {"name": "floor", "metric": "accuracy", "below": 0.9, "window": "10m", "minimum": 3}
+FLOOR = {
+    "name": "floor",
+    "metric": "accuracy",
+    "below": 0.9,
+    "window": "10m",
+    "minimum": 3,
+    "by": "value",
+}
 WATCHED: dict[str, Any] = {
     "defaults": False,
     "thresholds": [FLOOR],

@@ -20,8 +20,12 @@ PH = {"reference": 5, "block": 1, "threshold": 1, "delta": 0.01}
 WATCHED = Monitors(
     reference=5,
     thresholds=(
-        Threshold(name="x", metric="mean:f0", kind="above", given=0.1, window="2m", minimum=2),
-        Threshold(name="y", metric="mean:f9", kind="above", given=0.1, window="2m", minimum=2),
+        Threshold(
+            name="x", metric="mean:f0", kind="above", given=0.1, window="2m", minimum=2, by="value"
+        ),
+        Threshold(
+            name="y", metric="mean:f9", kind="above", given=0.1, window="2m", minimum=2, by="value"
+        ),
     ),
     drifts=(Drift(name="inputs", input="features", detector="page_hinkley", parameters=PH),),
 )
@@ -247,6 +251,7 @@ BY_SEGMENT = Monitors(
             window="2m",
             minimum=2,
             segment="k1=v1",
+            by="value",
         ),
     ),
     drifts=(Drift(name="inputs", input="features", detector="page_hinkley", parameters=PH),),

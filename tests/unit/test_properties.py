@@ -33,18 +33,63 @@ SENSITIVE = Monitors(
     resolve_ms=15 * MINUTE_MS,
     thresholds=(
         Threshold(
-            name="floor", metric="accuracy", kind="below", given=0.85, minimum=3, window="7m"
+            name="floor",
+            metric="accuracy",
+            kind="below",
+            given=0.85,
+            minimum=3,
+            window="7m",
+            by="value",
         ),
-        Threshold(name="drop", metric="accuracy", kind="falls_by", given=0.01, minimum=3),
         Threshold(
-            name="eu", metric="recall", segment="region=eu", kind="below", given=0.9, minimum=2
+            name="drop",
+            metric="accuracy",
+            kind="falls_by",
+            given=0.01,
+            minimum=3,
+            by="value",
+            window="10m",
         ),
-        Threshold(name="mae", metric="mae", kind="rises_by", given=0.1, minimum=3, window="1m"),
         Threshold(
-            name="slow", metric="latency_p50_ms", kind="above", given=20.0, minimum=2, window="90s"
+            name="eu",
+            metric="recall",
+            segment="region=eu",
+            kind="below",
+            given=0.9,
+            minimum=2,
+            by="value",
+            window="10m",
         ),
-        Threshold(name="gaps", metric="missing_rate:amount", kind="above", given=0.01, minimum=2),
-        Threshold(name="cover", metric="coverage", kind="below", given=0.9, minimum=2),
+        Threshold(
+            name="mae", metric="mae", kind="rises_by", given=0.1, minimum=3, window="1m", by="value"
+        ),
+        Threshold(
+            name="slow",
+            metric="latency_p50_ms",
+            kind="above",
+            given=20.0,
+            minimum=2,
+            window="90s",
+            by="value",
+        ),
+        Threshold(
+            name="gaps",
+            metric="missing_rate:amount",
+            kind="above",
+            given=0.01,
+            minimum=2,
+            by="value",
+            window="10m",
+        ),
+        Threshold(
+            name="cover",
+            metric="coverage",
+            kind="below",
+            given=0.9,
+            minimum=2,
+            by="value",
+            window="10m",
+        ),
     ),
     drifts=(
         Drift(name="loss", input="loss", parameters={"delta": 0.4}),

@@ -14,7 +14,13 @@ from tests.driver import TOPICS, Driver, as_inputs
 WATCHED = Monitors(
     thresholds=(
         Threshold(
-            name="floor", metric="accuracy", kind="below", given=0.9, minimum=1, window="10m"
+            name="floor",
+            metric="accuracy",
+            kind="below",
+            given=0.9,
+            minimum=1,
+            window="10m",
+            by="value",
         ),
     ),
     drifts=(Drift(name="inputs", input="features"),),

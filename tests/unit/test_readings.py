@@ -26,10 +26,32 @@ RULES = Monitors(
     windows=(Window(WINDOW_MS, WINDOW_MS), Window(30 * MINUTE_MS, WINDOW_MS)),
     thresholds=(
         Threshold(
-            name="hot", metric="cpu_utilization", kind="above", given=0.55, minimum=2, window="7m"
+            name="hot",
+            metric="cpu_utilization",
+            kind="above",
+            given=0.55,
+            minimum=2,
+            window="7m",
+            by="value",
         ),
-        Threshold(name="hotter", metric="cpu_utilization", kind="rises_by", given=0.05, minimum=2),
-        Threshold(name="worse", metric="accuracy", kind="below", given=0.8, minimum=2),
+        Threshold(
+            name="hotter",
+            metric="cpu_utilization",
+            kind="rises_by",
+            given=0.05,
+            minimum=2,
+            by="value",
+            window="10m",
+        ),
+        Threshold(
+            name="worse",
+            metric="accuracy",
+            kind="below",
+            given=0.8,
+            minimum=2,
+            by="value",
+            window="10m",
+        ),
     ),
     reference=20,
 )
@@ -298,7 +320,9 @@ def test_a_recording_of_hosts_alone_is_judged_to_its_end(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("metric", [m for m in CATALOGUE.metrics if of_hosts(m)])
 def test_a_rule_sees_the_value_that_is_published_of_its_window(metric: str) -> None:
-    rule = Threshold(name="r", metric=metric, kind="above", given=-1e9, minimum=1, window="10m")
+    rule = Threshold(
+        name="r", metric=metric, kind="above", given=-1e9, minimum=1, window="10m", by="value"
+    )
     gauges: dict[str, Any] = dict.fromkeys(GAUGES, 1.0)
     every = [
         reading(

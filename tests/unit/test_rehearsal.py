@@ -50,7 +50,10 @@ def traffic() -> list[tuple[str, Event]]:
 
 def rule(**fields: Any) -> dict[str, Any]:
     return {
-        "thresholds": [{"name": "a", "metric": "accuracy", "below": 0.9, "minimum": 60} | fields]
+        "thresholds": [
+            {"name": "a", "metric": "accuracy", "below": 0.9, "minimum": 60, "window": "1m"}
+            | fields
+        ]
     }
 
 

@@ -251,7 +251,14 @@ def test_lines_that_say_what_to_watch_take_effect_at_their_time_wherever_they_st
         at_ms = MS + minute * 60_000
         made = {"prediction_id": f"p{minute}", "timestamp_ms": at_ms, "model": "m"}
         events.append(made | {"prediction": 1, "label": minute % 2})
-    rule = {"name": "floor", "metric": "accuracy", "below": 0.9, "minimum": 3, "window": "10m"}
+    rule = {
+        "name": "floor",
+        "metric": "accuracy",
+        "below": 0.9,
+        "minimum": 3,
+        "window": "10m",
+        "by": "value",
+    }
     spec = {
         "effective_at": "2026-01-01T00:10:00Z",
         "monitors": {"defaults": False, "thresholds": [rule]},

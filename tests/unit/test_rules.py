@@ -56,7 +56,9 @@ def told(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def watched(events: list[Event], *, disorder_ms: int = 0, **rule: Any) -> Driver:
-    threshold = Threshold(**{"name": "r", "metric": "accuracy", "minimum": 5, **told(rule)})
+    threshold = Threshold(
+        **{"name": "r", "metric": "accuracy", "minimum": 5, "by": "value", **told(rule)}
+    )
     monitors = Monitors(thresholds=(threshold,), reference=40)
     driver = Driver(monitors=monitors, disorder_ms=disorder_ms)
     driver.feed(as_inputs(events))
@@ -171,7 +173,7 @@ def test_a_rule_waits_for_the_observations_that_its_metric_rests_on() -> None:
 def test_a_correction_takes_back_no_more_than_was_counted() -> None:
     """A late label counts for the rules, too: else its correction would leave less than nothing."""
     threshold = Threshold(
-        name="r", metric="accuracy", kind="below", given=0.5, minimum=1, window="1h"
+        name="r", metric="accuracy", kind="below", given=0.5, minimum=1, window="1h", by="value"
     )
     monitors = Monitors(thresholds=(threshold,))
     driver = Driver(monitors=monitors)
@@ -244,7 +246,7 @@ def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric
 
 def exceeded(events: list[Event], metric: str, *, minimum: int) -> Driver:
     rule = Threshold(
-        name="r", metric=metric, kind="above", given=-1e9, minimum=minimum, window="1m"
+        name="r", metric=metric, kind="above", given=-1e9, minimum=minimum, window="1m", by="value"
     )
     monitors = Monitors(thresholds=(rule,), metrics=(Choice(include=("all",)),))
     driver = Driver(monitors=monitors, window_ms=MINUTE_MS)
@@ -315,9 +317,11 @@ def ways(metric: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_a_rule_that_is_added_finds_its_reference_in_what_was_counted_before() -> None:
     accuracy = Threshold(
-        name="r", metric="accuracy", kind="falls_by", given=0.9, window="1m", minimum=5
+        name="r", metric="accuracy", kind="falls_by", given=0.9, window="1m", minimum=5, by="value"
     )
-    area = Threshold(name="s", metric="roc_auc", kind="falls_by", given=0.1, window="1m", minimum=5)
+    area = Threshold(
+        name="s", metric="roc_auc", kind="falls_by", given=0.1, window="1m", minimum=5, by="value"
+    )
     driver = Driver(monitors=Monitors(thresholds=(accuracy,), reference=40))
 
     def minute(number: int, *, inverted: bool = False) -> None:

@@ -24,7 +24,14 @@ from tests.builders import (
 from tests.driver import TOPICS, Driver, as_inputs, cut, disorder_of
 from tests.examples import some
 
-ACCURACY = {"name": "floor", "metric": "accuracy", "below": 0.9, "window": "10m", "minimum": 3}
+ACCURACY = {
+    "name": "floor",
+    "metric": "accuracy",
+    "below": 0.9,
+    "window": "10m",
+    "minimum": 3,
+    "by": "value",
+}
 PAGE_HINKLEY = {
     "name": "ph",
     "input": "score",
@@ -246,8 +253,22 @@ ONE = parse_monitors(
         "resolve_after": "15m",
         "thresholds": [
             ACCURACY | {"below": 0.85},
-            {"name": "drop", "metric": "accuracy", "falls_by": 0.01, "minimum": 3},
-            {"name": "cover", "metric": "coverage", "below": 0.9, "minimum": 2, "window": "20m"},
+            {
+                "name": "drop",
+                "metric": "accuracy",
+                "falls_by": 0.01,
+                "minimum": 3,
+                "by": "value",
+                "window": "10m",
+            },
+            {
+                "name": "cover",
+                "metric": "coverage",
+                "below": 0.9,
+                "minimum": 2,
+                "window": "20m",
+                "by": "value",
+            },
         ],
         "drift": [PAGE_HINKLEY, {"name": "loss", "input": "loss", "parameters": {"delta": 0.4}}],
     }
@@ -255,11 +276,40 @@ ONE = parse_monitors(
 RULES = [
     ACCURACY | {"below": 0.85},
     ACCURACY | {"below": 0.95, "window": "7m"},
-    {"name": "drop", "metric": "accuracy", "falls_by": 0.01, "minimum": 3},
-    {"name": "eu", "metric": "recall", "segment": "region=eu", "below": 0.9, "minimum": 2},
-    {"name": "mae", "metric": "mae", "rises_by": 0.1, "minimum": 3, "window": "1m"},
-    {"name": "slow", "metric": "latency_p50_ms", "above": 20.0, "minimum": 2, "window": "90s"},
-    {"name": "cover", "metric": "coverage", "below": 0.9, "minimum": 2, "window": "20m"},
+    {
+        "name": "drop",
+        "metric": "accuracy",
+        "falls_by": 0.01,
+        "minimum": 3,
+        "by": "value",
+        "window": "10m",
+    },
+    {
+        "name": "eu",
+        "metric": "recall",
+        "segment": "region=eu",
+        "below": 0.9,
+        "minimum": 2,
+        "by": "value",
+        "window": "10m",
+    },
+    {"name": "mae", "metric": "mae", "rises_by": 0.1, "minimum": 3, "window": "1m", "by": "value"},
+    {
+        "name": "slow",
+        "metric": "latency_p50_ms",
+        "above": 20.0,
+        "minimum": 2,
+        "window": "90s",
+        "by": "value",
+    },
+    {
+        "name": "cover",
+        "metric": "coverage",
+        "below": 0.9,
+        "minimum": 2,
+        "window": "20m",
+        "by": "value",
+    },
     {"name": "quiet", "metric": "predictions", "falls_by": 0.1, "window": "5m"},
 ]
 DETECTORS = [

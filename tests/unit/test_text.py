@@ -23,7 +23,13 @@ WATCHED = Monitors(
     evaluate_ms=5 * SECOND_MS,
     thresholds=(
         Threshold(
-            name="drop", metric="accuracy", kind="falls_by", given=0.01, minimum=3, window="2m"
+            name="drop",
+            metric="accuracy",
+            kind="falls_by",
+            given=0.01,
+            minimum=3,
+            window="2m",
+            by="value",
         ),
     ),
     drifts=(

@@ -13,6 +13,7 @@ from streams.errors import StateError
 from streams.monitor.state import _bucket
 from streams.monitor.tables import FORMAT
 from streams.monitors import Drift, Monitors, Threshold, Window
+from streams.rules.lengths import USUAL
 from streams.steps import Effects
 from tests.builders import MINUTE_MS, START_MS, drifting, history, in_order
 from tests.driver import TOPICS, Driver, as_inputs, cut
@@ -22,13 +23,31 @@ WATCHED = Monitors(
     reference=40,
     thresholds=(
         Threshold(
-            name="accuracy", metric="accuracy", kind="below", given=0.85, minimum=10, window="10m"
+            name="accuracy",
+            metric="accuracy",
+            kind="below",
+            given=0.85,
+            minimum=10,
+            window="10m",
+            by="value",
         ),
         Threshold(
-            name="drop", metric="accuracy", kind="falls_by", given=0.05, minimum=10, window="10m"
+            name="drop",
+            metric="accuracy",
+            kind="falls_by",
+            given=0.05,
+            minimum=10,
+            window="10m",
+            by="value",
         ),
         Threshold(
-            name="slow", metric="latency_p50_ms", kind="above", given=20.0, minimum=5, window="10m"
+            name="slow",
+            metric="latency_p50_ms",
+            kind="above",
+            given=20.0,
+            minimum=5,
+            window="10m",
+            by="value",
         ),
         Threshold(
             name="slower",
@@ -37,8 +56,11 @@ WATCHED = Monitors(
             given=0.02,
             minimum=5,
             window="10m",
+            by="value",
         ),
-        Threshold(name="quiet", metric="predictions", kind="falls_by", given=0.2, window="10m"),
+        Threshold(
+            name="quiet", metric="predictions", kind="falls_by", given=0.2, window="10m", by="value"
+        ),
         Threshold(
             name="gaps",
             metric="missing_rate:age",
@@ -46,6 +68,7 @@ WATCHED = Monitors(
             given=0.02,
             minimum=5,
             window="20m",
+            by="value",
         ),
     ),
     drifts=(Drift(name="loss", input="loss", detector="adwin", parameters={"delta": 0.2}),),
@@ -132,7 +155,7 @@ def run(
                 then = then._replace(watermark_ms=state.watermark_ms)
                 for side in state.windows.grid.sides:
                     then.lacking.update(side.lacking.places)
-                for pane_ms, grid in state.rules.grids.items():
+                for pane_ms, grid in state.rules.watches[USUAL].grids.items():
                     places = sorted(place for one in grid.sides for place in one.lacking.places)
                     for pane, bucket in places:
                         then.anew_ms[bucket] = (pane + 1) * pane_ms + 10 * MINUTE_MS
@@ -237,7 +260,9 @@ def test_a_relative_rule_gets_a_reference_of_what_its_family_counts_from_then_on
         windows=(Window(10 * MINUTE_MS, 10 * MINUTE_MS),),
         reference=200,
         thresholds=(
-            Threshold(name="drop", metric="accuracy", kind="falls_by", given=0.3, window="5m"),
+            Threshold(
+                name="drop", metric="accuracy", kind="falls_by", given=0.3, window="5m", by="value"
+            ),
         ),
     )
     driver = Driver(monitors=watched)
@@ -324,7 +349,9 @@ def test_a_table_that_others_rest_on_refuses_to_be_of_another_version(table: str
 
 
 def test_traffic_that_was_lost_does_not_make_a_rule_on_silence_fire(plain: Driver) -> None:
-    quiet = Threshold(name="quiet", metric="predictions", kind="below", given=5, window="10m")
+    quiet = Threshold(
+        name="quiet", metric="predictions", kind="below", given=5, window="10m", by="value"
+    )
     watched = Monitors(windows=WATCHED.windows, thresholds=(quiet,))
 
     driver, _ = run(of_table("rule"), watched=watched)

@@ -18,10 +18,32 @@ MONITORS = Monitors(
     baseline=(20 * MINUTE_MS, 40 * MINUTE_MS),
     resolve_ms=15 * MINUTE_MS,
     thresholds=(
-        Threshold(name="floor", metric="accuracy", kind="below", given=0.9, minimum=2, window="7m"),
-        Threshold(name="drop", metric="accuracy", kind="falls_by", given=0.01, minimum=3),
         Threshold(
-            name="slow", metric="latency_p50_ms", kind="above", given=20.0, minimum=2, window="90s"
+            name="floor",
+            metric="accuracy",
+            kind="below",
+            given=0.9,
+            minimum=2,
+            window="7m",
+            by="value",
+        ),
+        Threshold(
+            name="drop",
+            metric="accuracy",
+            kind="falls_by",
+            given=0.01,
+            minimum=3,
+            by="value",
+            window="10m",
+        ),
+        Threshold(
+            name="slow",
+            metric="latency_p50_ms",
+            kind="above",
+            given=20.0,
+            minimum=2,
+            window="90s",
+            by="value",
         ),
     ),
     drifts=(
