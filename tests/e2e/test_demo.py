@@ -1,10 +1,13 @@
 """`driftline demo` from end to end: a broker in the process, a real worker beside it."""
 
 import io
+import json
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
+from itertools import takewhile
 from pathlib import Path
 
 import msgspec
@@ -13,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from agents.demo import Summary, run_demo
+from agents.demo_model import MODEL
 from agents.demo_oracle import METRICS
 
 ROOT = Path(__file__).parents[2]
@@ -61,3 +65,26 @@ def test_an_interrupt_ends_the_demo_and_its_worker(number: signal.Signals) -> No
     assert "Traceback" not in said
     assert workers
     assert not [worker for worker in workers if worker.is_running()]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a process there cannot be sent Ctrl-C alone")
+def test_the_page_shows_the_model_and_stays_until_it_is_told_to_end() -> None:
+    code = RUN.replace("run_demo()", "run_demo(seconds=12, stay=True)")
+    demo = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert demo.stdout is not None
+    try:
+        said = list(takewhile(lambda line: " until Ctrl-C" not in line, demo.stdout))
+        (link,) = (line.removeprefix("Look at it: ").strip() for line in said if "Look at" in line)
+        with urllib.request.urlopen(f"{link}api/fleet", timeout=30) as answer:
+            fleet = json.load(answer)
+
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=90)
+    finally:
+        demo.kill()
+
+    assert [row[0] for row in fleet["panels"]["models"]["rows"]] == [MODEL]
+    assert any("all as it must be" in line for line in said)
+    assert demo.returncode == 0
