@@ -23,7 +23,8 @@ class Grant(NamedTuple):
     part
         Who: ``worker``, ``publisher``, ``host`` (``driftline watch-host``), ``alerts`` (a consumer
         with `driftline.Alerts`), ``tail``, ``sink``, ``status``, ``monitors`` (``driftline monitors
-        apply``, ``list``, ``diff`` and ``withdraw``, ``driftline models forget``), ``topics``
+        apply``, ``list``, ``diff`` and ``withdraw``, ``driftline models forget``), ``feedback``
+        (``driftline alerts list``, ``verdict`` and ``precision``), ``topics``
         (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.
@@ -56,6 +57,8 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         Grant("host", "topic", topics.resources, ("Write",)),
         Grant("monitors", "topic", topics.monitors, ("Read", "Write")),
         Grant("alerts", "topic", topics.alerts, ("Read",)),
+        Grant("feedback", "topic", topics.alerts, ("Read",)),
+        Grant("feedback", "topic", topics.feedback, ("Read", "Write")),
         *groups,
         Grant("tail", "topic", topics.metrics, ("Read",)),
         Grant("tail", "topic", topics.alerts, ("Read",)),

@@ -81,6 +81,7 @@ def wanted(topics: Topics, *, metrics_ms: int = METRICS_MS) -> dict[str, dict[st
     return {
         **dict.fromkeys((*inputs, topics.resources), _CREATE_TIME),
         topics.monitors: _COMPACTED | topics_kept.REVISIONS,
+        topics.feedback: _COMPACTED | topics_kept.REVISIONS,
         topics.outcomes: _INTERNAL,
         topics.join_state: _JOIN_STATE,
         topics.monitor_state: _COMPACTED,

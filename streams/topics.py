@@ -47,6 +47,11 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{self.prefix}.alerts"
 
     @property
+    def feedback(self) -> str:
+        """In: what people say of alerts, see `driftline alerts verdict`. Key: alert. Compacted."""
+        return f"{self.prefix}.feedback"
+
+    @property
     def models(self) -> str:
         """Out: what each model is taken for, and compared with. Key: model, version. Compacted."""
         return f"{self.prefix}.models"

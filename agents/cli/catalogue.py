@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from agents.cli import (
+    alerts,
     asof,
     demo,
     diff,
@@ -35,6 +36,7 @@ CATALOGUE = (
     version.COMMAND,
     topics.GROUP,
     tail.GROUP,
+    alerts.GROUP,
     asof.COMMAND,
     diff.COMMAND,
     sink.GROUP,
