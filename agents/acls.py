@@ -67,6 +67,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         Grant("sink", "topic", topics.alerts, ("Read",)),
         Grant("sink", "topic", topics.models, ("Read",)),
         Grant("sink", "topic", topics.distributions, ("Read",)),
+        Grant("sink", "topic", topics.feedback, ("Read",)),
         Grant("sink", "group", f"{prefix}-sink-", ("Read",), prefixed=True),
         Grant("status", "topic", topics.workers, ("Read",)),
         Grant("status", "topic", topics.models, ("Read",)),

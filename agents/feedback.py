@@ -21,9 +21,10 @@ from driftline.snapshot import snapshot
 from streams.alerts import Alert
 from streams.errors import ConfigError, NoAnswerError
 from streams.nearest import nearest
+from streams.precision import Precision, precision
 from streams.specification import time_text
 from streams.topics import Topics
-from streams.verdicts import SAID, Precision, Verdict, precision
+from streams.verdicts import SAID, Verdict
 
 Read = TypeVar("Read", Alert, Verdict)
 

@@ -1,22 +1,16 @@
-"""Verdicts: what people say of alerts, and how precise monitors are by that."""
+"""Verdicts: what people say of alerts."""
 
-from collections import Counter
-from collections.abc import Iterable
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-import numpy as np
 from msgspec import Meta
-
-from streams.alerts import Alert
-from streams.families.intervals import wilson
 
 Said: TypeAlias = Literal["true", "false", "expected"]
 SAID: tuple[Said, ...] = ("true", "false", "expected")
 """Something was wrong; nothing was; or it was no surprise, such as a planned change."""
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody says of an alert; the last one of an alert counts.
 
     Attributes
@@ -38,54 +32,3 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     segment: str = ""
     monitor: str
     note: Annotated[str, Meta(max_length=2_000)] = ""
-
-
-class Precision(msgspec.Struct, frozen=True):
-    """How many alerts of a monitor were right.
-
-    Attributes
-    ----------
-    alerts
-        How many there were, judged or not.
-    true, false, expected
-        How many were said to be what.
-    value, low, high
-        Share of the true ones among true and false, with its 95 % interval (Wilson 1927); `None`
-        where nobody has judged any.
-    """
-
-    monitor: str
-    alerts: int
-    true: int
-    false: int
-    expected: int
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-def precision(alerts: Iterable[Alert], verdicts: Iterable[Verdict]) -> list[Precision]:
-    """Return how precise each monitor is, by name.
-
-    Examples
-    --------
-    >>> precision([], [])
-    []
-    """
-    of = {alert.alert_id: alert.monitor for alert in alerts}
-    raised = Counter(of.values())
-    said = Counter(
-        (of[one.alert_id], one.verdict)
-        for one in {one.alert_id: one for one in verdicts}.values()
-        if one.alert_id in of
-    )
-    return [_of(monitor, raised[monitor], said) for monitor in sorted(raised)]
-
-
-def _of(monitor: str, alerts: int, said: Counter[tuple[str, Said]]) -> Precision:
-    true, false, expected = (said[monitor, what] for what in SAID)
-    judged = true + false
-    if not judged:
-        return Precision(monitor, alerts, true, false, expected, None, None, None)
-    low, high = (float(one[0]) for one in wilson(np.array([true]), np.array([judged])))
-    return Precision(monitor, alerts, true, false, expected, true / judged, low, high)

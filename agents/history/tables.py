@@ -1,8 +1,8 @@
 """The tables of the history, as they are in the newest version of the schema.
 
-`metrics`, `models` and `distributions` have the last revision of a key, `metric_revisions` and
-`alert_revisions` have every one, deletions too; `visible_at_ms` is the timestamp of the record on
-the topic. `id` grows in the order of the topic's partition.
+`metrics`, `models`, `distributions` and `feedback` have the last revision of a key,
+`metric_revisions` and `alert_revisions` have every one, deletions too; `visible_at_ms` is the
+timestamp of the record on the topic. `id` grows in the order of the topic's partition.
 """
 
 from __future__ import annotations
@@ -101,6 +101,19 @@ distributions = Table(
     ),
     Column("visible_at_ms", BigInteger, nullable=False),
     Index("distributions_visible_at_ms", "visible_at_ms"),
+)
+
+feedback = Table(
+    "feedback",
+    METADATA,
+    Column("alert_id", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("verdict", "by")),
+    Column("at_ms", BigInteger, nullable=False),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("model", "version", "segment", "monitor", "note")
+    ),
+    Column("visible_at_ms", BigInteger, nullable=False),
 )
 
 metric_revisions = Table(

@@ -24,6 +24,7 @@ from agents.history.tables import (
     METRIC_REVISION,
     alert_revisions,
     distributions,
+    feedback,
     gaps,
     metric_revisions,
     metrics,
@@ -41,6 +42,7 @@ _LATEST: Mapping[Kind, Latest] = {
     "metrics": Latest(metrics),
     "models": Latest(models),
     "distributions": Latest(distributions),
+    "feedback": Latest(feedback),
 }
 
 _encode = msgspec.json.Encoder().encode

@@ -22,16 +22,17 @@ from streams.distributions import Distribution
 from streams.errors import DriftlineError
 from streams.metrics import Metric
 from streams.models_told import ModelRecord
+from streams.verdicts import Verdict
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
 
     from driftline.places import Gap, Place
 
-Kind: TypeAlias = Literal["metrics", "alerts", "models", "distributions"]
+Kind: TypeAlias = Literal["metrics", "alerts", "models", "distributions", "feedback"]
 """What records are about, and what their topic is called after the prefix."""
 
-Told: TypeAlias = Metric | Alert | ModelRecord | Distribution
+Told: TypeAlias = Metric | Alert | ModelRecord | Distribution | Verdict
 EVERYTHING: tuple[Kind, ...] = get_args(Kind)
 
 Clock: TypeAlias = Callable[[], int]

@@ -14,6 +14,7 @@ from streams.distributions import Distribution
 from streams.metrics import Metric
 from streams.models_told import ModelRecord
 from streams.topics import Topics
+from streams.verdicts import Verdict
 
 _DECODE: Mapping[Kind, Callable[[bytes], Told]] = {
     kind: msgspec.json.Decoder(known.record).decode for kind, known in KINDS.items()
@@ -57,7 +58,7 @@ def _check_times(timestamp_ms: int, record: Told | None) -> None:
     match record:
         case Metric():
             times += (record.window_start_ms, record.window_end_ms)
-        case Alert():
+        case Alert() | Verdict():
             times.append(record.at_ms)
         case ModelRecord():
             times += (record.first_seen_ms, record.last_seen_ms)

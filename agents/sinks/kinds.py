@@ -12,6 +12,7 @@ from streams.alerts import Alert
 from streams.distributions import Distribution
 from streams.metrics import Metric
 from streams.models_told import ModelRecord
+from streams.verdicts import Verdict
 
 
 class Known(NamedTuple):
@@ -51,6 +52,7 @@ KINDS: Mapping[Kind, Known] = {
     ),
     "alerts": Known(Alert, ("alert_id",)),
     "models": Known(ModelRecord, ("model", "version")),
+    "feedback": Known(Verdict, ("alert_id",)),
     "distributions": Known(
         Distribution,
         ("model", "version", "segment", "series", "feature", "role", "start_ms"),

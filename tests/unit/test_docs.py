@@ -38,6 +38,7 @@ from streams.readings import GAUGES, Reading, decode_reading
 from streams.rule_kinds import OTHER_KINDS
 from streams.rule_kinds.slo import Objective
 from streams.rules_file import threshold_type
+from streams.verdicts import Verdict
 from tests.pages import DOCS, EXAMPLE, PAGES, ROOT, blocks, commands, name
 
 _HERE = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -188,7 +189,11 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
     kinds = set()
     for line in "".join(blocks("json")).splitlines():
         names_found = json.loads(line).keys()
-        if "alert_id" in names_found:
+        if "verdict" in names_found:
+            kinds.add("verdict")
+            assert set(names_found) == set(Verdict.__struct_fields__)
+            msgspec.json.decode(line, type=Verdict)
+        elif "alert_id" in names_found:
             kinds.add("alert")
             assert set(names_found) == set(Alert.__struct_fields__)
             msgspec.json.decode(line, type=Alert)
@@ -212,7 +217,8 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
             decode = decode_label if kind_of(line.encode()) == "label" else decode_prediction
             decode(line.encode())
 
-    assert kinds == {"prediction", "label", "reading", "metric", "alert", "model", "distribution"}
+    told = {"metric", "alert", "model", "distribution"}
+    assert kinds == {"prediction", "label", "reading", "verdict", *told}
 
 
 def test_python_examples_compile_and_call_what_there_is() -> None:

@@ -17,6 +17,7 @@ from streams.families.family import Part
 from streams.join import FATES
 from streams.metrics import Metric
 from streams.readings import GAUGES, Reading
+from streams.verdicts import Verdict
 from tests.pages import PAGES, ROOT, first_cells, name, rows
 
 
@@ -55,9 +56,11 @@ def test_access_rights_in_the_table_are_all_there_are() -> None:
     assert sorted(listed) == sorted(grants("driftline", alerts_group="pager"))
 
 
-@pytest.mark.parametrize(("title", "kind"), [("Metric", Metric), ("Alert", Alert)])
+@pytest.mark.parametrize(
+    ("title", "kind"), [("Metric", Metric), ("Alert", Alert), ("Verdict", Verdict)]
+)
 def test_fields_of_records_are_those_that_are_written(
-    title: str, kind: type[Metric] | type[Alert]
+    title: str, kind: type[Metric] | type[Alert] | type[Verdict]
 ) -> None:
     assert first_cells("reference/records.md", title) == list(kind.__struct_fields__)
 

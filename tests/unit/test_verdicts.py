@@ -1,0 +1,62 @@
+"""How precise monitors are, by what people say of their alerts."""
+
+import msgspec
+import pytest
+
+from streams.precision import Precision, precision
+from streams.verdicts import Verdict
+from tests.sinking import alert
+
+
+def said(name: str, verdict: str, *, by: str = "ann") -> Verdict:
+    plain = {
+        "alert_id": name,
+        "verdict": verdict,
+        "by": by,
+        "at_ms": 1,
+        "model": "fraud",
+        "monitor": "accuracy-drop",
+    }
+    return msgspec.convert(plain, Verdict)
+
+
+def test_precision_is_the_share_of_the_true_among_the_judged() -> None:
+    alerts = [alert(alert_id=f"a{n}") for n in range(6)]
+    verdicts = [said("a0", "true"), said("a1", "true"), said("a2", "true"), said("a3", "false")]
+
+    [found] = precision(alerts, [*verdicts, said("a4", "expected")])
+
+    assert (found.alerts, found.true, found.false, found.expected) == (6, 3, 1, 1)
+    assert found.value == 0.75
+    assert found.low == pytest.approx(0.3006, abs=1e-4)
+    assert found.high == pytest.approx(0.9544, abs=1e-4)
+
+
+def test_the_last_verdict_on_an_alert_counts() -> None:
+    [found] = precision([alert(alert_id="a0")], [said("a0", "true"), said("a0", "false")])
+
+    assert (found.true, found.false) == (0, 1)
+
+
+def test_who_was_never_judged_has_no_precision() -> None:
+    found = precision([alert(alert_id="a0")], [said("gone", "true")])
+
+    assert found == [Precision("accuracy-drop", 1, 0, 0, 0, None, None, None)]
+
+
+def test_monitors_are_told_apart() -> None:
+    alerts = [alert(alert_id="a0"), alert(alert_id="a1", monitor="loss-drift")]
+    found = precision(alerts, [said("a1", "true")])
+
+    assert [(one.monitor, one.value) for one in found] == [
+        ("accuracy-drop", None),
+        ("loss-drift", 1.0),
+    ]
+
+
+@pytest.mark.parametrize("fields", [{"verdict": "maybe"}, {"by": ""}, {"at_ms": -1}])
+def test_what_is_no_verdict_is_refused(fields: dict[str, object]) -> None:
+    plain = msgspec.to_builtins(said("a0", "true")) | fields
+
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(plain, Verdict)
