@@ -189,6 +189,11 @@ class Written:
         for lane, *known in content:
             self._life.open[lane] = Open(*known)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing was put back since `settle`."""
+        return self._settled
+
     def settle(self) -> bool:
         """After all was put back, add the steps of the pane under way; tell whether it was so."""
         if self._settled:

@@ -76,7 +76,12 @@ class Scan:
         }
         self._watched = {}
 
-    def drop_unwatched(self) -> None:
+    def _settle(self) -> None:
+        """After the state was read back, go on with it."""
+        if self.written.settle():
+            self._drop_unwatched()
+
+    def _drop_unwatched(self) -> None:
         """Forget lanes that no monitor looks at."""
         for lane in self.lanes.used().tolist():
             name = self.lanes.names[lane]
@@ -106,7 +111,9 @@ class Scan:
 
     def rejoin(self, before: Mapping[int, Drift | None]) -> None:
         """Forget what is open by monitors that are others now: their alerts have been ended."""
-        self.drop_unwatched()
+        if not self.written.is_settled:  # not all models are known yet
+            return
+        self._drop_unwatched()
         for lane, drift in before.items():
             name = self.lanes.names[lane]
             if lane in self._life.open and (name is None or _other(drift, self._drift(*name))):
@@ -157,7 +164,7 @@ class Scan:
         """Look at a version no more, and forget its model if nobody looks at any other."""
         if code >= len(self._groups) or self._groups[code] < 0:
             return
-        self.written.settle()
+        self._settle()
         group, self._groups[code] = self._groups[code], -1
         if not (self._groups == group).any():
             model = self.lanes.models[group]
@@ -186,8 +193,7 @@ class Scan:
         """Take rows of a span of time; yield what is found at the end of each pane."""
         if not self.active:
             return
-        if self.written.settle():
-            self.drop_unwatched()
+        self._settle()
         filled = list(panes_of(due, losses, pane_ms=PANE_MS, from_ms=from_ms, until_ms=until_ms))
         if from_ms < 0 and not filled:
             return

@@ -16,6 +16,7 @@ from streams.noticed import Noticed
 from streams.scan.life import Found
 from streams.scan.parameters import BUDGETS
 from streams.scan.watch import Scan
+from streams.specification import write_specification
 from streams.watchers.lanes import Input
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, How, as_inputs, cut
@@ -201,6 +202,30 @@ def test_findings_do_not_depend_on_steps_partitions_or_restarts(how: How, seed: 
 
     assert alerts_of(other) == alerts_of(at_once)
     assert at_once.alerts
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_specified_monitors_go_on_after_a_restart(seed: int) -> None:
+    """Records of the state come in any order: the specification before most models, or after."""
+    events = traffic(1.5, a_day=300) + traffic(1.5, a_day=200, model="n")
+    events = shifted(sorted(events, key=lambda one: one["timestamp_ms"]), 1.3, debt=None)
+    drift = [{"name": one.name, "input": one.input, "detector": SCAN} for one in EVERY]
+    found = []
+
+    for restarts in (0, 3):
+        driver, luck = Driver(monitors=Monitors()), random.Random(seed)
+        driver.specify(
+            write_specification({"defaults": False, "drift": drift}, effective_ms=START_MS)
+        )
+        for number, records in enumerate(cut(as_inputs(events), [200])):
+            driver.feed(records)
+            if restarts and number % restarts == 0:
+                driver.restart(luck)
+        driver.finish()
+        found.append(alerts_of(driver))
+
+    assert found[0] == found[1]
+    assert any("missing:debt" in one for one in found[0])
 
 
 def test_what_becomes_null_text_or_another_number_is_noticed_and_told_in_its_unit() -> None:
