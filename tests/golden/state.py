@@ -35,7 +35,7 @@ from tests.golden import results, traffic
 from tests.golden.watching import SENSITIVE, Spec, with_window
 
 PATHS = sorted(Path(__file__).parent.glob("state-[0-9].msgpack.xz"))
-MOST_BYTES = 450_000
+MOST_BYTES = 500_000
 
 KINDS = ("scored", "chance", "classes", "numbers")
 _HOT: Spec = {
@@ -51,12 +51,26 @@ _SCAN: list[Spec] = [
 ]
 #: Where a rule has the first window of the stream.
 _RULES = with_window(SENSITIVE["thresholds"], "10m")
+#: A rule of each kind that remembers something of its own.
+_LIVES: list[Spec] = [
+    {"name": "silent", "metric": "predictions", "absent_for": "20m"},
+    {"name": "waits", "metric": "labels", "below": 1_000, "for": "12h", "window": "10m"},
+    {"name": "lengths", "metric": "mean:amount", "above": 1, "minimum": 20},
+]
 _BEFORE: Spec = SENSITIVE | {
     "drift": [*SENSITIVE["drift"], *_SCAN],
     "baseline": "20m",
     "windows": ["10m", {"size": "2h", "hop": "1h"}],
     "coarse": True,
-    "thresholds": [*_RULES[:-2], _HOT],
+    "thresholds": [*_RULES[:-2], _HOT, *_LIVES],
+}
+#: What looks at longer windows from a moment on.
+_LATER: Spec = {
+    "name": "later",
+    "metric": "accuracy",
+    "segment": "region=eu",
+    "below": 0.1,
+    "minimum": 20,
 }
 _WEB: Spec = {
     "name": "web",
@@ -67,7 +81,7 @@ _WEB: Spec = {
 }
 _AFTER: Spec = {
     "reference": SENSITIVE["reference"],
-    "thresholds": [*_RULES, _WEB, _HOT],
+    "thresholds": [*_RULES, _WEB, _HOT, *_LIVES, _LATER],
     "drift": [*SENSITIVE["drift"], *_SCAN],
 }
 
