@@ -58,7 +58,15 @@ class AppendedFiles:
         self._next[place], self._moved = offset + 1, True
 
     def add(self, name: str, part: bytes) -> None:
-        """Keep what is to be appended to a file."""
+        """Keep what is to be appended to a file.
+
+        Raises
+        ------
+        ValueError
+            If the name leads out of the folder: it is a defect of who made it.
+        """
+        if not name or any(part in ("", ".", "..") for part in name.split("/")):
+            raise ValueError(f"{name!r} leads out of the folder")
         self._parts[name].append(part)
 
     def flush(self) -> None:

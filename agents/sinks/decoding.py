@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -23,6 +24,12 @@ _DECODE: Mapping[Kind, Callable[[bytes], Told]] = {
 
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999: later times can be neither shown nor written down."""
+
+_MOST_LEVELS = 32
+"""Of evidence: what is deeper may be decoded here, and overflow the stack of who reads it next."""
+
+_MOST_ALERT_BYTES = 262_144
+"""An incident with all that it lists has some 10 kB; the page holds thousands of alerts."""
 
 
 class Decoding:
@@ -50,7 +57,25 @@ class Decoding:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise RefusedError("undecodable", str(error)) from None
         _check_times(timestamp_ms, record)
+        if isinstance(record, Alert):
+            _check_size(record, value or b"")
         return Upsert(kind, topic, partition, offset, timestamp_ms, key, value, record)
+
+
+def _check_size(alert: Alert, value: bytes) -> None:
+    if len(value) > _MOST_ALERT_BYTES:
+        raise RefusedError("too_large", f"{len(value)} bytes are no alert")
+    level: list[Any] = [alert.evidence]
+    for _ in range(_MOST_LEVELS):
+        level = [inner for one in level for inner in _inside(one)]
+    if level:
+        raise RefusedError("too_deep", f"evidence has more than {_MOST_LEVELS} levels")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _check_times(timestamp_ms: int, record: Told | None) -> None:
@@ -64,6 +89,8 @@ def _check_times(timestamp_ms: int, record: Told | None) -> None:
             times += (record.first_seen_ms, record.last_seen_ms)
         case Distribution():
             times += (record.start_ms, record.end_ms)
+    if isinstance(record, Metric) and record.window_end_ms <= record.window_start_ms:
+        raise RefusedError("implausible_time", "the window ends before it begins")
     for time_ms in times:
         if not 0 <= time_ms <= _LAST_MS:
             raise RefusedError("implausible_time", f"{time_ms} is no time in milliseconds")

@@ -82,14 +82,14 @@ def run_of(metric: Metric) -> str:
     '%2E%2E/v2/country=de/5m/events.out.tfevents.0.driftline'
     """
     window = format_duration(metric.window_end_ms - metric.window_start_ms)
-    names = [metric.model, metric.version or "-"]
+    names = [metric.model, metric.version]
     names += [metric.segment] if metric.segment else []
     return "/".join([*map(_folder, names), window, _FILE])
 
 
 def _folder(name: str) -> str:
     """Return a name of a folder that leads nowhere else."""
-    safe = quote(name, safe=" =:,+@")
+    safe = quote(name, safe=" =:,+@") or "-"  # without a name, the rest would begin at the root
     if not safe.strip("."):
         safe = safe.replace(".", "%2E")
     return safe if len(safe) <= _LONGEST_NAME else f"{safe[:_LONGEST_NAME]}~{alert_id(name)}"

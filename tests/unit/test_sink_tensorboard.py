@@ -84,6 +84,13 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     assert read(file.parent).Tags()["scalars"] == ["accuracy", "accuracy.low"]
 
 
+def test_what_has_no_name_is_in_the_folder_all_the_same(tmp_path: Path) -> None:
+    log = Log()
+    log.add(metric(1, final=True, model="", version="v"))
+
+    assert runs(written(log, tmp_path)) == ["-/v/1m"]
+
+
 def test_long_names_that_begin_alike_are_apart(tmp_path: Path) -> None:
     log = Log()
     log.add(*(metric(1, final=True, model="x" * 200 + end) for end in "ab"))

@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 import pytest
 
 from agents.sinks import catalogue
@@ -112,6 +113,36 @@ def test_times_that_nobody_can_show_are_set_aside(tmp_path: Path) -> None:
 
     assert revisions(sink) == [4]
     assert [one["reason"] for one in letters(tmp_path)] == ["implausible_time"] * 4
+
+
+def test_a_window_that_ends_before_it_begins_is_set_aside(tmp_path: Path) -> None:
+    log, sink = Log(), Target()
+    log.add(metric(1, window_end_ms=START_MS), metric(2, window_end_ms=START_MS - 1), metric(3))
+
+    run(sink, log, tmp_path)
+
+    assert revisions(sink) == [3]
+    assert [one["reason"] for one in letters(tmp_path)] == ["implausible_time"] * 2
+
+
+@pytest.mark.parametrize("around", [b"[%b]", b'{"a":%b}', b'[1,{"a":[%b]}]'])
+def test_evidence_that_who_reads_it_next_could_not_is_set_aside(
+    tmp_path: Path, around: bytes
+) -> None:
+    log, sink = Log(), Target()
+    levels = around.count(b"[") + around.count(b"{")
+    for times in (30 // levels, 100):
+        value = b"1"
+        for _ in range(times):
+            value = around.replace(b"%b", value)
+        told = msgspec.json.encode(alert(evidence={"x": "@"})).replace(b'"@"', value)
+        log.put(TOPICS.alerts, b"a1", told)
+    log.add(alert(message="x" * 262_144))
+
+    run(sink, log, tmp_path)
+
+    assert len(revisions(sink)) == 1
+    assert [one["reason"] for one in letters(tmp_path)] == ["too_deep", "too_large"]
 
 
 def test_a_target_that_is_away_is_waited_for_and_gets_everything_in_order(tmp_path: Path) -> None:
