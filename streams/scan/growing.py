@@ -16,7 +16,7 @@ from streams.scan.panes import (
     is_weekend,
 )
 from streams.scan.ranks import Tables
-from streams.scan.reference import COUNT, Moments
+from streams.scan.reference import COUNT, MOST_DEGREES, Moments
 from streams.scan.samples import Samples
 
 _FIRST_SAMPLE = 64
@@ -87,7 +87,24 @@ def close_hour(lanes: Lanes, hour: int) -> None:
         )
         for part, product in enumerate((s * s, s * n, n * n)):
             target[place, part, own] += product.sum(axis=0)
-        lanes["held"][place, own] += (n > 0).sum(axis=0)
+        held = np.where(lanes["kind"][own] == COUNT, s, n) > 0
+        lanes["held"][place, own] += held.sum(axis=0)
+
+
+def scatter(lanes: Lanes, own: Ints) -> tuple[Floats, Floats]:
+    """Return how much more counts vary than those of independent rows, so far; and degrees.
+
+    Bursts of 200 rows, a few a day, are 200 times as much: before a reference is known, each would
+    be a gross change. Of shares and numbers nothing is said: 0, and all degrees.
+    """
+    many, together, panes = np.moveaxis(lanes["moments"][..., own].sum(axis=(0, 1)), 1, 0)
+    length = np.array([[1.0], [3.0]])
+    level = lanes["total_sum"][own] / np.maximum(lanes["total_rows"][own], 1)
+    varied = many - 2 * level * together + level**2 * panes
+    found = (varied / np.maximum(level * panes / length, 1e-12)).max(axis=0)
+    counting = lanes["kind"][own] == COUNT
+    degrees = np.clip(lanes["held"][0, own] - 1.0, 1.0, MOST_DEGREES)
+    return np.where(counting, found, 0.0), np.where(counting, degrees, MOST_DEGREES)
 
 
 def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) -> list[int]:

@@ -22,7 +22,6 @@ GROSS_PHI = 10.0
 _GROSS_RATIO = 5.0
 _GROSS_STEP = 0.1
 _GROSS_ROWS = 60
-_MOST_DEGREES = 1_000.0
 
 
 class Windows(NamedTuple):
@@ -140,7 +139,13 @@ def _beyond(
 
 
 def judge_early(
-    found: Windows, before: tuple[Floats, Floats], *, kinds: Ints, least: Floats, limit: Floats
+    found: Windows,
+    before: tuple[Floats, Floats],
+    scatter: tuple[Floats, Floats],
+    *,
+    kinds: Ints,
+    least: Floats,
+    limit: Floats,
 ) -> Judged:
     """Compare windows with all that came before them, where no reference is known yet.
 
@@ -151,13 +156,19 @@ def judge_early(
     ----------
     before
         Counts and sums of all that came, the windows included.
+    scatter
+        By lane, how much more sums vary than those of independent rows, which counts, or ten if
+        that is more; and by how many degrees of freedom that is known.
     """
+    phi, degrees = scatter
     rows, sums = before[0] - found.rows, before[1] - found.sums
     extra = np.where(kinds == NUMBER, 0.0, 0.5)
     usual = (sums + extra) / np.maximum(rows + 2 * extra, 1.0)
     own = found.sums / np.maximum(found.rows, 1.0)
     spread = np.where(kinds == SHARE, usual * (1 - usual), np.where(kinds == COUNT, usual, 1 / 12))
-    variance = GROSS_PHI * spread * found.rows * (1 + found.rows / np.maximum(rows, 1.0))
+    variance = (
+        np.maximum(phi, GROSS_PHI) * spread * found.rows * (1 + found.rows / np.maximum(rows, 1.0))
+    )
     variance = np.maximum(variance, 1e-12)
     residual = found.sums - found.rows * usual
     z = residual / np.sqrt(variance)
@@ -168,7 +179,7 @@ def judge_early(
     beyond = _beyond(
         np.nonzero(gross & (np.abs(z) > lowest)),
         z,
-        np.full(z.shape, _MOST_DEGREES),
+        np.broadcast_to(degrees, z.shape),
         limit[some],
         (found.sums, found.rows * usual, variance, kinds),
     )

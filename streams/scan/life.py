@@ -33,6 +33,8 @@ _EARLY = LABELS.index("3h")
 _EARLY_PANES = 3 * 24 * HOUR_PANES
 _MOST_REVISIONS = 1
 _MUCH_MORE = 4
+_LEAST_ROWS, _LEAST_PANES = 10, 3
+"""On either side of a split there are so many; of counts, half an hour: one burst is no level."""
 
 _LEVEL_OF = {
     place: (ranked, "spread" if ranked.spread is not None and one == ranked.spread else "level")
@@ -246,7 +248,7 @@ class Life:
         kind = int(lanes["kind"][lane])
         counts, sums = self._course(lane, pane=pane)
         sums = sums / units(lanes["kind"][[lane]])[0]
-        found = split(counts, sums, least=1 if kind == COUNT else 10)
+        found = split(counts, sums, least=_LEAST_PANES if kind == COUNT else _LEAST_ROWS)
         evidence: dict[str, Any] = {"window": LABELS[window], "z": round(z, 2)}
         if found is None:
             total = max(counts.sum(), 1.0)

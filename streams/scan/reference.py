@@ -32,7 +32,7 @@ SHORTER = 2
 """Before them come those of one pane and of three."""
 
 _LEAST_PHI = 0.5
-_MOST_DEGREES = 1_000.0
+MOST_DEGREES = 1_000.0
 _POOLED = 0.7
 _LEAST_SHARE = 0.05
 _MOST_SHARE = 1 - 1e-6
@@ -151,11 +151,12 @@ def learn(
     known = plain._replace(weekend=weekend, base=base, profile=profile)
     rate = _held(expected + np.where(weekends, weekend, 0.0) + base, known, kinds)
     spread = counts * variances(known, kinds, rate)
-    phi, degrees = _measured(counts, sums - counts * rate, spread, days)
+    held = np.where(kinds == COUNT, sums, counts) > 0  # panes count as rows where rows are counted
+    phi, degrees = _measured(held, sums - counts * rate, spread, days)
     short = _measured_short(known, kinds, moments, spread.sum(axis=0)) * days / (days - 1)
     phi, degrees = _rising(
         np.concatenate([short, phi]),
-        np.concatenate([np.clip(moments.windows - 1, 1, _MOST_DEGREES), degrees]),
+        np.concatenate([np.clip(moments.windows - 1, 1, MOST_DEGREES), degrees]),
     )
     return known._replace(phi=phi, degrees=degrees, total=spread.sum(axis=0))
 
@@ -200,17 +201,17 @@ def _weekend(counts: Floats, residual: Floats, weekends: Mask, days: int) -> tup
     return weekend, -weekend * ends / np.maximum(ends + weeks, 1.0)
 
 
-def _measured(counts: Floats, residual: Floats, spread: Floats, days: int) -> tuple[Floats, Floats]:
+def _measured(held: Mask, residual: Floats, spread: Floats, days: int) -> tuple[Floats, Floats]:
     """Return how much more sums of hours vary, over all windows of each length; and degrees."""
     found, degrees = [], []
-    start = np.zeros((1, counts.shape[1]))
+    start = np.zeros((1, held.shape[1]))
     sums, wide = (np.concatenate([start, one.cumsum(axis=0)]) for one in (residual, spread))
     for length in HOURLY:
         own, usual = (one[length:] - one[:-length] for one in (sums, wide))
         ratio = (own**2).sum(axis=0) / np.maximum(usual.sum(axis=0), 1e-12)
         found.append(ratio * days / (days - 1))
-        held = counts.reshape(len(counts) // length, length, -1).any(axis=1).sum(axis=0)
-        degrees.append(np.clip(held - 1.0, 1.0, _MOST_DEGREES))
+        blocks = held.reshape(len(held) // length, length, -1).any(axis=1).sum(axis=0)
+        degrees.append(np.clip(blocks - 1.0, 1.0, MOST_DEGREES))
     return np.array(found), np.array(degrees)
 
 
@@ -231,7 +232,7 @@ def _rising(phi: Floats, degrees: Floats) -> tuple[Floats, Floats]:
     Windows that are longer than those measured go by the longest of these.
     """
     last = np.full(phi.shape[1], _LEAST_PHI)
-    known = np.full(phi.shape[1], _MOST_DEGREES)
+    known = np.full(phi.shape[1], MOST_DEGREES)
     every, sure = [], []
     for place, (own, freedom) in enumerate(zip(phi, degrees, strict=True)):
         alike = (own <= last * unlike(freedom, known)) if place else np.zeros(len(own), bool)

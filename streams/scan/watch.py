@@ -292,7 +292,9 @@ class Scan:
         if (days > 0).all():
             return late
         before = self._before(own, found)
-        soon = judge_early(found, before, kinds=kinds, least=least, limit=limit)
+        soon = judge_early(
+            found, before, growing.scatter(lanes, own), kinds=kinds, least=least, limit=limit
+        )
         return Judged(*(np.where(days > 0, *pair) for pair in zip(late, soon, strict=True)))
 
     def _before(self, own: Ints, found: judging.Windows) -> tuple[Floats, Floats]:
