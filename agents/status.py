@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from rich import box
@@ -35,6 +35,11 @@ _START, _REST = "start, until the first record", "reading, and the rest"
 LEAST_UNITS = 1_000
 
 
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+TimeMs: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_999)]
+"""Until the end of 9999: what workers tell may come from anyone, and is shown as a time."""
+
+
 class Work(msgspec.Struct):
     """CPU seconds that a kind of work has taken."""
 
@@ -47,7 +52,7 @@ class MonitorCost(msgspec.Struct):
 
     monitor: str
     seconds: float
-    values: int
+    values: Count
 
 
 class ModelCost(msgspec.Struct):
@@ -56,9 +61,9 @@ class ModelCost(msgspec.Struct):
     model: str
     version: str
     seconds: float
-    rows: int
-    values: int
-    windows: int
+    rows: Count
+    values: Count
+    windows: Count
 
 
 class Status(msgspec.Struct):
@@ -95,21 +100,21 @@ class Status(msgspec.Struct):
     unready: str | None
     uptime_s: float
     cpu_s: float
-    records: int
-    models: int
-    pending_predictions: int
-    partitions: dict[str, list[int]]
+    records: Count
+    models: Count
+    pending_predictions: Count
+    partitions: dict[str, list[Count]]
     work: list[Work]
     monitor_costs: list[MonitorCost]
     model_costs: list[ModelCost]
     start_cpu_s: float = 0.0
     warnings: list[str] = []
     kinds: list[ModelKind] = []
-    at_ms: int = 0
+    at_ms: TimeMs = 0
     host: str = ""
-    lag: dict[str, int] = {}
-    clock_ms: dict[str, int] = {}
-    fates: dict[str, int] = {}
+    lag: dict[str, Count] = {}
+    clock_ms: dict[str, TimeMs] = {}
+    fates: dict[str, Count] = {}
 
 
 class Tally:

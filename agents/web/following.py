@@ -100,6 +100,8 @@ class Following:
                 self._look(connection)
         except (AwayError, ConfigError) as error:
             self.news = before._replace(away=str(error))
+        except Exception as error:  # noqa: BLE001 - told; a page that no longer follows looks live
+            self.news = before._replace(away=f"it cannot be followed: {type(error).__name__}")
         if self.news != before:
             self._tell(self.news)
 

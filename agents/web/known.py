@@ -35,6 +35,10 @@ MOST_ALERTS = 10_000
 MOST_POINTS = 600
 """So many points has a series; of more windows, several make one."""
 
+MOST_WINDOWS = 300_000
+"""So many windows of a series are looked for at most, a month of ten seconds: each is looked for,
+there or not, and one record of a window of a millisecond would make billions of a year."""
+
 
 class Who(NamedTuple):
     """Whose windows."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 from confluent_kafka import KafkaException, Message
@@ -33,9 +33,17 @@ _DAY_MS = 86_400_000
 _NEWEST = 1_000
 _MOST_REASONS = 200
 _MOST_WORKERS = 1_000
+_MOST_BYTES, _MOST_BYTES_IN_ALL = 1_048_576, 67_108_864
+"""Of what workers tell: one, and all of them. A thousand models of the longest names are 300 kB."""
 _TEXT_CHARS, _EXAMPLE_BYTES = 500, 120
 _AGAIN_S = 10.0
 _ASK_S = 10.0
+
+
+class _Worker(NamedTuple):
+    told_ms: int
+    size_bytes: int
+    status: Status
 
 
 class Heard:
@@ -44,7 +52,8 @@ class Heard:
     def __init__(self, workers_topic: str) -> None:
         self._topic = workers_topic
         self._lock = threading.Lock()
-        self._workers: dict[bytes, tuple[int, Status]] = {}
+        self._workers: dict[bytes, _Worker] = {}
+        self._bytes = 0
         self._letters: dict[tuple[str, str], Letters] = {}
         self.wrong: str | None = None
 
@@ -59,7 +68,8 @@ class Heard:
     def told(self, now_ms: int) -> Told:
         """Return what holds now: a worker that was killed takes nothing back."""
         with self._lock:
-            recent = [one for at_ms, one in self._workers.values() if at_ms >= now_ms - RECENT_MS]
+            since_ms = now_ms - RECENT_MS
+            recent = [one.status for one in self._workers.values() if one.told_ms >= since_ms]
             workers = tuple(sorted(recent, key=lambda one: one.worker_id))
             return Told(workers, tuple(self._letters.values()), self.wrong)
 
@@ -67,18 +77,28 @@ class Heard:
         """Begin anew."""
         with self._lock:
             self._workers.clear()
+            self._bytes = 0
             self._letters.clear()
 
     def _take_worker(self, message: Message) -> None:
         key, value = bytes(message.key() or b""), message.value()
-        self._workers.pop(key, None)
-        if value is None or len(self._workers) >= _MOST_WORKERS:
+        self._drop(key)
+        if value is None or len(value) > _MOST_BYTES:
             return
         try:
             status = msgspec.json.decode(value, type=Status)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
-        self._workers[key] = message.timestamp()[1], status
+        self._workers[key] = _Worker(message.timestamp()[1], len(key) + len(value), status)
+        self._bytes += self._workers[key].size_bytes
+        # The longest silent first: whoever made up a thousand workers hides real ones for a beat.
+        while len(self._workers) > _MOST_WORKERS or self._bytes > _MOST_BYTES_IN_ALL:
+            self._drop(next(iter(self._workers)))
+
+    def _drop(self, key: bytes) -> None:
+        before = self._workers.pop(key, None)
+        if before is not None:
+            self._bytes -= before.size_bytes
 
     def _take_letter(self, message: Message) -> None:
         found: Any = message.headers() or ()
@@ -86,8 +106,8 @@ class Heard:
         topic = headers.get("__connect.errors.topic") or str(message.topic())
         reason = headers.get("driftline.reason") or "unknown"
         before = self._letters.pop((topic, reason), None)
-        if before is None and len(self._letters) >= _MOST_REASONS:
-            return
+        if len(self._letters) >= _MOST_REASONS:
+            del self._letters[next(iter(self._letters))]
         number, offset = (
             headers.get(f"__connect.errors.{name}", "?") for name in ("partition", "offset")
         )
@@ -142,6 +162,8 @@ class Listening:
                 self._heard.wrong = f"workers cannot be heard: {error.args[0].str()}"
             except (ConfigError, NoAnswerError, TimeoutError) as error:
                 self._heard.wrong = f"workers cannot be heard: {error}"
+            except Exception as error:  # noqa: BLE001 - told; a thread that ended would tell nothing
+                self._heard.wrong = f"workers cannot be heard: {type(error).__name__}"
             self._stop.wait(_AGAIN_S)
 
     def _listen(self) -> None:

@@ -89,6 +89,8 @@ class OwnHistory:
                     self._write()
                 except (ConfigError, RefusedError) as error:
                     self.wrong = str(error)
+                except Exception as error:  # noqa: BLE001 - told, and tried again
+                    self.wrong = f"what comes cannot be written: {type(error).__name__}"
             self._stop.wait(_AGAIN_S)
 
     def _is_mine(self) -> bool:

@@ -23,7 +23,8 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from agents.sinks.contract import AwayError
+from agents.exits import say
+from agents.sinks.contract import AwayError, RefusedError
 from agents.web.answering import Answering, as_csv
 from agents.web.following import News
 from agents.web.guard import COOKIE, HEADERS, Guard, Refusal
@@ -43,6 +44,7 @@ _TYPES = {
 _THREADS = 4
 _MOST_LISTENERS = 64
 _BEAT_S = 15.0
+_SAID_CHARS = 300
 
 
 class File(NamedTuple):
@@ -187,12 +189,8 @@ class Site:
             return _json(HTTPStatus.NOT_FOUND, {"missing": "there is no such screen"})
         try:
             response = write(self._answer(screen, parameters))
-        except msgspec.ValidationError as error:
-            return _json(HTTPStatus.BAD_REQUEST, {"wrong": str(error)})
-        except LookupError as error:
-            return _json(HTTPStatus.NOT_FOUND, {"missing": str(error.args[0])})
-        except (AwayError, ConfigError) as error:
-            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"away": str(error)})
+        except Exception as error:  # noqa: BLE001 - told to who asks: topics may have had anything
+            return _failed(screen, error)
         took_ms = (time.thread_time() - began_s) * 1_000
         response.headers["Server-Timing"] = f"cpu;dur={took_ms:.1f}"
         return response
@@ -243,6 +241,24 @@ def _json(status: HTTPStatus, value: Any) -> web.Response:
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )
+
+
+def _failed(screen: str, error: Exception) -> web.Response:
+    """Say what became of a question: whose fault it is, to whom it is of use."""
+    status, told = HTTPStatus.INTERNAL_SERVER_ERROR, {}
+    match error:
+        case msgspec.ValidationError():
+            status, told = HTTPStatus.BAD_REQUEST, {"wrong": str(error)}
+        case RefusedError():
+            status, told = HTTPStatus.BAD_REQUEST, {"wrong": error.detail}
+        case LookupError() if type(error) is LookupError:
+            status, told = HTTPStatus.NOT_FOUND, {"missing": str(error.args[0])}
+        case AwayError() | ConfigError():
+            status, told = HTTPStatus.SERVICE_UNAVAILABLE, {"away": str(error)}
+        case _:
+            say(f"{screen} cannot be shown: {type(error).__name__}: {error}"[:_SAID_CHARS])
+            told = {"wrong": f"what the history has cannot be shown: {type(error).__name__}"}
+    return _json(status, told)
 
 
 def _refused(refusal: Refusal) -> web.Response:

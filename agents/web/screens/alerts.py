@@ -9,7 +9,7 @@ import msgspec
 
 from agents.web.board import SEVERITIES
 from agents.web.known import MOST_ALERTS, Known, Span, Who
-from agents.web.screens.screen import POINTS, Answer, Asked, Name, Panel, Screen, View
+from agents.web.screens.screen import LATEST_MS, POINTS, Answer, Asked, Name, Panel, Screen, View
 
 _COLUMNS = (
     "alert_id",
@@ -113,7 +113,7 @@ def _opened(view: View, alert_id: str) -> tuple[dict[str, Panel], dict[str, Any]
     columns = ("revision", "state", "at_ms", "visible_at_ms", "value", "threshold", "message")
     metric, panel, length_ms = _picture(view, alert)
     evidence = dict(alert["evidence"])
-    causes = evidence.pop("causes", []) if alert["kind"] == "incident" else []
+    causes = evidence.pop("causes", None) if alert["kind"] == "incident" else None
     evidence.pop("members", None)
     panels = {
         "evidence": Panel(("what", "value"), sorted(evidence.items())),
@@ -126,11 +126,16 @@ def _opened(view: View, alert_id: str) -> tuple[dict[str, Panel], dict[str, Any]
         ]
         panels["members"] = Panel(_COLUMNS, [_row(one) for one in members])
         told = ("cause", "alerts", "score")
-        panels["causes"] = Panel(told, [tuple(map(cause.get, told)) for cause in causes])
+        panels["causes"] = Panel(told, [tuple(map(one.get, told)) for one in _objects(causes)])
     kept = ("runbook", "tags", "detector", *_COLUMNS)
     own = {name: alert[name] for name in kept if name != "ended_ms"}
     ended_ms = None if alert["state"] == "firing" else alert["at_ms"]
     return panels, {**own, "ended_ms": ended_ms, "metric": metric, "length_ms": length_ms}
+
+
+def _objects(found: Any) -> list[dict[str, Any]]:
+    """Return what evidence should be: it may be from anyone who may write to the topic."""
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def _picture(view: View, alert: dict[str, Any]) -> tuple[str, Panel, int]:
@@ -145,8 +150,10 @@ def _picture(view: View, alert: dict[str, Any]) -> tuple[str, Panel, int]:
     newest_ms = known.newest_ms(who)
     if not metric or newest_ms is None:
         return metric, Panel(POINTS, []), 0
-    length_ms = alert["evidence"].get("window_ms") or known.lengths_ms(who, newest_ms)[0]
-    began_ms = min(alert["began_ms"] // length_ms * length_ms, newest_ms)
+    said = alert["evidence"].get("window_ms")
+    fits = isinstance(said, int) and 0 < said <= LATEST_MS
+    length_ms: int = said if fits else known.lengths_ms(who, newest_ms)[0]
+    began_ms = min((alert["began_ms"] or 0) // length_ms * length_ms, newest_ms)
     first_ms = max(began_ms - _AROUND * length_ms, 0)
     last_ms = max(min(began_ms + _AROUND * length_ms, newest_ms), first_ms)
     points = known.points(who, Span(first_ms, last_ms, length_ms), (metric,))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 import msgspec
 
 from agents.web.board import QUALITY
-from agents.web.known import MOST_POINTS, Known, Point, Span, Who
+from agents.web.known import MOST_POINTS, MOST_WINDOWS, Known, Point, Span, Who
 from agents.web.screens.answers import answers
 from agents.web.screens.screen import POINTS, Answer, Asked, Name, Panel, Screen, View
 from agents.web.screens.shapes import shapes
@@ -141,6 +141,7 @@ def choose(view: View, asked: AskedModel) -> Choice:
     line = view.board.lines.get((who.model, who.version))
     labelled_ms = newest_ms if line is None or line.quality_ms is None else line.quality_ms
     range_ms = asked.range_ms or _range_ms(newest_ms - labelled_ms)
+    range_ms = min(range_ms, MOST_WINDOWS * length_ms)
     oldest_ms = (known.oldest_ms(who) or 0) // length_ms * length_ms
     first_ms = max(newest_ms - (range_ms // length_ms - 1) * length_ms, oldest_ms)
     span = aligned(Span(min(first_ms, newest_ms), newest_ms, length_ms))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 
-from agents.web.known import Known, Point, Span, Who
+from agents.web.known import MOST_WINDOWS, Known, Point, Span, Who
 from agents.web.latest import latest, thinned
 from agents.web.screens.model import series
 from agents.web.screens.screen import Answer, Asked, Name, Panel, Screen, View
@@ -94,6 +94,7 @@ def _windows(known: Known, host: str, asked: AskedResources | None = None) -> Wi
     newest_ms -= newest_ms % length_ms
     oldest_ms = (known.oldest_ms(who) or 0) // length_ms * length_ms
     range_ms = (asked.range_ms if asked is not None else 0) or _DAY_MS
+    range_ms = min(range_ms, MOST_WINDOWS * length_ms)
     first_ms = max(newest_ms - (range_ms // length_ms - 1) * length_ms, oldest_ms)
     return Windows(who, Span(min(first_ms, newest_ms), newest_ms, length_ms), lengths)
 

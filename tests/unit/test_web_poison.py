@@ -1,0 +1,155 @@
+"""What somebody wrote who may write to a topic: the page says so, and goes on with the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from agents.web.known import MOST_WINDOWS
+from agents.web.listening import Heard
+from agents.web.screens.pipeline import Pipeline
+from tests import webs
+from tests.sinking import MINUTE_MS, START_MS, TOPICS, alert, metric
+from tests.unit.test_web_pipeline import status
+from tests.webs import api, ask, rows
+
+
+class Message:
+    """A record, as Kafka's client has it."""
+
+    def __init__(self, value: bytes | None, key: bytes = b"w", **headers: str) -> None:
+        self._value, self._key, self._headers = value, key, headers
+        self._topic = "driftline.predictions.dead" if headers else TOPICS.workers
+
+    def topic(self) -> str:
+        return self._topic
+
+    def key(self) -> bytes:
+        return self._key
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [(f"driftline.{name}", text.encode()) for name, text in self._headers.items()]
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, START_MS
+
+
+def heard(*messages: Message) -> Heard:
+    found: Any = Heard(TOPICS.workers)
+    for message in messages:
+        found.take(message)
+    return found  # type: ignore[no-any-return]
+
+
+def told(worker_id: str, **changes: Any) -> Message:
+    return Message(msgspec.json.encode(status(worker_id, **changes)), worker_id.encode())
+
+
+# ------------------------------------------------------------------ the topic of workers
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"deep": %b}' % (b"[" * 100_000),
+        b"[]",
+        b"\xff",
+        msgspec.json.encode(status("b", at_ms=10**18)),
+        msgspec.json.encode(status("b", clock_ms={"join": 10**18})),
+        msgspec.json.encode(status("b", fates={"joined": 1, "late": -1})),
+        msgspec.json.encode(status("b", records=10**400)),
+        msgspec.json.encode(status("b", warnings=["x" * 2_000_000])),
+    ],
+    ids=["deep", "list", "bytes", "at", "clock", "fates", "records", "large"],
+)
+def test_what_no_worker_tells_is_passed_over(value: bytes) -> None:
+    found = heard(Message(value, b"b"), told("a"))
+
+    assert [one.worker_id for one in found.told(START_MS).workers] == ["a"]
+
+
+def test_workers_that_are_made_up_do_not_keep_real_ones_away_nor_fill_the_memory() -> None:
+    many = [told(f"made-up-{number}") for number in range(1_100)]
+    large = [told(f"large-{number}", warnings=["x" * 1_000_000]) for number in range(100)]
+
+    found = heard(*many, told("a"))
+    full = heard(*large, told("a"))
+
+    for one, most in ((found, 1_000), (full, 68)):
+        names = {worker.worker_id for worker in one.told(START_MS).workers}
+        assert "a" in names
+        assert len(names) <= most
+
+
+def test_reasons_that_are_made_up_do_not_keep_real_ones_away() -> None:
+    many = [Message(b"{", reason=f"made-up-{number}") for number in range(300)]
+
+    letters = heard(*many, Message(b"{", reason="late_label")).told(START_MS).letters
+
+    assert len(letters) == 200
+    assert letters[-1].reason == "late_label"
+
+
+# ------------------------------------------------------------------ topics of results
+def test_evidence_that_is_none_does_not_keep_an_alert_from_being_opened(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    odd: dict[str, Any] = {"window_ms": "soon", "causes": 1, "members": {}, "metric": ["x"]}
+    log.add(alert(alert_id="i1", kind="incident", evidence=odd))
+    log.add(alert(alert_id="i2", kind="incident", evidence=odd | {"causes": ["x", {"cause": 1}]}))
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        first = api(running.port, "alerts", alert="i1")
+        second = api(running.port, "alerts", alert="i2")
+
+    assert rows(first, "causes") == []
+    assert rows(second, "causes") == [{"cause": 1, "alerts": None, "score": None}]
+
+
+def test_a_window_of_a_millisecond_does_not_make_billions_of_windows(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    for start_ms in (START_MS - 300 * 86_400_000, START_MS + MINUTE_MS):
+        log.add(metric(1, window_start_ms=start_ms, window_end_ms=start_ms + 1))
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        facts = api(running.port, "model", model="fraud")["facts"]
+
+    assert facts["length_ms"] == 1
+    assert facts["range_ms"] == MOST_WINDOWS
+
+
+def test_a_screen_that_cannot_be_made_is_said_with_the_policy_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RecursionError("\x1b[31m" + "x" * 1_000)
+
+    monkeypatch.setattr(Pipeline, "answer", fail)
+
+    with webs.page(webs.write(webs.a_log("fraud"), tmp_path)) as running:
+        reply = ask(running.port, "/api/pipeline")
+        others = ask(running.port, "/api/fleet")
+
+    assert (reply.status, others.status) == (500, 200)
+    assert reply.json == {"wrong": "what the history has cannot be shown: RecursionError"}
+    assert "Content-Security-Policy" in reply.headers
+    said = capfd.readouterr().err
+    assert r"pipeline cannot be shown: RecursionError: \x1b[31m" in said
+    assert len(said) < 400
+
+
+def test_a_page_that_cannot_follow_the_history_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with webs.page(webs.write(webs.a_log("fraud"), tmp_path)) as running:
+        following = running.following
+        with monkeypatch.context() as patch:
+            patch.setattr(following, "_look", lambda _: {}["x"])
+            following.step()
+            assert following.news.away == "it cannot be followed: KeyError"
+        following.step()
+
+        assert following.news.away is None
