@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def demo_page(bootstrap_servers: str) -> Iterator[str | None]:
     if find_spec("sqlalchemy") is None or find_spec("alembic") is None:
         yield None
         return
+    from agents import feedback  # noqa: PLC0415
     from agents.web.history import History  # noqa: PLC0415 - an extra
     from agents.web.own_history import OwnHistory  # noqa: PLC0415
     from agents.web.run import Address, serving  # noqa: PLC0415
@@ -34,6 +36,11 @@ def demo_page(bootstrap_servers: str) -> Iterator[str | None]:
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         OwnHistory(settings, Path(folder), tell=lambda _: None) as own,
-        serving(History(own.url), Address(), note=lambda: own.wrong) as running,
+        serving(
+            History(own.url),
+            Address(),
+            note=lambda: own.wrong,
+            judge=partial(feedback.write, settings),
+        ) as running,
     ):
         yield running.link

@@ -81,7 +81,7 @@ def judge(settings: Settings, given: str, verdict: str, *, by: str, note: str) -
         said = msgspec.convert(plain, Verdict)
     except msgspec.ValidationError as error:
         raise ConfigError(f"the verdict is refused: {error}") from None
-    offset = _write(settings, said)
+    offset = write(settings, said)
     place = f"{Topics(settings.prefix).feedback}@{offset}"
     print(printable(f"written: {place}: {alert.monitor} of {alert.model} is {verdict}, says {by}"))
     return 0
@@ -130,7 +130,8 @@ def show_alerts(settings: Settings, *, every: bool, model: str | None, json_outp
 
 def show_precision(settings: Settings, *, json_output: bool) -> None:
     """Print how precise each monitor is."""
-    found = precision(read_alerts(settings), read_verdicts(settings))
+    of = {one.alert_id: one.monitor for one in read_alerts(settings)}
+    found = precision(of, read_verdicts(settings))
     if json_output:
         print(json.dumps([msgspec.to_builtins(one) for one in found]))
         return
@@ -188,7 +189,14 @@ def _check_topic(settings: Settings, topic: str) -> None:
         )
 
 
-def _write(settings: Settings, said: Verdict) -> int:
+def write(settings: Settings, said: Verdict) -> int:
+    """Write a verdict, and wait until it is there; return its offset.
+
+    Raises
+    ------
+    ConfigError, NoAnswerError
+        If the topic does not exist, or the brokers refuse it or do not answer.
+    """
     topic = Topics(settings.prefix).feedback
     _check_topic(settings, topic)
     delivered: list[int] = []

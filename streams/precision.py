@@ -1,12 +1,11 @@
 """How precise monitors are, by what people say of their alerts."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import numpy as np
 
-from streams.alerts import Alert
 from streams.families.intervals import wilson
 from streams.verdicts import SAID, Said, Verdict
 
@@ -35,15 +34,21 @@ class Precision(msgspec.Struct, frozen=True):
     high: float | None
 
 
-def precision(alerts: Iterable[Alert], verdicts: Iterable[Verdict]) -> list[Precision]:
+def precision(of: Mapping[str, str], verdicts: Iterable[Verdict]) -> list[Precision]:
     """Return how precise each monitor is, by name.
+
+    Parameters
+    ----------
+    of
+        Monitor of every alert, by its id.
+    verdicts
+        The last one on an alert counts.
 
     Examples
     --------
-    >>> precision([], [])
-    []
+    >>> [(one.monitor, one.alerts, one.value) for one in precision({"a1": "floor"}, [])]
+    [('floor', 1, None)]
     """
-    of = {alert.alert_id: alert.monitor for alert in alerts}
     raised = Counter(of.values())
     said = Counter(
         (of[one.alert_id], one.verdict)

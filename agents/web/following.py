@@ -40,6 +40,8 @@ class News(NamedTuple):
         How many lines the board has.
     ready
         Whether it has all of them.
+    judged_ms
+        When the last verdict on an alert became visible.
     """
 
     metrics: int = 0
@@ -49,6 +51,7 @@ class News(NamedTuple):
     away: str | None = None
     models: int = 0
     ready: bool = False
+    judged_ms: int = 0
 
 
 class Following:
@@ -118,9 +121,8 @@ class Following:
             pairs = {(who.model, who.version) for who, _ in revised if not who.segment}
             changed = alerts != self.news.alerts
             self.board = renewed(self.board, known, at_ms, sorted(pairs), alerts=changed)
-        self.news = News(
-            metrics, alerts, oldest_ms, newest_ms, models=len(self.board.lines), ready=True
-        )
+        lines, judged_ms = len(self.board.lines), _scalar(connection, _JUDGED) or 0
+        self.news = News(metrics, alerts, oldest_ms, newest_ms, None, lines, True, judged_ms)
 
     def _read_board(self, known: Known, at_ms: int) -> None:
         """Read it from the beginning, and show what is there of it meanwhile."""
@@ -131,6 +133,7 @@ class Following:
 
 _NEWEST = ("SELECT max(id) FROM metric_revisions", "SELECT max(id) FROM alert_revisions")
 
+_JUDGED = "SELECT max(visible_at_ms) FROM feedback"
 _EXTENT = (
     "SELECT min(visible_at_ms) FROM metric_revisions",
     "SELECT max(visible_at_ms) FROM metric_revisions",

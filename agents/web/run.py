@@ -19,6 +19,7 @@ from agents.web.answering import Answering
 from agents.web.following import Following, News
 from agents.web.guard import Guard, is_loopback
 from agents.web.history import History
+from agents.web.judging import Judging, Write
 from agents.web.server import Site
 from agents.web.told import Told
 from streams.errors import ConfigError
@@ -69,6 +70,7 @@ def serving(
     *,
     note: Callable[[], str | None] = lambda: None,
     told: Callable[[], Told] | None = None,
+    judge: Write | None = None,
 ) -> Iterator[Running]:
     """Serve from threads of its own for as long as the block lasts.
 
@@ -78,6 +80,8 @@ def serving(
         Says what is wrong with what writes the history.
     told
         Returns what workers tell; None where no brokers are known.
+    judge
+        Writes verdicts on alerts; None likewise.
 
     Raises
     ------
@@ -95,6 +99,7 @@ def serving(
         guard=guard,
         answer=Answering(history, following, told=told),
         news=lambda: _noted(following.news, note()),
+        judge=Judging(history, judge),
     )
     following.start()
     server = _Serving(site.application(), listening)
@@ -111,12 +116,13 @@ def run_page(
     *,
     note: Callable[[], str | None] = lambda: None,
     told: Callable[[], Told] | None = None,
+    judge: Write | None = None,
 ) -> None:
     """Serve until told to stop; prints where."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with serving(history, address, note=note, told=told) as running:
+    with serving(history, address, note=note, told=told, judge=judge) as running:
         print(running.link, flush=True)  # with a token it is a secret: not for the log
         say(f"web starts: port={running.port} history={history.shown}")
         stop.wait()

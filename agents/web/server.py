@@ -28,8 +28,9 @@ from agents.sinks.contract import AwayError, RefusedError
 from agents.web.answering import Answering, as_csv
 from agents.web.following import News
 from agents.web.guard import COOKIE, HEADERS, Guard, Refusal
+from agents.web.judging import Judging, is_json
 from agents.web.screens import CATALOGUE
-from streams.errors import ConfigError
+from streams.errors import ConfigError, NoAnswerError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -62,10 +63,14 @@ class Site:
     ----------
     news
         Returns how far the history is.
+    judge
+        Takes verdicts.
     """
 
-    def __init__(self, *, guard: Guard, answer: Answering, news: Callable[[], News]) -> None:
-        self._guard, self._answer, self._news = guard, answer, news
+    def __init__(
+        self, *, guard: Guard, answer: Answering, news: Callable[[], News], judge: Judging
+    ) -> None:
+        self._guard, self._answer, self._news, self._judge = guard, answer, news, judge
         self._files = _files(STATIC)
         self._threads = ThreadPoolExecutor(_THREADS, "driftline-answer")
         self._listeners: set[asyncio.Event] = set()
@@ -84,6 +89,7 @@ class Site:
                 web.get("/screens", self._screens),
                 web.get("/api/{screen}", self._api),
                 web.get("/csv/{screen}/{panel}", self._csv),
+                web.post("/verdicts", self._verdicts),
                 web.get("/events", self._events, allow_head=False),
             ]
         )
@@ -194,6 +200,22 @@ class Site:
         took_ms = (time.thread_time() - began_s) * 1_000
         response.headers["Server-Timing"] = f"cpu;dur={took_ms:.1f}"
         return response
+
+    async def _verdicts(self, request: web.Request) -> web.StreamResponse:
+        if not is_json(request.headers):
+            raise web.HTTPUnsupportedMediaType
+        work = partial(self._judged, await request.read())
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _judged(self, body: bytes) -> web.Response:
+        try:
+            return _json(HTTPStatus.OK, self._judge(body))
+        except msgspec.MsgspecError as error:
+            return _json(HTTPStatus.BAD_REQUEST, {"wrong": str(error)})
+        except LookupError as error:
+            return _json(HTTPStatus.NOT_FOUND, {"missing": str(error.args[0])})
+        except (AwayError, ConfigError, NoAnswerError) as error:
+            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"away": str(error)})
 
     # ------------------------------------------------------------------ what is new
     async def _events(self, request: web.Request) -> web.StreamResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 from agents.history import database
 from agents.settings import Settings
@@ -29,6 +30,7 @@ def given_history(history: str | None, servers: str | None) -> str | None:
 
 def show(url: str, address: Address, settings: Settings | None = None) -> None:
     """Show a history that `driftline sink sql` writes, and workers if brokers are named."""
+    from agents import feedback  # noqa: PLC0415
     from agents.web.listening import Listening  # noqa: PLC0415
 
     history = History(database.url_of(url))
@@ -36,14 +38,16 @@ def show(url: str, address: Address, settings: Settings | None = None) -> None:
         run_page(history, address)
         return
     with Listening(settings) as listening:
-        run_page(history, address, told=listening.told)
+        run_page(history, address, told=listening.told, judge=partial(feedback.write, settings))
 
 
 def show_topics(settings: Settings, address: Address) -> None:
     """Show what is on the topics, in a history of the page's own."""
+    from agents import feedback  # noqa: PLC0415
     from agents.web.listening import Listening  # noqa: PLC0415
     from agents.web.own_history import OwnHistory  # noqa: PLC0415
 
     with OwnHistory(settings) as own, Listening(settings) as listening:
         history = History(own.url)
-        run_page(history, address, note=lambda: own.wrong, told=listening.told)
+        judge = partial(feedback.write, settings)
+        run_page(history, address, note=lambda: own.wrong, told=listening.told, judge=judge)

@@ -5,7 +5,6 @@ import pytest
 
 from streams.precision import Precision, precision
 from streams.verdicts import Verdict
-from tests.sinking import alert
 
 
 def said(name: str, verdict: str, *, by: str = "ann") -> Verdict:
@@ -21,10 +20,10 @@ def said(name: str, verdict: str, *, by: str = "ann") -> Verdict:
 
 
 def test_precision_is_the_share_of_the_true_among_the_judged() -> None:
-    alerts = [alert(alert_id=f"a{n}") for n in range(6)]
+    of = {f"a{number}": "accuracy-drop" for number in range(6)}
     verdicts = [said("a0", "true"), said("a1", "true"), said("a2", "true"), said("a3", "false")]
 
-    [found] = precision(alerts, [*verdicts, said("a4", "expected")])
+    [found] = precision(of, [*verdicts, said("a4", "expected")])
 
     assert (found.alerts, found.true, found.false, found.expected) == (6, 3, 1, 1)
     assert found.value == 0.75
@@ -33,20 +32,19 @@ def test_precision_is_the_share_of_the_true_among_the_judged() -> None:
 
 
 def test_the_last_verdict_on_an_alert_counts() -> None:
-    [found] = precision([alert(alert_id="a0")], [said("a0", "true"), said("a0", "false")])
+    [found] = precision({"a0": "accuracy-drop"}, [said("a0", "true"), said("a0", "false")])
 
     assert (found.true, found.false) == (0, 1)
 
 
 def test_who_was_never_judged_has_no_precision() -> None:
-    found = precision([alert(alert_id="a0")], [said("gone", "true")])
+    found = precision({"a0": "accuracy-drop"}, [said("gone", "true")])
 
     assert found == [Precision("accuracy-drop", 1, 0, 0, 0, None, None, None)]
 
 
 def test_monitors_are_told_apart() -> None:
-    alerts = [alert(alert_id="a0"), alert(alert_id="a1", monitor="loss-drift")]
-    found = precision(alerts, [said("a1", "true")])
+    found = precision({"a0": "accuracy-drop", "a1": "loss-drift"}, [said("a1", "true")])
 
     assert [(one.monitor, one.value) for one in found] == [
         ("accuracy-drop", None),

@@ -9,7 +9,9 @@ import msgspec
 
 from agents.web.board import SEVERITIES
 from agents.web.known import MOST_ALERTS, Known, Span, Who
+from agents.web.said import verdicts
 from agents.web.screens.screen import LATEST_MS, POINTS, Answer, Asked, Name, Panel, Screen, View
+from streams.precision import Precision, precision
 
 _COLUMNS = (
     "alert_id",
@@ -29,6 +31,7 @@ _COLUMNS = (
     "owner",
     "incident_id",
 )
+_PRECISION = Precision.__struct_fields__
 _AROUND = 24
 _MEAN_OF = {"score": "score_mean", "prediction": "prediction_share"}
 """Metrics that show the input of a detector; those of features have the mean of theirs."""
@@ -77,10 +80,15 @@ class Alerts(Screen):
             "severities": [(severity, counts[severity]) for severity in SEVERITIES],
             "at_ms": view.at_ms,
         }
+        said = verdicts(view.known)
+        if said:
+            of = {one["alert_id"]: one["monitor"] for one in view.known.alerts()}
+            judged = [msgspec.structs.astuple(one) for one in precision(of, said.values())]
+            panels["precision"] = Panel(_PRECISION, judged)
         if asked.alert:
             opened, own = _opened(view, asked.alert)
             panels |= opened
-            facts["opened"] = own
+            facts["opened"] = {**own, "said": said.get(asked.alert)}
         return Answer(panels, facts)
 
 

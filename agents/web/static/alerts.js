@@ -16,6 +16,7 @@ export function draw(place, answer, page) {
     rows.length ? timeline(rows, facts, page) : null,
     panel(`${page.parameters.state === "all" ? "All" : "Open"} ${page.parameters.what === "alerts" ? "alerts" : "incidents"}`, { csv: page.csv("alerts"), wide: true, notes: panels.alerts.notes },
       rows.length ? list(rows, page) : nothing(page), pages(facts, page)),
+    panels.precision ? precise(panels, page) : null,
   ].filter(Boolean));
 }
 
@@ -112,6 +113,7 @@ function opened(alert, panels, page) {
       el("span", { class: "dim" }, `monitor ${shown(alert.monitor)}, ${shown(alert.detector)}`),
       alert.owner && el("span", { class: "dim" }, `owner ${shown(alert.owner)}`), runbook(alert.runbook), close),
     el("p", { class: "sub" }, "Began ", el("time", { title: utc(alert.began_ms) }, time(alert.began_ms)), alert.ended_ms === null ? ", open." : [`, ${alert.state} `, el("time", { title: utc(alert.ended_ms) }, time(alert.ended_ms)), ` after ${duration(alert.ended_ms - alert.began_ms)}.`]),
+    judging(alert, page),
     picture(alert, panels, write, page),
     panels.members && members(panels, page),
     alert.incident_id && el("p", { class: "sub" }, "One of the alerts of ", el("a", { href: href({ alert_id: alert.incident_id }, page) }, "an incident"), "."),
@@ -133,6 +135,47 @@ function members(panels, page) {
   const causes = records(panels.causes).map((one) => `${shown(one.cause)} ${Math.round(one.score * 100)} %`);
   return panel("Alerts of this incident", { csv: page.csv("members"), notes: causes.length ? [`Causes that its alerts point to: ${causes.join(", ")}`] : [] },
     list(records(panels.members), page));
+}
+
+// ------------------------------------------------------------------ verdicts
+const SAID = [["true", "Right", "something was wrong"], ["false", "False alarm", "nothing was wrong"], ["expected", "Expected", "it was no surprise, such as a planned change"]];
+const NAME = "driftline.by";
+
+function judging(alert, page) {
+  const said = alert.said;
+  if (!page.judges) return said ? el("p", { class: "sub" }, judged(said)) : null;
+  return page.kept(`verdict ${alert.alert_id} ${said?.at_ms ?? ""}`, () => {
+    const by = el("input", { type: "text", placeholder: "Your name", "aria-label": "Your name", maxlength: 200, value: localStorage.getItem(NAME) ?? "", autocomplete: "username" });
+    const note = el("input", { type: "text", placeholder: "Why (optional)", "aria-label": "Why", maxlength: 2000, class: "note" });
+    const told = el("span", { class: "dim", role: "status" }, said ? judged(said) : "Was it right?");
+    const buttons = SAID.map(([verdict, title, help]) => el("button", { type: "button", title: help, "aria-pressed": String(said?.verdict === verdict), onclick: () => judge(verdict) }, title));
+    const judge = async (verdict) => {
+      if (!by.value.trim()) { told.textContent = "Write your name first: a verdict says who judges."; by.focus(); return; }
+      localStorage.setItem(NAME, by.value.trim());
+      buttons.forEach((button) => { button.disabled = true; });
+      told.textContent = "Writing…";
+      try {
+        const response = await fetch("/verdicts", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ alert_id: alert.alert_id, verdict, by: by.value.trim(), note: note.value }) });
+        const answer = await response.json();
+        told.textContent = response.ok ? `Written: ${judged(answer)}` : shown(answer.away ?? answer.missing ?? answer.wrong ?? "It could not be written.");
+        if (response.ok) buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(SAID[at][0] === verdict)));
+      } catch { told.textContent = "The server does not answer: nothing was written."; }
+      buttons.forEach((button) => { button.disabled = false; });
+    };
+    return el("div", { class: "tools verdict" }, el("span", { role: "group", "aria-label": "Verdict", class: "group" }, buttons), by, note, told);
+  });
+}
+
+const judged = (said) => `${SAID.find(([name]) => name === said.verdict)?.[1] ?? said.verdict}, says ${shown(said.by)}${said.note ? `: ${shown(said.note)}` : ""}`;
+const percent = (value) => (value === null ? NONE : `${Math.round(value * 100)} %`);
+
+function precise(panels, page) {
+  return panel("How precise monitors are", { csv: page.csv("precision"), wide: true, help: "Share of the right ones among alerts that somebody said were right or false" }, table([
+    { title: "Monitor", kind: "name", cell: (row) => shown(row.monitor) },
+    ...["alerts", "true", "false", "expected"].map((name) => ({ title: { alerts: "Alerts", true: "Right", false: "False alarms", expected: "Expected" }[name], number: true, cell: (row) => count(row[name]) })),
+    { title: "Precision", number: true, cell: (row) => percent(row.value) },
+    { title: "95 % interval", number: true, cell: (row) => (row.value === null ? NONE : `${percent(row.low)} to ${percent(row.high)}`) },
+  ], records(panels.precision), { label: "Precision" }));
 }
 
 // Only what a browser opens as a page, and never as a script.

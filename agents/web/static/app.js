@@ -34,6 +34,7 @@ class Page {
     this.nodes = new Map();
   }
   get news() { return news; }
+  get judges() { return !this.parameters.at; } // verdicts are given on what is now
   // Changes some parameters; what is null or empty is left out.
   go(changes, { replace = false } = {}) {
     const to = address(this.name, { ...this.parameters, ...changes });
@@ -183,7 +184,7 @@ function heard(said) {
   news = said;
   if (before.oldest_ms === undefined) times();
   told();
-  const grew = ["metrics", "alerts", "models", "ready", "away"].some((name) => before[name] !== news[name]);
+  const grew = ["metrics", "alerts", "models", "ready", "away", "judged_ms"].some((name) => before[name] !== news[name]);
   if (grew && current.page && !current.page.parameters.at) later(Math.max(0, dueAt - Date.now()));
 }
 
