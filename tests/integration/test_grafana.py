@@ -81,7 +81,7 @@ def history(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     )
     subprocess.run(
         ["psql", url, "--file", str(ROOT / "deploy" / "postgresql" / "reader.sql")],
-        env={**os.environ, "DRIFTLINE_DB_PASSWORD": PASSWORD},
+        env={**os.environ, "DRIFTLINE_DB_READER_PASSWORD": PASSWORD},
         check=True,
     )
     user = re.sub("//[^:]+:", "//driftline_reader:", url).replace(
@@ -182,10 +182,36 @@ def test_who_draws_dashboards_may_not_write(history: Any) -> None:
     for statement in ("DELETE FROM metrics", "CREATE TABLE mine (n int)"):
         with pytest.raises(DBAPIError, match="read-only"), history.begin_nested():
             history.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("statement", "refused"),
+    [
+        ("DELETE FROM metrics", "permission denied for table metrics"),
+        ("CREATE TABLE mine (n int)", "permission denied for schema public"),
+        ("CREATE TEMPORARY TABLE mine (n int)", "permission denied to create temporary tables"),
+        ("SELECT lo_from_bytea(0, 'x')", "permission denied for function lo_from_bytea"),
+        ("SELECT lo_create(0)", "permission denied for function lo_create"),
+        ("SELECT rolpassword FROM pg_authid", "permission denied for table pg_authid"),
+    ],
+    ids=lambda one: one.split("(")[0],
+)
+def test_who_takes_back_what_is_read_only_may_not_either(
+    history: Any, statement: str, refused: str
+) -> None:
     insisting = ["psql", str(history.engine.url.render_as_string(False)).replace("+psycopg", "")]
-    insisting += ["-c", "SET default_transaction_read_only = off", "-c", "DELETE FROM metrics"]
+    insisting += ["-c", "SET default_transaction_read_only = off", "-c", statement]
+
     done = subprocess.run(insisting, capture_output=True, text=True, check=False)
-    assert "permission denied for table metrics" in done.stderr
+
+    assert refused in done.stderr
+
+
+def test_tables_that_are_made_later_are_read_too(history: Any, postgres: Postgres) -> None:
+    url = postgres.url("grafana")
+    subprocess.run(["psql", url, "-c", "CREATE TABLE later (n int)"], check=True)
+
+    assert ask(history, "SELECT * FROM later") == []
 
 
 def test_the_page_reads_the_history_as_the_same_user(history: Any) -> None:

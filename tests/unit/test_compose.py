@@ -86,15 +86,17 @@ def test_who_waits_for_somebody_healthy_waits_for_somebody_who_says_so() -> None
             assert ends == (other in EPHEMERAL), (name, other)
 
 
-def test_passwords_come_from_the_environment_and_are_the_same_everywhere() -> None:
+def test_passwords_come_from_the_environment_and_who_only_reads_has_another() -> None:
+    writes = "${DRIFTLINE_DB_PASSWORD:-driftline}"
+    reads = "${DRIFTLINE_DB_READER_PASSWORD:-driftline-reader}"
+
     given = {
-        value
-        for service in SERVICES.values()
-        for name, value in service.get("environment", {}).items()
-        if "PASSWORD" in name
+        name: {value for key, value in service.get("environment", {}).items() if "PASSWORD" in key}
+        for name, service in SERVICES.items()
     }
 
-    assert given == {"${DRIFTLINE_DB_PASSWORD:-driftline}"}
+    wanted = {"sink-sql": {writes}, "postgres": {writes, reads}, "web": {reads}, "grafana": {reads}}
+    assert {name: some for name, some in given.items() if some} == wanted
     for service in SERVICES.values():
         assert not re.search(r"://\w+:[^@/]+@", json.dumps(service))
 
@@ -151,6 +153,8 @@ def test_grafana_finds_its_data_sources_and_dashboards_where_they_are() -> None:
     assert mounted["./deploy/grafana/provisioning"] == "/etc/grafana/provisioning"
     assert settings["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == f"{inside}/fleet.json"
     assert (ROOT / "deploy" / "grafana" / "dashboards" / "fleet.json").is_file()
+    assert settings["GF_SERVER_ENFORCE_DOMAIN"] == "true"  # against DNS rebinding
+    assert settings["GF_SERVER_DOMAIN"] in SERVICES["grafana"]["ports"][0]
     hosts = {re.split("[:/]+", one["url"])[-2] for one in found}
     assert hosts == {"postgres", "prometheus"} <= SERVICES.keys()
     password = found[0]["secureJsonData"]["password"].removeprefix("$")
