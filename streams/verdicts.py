@@ -10,6 +10,9 @@ SAID: tuple[Said, ...] = ("true", "false", "expected")
 """Something was wrong; nothing was; or it was no surprise, such as a planned change."""
 
 
+Name: TypeAlias = Annotated[str, Meta(max_length=1_000)]
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody says of an alert; the last one of an alert counts.
 
@@ -27,8 +30,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Said
     by: Annotated[str, Meta(min_length=1, max_length=200)]
     at_ms: Annotated[int, Meta(ge=0)]
-    model: str
-    version: str = ""
-    segment: str = ""
-    monitor: str
+    model: Name
+    version: Name = ""
+    segment: Name = ""
+    monitor: Name
     note: Annotated[str, Meta(max_length=2_000)] = ""

@@ -27,7 +27,7 @@ class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     alert_id: Annotated[str, Meta(min_length=1, max_length=200)]
     verdict: Said
-    by: Annotated[str, Meta(min_length=1, max_length=200)]
+    by: Annotated[str, Meta(max_length=200, pattern=r"\S")]
     note: Annotated[str, Meta(max_length=2_000)] = ""
 
 

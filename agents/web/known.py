@@ -238,6 +238,8 @@ class Known:
     ) -> list[dict[str, Any]]:
         """Return the last revision of alerts, each with its beginning, the newest first.
 
+        They come without evidence, of which thousands would fill the memory.
+
         Parameters
         ----------
         state
@@ -251,7 +253,7 @@ class Known:
         condition = f"WHERE {' AND '.join(where)}" if where else ""
         also = "" if state is None else "AND last.state = :state"
         rows = self.connection.execute(
-            text(_ALERTS.format(where=condition, also=also)),
+            text(_ALERTS.format(where=condition, also=also, evidence="NULL")),
             {"until": self.until_ms, "model": model, "state": state, "most": most},
         )
         return [_alert(row._mapping) for row in rows]
@@ -262,7 +264,9 @@ class Known:
             "" if self._live else " AND x.visible_at_ms <= :until"
         )
         bound = {"alert": alert_id, "until": self.until_ms, "most": 1}
-        row = self.connection.execute(text(_ALERTS.format(where=where, also="")), bound).first()
+        row = self.connection.execute(
+            text(_ALERTS.format(where=where, also="", evidence="last.evidence")), bound
+        ).first()
         return None if row is None else _alert(row._mapping)
 
     def revisions(self, alert_id: str) -> list[dict[str, Any]]:
@@ -348,7 +352,7 @@ _OF_MODEL = "SELECT m.alert_id FROM alert_revisions m WHERE m.model = :model"
 _ALERTS = """
 SELECT last.alert_id, last.state, last.model, last.version, last.segment, last.monitor, last.kind,
        last.severity, last.at_ms, last.value, last.threshold, last.direction, last.detector,
-       last.message, last.revision, last.evidence, last.owner, last.runbook, last.tags,
+       last.message, last.revision, {evidence} AS evidence, last.owner, last.runbook, last.tags,
        last.incident_id, last.visible_at_ms, first.at_ms AS began_ms
 FROM (SELECT max(x.id) AS last_id, min(x.id) AS first_id FROM alert_revisions x {where}
       GROUP BY x.alert_id) ids

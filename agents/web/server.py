@@ -30,7 +30,7 @@ from agents.web.following import News
 from agents.web.guard import COOKIE, HEADERS, Guard, Refusal
 from agents.web.judging import Judging, is_json
 from agents.web.screens import CATALOGUE
-from streams.errors import ConfigError, NoAnswerError
+from streams.errors import ConfigError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -73,6 +73,8 @@ class Site:
         self._guard, self._answer, self._news, self._judge = guard, answer, news, judge
         self._files = _files(STATIC)
         self._threads = ThreadPoolExecutor(_THREADS, "driftline-answer")
+        # Brokers that are away hold up verdicts for half a minute each, and nobody else.
+        self._writer = ThreadPoolExecutor(1, "driftline-verdict")
         self._listeners: set[asyncio.Event] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -110,7 +112,8 @@ class Site:
     async def _end(self, _: web.Application) -> None:
         self._loop = None
         self._wake()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._threads, self._writer):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     # ------------------------------------------------------------------ who may ask
     @web.middleware
@@ -196,7 +199,7 @@ class Site:
         try:
             response = write(self._answer(screen, parameters))
         except Exception as error:  # noqa: BLE001 - told to who asks: topics may have had anything
-            return _failed(screen, error)
+            return _failed(f"screen {screen}", error)
         took_ms = (time.thread_time() - began_s) * 1_000
         response.headers["Server-Timing"] = f"cpu;dur={took_ms:.1f}"
         return response
@@ -205,17 +208,13 @@ class Site:
         if not is_json(request.headers):
             raise web.HTTPUnsupportedMediaType
         work = partial(self._judged, await request.read())
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
     def _judged(self, body: bytes) -> web.Response:
         try:
             return _json(HTTPStatus.OK, self._judge(body))
-        except msgspec.MsgspecError as error:
-            return _json(HTTPStatus.BAD_REQUEST, {"wrong": str(error)})
-        except LookupError as error:
-            return _json(HTTPStatus.NOT_FOUND, {"missing": str(error.args[0])})
-        except (AwayError, ConfigError, NoAnswerError) as error:
-            return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"away": str(error)})
+        except Exception as error:  # noqa: BLE001 - told to who has judged
+            return _failed("a verdict", error)
 
     # ------------------------------------------------------------------ what is new
     async def _events(self, request: web.Request) -> web.StreamResponse:
@@ -265,11 +264,11 @@ def _json(status: HTTPStatus, value: Any) -> web.Response:
     )
 
 
-def _failed(screen: str, error: Exception) -> web.Response:
+def _failed(what: str, error: Exception) -> web.Response:
     """Say what became of a question: whose fault it is, to whom it is of use."""
     status, told = HTTPStatus.INTERNAL_SERVER_ERROR, {}
     match error:
-        case msgspec.ValidationError():
+        case msgspec.MsgspecError():
             status, told = HTTPStatus.BAD_REQUEST, {"wrong": str(error)}
         case RefusedError():
             status, told = HTTPStatus.BAD_REQUEST, {"wrong": error.detail}
@@ -278,8 +277,8 @@ def _failed(screen: str, error: Exception) -> web.Response:
         case AwayError() | ConfigError():
             status, told = HTTPStatus.SERVICE_UNAVAILABLE, {"away": str(error)}
         case _:
-            say(f"{screen} cannot be shown: {type(error).__name__}: {error}"[:_SAID_CHARS])
-            told = {"wrong": f"what the history has cannot be shown: {type(error).__name__}"}
+            say(f"{what} failed: {type(error).__name__}: {error}"[:_SAID_CHARS])
+            told = {"wrong": f"{what} failed: {type(error).__name__}; see the log of this server"}
     return _json(status, told)
 
 

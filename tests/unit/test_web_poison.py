@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from agents.web.known import MOST_WINDOWS
+from agents.history import database
+from agents.web.history import History
+from agents.web.known import MOST_WINDOWS, Known
 from agents.web.listening import Heard
+from agents.web.run import Address, serving
+from agents.web.said import verdicts
 from agents.web.screens.pipeline import Pipeline
+from streams.verdicts import Verdict
 from tests import webs
-from tests.sinking import MINUTE_MS, START_MS, TOPICS, alert, metric
+from tests.histories import ask as asked
+from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, metric
 from tests.unit.test_web_pipeline import status
 from tests.webs import api, ask, rows
 
@@ -134,10 +144,12 @@ def test_a_screen_that_cannot_be_made_is_said_with_the_policy_of_the_page(
         others = ask(running.port, "/api/fleet")
 
     assert (reply.status, others.status) == (500, 200)
-    assert reply.json == {"wrong": "what the history has cannot be shown: RecursionError"}
+    assert reply.json == {
+        "wrong": "screen pipeline failed: RecursionError; see the log of this server"
+    }
     assert "Content-Security-Policy" in reply.headers
     said = capfd.readouterr().err
-    assert r"pipeline cannot be shown: RecursionError: \x1b[31m" in said
+    assert r"screen pipeline failed: RecursionError: \x1b[31m" in said
     assert len(said) < 400
 
 
@@ -153,3 +165,80 @@ def test_a_page_that_cannot_follow_the_history_says_so_and_goes_on(
         following.step()
 
         assert following.news.away is None
+
+
+def test_alerts_are_listed_without_what_each_of_them_rests_on(tmp_path: Path) -> None:
+    log = Log()
+    for number in range(200):
+        log.add(alert(alert_id=f"a{number}", evidence={"x": "x" * 200_000}))
+
+    def listed(connection: Any) -> tuple[int, dict[str, Any] | None]:
+        known = Known(connection)
+        tracemalloc.start()
+        found = len(known.alerts())
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < 20_000_000
+        return found, known.alert("a7")
+
+    found, one = asked(webs.write(log, tmp_path), listed)
+
+    assert found == 200
+    assert one is not None
+    assert len(one["evidence"]["x"]) == 200_000
+
+
+# ------------------------------------------------------------------ verdicts
+def verdict(alert_id: str, **changes: Any) -> bytes:
+    names = {"model": "fraud", "monitor": "m", "by": "ann", "at_ms": START_MS}
+    return msgspec.json.encode({"alert_id": alert_id, "verdict": "true", **names, **changes})
+
+
+def test_verdicts_on_alerts_that_never_were_are_not_asked_for(tmp_path: Path) -> None:
+    log = webs.a_log("fraud")
+    [known] = {one.key for one in log.entries if one.topic == TOPICS.alerts and one.key}
+    for name in (known.decode(), *(f"made-up-{number}" for number in range(50))):
+        log.put(TOPICS.feedback, name.encode(), verdict(name))
+
+    found = asked(webs.write(log, tmp_path), lambda connection: verdicts(Known(connection)))
+
+    assert list(found) == [known.decode()]
+
+
+@pytest.mark.parametrize("field", ["model", "version", "segment", "monitor"])
+def test_a_verdict_with_a_name_that_is_none_is_set_aside(field: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="length <= 1000"):
+        msgspec.json.decode(verdict("a", **{field: "x" * 1_001}), type=Verdict)
+
+
+def test_brokers_that_are_away_hold_up_verdicts_and_nobody_else(tmp_path: Path) -> None:
+    waiting, go_on = threading.Semaphore(0), threading.Event()
+
+    def write(_: Verdict) -> int:
+        waiting.release()
+        go_on.wait(60)
+        return 0
+
+    history = History(database.url_of(webs.write(webs.a_log("fraud"), tmp_path)))
+    with serving(history, Address(port=0), judge=write) as running:
+        running.following.step()
+        found = rows(api(running.port, "alerts"), "alerts")[0]["alert_id"]
+        body = json.dumps({"alert_id": found, "verdict": "true", "by": "ann"}).encode()
+        posting = [threading.Thread(target=post, args=(running.port, body)) for _ in range(6)]
+        for one in posting:
+            one.start()
+        waiting.acquire()
+        try:
+            assert ask(running.port, "/api/fleet").status == 200
+        finally:
+            go_on.set()
+            for one in posting:
+                one.join()
+    history.close()
+
+
+def post(port: int, body: bytes) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection.request("POST", "/verdicts", body, {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 200
+    connection.close()
