@@ -39,6 +39,10 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
+_LINKED = ("navigate", "document")
+"""Mode and destination of a request for which somebody follows a link."""
+
+
 class Refusal(NamedTuple):
     """Why a request is not answered."""
 
@@ -84,9 +88,11 @@ class Guard:
         origin = headers.get("Origin")
         if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
             return Refusal(403, "another page asks")
-        # A link from elsewhere may lead here; nothing else may.
+        # A link from elsewhere may lead here; nothing else may: a frame navigates, too, and a page
+        # with a thousand of them would keep this server busy.
         foreign = headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
-        if foreign and headers.get("Sec-Fetch-Mode") != "navigate":
+        how = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
+        if foreign and how != _LINKED:
             return Refusal(403, "another page asks")
         return None
 

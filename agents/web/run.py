@@ -28,6 +28,7 @@ FIRST_PORT, PORTS = 8390, 20
 """Where the page is that was not told where: the first of these that is free."""
 
 _SHUTDOWN_S = 2.0
+_BACKLOG, _AT_ONCE = 128, 8
 
 
 class Address(NamedTuple):
@@ -102,7 +103,7 @@ def serving(
         judge=Judging(history, judge),
     )
     following.start()
-    server = _Serving(site.application(), listening)
+    server = _Serving(site, listening)
     try:
         yield Running(_link(address.host, port, token), port, following)
     finally:
@@ -123,7 +124,8 @@ def run_page(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with serving(history, address, note=note, told=told, judge=judge) as running:
-        print(running.link, flush=True)  # with a token it is a secret: not for the log
+        # With a token it is a secret, and in a container what is printed is in a log.
+        print(printed(running.link, address), flush=True)
         say(f"web starts: port={running.port} history={history.shown}")
         stop.wait()
     say("web stopped")
@@ -132,8 +134,8 @@ def run_page(
 class _Serving:
     """An event loop in a thread."""
 
-    def __init__(self, app: web.Application, listening: socket.socket) -> None:
-        self._app, self._socket = app, listening
+    def __init__(self, site: Site, listening: socket.socket) -> None:
+        self._site, self._socket = site, listening
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._up = threading.Event()
@@ -151,12 +153,33 @@ class _Serving:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        app = self._site.application()
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
-        await web.SockSite(runner, self._socket).start()
+        assert runner.server is not None
+        # A few at a time: of a hundred that are taken at once, none is there yet to be closed.
+        server = await self._loop.create_server(
+            self._site.door.made_by(runner.server), sock=self._socket, backlog=_AT_ONCE
+        )
+        self._socket.listen(_BACKLOG)
         self._up.set()
         await self._stopped.wait()
+        server.close()
         await runner.cleanup()
+
+
+def printed(link: str, address: Address) -> str:
+    """Return a link without a token that somebody has set, who knows it.
+
+    Examples
+    --------
+    >>> printed("http://a:1/login?token=s", Address(token="s"))
+    'http://a:1/login?token=$DRIFTLINE_WEB_TOKEN'
+    >>> printed("http://a:1/login?token=made", Address())
+    'http://a:1/login?token=made'
+    """
+    given = address.token
+    return link if given is None else f"{link.removesuffix(given)}$DRIFTLINE_WEB_TOKEN"
 
 
 def _noted(news: News, note: str | None) -> News:
@@ -170,7 +193,7 @@ def _listen(address: Address) -> socket.socket:
             family, *_, place = socket.getaddrinfo(
                 address.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            return socket.create_server(place[:2], family=family, backlog=128)
+            return socket.create_server(place[:2], family=family, backlog=_BACKLOG)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or port == ports[-1]:
                 reason = error.strerror or error

@@ -26,6 +26,7 @@ from aiohttp import web
 from agents.exits import say
 from agents.sinks.contract import AwayError, RefusedError
 from agents.web.answering import Answering, as_csv
+from agents.web.door import Door
 from agents.web.following import News
 from agents.web.guard import COOKIE, HEADERS, Guard, Refusal
 from agents.web.judging import Judging, is_json
@@ -65,12 +66,18 @@ class Site:
         Returns how far the history is.
     judge
         Takes verdicts.
+
+    Attributes
+    ----------
+    door
+        Lets in connections that may ask.
     """
 
     def __init__(
         self, *, guard: Guard, answer: Answering, news: Callable[[], News], judge: Judging
     ) -> None:
         self._guard, self._answer, self._news, self._judge = guard, answer, news, judge
+        self.door = Door()
         self._files = _files(STATIC)
         self._threads = ThreadPoolExecutor(_THREADS, "driftline-answer")
         # Brokers that are away hold up verdicts for half a minute each, and nobody else.
@@ -123,6 +130,8 @@ class Site:
             refusal = self._guard.refuses_person(request.headers, request.cookies.get(COOKIE))
         if refusal is not None:
             return _refused(refusal)
+        if request.path != "/login":
+            self.door.let_in(request.protocol)
         try:
             response = await handler(request)
         except web.HTTPException as error:

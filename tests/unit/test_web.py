@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import http.client
 import io
 import re
+import signal
+import socket
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +19,12 @@ import pytest
 
 from agents.history import database
 from agents.web.answering import as_csv
+from agents.web.door import MOST
 from agents.web.following import Following, News
 from agents.web.guard import HEADERS, Guard
 from agents.web.history import History
 from agents.web.known import Who
-from agents.web.run import Address
+from agents.web.run import Address, run_page
 from agents.web.screens import CATALOGUE
 from agents.web.screens.screen import Panel
 from agents.web.server import STATIC
@@ -78,7 +83,9 @@ def test_pages_of_others_are_refused(port: int) -> None:
     assert ask(port, "/api/fleet", Host=here, Origin=f"http://{here}").status == 200
     assert ask(port, "/api/fleet", Sec_Fetch_Site="cross-site").status == 403
     navigated = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate"}
-    assert ask(port, "/", **navigated).status == 200
+    assert ask(port, "/", **navigated, Sec_Fetch_Dest="document").status == 200
+    assert ask(port, "/api/fleet?at=1", **navigated, Sec_Fetch_Dest="iframe").status == 403
+    assert ask(port, "/", **navigated).status == 403
 
 
 def test_only_questions_are_answered(port: int) -> None:
@@ -124,6 +131,54 @@ def test_a_token_is_made_where_others_can_reach_the_page(url: str) -> None:
         assert ask(running.port, "/api/fleet", Host="watch.example", **bearer).status == 200
         assert ask(running.port, "/api/fleet", Host="10.0.0.1:80", **bearer).status == 200
         assert ask(running.port, "/api/fleet", Host="evil.example", **bearer).status == 421
+
+
+def test_who_has_no_token_takes_no_connections_from_who_has_one(url: str) -> None:
+    with webs.page(url, Address(port=0, token=TOKEN)) as running, ExitStack() as stack:
+        address = ("127.0.0.1", running.port)
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        known = http.client.HTTPConnection(*address, timeout=30)
+        stack.callback(known.close)
+        known.request("GET", "/api/fleet", headers=bearer)
+        assert known.getresponse().read()
+        kept = known.sock
+        strangers = [stack.enter_context(socket.create_connection(address)) for _ in range(99)]
+        for stranger in strangers[::2]:
+            stranger.sendall(b"GET /login?token=no HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+
+        assert ask(running.port, "/api/fleet", **bearer).status == 200
+        known.request("GET", "/api/fleet", headers=bearer)
+
+        assert known.getresponse().read()
+        assert known.sock is kept
+        assert sum(not is_closed(one) for one in strangers) <= MOST
+
+
+def is_closed(one: socket.socket) -> bool:
+    one.setblocking(False)
+    try:
+        while one.recv(65_536):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        pass
+    return True
+
+
+def test_a_token_that_somebody_has_set_is_not_printed(
+    url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda _, stop: stop())
+    history = History(database.url_of(url))
+
+    run_page(history, Address(port=0, token=TOKEN))
+    run_page(history, Address(host="0.0.0.0", port=0))
+
+    history.close()
+    given, made = capfd.readouterr().out.splitlines()
+    assert given.endswith("/login?token=$DRIFTLINE_WEB_TOKEN")
+    assert len(made.partition("token=")[2]) >= 32
 
 
 # ------------------------------------------------------------------ what is sent
