@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,8 @@ from agents import clients, topics_admin
 from agents.printable import printable
 from agents.printing import add_names, add_numbers, plain_console, print_table
 from agents.settings import Settings
+from agents.sinks.contract import Kind, RefusedError
+from agents.sinks.decoding import decoded
 from driftline.reader import Reader
 from driftline.snapshot import snapshot
 from streams.alerts import Alert
@@ -29,6 +32,7 @@ from streams.verdicts import SAID, Verdict
 Read = TypeVar("Read", Alert, Verdict)
 
 _DELIVERY_S = 30.0
+_KINDS: dict[type, Kind] = {Alert: "alerts", Verdict: "feedback"}
 
 
 def read_alerts(settings: Settings) -> list[Alert]:
@@ -156,12 +160,11 @@ def _shares(one: Precision) -> tuple[str, str]:
 def _read(settings: Settings, topic: str, kind: type[Read]) -> list[Read]:
     _check_topic(settings, topic)
     kafka = {"log_level": 2, **settings.kafka}
-    decode = msgspec.json.Decoder(kind).decode
     known: dict[Any, Read] = {}
     try:
         with Reader(settings.bootstrap_servers, [topic], kafka=kafka) as reader:
             for message in snapshot(reader):
-                _take(known, message, decode)
+                _take(known, message, kind)
     except KafkaException as error:
         raise ConfigError(f"topic {topic}: {error.args[0].str()}") from None
     except TimeoutError as error:
@@ -169,16 +172,16 @@ def _read(settings: Settings, topic: str, kind: type[Read]) -> list[Read]:
     return list(known.values())
 
 
-def _take(known: dict[Any, Read], message: Message, decode: Any) -> None:
+def _take(known: dict[Any, Read], message: Message, kind: type[Read]) -> None:
     """Keep the last record of a key; what is none of its topic is left out."""
     key, value = message.key(), message.value()
     if value is None:
         known.pop(key, None)
         return
-    try:
-        known[key] = decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return
+    with suppress(RefusedError):
+        found = decoded(_KINDS[kind], value)
+        assert isinstance(found, kind)
+        known[key] = found
 
 
 def _check_topic(settings: Settings, topic: str) -> None:

@@ -62,5 +62,5 @@ def ask_installation(settings: Settings, *, now_ms: int) -> list[Status]:
 def _decoded(value: bytes | None) -> Status | None:
     try:
         return None if value is None else msgspec.json.decode(value, type=Status)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # whoever may write there wrote something else

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
-import msgspec
 from confluent_kafka import KafkaException
 from rich import box
 from rich.table import Table
@@ -16,6 +16,8 @@ from agents.monitors_topic import time_of, write_record
 from agents.printable import printable
 from agents.printing import add_names, plain_console, print_table
 from agents.settings import Settings
+from agents.sinks.contract import RefusedError
+from agents.sinks.decoding import decoded
 from driftline.reader import Reader
 from driftline.snapshot import snapshot
 from streams.errors import ConfigError, NoAnswerError, RecordError
@@ -45,13 +47,11 @@ def read_models(settings: Settings) -> list[ModelRecord]:
         with Reader(settings.bootstrap_servers, [topic], kafka=kafka) as reader:
             for message in snapshot(reader):
                 known[message.key()] = message.value()
-        found = [_decode(value) for value in known.values() if value is not None]
     except KafkaException as error:
         raise ConfigError(f"topic {topic}: {error.args[0].str()}") from None
     except TimeoutError as error:
         raise NoAnswerError(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"topic {topic} has a record that no worker wrote: {error}") from None
+    found = [one for value in known.values() if (one := _decoded(value)) is not None]
     return sorted(found, key=lambda one: (one.model, one.version))
 
 
@@ -131,4 +131,10 @@ def _moment(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-_decode = msgspec.json.Decoder(ModelRecord).decode
+def _decoded(value: bytes | None) -> ModelRecord | None:
+    """Read a record; of one that no worker wrote, None: it must not keep the others from people."""
+    found = None
+    if value is not None:
+        with suppress(RefusedError):
+            found = decoded("models", value)
+    return found if isinstance(found, ModelRecord) else None

@@ -132,7 +132,7 @@ class Alerts(Closing):
             return None
         try:
             alert = self._decode(entry.value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.invalid += 1
             return None
         return alert if self._model in (None, alert.model) else None

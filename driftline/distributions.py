@@ -89,7 +89,7 @@ class Distributions(Closing):
         for key in sorted(self._values):
             try:
                 yield _decode(self._values[key])
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.invalid += 1
                 del self._values[key]
 

@@ -103,7 +103,7 @@ class Metrics(Closing):
         for key in sorted(self._values):
             try:
                 metric = _decode(self._values[key])
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.invalid += 1
                 del self._values[key]
                 continue

@@ -50,16 +50,27 @@ class Decoding:
         if key is None:
             raise RefusedError("no_key", "the record has no key")
         kind = self._kinds[topic]
-        record = None
-        if value is not None:
-            try:
-                record = _DECODE[kind](value)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                raise RefusedError("undecodable", str(error)) from None
-        _check_times(timestamp_ms, record)
-        if isinstance(record, Alert):
-            _check_size(record, value or b"")
+        record = None if value is None else decoded(kind, value)
+        _check_time(timestamp_ms)
         return Upsert(kind, topic, partition, offset, timestamp_ms, key, value, record)
+
+
+def decoded(kind: Kind, value: bytes) -> Told:
+    """Return what a value says.
+
+    Raises
+    ------
+    RefusedError
+        If it is not what belongs on its topic.
+    """
+    try:
+        record = _DECODE[kind](value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RefusedError("undecodable", str(error)) from None
+    _check_times(record)
+    if isinstance(record, Alert):
+        _check_size(record, value)
+    return record
 
 
 def _check_size(alert: Alert, value: bytes) -> None:
@@ -78,19 +89,24 @@ def _inside(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _check_times(timestamp_ms: int, record: Told | None) -> None:
-    times = [timestamp_ms]
+def _check_times(record: Told) -> None:
+    times: tuple[int, ...] = ()
     match record:
         case Metric():
-            times += (record.window_start_ms, record.window_end_ms)
+            times = record.window_start_ms, record.window_end_ms
         case Alert() | Verdict():
-            times.append(record.at_ms)
+            times = (record.at_ms,)
         case ModelRecord():
-            times += (record.first_seen_ms, record.last_seen_ms)
+            since_ms = max(record.reference_since_ms, 0)  # it may be -1
+            times = record.first_seen_ms, record.last_seen_ms, since_ms
         case Distribution():
-            times += (record.start_ms, record.end_ms)
+            times = record.start_ms, record.end_ms
     if isinstance(record, Metric) and record.window_end_ms <= record.window_start_ms:
         raise RefusedError("implausible_time", "the window ends before it begins")
     for time_ms in times:
-        if not 0 <= time_ms <= _LAST_MS:
-            raise RefusedError("implausible_time", f"{time_ms} is no time in milliseconds")
+        _check_time(time_ms)
+
+
+def _check_time(time_ms: int) -> None:
+    if not 0 <= time_ms <= _LAST_MS:
+        raise RefusedError("implausible_time", f"{time_ms} is no time in milliseconds")

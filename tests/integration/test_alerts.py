@@ -121,10 +121,11 @@ def test_other_models_are_left_out(publish: Publish, read: Open) -> None:
 def test_records_that_are_no_alerts_are_skipped_and_counted(publish: Publish, read: Open) -> None:
     """A tombstone is no error: it is how a compacted topic forgets."""
     publish(b"\xff\xfe", alert(0), b'{"alert_id": "x"}', b'{"alert_id": "\xff"}', None, alert(1))
+    publish(b'{"x":' + b"[" * 100_000, alert(2))
 
     with read(start="earliest") as alerts:
-        assert take(alerts, 2) == ["a-0", "a-1"]
-        assert alerts.invalid == 3
+        assert take(alerts, 3) == ["a-0", "a-1", "a-2"]
+        assert alerts.invalid == 4
 
 
 def test_iteration_ends_after_close(publish: Publish, read: Open) -> None:

@@ -71,10 +71,11 @@ def test_records_that_are_no_distributions_are_skipped_and_counted(
     write(any_broker, prefix, FIRST)
     producer = Producer(any_broker.client())
     key = msgspec.json.encode(["m", "", "", "score", "", "window", 1])
-    for bad_key, value in ((b"\xff", b"{}"), (None, b"{}"), (key, b"\xff")):
+    deep = msgspec.json.encode(["m", "", "", "score", "", "window", 2]), b'{"x":' + b"[" * 100_000
+    for bad_key, value in ((b"\xff", b"{}"), (None, b"{}"), (key, b"\xff"), deep):
         producer.produce(f"{prefix}.distributions", value, bad_key)
     assert producer.flush(30) == 0
 
     with Distributions(any_broker.bootstrap_servers, prefix=prefix) as hours:
         assert list(hours) == [FIRST]
-        assert hours.invalid == 3
+        assert hours.invalid == 4

@@ -38,6 +38,8 @@ class Installation:
         ):
             producer.produce(topics.alerts, msgspec.json.encode(one), one.alert_id)
         producer.produce(topics.alerts, b"{}", b"no alert")
+        nowhen = alert(alert_id="in 33,658", at_ms=10**18)
+        producer.produce(topics.alerts, msgspec.json.encode(nowhen), nowhen.alert_id)
         producer.produce(topics.feedback, b"no verdict", b"b3")
         assert producer.flush(30) == 0
 

@@ -99,13 +99,15 @@ def test_records_that_are_no_metrics_are_skipped_and_counted(
     write(any_broker, prefix, FIRST)
     producer = Producer(any_broker.client())
     key = msgspec.json.encode(["x", "", "", 0, 1, "y"])
-    for bad_key, value in ((b"\xff", b"{}"), (None, b"{}"), (key, b"\xff"), (b"[1]", None)):
+    deep = msgspec.json.encode(["y", "", "", 0, 1, "y"]), b'{"x":' + b"[" * 100_000
+    bad = (b"\xff", b"{}"), (None, b"{}"), (key, b"\xff"), (b"[1]", None), deep
+    for bad_key, value in bad:
         producer.produce(f"{prefix}.metrics", value, bad_key)
     assert producer.flush(30) == 0
 
     with Metrics(any_broker.bootstrap_servers, prefix=prefix) as metrics:
         assert list(metrics) == [FIRST]
-        assert metrics.invalid == 4
+        assert metrics.invalid == 5
 
 
 def test_brokers_that_never_answer_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

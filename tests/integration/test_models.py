@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 from typer.testing import CliRunner
@@ -20,6 +21,7 @@ from tests.driver import TOPICS, Driver, as_inputs
 from tests.workers import records
 
 PARTITIONS = 2
+DEEP = b'{"x":' + b"[" * 100_000
 
 
 def written(broker: Broker, prefix: str) -> None:
@@ -64,6 +66,23 @@ def test_models_are_listed_as_a_table_and_as_json(any_broker: Broker, prefix: st
     rows = [line.split() for line in table.stdout.splitlines()]
     assert ["[prices]", "7", "regression", "2024-06-01", "00:00:00Z"] in [row[:5] for row in rows]
     assert "1 numbers, 1 categories" in " ".join(table.stdout.split())
+
+
+def test_what_no_worker_wrote_keeps_no_model_from_being_listed(
+    any_broker: Broker, prefix: str
+) -> None:
+    written(any_broker, prefix)
+    settings = Settings(bootstrap_servers=any_broker.bootstrap_servers, prefix=prefix)
+    [one, _] = read_models(settings)
+    producer = Producer(any_broker.client())
+    for field in ("first_seen_ms", "last_seen_ms", "reference_since_ms"):
+        odd = msgspec.structs.replace(one, model=field, **{field: 10**18})
+        producer.produce(Topics(prefix).models, msgspec.json.encode(odd), field)
+    for number, value in enumerate((b"\xff", b"{}", DEEP)):
+        producer.produce(Topics(prefix).models, value, f"odd-{number}")
+    assert producer.flush(30) == 0
+
+    assert [one.model for one in read_models(settings)] == ["[prices]", "fraud"]
 
 
 def test_a_topic_that_is_not_there_is_named(any_broker: Broker, prefix: str) -> None:
