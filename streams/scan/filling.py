@@ -138,8 +138,22 @@ class Filling:
         kept = self.lanes_of(ranked.value, name, groups)
         self.add(kept, np.bincount(runs, minlength=size), sums)
         if ranked.spread is not None:
-            spread = self.lanes_of(ranked.spread, name, groups)
-            self.add_values(spread, runs, np.abs(2 * ranks - UNIT))
+            flags = self._tables.few[self._lanes["table"][lanes]]
+            self._add_spreads(ranked.spread, name, given=given, ranks=ranks, own=~flags)
+
+    def _add_spreads(
+        self, one: Input, name: str, *, given: Numbers, ranks: Ints, own: NDArray[np.bool_]
+    ) -> None:
+        """Add how far ranks are from the middle, but for flags: a share has no other spread."""
+        if own.all():
+            lanes, runs = self.lanes_of(one, name, given.groups), given.runs
+        elif own.any():
+            chosen = own[given.runs]
+            places, runs = distinct(given.runs[chosen])
+            lanes, ranks = self.lanes_of(one, name, given.groups[places]), ranks[chosen]
+        else:
+            return
+        self.add_values(lanes, runs, np.abs(2 * ranks - UNIT))
 
     def _draw(self, lanes: Ints, hashes: Hashes, values: Floats) -> None:
         taken = self._samples.add(lanes, hashes, values)

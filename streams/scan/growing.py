@@ -12,11 +12,12 @@ from streams.scan.panes import (
     KEPT_HOURS,
     KEPT_PANES,
     MOST_DAYS,
+    SHORT,
     UNIT,
     is_weekend,
 )
 from streams.scan.ranks import Tables
-from streams.scan.reference import COUNT, MOST_DEGREES, Moments
+from streams.scan.reference import COUNT, MOST_DEGREES, SHARE, Moments
 from streams.scan.samples import Samples
 
 _FIRST_SAMPLE = 64
@@ -27,6 +28,9 @@ _FEWEST_ROWS = 60
 _LEVELS = np.array([one.name in RANKED_BY_NAME for one in INPUTS])
 _SHARES = np.array([one.of_rows for one in INPUTS])
 _RESTS = np.array([one.complement for one in INPUTS])
+_SCATTERED = np.array([one.kind != SHARE and one.watched != "loss" for one in INPUTS])
+_HALF_AN_HOUR = 3
+_RANKS_VARIANCE = 1 / 12
 
 
 def units(kinds: Ints) -> Floats:
@@ -92,19 +96,29 @@ def close_hour(lanes: Lanes, hour: int) -> None:
 
 
 def scatter(lanes: Lanes, own: Ints) -> tuple[Floats, Floats]:
-    """Return how much more counts vary than those of independent rows, so far; and degrees.
+    """Return how much more sums vary than those of independent rows, before a reference is known.
 
-    Bursts of 200 rows, a few a day, are 200 times as much: before a reference is known, each would
-    be a gross change. Of shares and numbers nothing is said: 0, and all degrees.
+    Measured in windows of half an hour, as far as they have come. What is more than chance in these
+    is taken to last: after a day, nobody can tell a daily cycle, or a slow wave, from a change. Of
+    losses and shares nothing is said, so that gross changes of these are found at once.
+
+    Returns
+    -------
+    phi, degrees
+        Windows x lanes, 0 where nothing is said; and by lane, how surely that is known.
     """
-    many, together, panes = np.moveaxis(lanes["moments"][..., own].sum(axis=(0, 1)), 1, 0)
-    length = np.array([[1.0], [3.0]])
-    level = lanes["total_sum"][own] / np.maximum(lanes["total_rows"][own], 1)
-    varied = many - 2 * level * together + level**2 * panes
-    found = (varied / np.maximum(level * panes / length, 1e-12)).max(axis=0)
+    many, together, squares = lanes["moments"][:, :, 1, :, own].sum(axis=(1, 2)).T
+    unit = np.maximum(units(lanes["kind"][own]), 1.0)
+    rows = np.maximum(lanes["total_rows"][own], 1)
+    level = lanes["total_sum"][own] / unit / rows
     counting = lanes["kind"][own] == COUNT
-    degrees = np.clip(lanes["held"][0, own] - 1.0, 1.0, MOST_DEGREES)
-    return np.where(counting, found, 0.0), np.where(counting, degrees, MOST_DEGREES)
+    usual = np.where(counting, level, _RANKS_VARIANCE) * rows
+    varied = many - 2 * level * together + level**2 * squares
+    more = np.maximum(varied / np.maximum(usual, 1e-12) - 1, 0.0)
+    found = 1 + more * np.array(SHORT)[:, None] / _HALF_AN_HOUR
+    known = _SCATTERED[lanes["place"][own]]
+    degrees = np.clip(lanes["held"][1, own] - 1.0, 1.0, MOST_DEGREES)
+    return np.where(known, found, 0.0), np.where(known, degrees, MOST_DEGREES)
 
 
 def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) -> list[int]:
@@ -125,8 +139,15 @@ def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) ->
             changed.append(lane)
             if last:
                 lanes["final"][lane] = 1
+                take_kinds(lanes, tables, np.array([lane]))
                 _begin_anew(lanes, lane, pane=pane + 1)
     return changed
+
+
+def take_kinds(lanes: Lanes, tables: Tables, own: Ints) -> None:
+    """Judge numbers that are flags as shares: their tails are those of counts."""
+    last = own[(lanes["final"][own] == 1) & (lanes["table"][own] >= 0)]
+    lanes["kind"][last[tables.few[lanes["table"][last]]]] = SHARE
 
 
 def _begin_anew(lanes: Lanes, lane: int, *, pane: int) -> None:

@@ -22,6 +22,8 @@ GROSS_PHI = 10.0
 _GROSS_RATIO = 5.0
 _GROSS_STEP = 0.1
 _GROSS_ROWS = 60
+_NEW_STEP = 0.3
+"""Of ranks, on days that nobody has seen: a weekend that adds a standard deviation is 0.2."""
 
 
 class Windows(NamedTuple):
@@ -157,8 +159,8 @@ def judge_early(
     before
         Counts and sums of all that came, the windows included.
     scatter
-        By lane, how much more sums vary than those of independent rows, which counts, or ten if
-        that is more; and by how many degrees of freedom that is known.
+        How much more sums vary than those of independent rows, windows x lanes, which counts, or
+        ten if that is more; and by lane, by how many degrees of freedom that is known.
     """
     phi, degrees = scatter
     rows, sums = before[0] - found.rows, before[1] - found.sums
@@ -199,7 +201,9 @@ def hold_back(judged: Judged, found: Windows, new: Mask, *, kinds: Ints) -> Judg
     if not new.any():
         return judged
     rows = np.maximum(found.rows, 1.0)
-    gross = _are_gross(found.sums / rows, found.expected / rows, kinds)
+    own, usual = found.sums / rows, found.expected / rows
+    gross = _are_gross(own, usual, kinds)
+    gross &= (kinds != NUMBER) | (np.abs(own - usual) >= _NEW_STEP)
     return judged._replace(beyond=np.where(new & ~gross, 0, judged.beyond))
 
 

@@ -19,6 +19,7 @@ Hashes = NDArray[np.uint64]
 SIZE = 256
 """So many values are a table, at most."""
 
+_FEW = 2
 _STEPS = 128, 64, 32, 16, 8, 4, 2, 1
 _VALUE_PARTS, _LARGEST_VALUE = 1 << 12, 1 << 36
 
@@ -46,12 +47,19 @@ def scale_of(values: Floats) -> Scale:
 
 
 class Tables:
-    """Tables of many lanes, one a row."""
+    """Tables of many lanes, one a row.
+
+    Attributes
+    ----------
+    few
+        Which rows have but one value or two: ranks by them are shares of the other, or the higher.
+    """
 
     def __init__(self) -> None:
         self.values = np.empty((0, SIZE))
         self.at, self.between = np.empty((0, SIZE), np.int64), np.empty((0, SIZE + 1), np.int64)
         self.centre, self.width = np.empty((2, 0))
+        self.few = np.empty(0, bool)
         self._samples: dict[int, bytes] = {}
 
     def put(self, row: int, sample: Floats) -> None:
@@ -68,6 +76,7 @@ class Tables:
             at = (ends - counts / 2) / len(sample)
             between = np.append(0, ends) / len(sample)
         size = len(values)
+        self.few[row] = size <= _FEW
         self.values[row], self.at[row], self.between[row] = np.inf, 0, UNIT
         self.values[row, :size] = values
         self.at[row, :size] = np.rint(at * UNIT)
@@ -90,6 +99,7 @@ class Tables:
         self.between = np.concatenate([self.between, np.zeros((more, SIZE + 1), np.int64)])
         self.centre = np.concatenate([self.centre, np.zeros(more)])
         self.width = np.concatenate([self.width, np.ones(more)])
+        self.few = np.concatenate([self.few, np.zeros(more, bool)])
 
     def ranks(self, rows: Ints, values: Floats) -> Ints:
         """Return mid-ranks of values in parts of `UNIT`, each by its own row.

@@ -13,6 +13,7 @@ import numpy as np
 
 from streams.errors import StateError
 from streams.scan.filling import Filling
+from streams.scan.growing import take_kinds
 from streams.scan.inputs import INPUTS, RANKED_BY_NAME
 from streams.scan.lanes import CHUNK, PARTS, Ints, Lanes, Name
 from streams.scan.life import Life, Open
@@ -200,6 +201,7 @@ class Written:
             return False
         self._settled = True
         self._lanes.settle()
+        take_kinds(self._lanes, self._tables, self._lanes.used())
         for number in sorted(self._steps):
             if self._steps[number] is not None:
                 self._filling.restore(self._steps[number])

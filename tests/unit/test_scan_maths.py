@@ -277,6 +277,15 @@ def test_of_days_that_nobody_has_seen_only_gross_changes_count() -> None:
     assert held.beyond.tolist() == [[0, 1, 1]]
 
 
+def test_ranks_on_days_that_nobody_has_seen_must_differ_by_more_than_weekends_do() -> None:
+    rows, ones = np.full((1, 2), 1000.0), np.ones((1, 2), np.int64)
+    found = Windows(0, rows, np.array([[720.0, 850.0]]), rows * 0.5, rows)
+
+    held = hold_back(Judged(rows, ones), found, np.full((1, 2), True), kinds=np.full(2, NUMBER))
+
+    assert held.beyond.tolist() == [[0, 1]]
+
+
 # --- evidence
 
 

@@ -1,13 +1,17 @@
 """What leaves the scan quiet: bursts, flags, cycles that a short reference does not know yet."""
 
+import random
 from typing import Any
 
 import numpy as np
 import pytest
 
 from streams.monitors import SCAN, Drift, Monitors
+from streams.scan.inputs import INPUTS
+from streams.scan.inputs import label as label_of
+from streams.scan.reference import NUMBER, SHARE
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
-from tests.driver import Driver, as_inputs, cut
+from tests.driver import BOTH, Driver, as_inputs, cut
 
 DAY_MS = 24 * HOUR_MS
 
@@ -66,3 +70,65 @@ def test_a_level_of_counts_does_not_rest_on_one_pane() -> None:
 
     assert found[0]["evidence"]["window"] == "10m"
     assert found[0]["value"] < 6 * 1_000 / 2
+
+
+# --- features
+
+
+def made(days: float, features: Any, *, a_day: int = 300, seed: int = 4) -> list[Event]:
+    """Make predictions with features that a function says of times since the first."""
+    rng = np.random.default_rng(seed)
+    at_ms = np.sort(rng.integers(0, int(days * DAY_MS), int(days * a_day)))
+    columns = features(rng, at_ms)
+    return [
+        prediction(
+            f"m-{number}",
+            timestamp_ms=START_MS + one,
+            prediction=1,
+            features={name: float(values[number]) for name, values in columns.items()},
+        )
+        for number, one in enumerate(at_ms.tolist())
+    ]
+
+
+def test_hours_waves_and_sessions_are_no_changes_before_a_reference_is_known() -> None:
+    """After a day, nobody can tell them from changes: what would be gross is only noted."""
+
+    def features(rng: np.random.Generator, at_ms: np.ndarray) -> dict[str, np.ndarray]:
+        wave = np.zeros(len(at_ms))
+        for row in range(1, len(at_ms)):
+            wave[row] = 0.99 * wave[row - 1] + rng.normal()
+        session = np.cumsum(rng.random(len(at_ms)) < 1 / 20)
+        each = rng.normal(0, 1, session[-1] + 1)[session]
+        return {"hour": at_ms // HOUR_MS % 24, "wave": wave, "session": each}
+
+    found = alerts_of(made(5, features), "features")
+
+    assert firing(found) == []
+
+
+def test_flags_are_shares_that_have_no_spread_also_after_a_restart() -> None:
+    def features(rng: np.random.Generator, at_ms: np.ndarray) -> dict[str, np.ndarray]:
+        rate = np.where(at_ms < 5 * DAY_MS, 0.02, 0.2)
+        return {"flag": rng.random(len(at_ms)) < rate, "age": rng.normal(50, 10, len(at_ms))}
+
+    drift = Drift(name="features", input="features", detector=SCAN)
+    driver = Driver(monitors=Monitors(drifts=(drift,)))
+    for records in cut(as_inputs(made(6, features)), [350]):
+        driver.restart(random.Random(1))
+        driver.feed(records, idle=BOTH)
+    driver.finish()
+
+    lanes = driver.monitors[0].scan.lanes
+    kinds = {
+        label_of(name[1], name[2]): int(lanes["kind"][lane])
+        for lane, name in enumerate(lanes.names)
+        if name is not None and INPUTS[name[1]].watched == "features"
+    }
+    assert kinds == {
+        "feature:flag": SHARE,
+        "feature:age": NUMBER,
+        "feature:age:spread": NUMBER,
+    }
+    assert firing(driver.alerts) == ["feature:flag"]
+    assert driver.alerts[0]["value"] == pytest.approx(0.2, abs=0.1)
