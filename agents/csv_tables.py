@@ -45,6 +45,21 @@ class _Head(NamedTuple):
     ahead: list[str]
 
 
+def column_names(file: Path) -> list[str]:
+    """Read what its columns are called, by the delimiter that makes most of them.
+
+    Raises
+    ------
+    ConfigError
+        If it is no UTF-8, or does not begin with names.
+    """
+    csv.field_size_limit(LARGEST_CELL)
+    with opened(file) as source:
+        refuse_other_encodings(file, source.peek(4))
+        text = io.TextIOWrapper(source, "utf-8-sig", errors="backslashreplace", newline="")
+        return _read_head(file, text, {}).names
+
+
 def chunks(file: Path, roles: Mapping[str, str]) -> Iterator[Chunk]:
     """Read a table, some rows at a time.
 
@@ -129,7 +144,7 @@ def _read_head(file: Path, text: Iterator[str], roles: Mapping[str, str]) -> _He
     # The delimiter is the one by which the columns are there that were asked for.
     wanted = set(roles.values())
     for head in heads:
-        if wanted <= set(head.names):
+        if wanted and wanted <= set(head.names):
             return head
     return max(heads, key=lambda head: len(head.names))
 

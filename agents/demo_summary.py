@@ -103,6 +103,8 @@ def _facts(summary: Summary) -> list[tuple[str, str]]:
 
 _NEXT = """\
 Next:
+  driftline demo --stay
+      the same, and its page stays open until Ctrl-C
   docker compose up
       Kafka, two workers and Prometheus on this machine
   driftline worker --bootstrap-servers HOST:PORT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,18 @@ from agents.tables import Chunk, places
 from streams.errors import ConfigError
 
 CHUNK_ROWS = 5_000
+
+
+def column_names(file: Path) -> list[str]:
+    """Read what its columns are called.
+
+    Raises
+    ------
+    ConfigError
+        If it is no Parquet.
+    """
+    with _opened(file) as table:
+        return list(table.schema_arrow.names)
 
 
 def chunks(file: Path, roles: Mapping[str, str]) -> Iterator[Chunk]:
@@ -20,6 +33,18 @@ def chunks(file: Path, roles: Mapping[str, str]) -> Iterator[Chunk]:
     ConfigError
         If it is no Parquet, has not the columns, or one of them has no single values.
     """
+    with _opened(file) as table:
+        found = places(file, table.schema_arrow.names, roles)
+        row = 1
+        for batch in table.iter_batches(CHUNK_ROWS, columns=sorted(set(roles.values()))):
+            columns = {role: _values(file, role, batch.column(roles[role])) for role in found}
+            yield Chunk(range(row, row + len(batch)), columns, typed=True)
+            row += len(batch)
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """Open a table; what goes wrong while it is open is said of the file."""
     try:
         import pyarrow as pa  # noqa: PLC0415 - an extra, only for Parquet
         from pyarrow import parquet  # noqa: PLC0415
@@ -29,12 +54,7 @@ def chunks(file: Path, roles: Mapping[str, str]) -> Iterator[Chunk]:
         ) from None
     try:
         with parquet.ParquetFile(file) as table:
-            found = places(file, table.schema_arrow.names, roles)
-            row = 1
-            for batch in table.iter_batches(CHUNK_ROWS, columns=sorted(set(roles.values()))):
-                columns = {role: _values(file, role, batch.column(roles[role])) for role in found}
-                yield Chunk(range(row, row + len(batch)), columns, typed=True)
-                row += len(batch)
+            yield table
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{file}: cannot be read as Parquet: {said}") from None

@@ -26,6 +26,7 @@ PARQUET = (".parquet",)
 
 _PIECE_BYTES = 1 << 20
 _LINE_BITS = 44
+_MOST_NAMED = 30
 _ARRAY = re.compile(rb"\[\s*(?:\{|$)")
 
 
@@ -132,7 +133,18 @@ def _check(file: Path, columns: str | None) -> None:
         known = ", ".join((*LINES, *CSV, *PARQUET))
         raise ConfigError(f"{file}: unknown kind of file; the name must end in {known}")
     if _is_table(file) and columns is None:
-        raise ConfigError(f"{file}: a table needs --columns prediction=...,label=...")
+        raise ConfigError(
+            f"{file}: say which of its columns are what: "
+            "--columns prediction=...,label=...,timestamp=...; "
+            f"they are {', '.join(_column_names(file))}"
+        )
+
+
+def _column_names(file: Path) -> list[str]:
+    read = parquet_tables if file.name.endswith(PARQUET) else csv_tables
+    names = read.column_names(file)
+    more = [f"and {len(names) - _MOST_NAMED} more"] if len(names) > _MOST_NAMED else []
+    return [*(f"{name:.40}" for name in names[:_MOST_NAMED]), *more]
 
 
 def _json_lines(file: Path, *, longest: int) -> Iterator[tuple[int, bytes, RecordError | None]]:

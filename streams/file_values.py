@@ -1,7 +1,8 @@
 """From what a YAML parser gives to what is meant, with errors that say what would be valid."""
 
 import re
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -64,7 +65,12 @@ def _keys(kind: type) -> list[str]:
 
 
 def _words(kind: Any) -> list[str]:
-    """Return the words that are allowed, where a type names them."""
+    """Return the words that are allowed, where a type names them all."""
     if get_origin(kind) is Literal:
         return list(get_args(kind))
+    if kind is bool:
+        return ["true", "false"]
+    if get_origin(kind) in {Union, UnionType}:
+        each = [_words(one) for one in get_args(kind)]
+        return [word for words in each for word in words] if all(each) else []
     return []

@@ -54,15 +54,20 @@ def report(
     from agents.history import database  # noqa: PLC0415
     from agents.history.times import parse_time_ms  # noqa: PLC0415
     from agents.report.make import of_history  # noqa: PLC0415
+    from agents.sinks.contract import AwayError  # noqa: PLC0415
     from streams.durations import parse_duration_ms  # noqa: PLC0415
+    from streams.errors import ConfigError  # noqa: PLC0415
 
-    views = of_history(
-        history or os.environ.get(database.VARIABLE) or database.DEFAULT,
-        out,
-        models=models or [],
-        at_ms=None if at is None else parse_time_ms(at, now=datetime.now(UTC)),
-        range_ms=parse_duration_ms(time_range, setting="--range"),
-    )
+    try:
+        views = of_history(
+            history or os.environ.get(database.VARIABLE) or database.DEFAULT,
+            out,
+            models=models or [],
+            at_ms=None if at is None else parse_time_ms(at, now=datetime.now(UTC)),
+            range_ms=parse_duration_ms(time_range, setting="--range"),
+        )
+    except AwayError as error:  # the page asks again, but this is asked once
+        raise ConfigError(f"--history: {error}") from None
     print(f"{out}: {views} views")
 
 

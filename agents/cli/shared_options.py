@@ -79,7 +79,11 @@ At = Annotated[
     ),
 ]
 MonitorsFile = Annotated[
-    str | None, typer.Option(metavar="FILE", help="What to watch, in YAML. Default: everything.")
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="What to watch, in YAML. Default: the default monitors, of every model.",
+    ),
 ]
 Columns = Annotated[
     str | None,

@@ -52,7 +52,10 @@ class History:
             If it holds no history, or that of another version.
         """
         if self._file is not None and not self._file.exists():
-            raise AwayError(f"there is no history {self.shown} yet; driftline sink sql writes one")
+            raise AwayError(
+                f"there is no history {self.shown} yet; driftline sink sql writes one, as does "
+                "driftline web, which says where when it starts"
+            )
         try:
             with self._engine.connect() as connection:
                 self._check(connection)

@@ -47,6 +47,8 @@ def coarse(given: dict[str, Any], window: str = "5m") -> dict[str, Any]:
         (rule(window="soon"), "threshold 'a': window: 'soon' is no duration"),
         (drift(input="los"), "drift 'd': input: 'los' is unknown; did you mean loss?"),
         (drift(input="feature:"), "drift 'd': input: 'feature:' is unknown"),
+        ({"defaults": "scn"}, "defaults: 'scn' is unknown; did you mean scan?"),
+        ({"defaults": 7}, "defaults: 7 is unknown; known are false, scan, true"),
         (drift(detector="adwn"), "drift 'd': detector: 'adwn' is unknown"),
         (drift(parameters={"dleta": 1.0}), "drift 'd': detector adwin: unknown parameter 'dleta'"),
         ({"models": {"m": {"task": "binry"}}}, "model 'm': task: 'binry' is unknown; did you mean"),

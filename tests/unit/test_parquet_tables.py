@@ -140,6 +140,13 @@ def test_a_column_without_single_values_is_refused_by_name(
         events(tmp_path, y=array)
 
 
+def test_a_table_of_which_nobody_said_what_is_what_names_its_columns(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"pred": [1], "at": [MS]}), tmp_path / "rows.parquet")
+
+    with pytest.raises(ConfigError, match=r"rows\.parquet: say which .*; they are pred, at$"):
+        Recordings([tmp_path / "rows.parquet"])
+
+
 def test_what_is_no_parquet_is_refused_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").write_text("y,t,at\n")
     recordings = Recordings([tmp_path / "rows.parquet"], COLUMNS)

@@ -85,6 +85,29 @@ def test_prediction_and_label_are_numbers_if_all_of_both_are_and_so_are_probabil
     assert [list(map(type, pair)) for pair in found] == [list(map(type, p)) for p in expected]
 
 
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [
+        ("pred,truth,at", "pred, truth, at"),
+        ("sep=;\nvorhersage;zeit", "vorhersage, zeit"),
+        (
+            ",".join(f"c{n}" for n in range(31)),
+            ", ".join(f"c{n}" for n in range(30)) + ", and 1 more",
+        ),
+        ("x" * 50, "x" * 40),
+    ],
+)
+def test_a_table_of_which_nobody_said_what_is_what_names_its_columns(
+    tmp_path: Path, head: str, names: str
+) -> None:
+    file = write(tmp_path, f"{head}\n")
+
+    with pytest.raises(ConfigError) as refused:
+        Recordings([file])
+
+    assert str(refused.value).endswith(f"timestamp=...; they are {names}")
+
+
 def test_what_columns_are_is_decided_over_all_files(tmp_path: Path) -> None:
     """Otherwise the class 01 of one day would be the class 1 of the next."""
     first = write(tmp_path, HEAD + ROW, "first.csv")

@@ -16,6 +16,7 @@ from agents.report.make import of_history
 from streams.errors import ConfigError
 from tests import webs
 from tests.sinking import MINUTE_MS, START_MS
+from tests.unit.test_cli import run
 from tests.unit.test_replay import replay
 
 HOUR_MS = 3_600_000
@@ -226,3 +227,11 @@ def test_a_report_is_refused_before_anything_is_replayed(tmp_path: Path) -> None
     for name, reason in ((".", "is a folder"), ("no/r.html", "in none"), ("rows.csv", "one of")):
         with pytest.raises(ConfigError, match=reason):
             replay(table, columns=COLUMNS, report=tmp_path / name)
+
+
+def test_a_history_that_is_not_there_is_a_line_and_no_traceback(tmp_path: Path) -> None:
+    done = run("report", "--history", str(tmp_path / "none.db"), "--out", str(tmp_path / "r.html"))
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("driftline: --history: there is no history ")
+    assert len(done.stderr.splitlines()) == 1
