@@ -25,6 +25,8 @@ _DECODE: Mapping[Kind, Callable[[bytes], Told]] = {
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999: later times can be neither shown nor written down."""
 
+_64_BITS = 2**63
+
 _MOST_LEVELS = 32
 """Of evidence: what is deeper may be decoded here, and overflow the stack of who reads it next."""
 
@@ -68,6 +70,8 @@ def decoded(kind: Kind, value: bytes) -> Told:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RefusedError("undecodable", str(error)) from None
     _check_times(record)
+    if any(not -_64_BITS <= number < _64_BITS for number in _numbers(record)):
+        raise RefusedError("out_of_range", "a number has more than 64 bits")
     if isinstance(record, Alert):
         _check_size(record, value)
     return record
@@ -87,6 +91,22 @@ def _inside(value: Any) -> Iterable[Any]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()
+
+
+def _numbers(record: Told) -> tuple[int, ...]:
+    """Return what has 64 bits in files and databases, and may have any number of digits in JSON."""
+    match record:
+        case Metric():
+            return record.count, record.revision
+        case Alert():
+            return (record.revision,)
+        case ModelRecord():
+            return record.numbers, record.categories, record.texts, record.reference_rows
+        case Distribution():
+            outside = record.below, record.above, record.other
+            return record.count, record.missing or 0, *outside
+        case _:
+            return ()
 
 
 def _check_times(record: Told) -> None:

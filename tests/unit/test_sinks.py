@@ -125,6 +125,17 @@ def test_a_window_that_ends_before_it_begins_is_set_aside(tmp_path: Path) -> Non
     assert [one["reason"] for one in letters(tmp_path)] == ["implausible_time"] * 2
 
 
+def test_numbers_that_no_file_or_database_has_are_set_aside(tmp_path: Path) -> None:
+    log, sink = Log(), Target()
+    log.add(metric(1, count=2**63), metric(2, count=-(2**63) - 1), alert(revision=10**400))
+    log.add(metric(3, count=2**63 - 1))
+
+    run(sink, log, tmp_path)
+
+    assert revisions(sink) == [3]
+    assert [one["reason"] for one in letters(tmp_path)] == ["out_of_range"] * 3
+
+
 @pytest.mark.parametrize("around", [b"[%b]", b'{"a":%b}', b'[1,{"a":[%b]}]'])
 def test_evidence_that_who_reads_it_next_could_not_is_set_aside(
     tmp_path: Path, around: bytes
