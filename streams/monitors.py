@@ -26,6 +26,10 @@ BASELINE_MS = 3 * 24 * 3_600_000, 14 * 24 * 3_600_000
 SHORTEST_BASELINE_MS, LONGEST_BASELINE_MS, MOST_BASELINES = 60_000, 366 * 24 * 3_600_000, 4
 """Models that are silent for five weeks are forgotten, unless the settings say otherwise."""
 
+MOST_WINDOWS_OF_EVENT = 4_096
+"""Of a hopping window, such as four weeks by ten minutes. With a hop of a second, the first event
+of a window of a month would keep a worker busy for minutes."""
+
 
 class Window(msgspec.Struct, frozen=True):
     """A tumbling window, or a hopping one where `hop_ms` is smaller than `size_ms`."""

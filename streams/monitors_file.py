@@ -23,6 +23,7 @@ from streams.monitors import (
     DEFAULT_THRESHOLDS,
     LONGEST_BASELINE_MS,
     MOST_BASELINES,
+    MOST_WINDOWS_OF_EVENT,
     SCAN,
     SHORTEST_BASELINE_MS,
     Coarse,
@@ -214,6 +215,11 @@ def _window(given: object) -> Window:
         raise ConfigError(f"windows: hop {window.hop} is longer than size {window.size}")
     if size_ms % hop_ms:
         raise ConfigError(f"windows: size {window.size} is no multiple of hop {window.hop}")
+    if (windows := size_ms // hop_ms) > MOST_WINDOWS_OF_EVENT:
+        raise ConfigError(
+            f"windows: size {window.size} with hop {window.hop} would put each event into"
+            f" {windows:,} windows; at most {MOST_WINDOWS_OF_EVENT:,}, so choose a longer hop"
+        )
     return Window(size_ms, hop_ms)
 
 

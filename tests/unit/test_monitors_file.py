@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from streams.errors import ConfigError
+from streams.monitors import Window
 from streams.monitors_file import parse_monitors
 
 
@@ -18,6 +19,10 @@ def only(metric: str, **limit: float) -> dict[str, Any]:
 
 def drift(**fields: Any) -> dict[str, Any]:
     return {"drift": [{"name": "d", "input": "loss"} | fields]}
+
+
+def hopping(size: str, hop: str) -> dict[str, Any]:
+    return {"windows": [{"size": size, "hop": hop}]}
 
 
 def coarse(given: dict[str, Any], window: str = "5m") -> dict[str, Any]:
@@ -45,6 +50,9 @@ def coarse(given: dict[str, Any], window: str = "5m") -> dict[str, Any]:
         (rule(above=1), "threshold 'a': has below and above; give exactly one of"),
         (only("accuracy"), "threshold 'a': has no limit; give exactly one of"),
         (rule(window="soon"), "threshold 'a': window: 'soon' is no duration"),
+        (hopping("5m", "10m"), "windows: hop 10m is longer than size 5m"),
+        (hopping("1h", "7m"), "windows: size 1h is no multiple of hop 7m"),
+        (hopping("30d", "1s"), "each event into 2,592,000 windows; at most 4,096, so choose a lo"),
         (drift(input="los"), "drift 'd': input: 'los' is unknown; did you mean loss?"),
         (drift(input="feature:"), "drift 'd': input: 'feature:' is unknown"),
         ({"defaults": "scn"}, "defaults: 'scn' is unknown; did you mean scan?"),
@@ -148,3 +156,7 @@ def test_a_rule_for_many_models_may_fit_some_of_them_only() -> None:
     data = {"models": {"m": {"task": "regression"}}} | only("accuracy", below=0.5)
 
     assert parse_monitors(data).thresholds[0].model == "*"
+
+
+def test_a_window_may_hop_as_often_as_four_weeks_do_by_ten_minutes() -> None:
+    assert parse_monitors(hopping("28d", "10m")).windows == (Window(28 * 86_400_000, 600_000),)
