@@ -1,7 +1,8 @@
 """From windows that are beyond what is usual to findings that begin, go on and end.
 
 What is found opens, stays open while the level is beyond what is usual, and ends once the window
-that showed it and a whole day are back, for some hours: by night alone, nothing is over.
+that showed it and a whole day are back for some hours, and no shorter one was beyond for a day: by
+night alone, nothing is over, and what is too high by day and too low by night is one finding.
 """
 
 from collections.abc import Iterator
@@ -28,7 +29,8 @@ from streams.scan.ranks import Tables
 from streams.scan.reference import COUNT, variances
 
 _CALM_Z = 1.5
-_CALM_HOURS = 6
+_CALM_HOURS, _QUIET_HOURS = 6, 24
+"""A shift under a daily cycle is beyond the usual at some hours, and back at others: every day."""
 _EARLY = LABELS.index("3h")
 _EARLY_PANES = 3 * 24 * HOUR_PANES
 _MOST_REVISIONS = 1
@@ -56,9 +58,11 @@ class Open(msgspec.Struct):
     pane
         In which it was found.
     calm
-        How many hours it has been back for.
+        How many hours a whole day has been back for.
     rows
         How many rows there were after the change when it was last said.
+    quiet
+        For how many hours no window below a day has been beyond, in any direction.
     """
 
     version: str
@@ -68,6 +72,7 @@ class Open(msgspec.Struct):
     calm: int = 0
     rows: int = 0
     revision: int = 0
+    quiet: int = 0
 
 
 class Found(NamedTuple):
@@ -151,8 +156,11 @@ class Life:
             float(seen.judged.z[shortest, at]),
         )
         known = self.open.get(lane)
-        if known is not None and known.sign == sign:
-            known.window, known.calm = max(known.window, window), 0
+        if known is not None and (known.sign == sign or self._may_turn(lane, window)):
+            if window < A_DAY:
+                known.quiet = 0
+            if known.sign == sign:
+                known.window, known.calm = max(known.window, window), 0
             self.changed.add(lane)
             return
         if known is not None:
@@ -165,6 +173,10 @@ class Life:
             self._lanes.leave_out(lane, SHORT[window], pane=pane)
         yield self._found("firing", lane, found, pane=pane, evidence=evidence)
 
+    def _may_turn(self, lane: int, window: int) -> bool:
+        """Tell whether what is beyond in the other direction may be so by the hour alone."""
+        return bool(self._lanes["days"][lane] > 0) and window < A_DAY
+
     def _go_on(self, lane: int, z: Floats, *, pane: int) -> Iterator[Found]:
         known = self.open[lane]
         early = self._lanes["days"][lane] == 0
@@ -173,7 +185,9 @@ class Life:
         calm = abs(z[window]) < _CALM_Z and abs(over_day) < _CALM_Z
         self.changed.add(lane)
         known.calm = known.calm + 1 if calm else 0
-        if known.calm >= _CALM_HOURS or (early and pane - known.pane >= _EARLY_PANES):
+        known.quiet += 1
+        over = known.calm >= _CALM_HOURS and (early or known.quiet >= _QUIET_HOURS)
+        if over or (early and pane - known.pane >= _EARLY_PANES):
             yield self._end(lane, pane=pane)
             if early:
                 self._lanes.begin_anew(lane, pane=pane + 1)

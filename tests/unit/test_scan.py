@@ -82,6 +82,15 @@ def test_what_is_back_is_over() -> None:
     assert 6 * HOUR_MS < over_ms < 40 * HOUR_MS
 
 
+def test_what_is_too_high_by_day_and_too_low_by_night_is_one_finding() -> None:
+    at = times(15, a_day=1_500, seed=4)
+    cycle = np.where(at >= START_MS + 9 * DAY_MS, 0.25 * np.sin(at / DAY_MS * 2 * np.pi), 0.0)
+
+    found = found_in(at, wrong(at, 0.3 + cycle, seed=4), until_ms=int(at[-1]))
+
+    assert [state for state, _ in told(found)] == ["firing"]
+
+
 @pytest.mark.parametrize("seed", [5])
 def test_clusters_days_and_weekends_are_no_findings(seed: int) -> None:
     """Sessions of about 20 rows share a rate of errors; days and weekends differ."""
