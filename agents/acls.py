@@ -90,6 +90,7 @@ def _worker(topics: Topics) -> Iterator[Grant]:
     for name in (topics.predictions, topics.labels, topics.resources, topics.monitors):
         yield Grant("worker", "topic", topics.dead_letters(name), ("Write", "DescribeConfigs"))
     # Only looked at, to see that the installation is complete.
+    yield Grant("worker", "topic", topics.feedback, ("Describe",))
     yield Grant("worker", "topic", topics.dead_letters(topics.outcomes), ("Describe",))
     yield Grant("worker", "group", f"{topics.prefix}-workers", ("Read",))
     yield Grant("worker", "transactional-id", f"{topics.prefix}-worker-", ("Write",), prefixed=True)

@@ -20,7 +20,7 @@ from streams.rule_kinds import Slo
 from streams.rules import Finding
 from streams.rules.absences import Absent
 from streams.rules.composites import Combined, Turn
-from streams.scan.alerts import revised, scan_alert
+from streams.scan.alerts import over, revised, scan_alert
 from streams.scan.watch import Alarm
 from streams.watchers.drifts import Found
 from streams.watchers.lanes import Change
@@ -151,7 +151,7 @@ class Alerts:
         known = self._firing.get(model, {}).get(key)
         if found.state == "resolved":
             if known is not None:
-                self._end(model, key, found.at_ms, f"{found.source} is back to what is usual")
+                self._end(model, key, found.at_ms, f"{found.source} {over(found)}")
         elif found.state == "firing":
             alert = scan_alert(self._names[model], alarm)
             self._begin(model, key, alert, quiet=not drift.notify, last_ms=_NEVER_MS)

@@ -62,3 +62,10 @@ def _direction(found: Found) -> str:
 def _message(found: Found) -> str:
     before, after = found.evidence["before"], found.evidence["after"]
     return f"{found.source} went from {before:.4g} to {after:.4g}"
+
+
+def over(found: Found) -> str:
+    """Say why something is over."""
+    if found.evidence.get("anew"):
+        return "had no reference yet; what is usual is learnt anew, from how it is now"
+    return "is back to what is usual"

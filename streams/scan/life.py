@@ -188,7 +188,7 @@ class Life:
         known.quiet += 1
         over = known.calm >= _CALM_HOURS and (early or known.quiet >= _QUIET_HOURS)
         if over or (early and pane - known.pane >= _EARLY_PANES):
-            yield self._end(lane, pane=pane)
+            yield self._end(lane, pane=pane, anew=not over)
             if early:
                 self._lanes.begin_anew(lane, pane=pane + 1)
                 self.begun_anew.add(lane)
@@ -198,10 +198,11 @@ class Life:
                 known.rows, known.revision = evidence["count"], known.revision + 1
                 yield self._found("revised", lane, known, pane=pane, evidence=evidence)
 
-    def _end(self, lane: int, *, pane: int) -> Found:
+    def _end(self, lane: int, *, pane: int, anew: bool = False) -> Found:
+        """End what is open: it is over, or what is usual is learnt anew from here."""
         known = self.open.pop(lane)
         self.changed.add(lane)
-        return self._found("resolved", lane, known, pane=pane, evidence={})
+        return self._found("resolved", lane, known, pane=pane, evidence={"anew": anew})
 
     def _found(
         self, state: str, lane: int, known: Open, *, pane: int, evidence: dict[str, Any]
