@@ -51,8 +51,8 @@ def state() -> list[tuple[Monitor, bytes, bytes]]:
         "page",
         "classes",
         "lanes",
-        "rule",
-        "course",
+        "long rule",
+        "long course",
         "rows",
     }
     return records

@@ -280,8 +280,8 @@ def test_lines_that_say_what_to_watch_take_effect_at_their_time_wherever_they_st
         ]
         found.append(alerts)
 
-    # The default rules have counted the last five minutes before: the first whole window ends then.
-    assert found[0] == found[1] == [("floor", "firing", 15), ("floor", "resolved", 30)]
+    # Nobody has counted windows of five minutes before; the state of rules begins with the rule.
+    assert found[0] == found[1] == [("floor", "firing", 20), ("floor", "resolved", 30)]
 
 
 def test_a_line_lets_a_model_be_forgotten_wherever_it_stands(
