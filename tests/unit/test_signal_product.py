@@ -50,7 +50,14 @@ def write(model: str, stream: Stream, file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["error-5-20", "feature-missing", "segment-50", "release-25", "gauss-sd-1.5-x1000"]
+    "name",
+    [
+        "error-5-20",
+        *(
+            pytest.param(name, marks=pytest.mark.long)
+            for name in ("feature-missing", "segment-50", "release-25", "gauss-sd-1.5-x1000")
+        ),
+    ],
 )
 def test_a_replay_of_the_records_raises_the_same_alerts(name: str, tmp_path: Path) -> None:
     stream, _ = draw(name, RATE, 1)
@@ -74,6 +81,7 @@ def test_a_replay_of_the_records_raises_the_same_alerts(name: str, tmp_path: Pat
     assert ours or name not in LARGE
 
 
+@pytest.mark.long
 def test_a_stream_among_others_raises_the_alerts_that_it_raises_alone() -> None:
     names = ("error-5-20", "feature-x1000", "gauss-sd-1.5-x1", "release-25", "traffic-0")
     streams = {name: draw(name, RATE, 1)[0] for name in names}
