@@ -9,18 +9,17 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
-from confluent_kafka import KafkaException, Message, Producer
+from confluent_kafka import KafkaException, Message
 from rich import box
 from rich.table import Table
 
-from agents import clients, topics_admin
+from agents import topics_admin
 from agents.printable import printable
 from agents.printing import add_names, add_numbers, plain_console, print_table
 from agents.settings import Settings
 from agents.sinks.contract import Kind, RefusedError
 from agents.sinks.decoding import decoded
-from driftline.reader import Reader
-from driftline.snapshot import snapshot
+from agents.topic_records import deliver, records_of
 from streams.alerts import Alert
 from streams.errors import ConfigError, NoAnswerError
 from streams.nearest import nearest
@@ -31,7 +30,6 @@ from streams.verdicts import SAID, Verdict
 
 Read = TypeVar("Read", Alert, Verdict)
 
-_DELIVERY_S = 30.0
 _KINDS: dict[type, Kind] = {Alert: "alerts", Verdict: "feedback"}
 
 
@@ -159,16 +157,9 @@ def _shares(one: Precision) -> tuple[str, str]:
 
 def _read(settings: Settings, topic: str, kind: type[Read]) -> list[Read]:
     _check_topic(settings, topic)
-    kafka = {"log_level": 2, **settings.kafka}
     known: dict[Any, Read] = {}
-    try:
-        with Reader(settings.bootstrap_servers, [topic], kafka=kafka) as reader:
-            for message in snapshot(reader):
-                _take(known, message, kind)
-    except KafkaException as error:
-        raise ConfigError(f"topic {topic}: {error.args[0].str()}") from None
-    except TimeoutError as error:
-        raise NoAnswerError(str(error)) from None
+    for message in records_of(settings, topic):
+        _take(known, message, kind)
     return list(known.values())
 
 
@@ -202,19 +193,9 @@ def write(settings: Settings, said: Verdict) -> int:
     """
     topic = Topics(settings.prefix).feedback
     _check_topic(settings, topic)
-    delivered: list[int] = []
-
-    def heard(error: Any, message: Message) -> None:
-        if error is not None:
-            raise KafkaException(error)
-        delivered.append(message.offset() or 0)
-
-    producer = Producer({"acks": "all", "enable.idempotence": True, **clients.admin(settings)})
     try:
-        producer.produce(topic, msgspec.json.encode(said), said.alert_id, on_delivery=heard)
-        producer.flush(_DELIVERY_S)
+        return deliver(settings, topic, said.alert_id.encode(), msgspec.json.encode(said))
     except KafkaException as error:
         raise ConfigError(f"topic {topic} cannot be written: {error.args[0].str()}") from None
-    if not delivered:
-        raise NoAnswerError(f"topic {topic}: no broker confirmed it in {_DELIVERY_S:.0f} s")
-    return delivered[0]
+    except TimeoutError as error:
+        raise NoAnswerError(f"topic {topic}: {error}") from None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import msgspec
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from agents import clients, topics_admin
 from agents.ends import offsets_since
 from agents.settings import Settings
 from agents.status import Status
-from driftline.reader import Reader
-from driftline.snapshot import snapshot
+from agents.topic_records import records_of
 from streams.errors import ConfigError, NoAnswerError
 from streams.topics import Topics
 
@@ -40,16 +38,9 @@ def ask_installation(settings: Settings, *, now_ms: int) -> list[Status]:
     admin = AdminClient(clients.admin(settings))
     start = offsets_since(admin, places, now_ms - RECENT_MS)
     last: dict[bytes | str | None, bytes | None] = {}
-    kafka = {"log_level": 2, **settings.kafka}
-    try:
-        with Reader(settings.bootstrap_servers, [topic], start=start, kafka=kafka) as reader:
-            for message in snapshot(reader):
-                recent = message.timestamp()[1] >= now_ms - RECENT_MS
-                last[message.key()] = message.value() if recent else None
-    except KafkaException as error:
-        raise ConfigError(f"topic {topic}: {error.args[0].str()}") from None
-    except TimeoutError as error:
-        raise NoAnswerError(str(error)) from None
+    for message in records_of(settings, topic, start=start):
+        recent = message.timestamp()[1] >= now_ms - RECENT_MS
+        last[message.key()] = message.value() if recent else None
     found = [status for value in last.values() if (status := _decoded(value)) is not None]
     if not found:
         raise NoAnswerError(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from confluent_kafka import KafkaException
 from rich import box
 from rich.table import Table
 
@@ -18,9 +17,8 @@ from agents.printing import add_names, plain_console, print_table
 from agents.settings import Settings
 from agents.sinks.contract import RefusedError
 from agents.sinks.decoding import decoded
-from driftline.reader import Reader
-from driftline.snapshot import snapshot
-from streams.errors import ConfigError, NoAnswerError, RecordError
+from agents.topic_records import records_of
+from streams.errors import ConfigError, RecordError
 from streams.forget_record import forget_key, read_forget, write_forget
 from streams.models_told import ModelRecord
 from streams.specification import time_text
@@ -41,16 +39,7 @@ def read_models(settings: Settings) -> list[ModelRecord]:
             f"topic {topic} does not exist, or this user may not Describe it; see: driftline"
             " topics check"
         )
-    kafka = {"log_level": 2, **settings.kafka}
-    known: dict[bytes | str | None, bytes | None] = {}
-    try:
-        with Reader(settings.bootstrap_servers, [topic], kafka=kafka) as reader:
-            for message in snapshot(reader):
-                known[message.key()] = message.value()
-    except KafkaException as error:
-        raise ConfigError(f"topic {topic}: {error.args[0].str()}") from None
-    except TimeoutError as error:
-        raise NoAnswerError(str(error)) from None
+    known = {message.key(): message.value() for message in records_of(settings, topic)}
     found = [one for value in known.values() if (one := _decoded(value)) is not None]
     return sorted(found, key=lambda one: (one.model, one.version))
 

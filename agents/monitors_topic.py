@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from confluent_kafka import KafkaException, Message, Producer
+from confluent_kafka import KafkaException, Message
 
-from agents import clients, topics_admin
+from agents import topics_admin
 from agents.printable import printable
 from agents.settings import Settings, read_monitors_file
+from agents.topic_records import deliver
 from driftline.reader import Reader
 from driftline.snapshot import snapshot
 from streams.errors import ConfigError, NoAnswerError, RecordError
@@ -35,7 +36,6 @@ from streams.topics import Topics
 
 EXIT_DIFFERS = 1
 
-_DELIVERY_S = 30.0
 _LARGEST_BYTES = 900_000  # what a broker takes with its defaults, and a client's
 
 
@@ -253,18 +253,5 @@ def write_record(settings: Settings, key: bytes, value: bytes) -> int:
         If the brokers refuse it, or do not answer.
     """
     topic = _existing_topic(settings)
-    delivered: list[int] = []
-
-    def heard(error: Any, message: Message) -> None:
-        if error is not None:
-            raise KafkaException(error)
-        delivered.append(message.offset() or 0)
-
-    config = {"acks": "all", "enable.idempotence": True, **clients.admin(settings)}
-    producer = Producer(config)
     with _named(settings, "written"):
-        producer.produce(topic, value, key, partition=0, on_delivery=heard)
-        producer.flush(_DELIVERY_S)
-        if not delivered:
-            raise TimeoutError(f"no broker confirmed it in {_DELIVERY_S:.0f} s")
-    return delivered[0]
+        return deliver(settings, topic, key, value, partition=0)
