@@ -352,7 +352,7 @@ def _bare(found: Predictions) -> Predictions:
         return found
     nothing, scores, kept = np.where(failed, np.nan, 0.0), found.scores, ~failed
     if scores is not None:
-        scores = [None if gone else one for gone, one in zip(failed, scores, strict=True)]
+        scores = _any([None if gone else one for gone, one in zip(failed, scores, strict=True)])
     blocks = [Block(b.names, b.rows[kept[b.rows]], b.values[kept[b.rows]]) for b in found.features]
     return found._replace(
         score=found.score + nothing,
