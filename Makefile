@@ -13,8 +13,8 @@ PROCESSES ?= 3
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.base ## Watch a model go wrong: an embedded broker, a worker, a model server (no Docker needed; ARGS=--stay keeps its page open)
-	@$(BIN)/driftline demo $(ARGS)
+demo: .venv/.base ## Watch a model go wrong: an embedded broker, a worker, a model server (no Docker needed; ARGS=--stay keeps its page open; it leaves a report in build/)
+	@$(BIN)/driftline demo --report build/demo-report.html $(ARGS)
 
 quick: lint ## The checks for in between: lint and unit tests, no broker, in at most two minutes
 	@$(BIN)/pytest -q -n $(PROCESSES) tests/unit streams driftline $(ARGS)

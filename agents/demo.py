@@ -8,10 +8,12 @@ and in the end compared, number by number, with an oracle that has seen only wha
 from __future__ import annotations
 
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 import msgspec
@@ -33,13 +35,14 @@ from agents.demo_oracle import (
     Comparison,
     judge,
 )
-from agents.demo_page import MISSING, demo_page
+from agents.demo_page import MISSING, DemoPage, Positions, demo_page
 from agents.demo_summary import Summary, print_summary, summarise
 from agents.demo_views import LineView, LiveView, View
 from agents.demo_worker import WorkerEndedError, WorkerProcess, worker_command
 from agents.embedded import EmbeddedBroker, EmbeddedBrokerError
 from agents.printing import plain_console
-from driftline.reader import Reader
+from driftline.reader import Entry, Reader
+from streams.errors import ConfigError
 from streams.topics import Topics
 
 PARTITIONS = 4
@@ -55,6 +58,7 @@ def run_demo(
     seconds: int | None = None,
     json_output: bool = False,
     stay: bool = False,
+    report: Path | None = None,
     console: Console | None = None,
 ) -> int:
     """Run the demo to its end and say how it went.
@@ -68,6 +72,8 @@ def run_demo(
         Print nothing but a `Summary` as JSON, at the end; there is no page then.
     stay
         Keep the page, and with it everything else, until interrupted.
+    report
+        Where the page is left as one file. None: in a new temporary folder.
     console
         Where to print. None means standard output. A live display needs a terminal; anything else
         gets plain lines.
@@ -85,10 +91,12 @@ def run_demo(
         with _termination_as_interrupt(), ExitStack() as parts:
             with view:
                 length_s = float(STREAM_S if seconds is None else seconds)
-                summary, link = _run(view, parts, stream_s=length_s, page=not json_output)
+                summary, page, read = _run(view, parts, stream_s=length_s, page=not json_output)
             _tell(summary, console, json_output=json_output)
-            if stay and link is not None:
-                _wait(console, link)
+            if page is not None:
+                _leave_report(console, page, read, report)
+            if stay and page is not None:
+                _wait(console, page.link)
     except KeyboardInterrupt:
         _complain(console, "interrupted; the worker is stopped", json_output=json_output)
         return INTERRUPTED
@@ -103,6 +111,21 @@ def _tell(summary: Summary, console: Console, *, json_output: bool) -> None:
         console.file.write(msgspec.json.format(msgspec.json.encode(summary)).decode() + "\n")
     else:
         print_summary(console, summary)
+
+
+def _leave_report(console: Console, page: DemoPage, read: Positions, path: Path | None) -> None:
+    """Write the report, and say how to open it."""
+    path = path or Path(tempfile.mkdtemp(prefix="driftline-")) / "demo-report.html"
+    try:
+        page.report(path, read)
+    except ConfigError as error:
+        console.print(Text(f"There is no report: {error}", style="red"), soft_wrap=True)
+        return
+    where = path.resolve()
+    console.print(
+        Text(f"\nWhat the page showed is in {where}; open it in any browser: {where.as_uri()}"),
+        soft_wrap=True,
+    )
 
 
 def _wait(console: Console, link: str) -> None:
@@ -138,8 +161,14 @@ def _termination_as_interrupt() -> Iterator[None]:
 
 def _run(
     view: View, parts: ExitStack, *, stream_s: float, page: bool
-) -> tuple[Summary, str | None]:
-    """Start the parts, the worker first since it takes longest; they stop in reverse."""
+) -> tuple[Summary, DemoPage | None, Positions]:
+    """Start the parts, the worker first since it takes longest; they stop in reverse.
+
+    Returns
+    -------
+    tuple
+        How it went, the page if there is one, and how far was read.
+    """
     board = Board()
     names = Topics(PREFIX)
     topics = dict.fromkeys(topics_admin.wanted(names), PARTITIONS) | {names.monitors: 1}
@@ -149,19 +178,23 @@ def _run(
     reader = parts.enter_context(Reader(servers, board.topics, kafka={"log_level": 2}))
     rows = shuttle_rows()
     score = train(rows[:TRAINING_ROWS])
-    link = parts.enter_context(demo_page(servers)) if page else None
+    shown = parts.enter_context(demo_page(servers)) if page else None
+    read: Positions = {}
     scenario = plan_traffic(score, rows[TRAINING_ROWS:], start_ms=_start_ms())
     server = ModelServer(servers, scenario, stream_s=stream_s)
     if page:
-        view.tell(f"{MISSING if link is None else f'Look at it: {link}'}\n")
+        view.tell(f"{MISSING if shown is None else f'Look at it: {shown.link}'}\n")
     view.start(scenario)
     server.start()
     try:
-        comparison = _watch(view, board=board, server=server, worker=worker, reader=reader)
+        comparison = _watch(
+            view, board=board, server=server, worker=worker, reader=_noting(reader, read)
+        )
     finally:
         server.stop()
     verdict = judge(board.alerts.values(), change_ms=scenario.change_ms)
-    return summarise(scenario, comparison, verdict=verdict, seconds=server.seconds), link
+    summary = summarise(scenario, comparison, verdict=verdict, seconds=server.seconds)
+    return summary, shown, read
 
 
 def _start_ms() -> int:
@@ -171,12 +204,17 @@ def _start_ms() -> int:
 
 
 def _watch(
-    view: View, *, board: Board, server: ModelServer, worker: WorkerProcess, reader: Reader
+    view: View,
+    *,
+    board: Board,
+    server: ModelServer,
+    worker: WorkerProcess,
+    reader: Iterator[list[Entry]],
 ) -> Comparison:
     """Read and show what the worker publishes, until all is as it must be or it is too late."""
     deadline_s: float | None = None
     while True:
-        for entry in reader.read(_TICK_S):
+        for entry in next(reader):
             board.fold(entry.topic, key=entry.key or b"", value=entry.value)
         server.check()
         worker.check()
@@ -189,6 +227,15 @@ def _watch(
         if (alarms and not comparison.differing) or time.monotonic() > deadline_s:
             view.finish(board)
             return comparison
+
+
+def _noting(reader: Reader, read: Positions) -> Iterator[list[Entry]]:
+    """Yield what comes without end, and note how far that is."""
+    while True:
+        entries = reader.read(_TICK_S)
+        for entry in entries:
+            read[entry.topic, entry.partition] = entry.offset + 1
+        yield entries
 
 
 def _choose_view(console: Console, *, json_output: bool) -> View:

@@ -56,6 +56,24 @@ def of_history(
     return len(views)
 
 
+def of_newest(connection: Connection, out: Path, *, of: str) -> int:
+    """Write a report of all that a history has, as it was when its last window was over.
+
+    Parameters
+    ----------
+    of
+        What readers are told that it is of.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be written.
+    """
+    views, facts = _asked(_newest(connection), [], range_ms=EVERYTHING_MS)
+    file.write(out, views, {**facts, "of": of})
+    return len(views)
+
+
 def of_replay(results: Results, out: Path, *, files: Sequence[Path]) -> int:
     """Write a report of what a replay found; return how many views it has.
 

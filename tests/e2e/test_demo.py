@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 import urllib.request
 from itertools import takewhile
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import msgspec
 import psutil
@@ -18,6 +21,7 @@ from rich.console import Console
 from agents.demo import Summary, run_demo
 from agents.demo_model import MODEL
 from agents.demo_oracle import METRICS
+from tests.unit.test_report import read
 
 ROOT = Path(__file__).parents[2]
 RUN = "import sys; from agents.demo import run_demo; sys.exit(run_demo())"
@@ -68,14 +72,20 @@ def test_an_interrupt_ends_the_demo_and_its_worker(number: signal.Signals) -> No
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a process there cannot be sent Ctrl-C alone")
-def test_the_page_shows_the_model_and_stays_until_it_is_told_to_end() -> None:
+def test_the_page_shows_the_model_leaves_a_report_and_stays_until_it_is_told_to_end(
+    tmp_path: Path,
+) -> None:
     code = RUN.replace("run_demo()", "run_demo(seconds=12, stay=True)")
     demo = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
     assert demo.stdout is not None
     try:
-        said = list(takewhile(lambda line: " until Ctrl-C" not in line, demo.stdout))
+        said = list(takewhile(lambda line: not line.startswith("The page stays at"), demo.stdout))
         (link,) = (line.removeprefix("Look at it: ").strip() for line in said if "Look at" in line)
         with urllib.request.urlopen(f"{link}api/fleet", timeout=30) as answer:
             fleet = json.load(answer)
@@ -87,4 +97,7 @@ def test_the_page_shows_the_model_and_stays_until_it_is_told_to_end() -> None:
 
     assert [row[0] for row in fleet["panels"]["models"]["rows"]] == [MODEL]
     assert any("all as it must be" in line for line in said)
+    (report,) = (line.partition(" any browser: ")[2].strip() for line in said if "open it" in line)
+    views = read(Path(url2pathname(urlsplit(report).path)))["views"]
+    assert {MODEL} == {one["parameters"]["model"] for one in views if one["screen"] == "model"}
     assert demo.returncode == 0

@@ -93,6 +93,7 @@ def test_the_version_needs_neither_kafka_nor_numpy() -> None:
         (("topics", "create", "--partitions", "x"), "--partitions: 'x' is no whole number"),
         (("replay",), "Missing argument"),
         (("demo", "--seconds", "0"), "--seconds: '0' is not between"),
+        (("demo", "--json", "--report", "r.html"), "--json prints numbers alone"),
         (("status", "nonsense"), "address 'nonsense' is no host:port"),
         (("frobnicate",), "frobnicate"),
     ],

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from agents.demo_page import DemoPage
+from agents.history import database
 from agents.report.bundle import bundle
 from agents.report.make import of_history
+from agents.web.history import History
 from streams.errors import ConfigError
 from tests import webs
 from tests.sinking import MINUTE_MS, START_MS
@@ -235,3 +238,28 @@ def test_a_history_that_is_not_there_is_a_line_and_no_traceback(tmp_path: Path) 
     assert done.returncode == 2
     assert done.stderr.startswith("driftline: --history: there is no history ")
     assert len(done.stderr.splitlines()) == 1
+
+
+# ------------------------------------------------------------------ the demo's
+def test_the_demo_leaves_its_whole_history_as_of_the_end_of_the_last_window(
+    history: str, tmp_path: Path
+) -> None:
+    page = DemoPage("", History(database.url_of(history)))
+    there = {("driftline.metrics", 0): 1, ("driftline.predictions.dlq", 0): 99}  # not in histories
+    out = tmp_path / "new" / "r.html"
+
+    page.report(out, there)
+
+    report = read(out)
+    assert report["facts"]["of"] == "driftline demo"
+    assert report["facts"]["at_ms"] == START_MS + webs.WINDOWS * MINUTE_MS
+    assert len(panel(report, "model", "quality", model="fraud")) == webs.WINDOWS
+
+
+def test_the_demo_waits_for_what_was_read_and_is_not_in_its_history_yet(history: str) -> None:
+    page = DemoPage("", History(database.url_of(history)))
+
+    last = 3 * webs.WINDOWS * (1 + len(webs.NASTY))
+
+    assert page.has({("driftline.metrics", 0): last})
+    assert not page.has({("driftline.metrics", 0): last + 1})
