@@ -106,6 +106,7 @@ class Noticed:
             new &= ~others
             classes &= ~others
         changed = self._see_classes(c, np.flatnonzero(classes)) if classes.any() else []
+        self.untold.update(changed)
         new &= ~plain | (rows.at_ms < self.plain_ms[rows.model, kind])
         usual = (c.scored | c.text | c.text_label) & ~c.chance
         new &= ~usual | (rows.at_ms <= self.full_ms[rows.model])

@@ -483,8 +483,3 @@ JOIN_CASES: dict[str, Case] = {
     "retraction_without_prediction": Case([_said(1), _taken_back(2)], {"orphan_label": 2}, None),
     "joined_already": Case([_MADE | {"label": 1}], {"joined": 1}, 1.0),
 }
-
-
-def without(result: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Return a result of `Driver.result` without some of it."""
-    return {name: value for name, value in result.items() if name not in names}

@@ -177,7 +177,7 @@ def _features(windows: Windows, kinds: Callable[[int], Mapping[str, str]]) -> It
         told = kinds(models[window]).get(name) != TEXT
         words = _categories(texts.of(group), texts_before(group), told=told)
         count = content.pop("count") + words.pop("count")
-        missing = None if there is None or not answered[window] else answered[window] - there[group]
+        missing = None if there is None or not answered[group] else answered[group] - there[group]
         if count:
             more = {"count": count, "missing": missing}
             yield Drawn(window, "feature", name, content | words | more)

@@ -60,6 +60,32 @@ def test_the_bins_of_an_hour_have_the_values_that_are_between_their_edges() -> N
         assert one["missing"] == 0
 
 
+def test_what_is_missing_of_a_feature_is_of_the_predictions_of_its_own_model() -> None:
+    every: list[Event] = []
+    for model, count in (("few", 40), ("many", 120)):
+        for number in range(count):
+            at_ms, features = START_MS + number * 30_000, {"a": number, "b": number, "c": number}
+            if number % 4 == 0:
+                del features["b"]
+            name = f"{model}-{number}"
+            every.append(prediction(name, model=model, timestamp_ms=at_ms, features=features))
+
+    every.append(prediction("later", model="few", timestamp_ms=START_MS + 2 * HOUR_MS))
+
+    driver = ran(sorted(every, key=lambda event: int(event["timestamp_ms"])))
+
+    shown = {
+        (one["model"], one["feature"]): (one["count"], one["missing"])
+        for one in found(driver, "feature", role="window")
+    }
+    assert shown == {
+        **{("few", name): (40, 0) for name in "ac"},
+        **{("many", name): (120, 0) for name in "ac"},
+        ("few", "b"): (30, 10),
+        ("many", "b"): (90, 30),
+    }
+
+
 def test_windows_have_the_edges_of_their_reference_which_is_published_once_it_is_complete() -> None:
     driver = ran(events())
 

@@ -12,7 +12,7 @@ from streams.families.family import MOST_CODES
 from streams.monitors import Drift, Monitors, Threshold
 from streams.shown import Shown
 from streams.task import Caps, Task
-from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction, without
+from tests.builders import MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import Driver, as_inputs, cut, disorder_of
 from tests.examples import some
 
@@ -115,8 +115,7 @@ def test_what_is_text_does_not_depend_on_steps_partitions_or_restarts(
         "text": "text",
     }
     assert kinds(other) == kinds(at_once)
-    # What is told of models at a boundary still depends on cuts where rows come late.
-    assert without(other.result(), "models") == without(at_once.result(), "models")
+    assert other.result() == at_once.result()
 
 
 def test_text_has_no_metrics_of_classes_but_those_of_all_models() -> None:
@@ -130,6 +129,18 @@ def test_text_has_no_metrics_of_classes_but_those_of_all_models() -> None:
     assert driver.kinds == ["model 'm' is text: it has more different classes than a classifier"]
     [state] = driver.monitors
     assert driver.monitor.gauges(state)["text_models"] == 1
+
+
+def test_it_is_told_of_a_model_that_turns_out_to_be_text() -> None:
+    arrivals = [*words("few", classes=6, count=80), *words("m", classes=26, count=80)]
+
+    driver = run(delayed(arrivals, seed=0, bound_ms=1), [51])
+
+    assert [line.partition(":")[0] for line in driver.kinds if "'m'" in line] == [
+        "model 'm' is multiclass",
+        "model 'm' is text",
+    ]
+    assert driver.models["m", ""]["task"] == "text"
 
 
 @pytest.mark.parametrize(("classes", "kind"), [(20, "multiclass"), (21, "text")])
