@@ -17,6 +17,9 @@ EXIT_CONFIG = 2
 EXIT_NOTHING_USABLE = 3
 """A recording was replayed, but every record of it is a dead letter."""
 
+EXIT_ALARMS_DIFFER = 4
+"""Other monitors raise more other alarms over a recording than they may."""
+
 EXIT_UNEXPECTED = 70
 """Something failed that must not be repaired in place; a supervisor starts the worker again."""
 

@@ -7,7 +7,7 @@ nothing in a recording is lost to lateness, whatever the order of its lines.
 import json
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -133,7 +133,7 @@ def _check_report(report: Path, files: Sequence[Path]) -> None:
 
 def play(
     recordings: Recordings,
-    kind: type[Run],
+    kind: Callable[..., Run],
     *,
     monitors: Monitors | None,
     window_ms: int,
@@ -150,7 +150,7 @@ def play(
     Parameters
     ----------
     kind
-        What runs.
+        Makes what runs, of both stages and the number of partitions.
     """
     topics, console = Topics(), Console(stderr=True)
     if recordings.have_dates:

@@ -18,6 +18,7 @@ from agents.cli import (
     status,
     tail,
     topics,
+    tune,
     version,
     watch_host,
     web,
@@ -27,6 +28,7 @@ from agents.cli import (
 CATALOGUE = (
     worker.COMMAND,
     replay.COMMAND,
+    tune.COMMAND,
     profile.COMMAND,
     watch_host.COMMAND,
     status.COMMAND,

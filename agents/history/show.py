@@ -28,7 +28,7 @@ def show_asof(
 ) -> None:
     """Print the last revision of every key among records up to a time."""
     until_ms = parse_time_ms(when, now=now)
-    with _connected(history) as connection:
+    with connected(history) as connection:
         _tell(reading.holes(connection, None, until_ms))
         metrics = reading.metrics_at(connection, until_ms, model=model)
         alerts = reading.alerts_at(connection, until_ms, model=model)
@@ -51,7 +51,7 @@ def show_diff(
     since_ms, until_ms = parse_time_ms(first, now=now), parse_time_ms(second, now=now)
     if since_ms > until_ms:
         raise ConfigError(f"{first!r} is after {second!r}; write the earlier time first")
-    with _connected(history) as connection:
+    with connected(history) as connection:
         _tell(reading.holes(connection, since_ms, until_ms))
         found = [
             *reading.metrics_changed(connection, since_ms, until_ms, model=model),
@@ -63,7 +63,14 @@ def show_diff(
 
 
 @contextmanager
-def _connected(history: str | None) -> Iterator[Connection]:
+def connected(history: str | None) -> Iterator[Connection]:
+    """Connect to a history, whose schema must be of this version.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or it cannot be read.
+    """
     given = history or os.environ.get(database.VARIABLE) or database.DEFAULT
     url = database.url_of(given)
     if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():

@@ -19,6 +19,8 @@ class RuleStates:
 
     Attributes
     ----------
+    judge
+        Judges those.
     limits
         Rules that hold metrics against limits, and what these look at.
     lives
@@ -38,7 +40,7 @@ class RuleStates:
         names: Sequence[Name],
         alerts: Alerts,
     ) -> None:
-        self.lives = judge.lives
+        self.judge, self.lives = judge, judge.lives
         self.absences = Absences(is_firing=alerts.is_firing)
         self.composites = Composites(firing_of=alerts.firing_of, is_firing=alerts.is_firing)
         self.limits = PacedRules(

@@ -13,3 +13,6 @@ class Above(RuleKind):
 
     def bounds(self, given: float, reference: Floats) -> Bounds:
         return Bounds(np.full(len(reference), -np.inf), np.full(len(reference), given))
+
+    def given_at(self, limit: Floats, reference: Floats) -> Floats:  # noqa: ARG002
+        return limit

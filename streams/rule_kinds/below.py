@@ -13,3 +13,6 @@ class Below(RuleKind):
 
     def bounds(self, given: float, reference: Floats) -> Bounds:
         return Bounds(np.full(len(reference), given), np.full(len(reference), np.inf))
+
+    def given_at(self, limit: Floats, reference: Floats) -> Floats:  # noqa: ARG002
+        return limit

@@ -18,3 +18,7 @@ class FallsBy(RuleKind):
 
     def bounds(self, given: float, reference: Floats) -> Bounds:
         return Bounds(reference + -given * np.abs(reference), np.full(len(reference), np.inf))
+
+    def given_at(self, limit: Floats, reference: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (reference - limit) / np.abs(reference)

@@ -48,6 +48,13 @@ class RuleKind(ABC):
     def bounds(self, given: float, reference: Floats) -> Bounds:
         """Return what must not be passed, for every reference; any number, where it is not used."""
 
+    def given_at(self, limit: Floats, reference: Floats) -> Floats:
+        """Return the number with which a value would be the limit itself; NaN where none is known.
+
+        Limits are proposed by it (`streams.rules.proposing`).
+        """
+        return np.full(np.broadcast(limit, reference).shape, np.nan)
+
     def is_falling(self, given: float) -> bool:
         """Whether low values violate it."""
         return bool(np.isfinite(self.bounds(given, np.ones(1)).lowest).all())

@@ -18,3 +18,7 @@ class RisesBy(RuleKind):
 
     def bounds(self, given: float, reference: Floats) -> Bounds:
         return Bounds(np.full(len(reference), -np.inf), reference + given * np.abs(reference))
+
+    def given_at(self, limit: Floats, reference: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (limit - reference) / np.abs(reference)

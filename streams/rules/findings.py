@@ -26,6 +26,7 @@ from streams.rules.limits import (
     readings_of,
 )
 from streams.rules.lives import Lives, Looks
+from streams.rules.metrics import Asked
 from streams.rules.plan import COVERAGE, Plan, WindowOf
 from streams.rules.traffic import Growth, grow
 
@@ -79,6 +80,16 @@ class Boundaries(NamedTuple):
         return Boundaries(self.models[where], self.times_ms[where], judged)
 
 
+class Heard(NamedTuple):
+    """What a rule looked at: boundaries at which there was enough to judge it."""
+
+    rule: Threshold
+    looks: Looks
+    readings: Readings
+    reference: Floats
+    asked: Asked
+
+
 class _Said(NamedTuple):
     """What a rule said at some boundaries.
 
@@ -118,6 +129,8 @@ class Judge:
     ----------
     lives
         What rules remember from one look to the next.
+    heard
+        Is told of every look at a rule, of a run over a recording that asks for it.
     """
 
     def __init__(
@@ -129,6 +142,7 @@ class Judge:
     ) -> None:
         self.publisher, self._judges, self.is_firing = publisher, judges, is_firing
         self.lives = Lives()
+        self.heard: Callable[[Heard], None] | None = None
 
     def at(self, watch: "RuleWatch", plan: Plan, spans: Ints) -> Iterator[Finding]:
         """Judge at all boundaries of spans: rows of model, start (not included), end."""
@@ -333,6 +347,9 @@ class _Look:
         if every is None:
             return
         looks = Looks(at.models[every.where], at.times_ms[every.where], every.levels)
+        if self._judge.heard is not None:
+            asked = self._plan.asked[rule.name]
+            self._judge.heard(Heard(rule, looks, every.readings, every.reference, asked))
         turns = self._judge.lives.turns(rule, looks, is_firing=self._judge.is_firing)
         names, readings = self._judge.publisher.sets.names.texts, every.readings
         several = len(self._window.lengths_ms) > 1

@@ -14,6 +14,7 @@ from agents.cli.catalogue import CATALOGUE
 from agents.cli.command import Group
 
 ROOT = Path(__file__).parents[2]
+EXAMPLE = "deploy/monitors.example.yaml"
 FOLDER = ROOT / "agents" / "cli"
 COMMANDS = [
     (entry.name, str(command.name))
@@ -92,6 +93,8 @@ def test_the_version_needs_neither_kafka_nor_numpy() -> None:
         (("topics", "create", "--partitions", "0"), "--partitions: '0' is not between 1 and"),
         (("topics", "create", "--partitions", "x"), "--partitions: 'x' is no whole number"),
         (("replay",), "Missing argument"),
+        (("tune", "x", "--monitors", EXAMPLE, "--fail-on", "los"), "--fail-on: 'los' must be one"),
+        (("tune", "x", "--monitors", EXAMPLE, "--alarms", "1"), "name the rule with --propose"),
         (("demo", "--seconds", "0"), "--seconds: '0' is not between"),
         (("demo", "--json", "--report", "r.html"), "--json prints numbers alone"),
         (("status", "nonsense"), "address 'nonsense' is no host:port"),
