@@ -51,6 +51,14 @@ def pytest_report_header() -> str:
     return f"real broker: {describe_real_broker()}"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let tests that wait and tests that compute take turns where there are several processes."""
+    if config.getoption("numprocesses", None) or "PYTEST_XDIST_WORKER" in os.environ:
+        from tests.side_by_side import by_turns  # noqa: PLC0415 - only where xdist is in use
+
+        items[:] = by_turns(items)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
     """Choose which tests run in one process when there are several."""
