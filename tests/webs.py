@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+import msgspec
+
 from agents.history import database
 from agents.sinks.sql import Sql, SqlOptions
 from agents.web.history import History
 from agents.web.run import Address, Running, serving
-from tests.sinking import MINUTE_MS, START_MS, Log, alert, metric, run
+from streams.distributions import Distribution
+from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, metric, run
 
 NASTY = (
     "o'brien \"/<b>&amp;",
@@ -51,6 +54,14 @@ def a_log(*models: str) -> Log:
         raised = alert(model=model, alert_id=f"a{number}", at_ms=START_MS + 5 * MINUTE_MS)
         log.add(raised, at_ms=START_MS + 6 * MINUTE_MS)
     return log
+
+
+def told(log: Log, role: str, start_ms: int, *, at_ms: int | None = None, **more: Any) -> None:
+    """Put what an hour of *fraud* was like into a log, or what it is compared with."""
+    whose = {"model": "fraud", "version": "3", "segment": "", "feature": ""}
+    times = {"start_ms": start_ms, "end_ms": start_ms + 3_600_000}
+    one = Distribution(role=role, **{"count": 100, **whose, **times, **more})
+    log.put(TOPICS.distributions, one.key, msgspec.json.encode(one), at_ms)
 
 
 def write(log: Log, folder: Path, url: str | None = None) -> str:

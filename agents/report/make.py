@@ -82,7 +82,7 @@ def of_replay(results: Results, out: Path, *, files: Sequence[Path]) -> int:
     ConfigError
         If it cannot be written.
     """
-    with history_of(results.metrics, results.alerts) as connection:
+    with history_of(results.metrics, results.alerts, results.distributions) as connection:
         view = _newest(connection)
         views, facts = _asked(view, [], range_ms=EVERYTHING_MS)
     # What the history says of itself is of none that is kept.

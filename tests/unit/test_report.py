@@ -240,6 +240,22 @@ def test_a_history_that_is_not_there_is_a_line_and_no_traceback(tmp_path: Path) 
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_report_of_a_replay_has_what_values_of_the_newest_hour_are_like(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = (START_MS + number * MINUTE_MS for number in range(150))
+    rows = [f"1,1,{at_ms},<b>,{number},<s>" for number, at_ms in enumerate(at)]
+    table = tmp_path / "rows.csv"
+    table.write_text("\n".join(["p,y,at,m,f,k", *rows]))
+
+    replay(table, columns=COLUMNS, report=tmp_path / "r.html")
+
+    capsys.readouterr()
+    bins = panel(read(tmp_path / "r.html"), "features", "numbers", model="<b>")
+    assert sum(one["count"] for one in bins) == 60
+    assert (bins[0]["from"], bins[-1]["below"] > 119) == (60.0, True)
+
+
 # ------------------------------------------------------------------ the demo's
 def test_the_demo_leaves_its_whole_history_as_of_the_end_of_the_last_window(
     history: str, tmp_path: Path

@@ -12,9 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from agents.history import database
@@ -29,7 +27,6 @@ from agents.web.screens import CATALOGUE
 from agents.web.screens.screen import Panel
 from agents.web.server import STATIC
 from agents.web.settled import Key, Part, Settled
-from streams.distributions import Distribution
 from streams.errors import ConfigError
 from streams.metrics import Metric
 from tests import webs
@@ -37,6 +34,7 @@ from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, metric
 from tests.webs import api, ask, rows
 
 TOKEN = "0123456789abcdef-token"
+HOUR_MS = 60 * MINUTE_MS
 
 
 @pytest.fixture(scope="module")
@@ -348,32 +346,33 @@ def test_classes_are_told_apart_the_largest_first(tmp_path: Path) -> None:
     ]
 
 
+def test_of_classes_hours_tell_which_were_taken_for_which(tmp_path: Path) -> None:
+    log = Log()
+    log.add(metric(metric="support:a", value=10.0), metric(metric="recall:a", value=0.5))
+    of = {"series": "confusion", "predicted_classes": ["a", "b"], "true_classes": ["a", "<i>"]}
+    webs.told(log, "window", START_MS, counts=[5, 2], **of)
+    webs.told(log, "window", START_MS + HOUR_MS, counts=[1, 1], other=3, **of)
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        panel = api(running.port, "model", model="fraud")["panels"]["confusion"]
+
+    assert panel["rows"] == [["a", "a", 6], ["b", "<i>", 3]]
+    assert panel["notes"] == [
+        "of the newest 2 hours in which labels can change no more",
+        "3 answers are of pairs that are not told",
+    ]
+
+
 def test_scores_of_the_newest_hour_are_beside_those_that_they_are_compared_with(
     tmp_path: Path,
 ) -> None:
-    whose = {"model": "fraud", "version": "3", "segment": "", "feature": ""}
-    hour_ms = 3_600_000
-
-    def told(role: str, start_ms: int, counts: list[int], **more: Any) -> Distribution:
-        own = {"series": "score", "edges": [0.1, 0.5, 0.9], **whose, **more}
-        times = {"start_ms": start_ms, "end_ms": start_ms + hour_ms, "count": sum(counts)}
-        return Distribution(role=role, counts=counts, **times, **own)
-
-    log = webs.a_log("fraud")
-    for one in (
-        told("reference", START_MS - hour_ms, [5, 5]),
-        told("window", START_MS, [1, 1]),
-        told("window", START_MS + hour_ms, [3, 4], above=2),
-        told(
-            "window",
-            START_MS,
-            [0, 4],
-            series="reliability",
-            probabilities=[None, 0.8],
-            positives=[0, 3],
-        ),
-    ):
-        log.put(TOPICS.distributions, one.key, msgspec.json.encode(one))
+    hour_ms, log = HOUR_MS, webs.a_log("fraud")
+    score = {"series": "score", "edges": [0.1, 0.5, 0.9]}
+    webs.told(log, "reference", START_MS - hour_ms, counts=[5, 5], **score)
+    webs.told(log, "window", START_MS, counts=[1, 1], **score)
+    webs.told(log, "window", START_MS + hour_ms, counts=[3, 4], above=2, **score)
+    right = {"counts": [0, 4], "probabilities": [None, 0.8], "positives": [0, 3]}
+    webs.told(log, "window", START_MS, series="reliability", **right)
 
     with webs.page(webs.write(log, tmp_path)) as running:
         answer = api(running.port, "model", model="fraud")

@@ -143,3 +143,64 @@ def test_a_window_that_has_just_begun_is_not_judged_yet(
         )
 
     assert (half, over) == (0.1, 1.1)
+
+
+# ------------------------------------------------------------------ what values are like
+HOUR_MS = 60 * MINUTE_MS
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    log = a_log()
+    numbers = {"series": "feature", "feature": "moved", "edges": [1.0, 2.0, 3.0]}
+    webs.told(log, "reference", START_MS - HOUR_MS, counts=[60, 40], missing=0, **numbers)
+    webs.told(log, "window", START_MS, counts=[50, 50], at_ms=START_MS + HOUR_MS, **numbers)
+    later = {**numbers, "counts": [1, 90], "above": 9, "missing": 25}
+    webs.told(log, "window", START_MS + HOUR_MS, at_ms=START_MS + 2 * HOUR_MS, **later)
+    texts = {"series": "feature", "feature": "category"}
+    first = {"categories": ["#1", "#2"], "category_counts": [50, 20], "other": 30}
+    webs.told(log, "reference", START_MS - HOUR_MS, **first, **texts)
+    now = {"categories": ["#1", "#9"], "category_counts": [40, 60]}
+    webs.told(log, "window", START_MS, **now, **texts)
+    with webs.page(webs.write(log, tmp_path_factory.mktemp("history"))) as running:
+        yield running.port
+
+
+def test_numbers_of_the_newest_hour_are_beside_those_of_the_reference(told: int) -> None:
+    answer = api(told, "features", model="fraud", feature="moved")
+
+    assert answer["panels"]["numbers"]["rows"] == [
+        [1.0, 2.0, 1, 60],
+        [2.0, 3.0, 90, 40],
+        [3.0, None, 9, 0],
+    ]
+    assert "categories" not in answer["panels"]
+    assert answer["facts"]["hour"] == {
+        "start_ms": START_MS + HOUR_MS,
+        "missing": 0.2,
+        "reference_missing": 0.0,
+    }
+
+
+def test_an_earlier_time_shows_the_hour_that_was_told_then(told: int) -> None:
+    answer = api(told, "features", feature="moved", at=START_MS + HOUR_MS)
+
+    assert [row["count"] for row in rows(answer, "numbers")] == [50, 50]
+
+
+def test_categories_of_one_side_alone_may_be_among_the_others_of_the_other(told: int) -> None:
+    answer = api(told, "features", model="fraud", feature="category")
+
+    assert answer["panels"]["categories"]["rows"] == [
+        ["#1", 40, 50],
+        ["#2", 0, 20],  # this hour tells of all categories that it had
+        ["#9", 60, None],
+        ["(other)", 0, 30],
+    ]
+
+
+def test_of_a_feature_of_which_no_hour_is_told_nothing_is_drawn(told: int) -> None:
+    answer = api(told, "features", model="fraud", feature="steady")
+
+    assert answer["facts"]["hour"] == {}
+    assert "numbers" not in answer["panels"]

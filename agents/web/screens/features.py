@@ -13,6 +13,7 @@ from agents.web.latest import CHANCE, chance_of, latest, part_of, thinned
 from agents.web.screens.choosing import chosen, facts_of
 from agents.web.screens.model import AskedModel, Choice
 from agents.web.screens.screen import Answer, Asked, Name, Panel, Screen, View
+from agents.web.screens.shapes import of_feature
 from streams.families import CATALOGUE
 from streams.families.family import Part
 
@@ -94,6 +95,8 @@ class Features(Screen):
         panels = {"features": _table(view, choice, page)}
         if drawn:
             panels |= _series(view, choice, drawn)
+        shown, hour = of_feature(view.known, choice.who, drawn)
+        panels |= shown
         facts = {
             **facts_of(view, choice),
             "window_start_ms": newest.start_ms,
@@ -103,6 +106,7 @@ class Features(Screen):
             "compared": sum(one.times is not None for one in every),
             "drawn": drawn,
             "feature": drawn,
+            "hour": hour,
             "help": {name: CATALOGUE.metrics[name].help for name in METRICS},
         }
         return Answer(panels, facts)

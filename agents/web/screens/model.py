@@ -12,7 +12,7 @@ from agents.web.board import QUALITY
 from agents.web.known import MOST_POINTS, MOST_WINDOWS, Known, Point, Span, Who
 from agents.web.screens.answers import answers
 from agents.web.screens.screen import POINTS, Answer, Asked, Name, Panel, Screen, View
-from agents.web.screens.shapes import shapes
+from agents.web.screens.shapes import of_classes, shapes
 from agents.web.settled import aligned
 from streams.families import CATALOGUE
 from streams.families.family import ON_LABELS
@@ -94,6 +94,8 @@ class Model(Screen):
         if asked.since is not None:
             panels |= _since(view.known, chosen, drawn, asked.since)
         panels |= answers(view.known, chosen.who, chosen.span, chosen.metrics)
+        if "classes" in panels:
+            panels |= of_classes(view.known, chosen.who)
         shown, hours = shapes(view.known, chosen.who)
         panels |= shown
         alerts = view.known.alerts(asked.model)

@@ -2,8 +2,9 @@
 
 import { lines, spark } from "./chart.js";
 import { extent, heading, pages, points, ranges, search } from "./choosing.js";
+import { categories, histogram } from "./shapes.js";
 import { el, empty, panel, records, shown } from "./dom.js";
-import { count, NONE, number, percent, writes } from "./format.js";
+import { count, NONE, number, percent, time, writes } from "./format.js";
 import { table } from "./table.js";
 
 const SIZE = 25;
@@ -19,7 +20,7 @@ export function draw(place, answer, page) {
     ...heading("Features", facts, page, ranges(facts, page)),
     list(answer, page),
     facts.drawn && el("h2", { class: "apart" }, `Feature ${shown(facts.drawn)}`),
-    facts.drawn ? el("div", { class: "grid-2" }, distances(answer, page), Object.keys(TITLES).slice(1).map((name) => chart(name, answer, page))) : "",
+    facts.drawn ? el("div", { class: "grid-2" }, hours(answer, page), distances(answer, page), Object.keys(TITLES).slice(1).map((name) => chart(name, answer, page))) : "",
   );
 }
 
@@ -69,6 +70,19 @@ function times(row) {
   bar.style.width = `${Math.min(row.times_chance, 5) * 20}%`;
   return el("span", { class: "times", title: row.beyond.join(", ") || "within what chance explains" },
     el("span", { class: "meter", "aria-hidden": "true" }, bar), el("span", { class: row.beyond.length ? "beyond" : "" }, `${number(row.times_chance)} ×`));
+}
+
+// What its values are like in the newest hour that is told, before those of the reference.
+function hours({ panels, facts }, page) {
+  const { start_ms, missing, reference_missing } = facts.hour;
+  const notes = start_ms === undefined ? [] : [`hour from ${time(start_ms)}${missing ? `; missing: ${percent(missing)}${reference_missing === null ? "" : `, reference ${percent(reference_missing)}`}` : ""}`];
+  const drawn = (name, title, draw, help) => panels[name] && panel(title, { csv: page.csv(name), notes: [...notes, ...panels[name].notes], help },
+    draw(records(panels[name]), { label: `${title} of ${shown(facts.drawn)}, and of the reference` }));
+  if (start_ms === undefined) return panel("Values", {}, empty("What values are like is told of each hour that had 30 predictions, once it is over."));
+  return [
+    drawn("numbers", "Values", histogram, "Shares of values between quantiles of the reference"),
+    drawn("categories", "Categories", categories, "Shares of each category; texts are told by a number, a hash of the text"),
+  ];
 }
 
 function distances({ panels, facts }, page) {

@@ -29,7 +29,8 @@ export function draw(place, answer, page) {
     panels.changed ? changed(panels.changed, facts, page) : null,
     el("div", { class: "grid-2" }, Object.entries(BESIDE).filter(([name]) => panels[name].rows.length || !OPTIONAL.includes(name)).map(([name, [title, metric, help]]) => beside({ name, title, metric, help }, answer, marks, page)),
       panels.scores && scores(panels.scores, facts, page), panels.reliability && reliable(panels.reliability, facts, page),
-      panels.confusion && confusion(panels.confusion, page)),
+      panels.confusion && !panels.classes && confusion(panels.confusion, page)),
+    panels.confusion && panels.classes && confusion(panels.confusion, page),
     panels.classes && classes(panels.classes, page),
     alerts(panels.alerts, page),
     versions(panels.versions, facts, page),
@@ -124,18 +125,27 @@ function beside({ name, title, metric, help }, { panels, facts }, marks, page) {
       : empty(name === "latency" ? "No latency: predictions are sent without latency_ms." : name === "label_delay" ? "No delays: no label came apart from its prediction." : name === "coverage" ? "No labels yet." : "None in this range."));
 }
 
+const MOST_CLASSES = 12;
+
 // Shares of what is true in each column: what the colour shows is said in numbers, too.
 function confusion(found, page) {
-  const cell = Object.fromEntries(records(found).map((row) => [`${row.predicted} ${row.true}`, row.count]));
-  const row = (said) => el("tr", null, el("th", { scope: "row" }, `said ${said}`), ["positive", "negative"].map((is) => {
-    const all = cell[`positive ${is}`] + cell[`negative ${is}`], many = cell[`${said} ${is}`];
-    const box = el("td", { class: `cell ${said === is ? "right" : "wrong"}` }, el("b", null, many.toLocaleString("en-US")), all ? ` ${percent(many / all)}` : "");
-    box.style.setProperty("--part", all ? many / all : 0);
+  const rows = records(found), cells = new Map(rows.map((row) => [JSON.stringify([row.predicted, row.true]), row.count]));
+  const many = (said, is) => cells.get(JSON.stringify([said, is])) ?? 0;
+  const sizes = new Map();
+  for (const row of rows) for (const name of [row.predicted, row.true]) sizes.set(name, (sizes.get(name) ?? 0) + row.count);
+  const every = [...sizes.keys()].sort((one, other) => sizes.get(other) - sizes.get(one));
+  const names = rows.length === 4 && sizes.has("positive") && sizes.has("negative") ? ["positive", "negative"] : every.slice(0, MOST_CLASSES);
+  const row = (said) => el("tr", null, el("th", { scope: "row" }, `said ${shown(said)}`), names.map((is) => {
+    const all = every.reduce((sum, one) => sum + many(one, is), 0), own = many(said, is);
+    const box = el("td", { class: `cell ${said === is ? "right" : "wrong"}` }, el("b", null, own.toLocaleString("en-US")), all ? ` ${percent(own / all)}` : "");
+    box.style.setProperty("--part", all ? own / all : 0);
     return box;
   }));
-  return panel("Right and wrong", { csv: page.csv("confusion"), notes: found.notes },
-    el("table", { class: "confusion" }, el("thead", null, el("tr", null, el("td"), el("th", { scope: "col" }, "is positive"), el("th", { scope: "col" }, "is negative"))),
-      el("tbody", null, row("positive"), row("negative"))));
+  const notes = [...found.notes, ...(every.length > names.length ? [`the ${names.length} largest of ${every.length} classes; all are in the CSV`] : [])];
+  return panel("Right and wrong", { csv: page.csv("confusion"), notes, wide: names.length > 3 },
+    el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Right and wrong, table" },
+      el("table", { class: "confusion" }, el("thead", null, el("tr", null, el("td"), names.map((is) => el("th", { scope: "col" }, `is ${shown(is)}`)))),
+        el("tbody", null, names.map(row)))));
 }
 
 const hour = (of) => `hour from ${time(of.start_ms)}`;

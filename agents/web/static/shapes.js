@@ -1,7 +1,7 @@
 // Histograms beside what they are compared with, and what scores promise against what came true.
 
 import { short } from "./chart.js";
-import { el, svg } from "./dom.js";
+import { el, shown, svg } from "./dom.js";
 import { count, number, percent } from "./format.js";
 
 const LEFT = 50, RIGHT = 12, TOP = 8, BOTTOM = 24;
@@ -20,26 +20,38 @@ function framed(height, label, paint) {
 }
 
 // bins: [{from, below, count, reference_count}]; each has the same width, since edges are quantiles
-// of the reference: where nothing has changed, bars are as high as its line.
-export function histogram(bins, { height = 168, label } = {}) {
-  const sum = (name) => bins.reduce((all, bin) => all + (bin[name] ?? 0), 0);
+// of the reference: where nothing has changed, bars are as high as those behind them.
+export function histogram(bins, asked = {}) {
+  const range = (bin) => `${bin.from === null ? "below" : number(bin.from)} – ${bin.below === null ? "and more" : number(bin.below)}`;
+  return bars(bins.map((bin) => ({ ...bin, name: range(bin), tick: bin.from === null ? "" : short(number(bin.from)), edge: true })), asked);
+}
+
+// rows: [{category, count, reference_count}]
+export const categories = (rows, asked = {}) =>
+  bars(rows.map((row) => ({ ...row, name: shown(row.category) || "(empty)", tick: shown(row.category).slice(0, 14) || "(empty)" })), asked);
+
+// Shares of now before those of the reference, which are wider: items: [{name, tick, count, reference_count}].
+function bars(items, { height = 168, label } = {}) {
+  const sum = (name) => items.reduce((all, one) => all + (one[name] ?? 0), 0);
   const all = sum("count") || 1, before = sum("reference_count");
-  const share = (bin) => bin.count / all, was = (bin) => (before ? (bin.reference_count ?? 0) / before : 0);
-  const most = Math.max(...bins.map((bin) => Math.max(share(bin), was(bin)))) * 1.08 || 1;
+  const share = (one) => (one.count ?? 0) / all, was = (one) => (before ? (one.reference_count ?? 0) / before : 0);
+  const said = (value, of) => (value === null ? "among the others" : percent(of));
+  const most = Math.max(...items.map((one) => Math.max(share(one), was(one)))) * 1.08 || 1;
   return el("div", null,
     el("div", { class: "legend" }, el("span", { class: "key c0" }, "this hour"), before > 0 && el("span", { class: "key c1" }, "reference")),
     framed(height, label, (picture, width) => {
-      const each = (width - LEFT - RIGHT) / bins.length, y = (value) => height - BOTTOM - (value / most) * (height - TOP - BOTTOM);
+      const each = (width - LEFT - RIGHT) / items.length, y = (value) => height - BOTTOM - (value / most) * (height - TOP - BOTTOM);
       for (const value of [0, most / 2.16, most / 1.08])
         picture.append(svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }), svg("text", { class: "tick", x: LEFT - 5, y: y(value) + 3.5, "text-anchor": "end" }, short(percent(value))));
-      const every = Math.max(1, Math.ceil(60 / each));
-      bins.forEach((bin, at) => {
-        const x = LEFT + at * each;
-        const range = `${bin.from === null ? "below" : number(bin.from)} – ${bin.below === null ? "and more" : number(bin.below)}`;
-        picture.append(svg("rect", { class: "bin c0", x: x + 0.5, y: y(share(bin)), width: Math.max(each - 1, 1), height: Math.max(height - BOTTOM - y(share(bin)), 0) },
-          svg("title", null, `${range}: ${count(bin.count)}, ${percent(share(bin))}${before ? `; reference ${percent(was(bin))}` : ""}`)));
-        if (before) picture.append(svg("line", { class: "line c1", x1: x, x2: x + each, y1: y(was(bin)), y2: y(was(bin)) }));
-        if (at % every === 0 && bin.from !== null) picture.append(svg("text", { class: "tick", x, y: height - 8, "text-anchor": "middle" }, short(number(bin.from))));
+      const bar = (kind, x, wide, value) => svg("rect", { class: kind, x, y: y(value), width: Math.max(wide, 1), height: Math.max(height - BOTTOM - y(value), 0) });
+      const every = Math.max(1, Math.ceil((items.some((one) => !one.edge) ? 84 : 60) / each));
+      items.forEach((one, at) => {
+        const x = LEFT + at * each, gap = Math.min(each * 0.22, 14);
+        picture.append(svg("g", null,
+          svg("title", null, `${one.name}: ${count(one.count)}, ${said(one.count, share(one))}${before ? `; reference ${said(one.reference_count, was(one))}` : ""}`),
+          svg("rect", { class: "reach", x, y: TOP, width: each, height: height - TOP - BOTTOM }),
+          before ? bar("bin c1", x + 0.5, each - 1, was(one)) : "", bar("bin c0", x + gap, each - 2 * gap, share(one))));
+        if (at % every === 0 && one.tick) picture.append(svg("text", { class: "tick", x: one.edge ? x : x + each / 2, y: height - 8, "text-anchor": "middle" }, one.tick));
       });
     }));
 }
