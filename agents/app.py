@@ -11,6 +11,7 @@ import gc
 import os
 import secrets
 import sys
+import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, cast
@@ -133,12 +134,15 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
 def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
     from streams.cells.schedule import Revising  # noqa: PLC0415
     from streams.monitors_file import parse_monitors  # noqa: PLC0415
+    from streams.silences import over_by  # noqa: PLC0415
     from streams.topology import build  # noqa: PLC0415
 
     monitors = None
     if settings.monitors is not None:
         content = read_monitors_file(settings.monitors)[1]
         monitors = parse_monitors(content, file=str(settings.monitors))
+        for remark in over_by(monitors.silences, time.time_ns() // 1_000_000):
+            say(f"{settings.monitors}: {remark}")
     partitions = topics_admin.check(settings)
     built = build(
         topics,

@@ -22,9 +22,9 @@ from agents.sinks.decoding import decoded
 from agents.topic_records import deliver, records_of
 from streams.alerts import Alert
 from streams.errors import ConfigError, NoAnswerError
+from streams.moments import time_text
 from streams.nearest import nearest
 from streams.precision import Precision, precision
-from streams.specification import time_text
 from streams.topics import Topics
 from streams.verdicts import SAID, Verdict
 
@@ -125,7 +125,8 @@ def show_alerts(settings: Settings, *, every: bool, model: str | None, json_outp
         said = verdicts.get(one.alert_id)
         names = (one.alert_id, "/".join((one.model, one.version)).rstrip("/"), one.monitor)
         judged = "-" if said is None else f"{said.verdict}, {said.by}"
-        row = (*names, one.state, one.severity, time_text(one.at_ms), judged, one.message)
+        state = f"{one.state}, silenced" if one.silenced else one.state
+        row = (*names, state, one.severity, time_text(one.at_ms), judged, one.message)
         table.add_row(*map(printable, row))
     print_table(console, table)
 

@@ -21,7 +21,7 @@ from agents.topic_records import records_of
 from streams.errors import ConfigError, RecordError
 from streams.forget_record import forget_key, read_forget, write_forget
 from streams.models_told import ModelRecord
-from streams.specification import time_text
+from streams.moments import time_text
 from streams.topics import Topics
 
 

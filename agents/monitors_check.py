@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from agents.recordings import Recordings
 from agents.settings import Settings, read_monitors_file
 from streams.monitors_file import parse_monitors
 from streams.rehearsal import Rehearsal, rehearsed, unmet
+from streams.silences import over_by
 
 
 def check_monitors(
@@ -56,10 +58,11 @@ def check_monitors(
         found = [f"{file}: {problem}" for problem in unmet(monitors, run)]
         records = survey.lines
     rules = len(list(monitors.every()))
+    over = over_by(monitors.silences, time.time_ns() // 1_000_000)
     if json_output:
-        print(json.dumps({"rules": rules, "problems": found}))
+        print(json.dumps({"rules": rules, "problems": found, "remarks": over}))
     else:
-        for problem in found:
+        for problem in (*found, *over):
             print(printable(problem))
         held = f", held against {records:,} records" if against else ""
         fine = "nothing wrong" if not found else f"{len(found)} to look at"

@@ -19,17 +19,17 @@ from agents.topic_records import deliver
 from driftline.reader import Reader
 from driftline.snapshot import snapshot
 from streams.errors import ConfigError, NoAnswerError, RecordError
+from streams.moments import parse_time_ms, time_text
 from streams.monitors import DEFAULTS, Monitors
 from streams.monitors_changes import changes
 from streams.monitors_file import parse_monitors
+from streams.silences import over_by
 from streams.specification import (
     FIXED,
     KEY,
     monitors_of,
-    parse_time_ms,
     read_specification,
     says,
-    time_text,
     write_specification,
 )
 from streams.topics import Topics
@@ -91,6 +91,8 @@ def apply_monitors(
         )
         return 0
     _show(found, before)
+    for remark in over_by(now.silences, time.time_ns() // 1_000_000) if now is not None else ():
+        print(printable(remark))
     print(
         f"written: {topic}@{offset}; it takes effect at the first boundary of panes at or after"
         f" {time_text(effective_ms)}, event time"

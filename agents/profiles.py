@@ -23,11 +23,11 @@ from streams.errors import ConfigError
 from streams.limits import LIMITS, RecordLimits
 from streams.metrics import Metric
 from streams.model_keys import Name
+from streams.moments import time_text
 from streams.monitor.state import MonitorState
 from streams.monitors import Monitors, Window
 from streams.nearest import nearest
 from streams.profiles import Profile, comparing, write_profile
-from streams.specification import time_text
 
 _FOREVER_MS = 1 << 60
 _COUNTING = Monitors(

@@ -213,6 +213,7 @@ def _alert_line(record: dict[str, Any]) -> str:
         f"{record.get('severity', '-')!s:<8} {record.get('kind', '-')!s:<9} "
         f"{_who(record).rstrip('/')} {record.get('monitor', '-')} "
         f"({record.get('direction', '-')}): {record.get('message', '')}{_ownership(record)}"
+        + (" [silenced]" if record.get("silenced") is True else "")
     )
 
 

@@ -29,6 +29,9 @@ class Alert(msgspec.Struct, frozen=True):
         What the monitors file said of the model when the alert began; empty where it said nothing.
     incident_id
         The `alert_id` of the incident that the alert is a member of; empty of an incident itself.
+    silenced
+        Whether nobody is to be told, see `silences` in the monitors file; of an incident, whether
+        that goes for all its alerts.
     """
 
     alert_id: str
@@ -51,3 +54,4 @@ class Alert(msgspec.Struct, frozen=True):
     runbook: str = ""
     tags: dict[str, str] = {}
     incident_id: str = ""
+    silenced: bool = False

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from streams.errors import RecordError
-from streams.specification import parse_time_ms
+from streams.moments import parse_time_ms
 
 LARGEST_BYTES = 10_000
 

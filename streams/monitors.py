@@ -16,6 +16,7 @@ from streams.comparisons import Comparison
 from streams.families.family import Family
 from streams.ownership import Ownership
 from streams.rule_kinds import BY_NAME, Absence, Composite, Severity, Slo
+from streams.silences import Silences
 from streams.task import Task
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -172,6 +173,8 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         Whom models belong to, by names and patterns, in the order of the file.
     absences, composites
         Rules that go by what does not come, and by what fires.
+    silences
+        When nobody is to be told of what fires.
     """
 
     windows: tuple[Window, ...] = ()
@@ -190,6 +193,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     drifts: tuple[Drift, ...] = ()
     absences: tuple[Absence, ...] = ()
     composites: tuple[Composite, ...] = ()
+    silences: Silences = Silences()
 
     def task(self, model: str) -> Task:
         """Return what is known about a model."""

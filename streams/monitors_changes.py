@@ -10,6 +10,7 @@ import msgspec
 
 from streams.durations import format_duration
 from streams.monitors import Monitor, Monitors, Threshold
+from streams.silences import Silences
 
 Fields = dict[str, Any]
 
@@ -33,8 +34,14 @@ def changes(before: Monitors, after: Monitors) -> Iterator[str]:
     yield from _between("threshold", _rules(before), _rules(after))
     yield from _between("drift", _named(before.drifts), _named(after.drifts))
     yield from _between("model", _models(before), _models(after))
+    yield from _silences(before.silences, after.silences)
     old, new = _general(before), _general(after)
     yield from (f"~ {name} {old[name]} → {new[name]}" for name in old if old[name] != new[name])
+
+
+def _silences(before: Silences, after: Silences) -> Iterator[str]:
+    yield from (f"+ silence: {one}: {one.why}" for one in after if one not in before)
+    yield from (f"- silence: {one}: {one.why}" for one in before if one not in after)
 
 
 def _rules(monitors: Monitors) -> dict[str, Fields]:

@@ -37,6 +37,7 @@ from streams.monitors import (
 from streams.ownership import Ownership, check_ownership
 from streams.rule_kinds import Absence, Composite
 from streams.rules_file import read_rules
+from streams.silences import read_silences
 from streams.task import Task
 from streams.watchers.checking import check_drift
 
@@ -86,6 +87,7 @@ class Layout(msgspec.Struct, forbid_unknown_fields=True):
     models: dict[str, Any] = {}
     thresholds: list[Any] = []
     drift: list[Any] = []
+    silences: list[Any] = []
 
 
 def parse_monitors(data: object, *, file: str = "monitors.yaml") -> Monitors:
@@ -139,6 +141,8 @@ def _parse(data: object) -> Monitors:
     ]
     _check_names(every)
     _check_members(every)
+    silences = read_silences(file.silences)
+    silences.check([one.name for one in every])
     windows = tuple(_window(window) for window in file.windows)
     coarse = _coarse(file.coarse)
     if coarse is not None:
@@ -160,6 +164,7 @@ def _parse(data: object) -> Monitors:
         drifts=tuple(one for one in every if isinstance(one, Drift)),
         absences=tuple(one for one in every if isinstance(one, Absence)),
         composites=tuple(one for one in every if isinstance(one, Composite)),
+        silences=silences,
     )
 
 

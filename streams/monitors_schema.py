@@ -13,6 +13,7 @@ from streams.monitors import Drift
 from streams.monitors_file import Layout, LayoutOfModel, LayoutOfWindow
 from streams.rule_kinds import OTHER_KINDS, RULE_KINDS
 from streams.rules_file import threshold_type
+from streams.silences import LayoutOfSilence
 
 _PLACE = "#/$defs/{name}"
 
@@ -29,7 +30,8 @@ def monitors_schema() -> dict[str, Any]:
     ['name', 'metric']
     """
     rule = threshold_type()
-    kinds = [Layout, LayoutOfModel, LayoutOfWindow, Choice, Drift, *OTHER_KINDS, rule]
+    layouts = [Layout, LayoutOfModel, LayoutOfWindow, LayoutOfSilence]
+    kinds = [*layouts, Choice, Drift, *OTHER_KINDS, rule]
     _, found = msgspec.json.schema_components(kinds, ref_template=_PLACE)
     parts = {name.lstrip("_"): _clean(part) for name, part in found.items()}
     parts["Threshold"]["oneOf"] = [{"required": [kind.name]} for kind in RULE_KINDS]
@@ -42,6 +44,7 @@ def monitors_schema() -> dict[str, Any]:
     keys["windows"]["items"] = {"anyOf": windows}
     keys["thresholds"]["items"] = {"anyOf": [_of("Threshold"), *rules]}
     keys["drift"]["items"] = _of("Drift")
+    keys["silences"]["items"] = _of("LayoutOfSilence")
     keys["models"]["additionalProperties"] = {"anyOf": [_of("LayoutOfModel"), {"type": "null"}]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **file, "$defs": parts}
 

@@ -6,7 +6,6 @@ a specification back.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -14,10 +13,9 @@ import msgspec
 from streams.chosen import check_counted
 from streams.comparisons import check_comparisons, says_spans
 from streams.errors import ConfigError, RecordError
-from streams.limits import EARLIEST_MS
+from streams.moments import parse_time_ms
 from streams.monitors import Monitors, counted_for, pane_ms
 from streams.monitors_file import parse_monitors
-from streams.plausible_times import LATEST_MS
 
 KEY = b"monitors"
 """Key of every specification: the last one is what the topic says."""
@@ -25,7 +23,6 @@ KEY = b"monitors"
 LARGEST_BYTES = 1 << 20
 
 _REASON = "invalid_monitors"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIXED = {
     "windows": "windows",
     "coarse": "how long finished panes are kept",
@@ -93,45 +90,6 @@ def read_specification(key: bytes | None, value: bytes | None, *, time_ms: int) 
 def write_specification(content: dict[str, Any] | None, *, effective_ms: int) -> bytes:
     """Return the value of a record."""
     return msgspec.json.encode(_Record(effective_ms, content))
-
-
-def parse_time_ms(given: int | str) -> int:
-    """Return a time in milliseconds since 1970; a text is ISO 8601, UTC where it names no zone.
-
-    Raises
-    ------
-    RecordError
-        If it is none, or in other units.
-
-    Examples
-    --------
-    >>> parse_time_ms("2026-01-01T02:00:00+02:00")
-    1767225600000
-    """
-    if isinstance(given, str):
-        try:
-            moment = datetime.fromisoformat(given)
-        except ValueError:
-            wanted = "write it as 2026-01-31T12:00:00Z, or as milliseconds since 1970"
-            raise _refused(f"effective_at: {given!r:.60} is no time; {wanted}") from None
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // timedelta(milliseconds=1)
-    if not EARLIEST_MS <= given <= LATEST_MS:
-        raise _refused(f"effective_at: {given} is no time in milliseconds since 1970")
-    return given
-
-
-def time_text(time_ms: int) -> str:
-    """Return a time as people read it, and as `parse_time_ms` does.
-
-    Examples
-    --------
-    >>> time_text(1767225600000)
-    '2026-01-01T00:00:00Z'
-    """
-    moment = _EPOCH + timedelta(milliseconds=time_ms)
-    spec = "milliseconds" if time_ms % 1_000 else "seconds"
-    return moment.isoformat(timespec=spec).replace("+00:00", "Z")
 
 
 def monitors_of(content: bytes, own: Monitors) -> Monitors:

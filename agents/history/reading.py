@@ -134,8 +134,9 @@ def _alerts(connection: Connection, until_ms: int, asked: _Asked) -> dict[Key, K
         record = dict(zip(ALERT_FIELDS, values, strict=True))
         for name in ("evidence", "tags"):
             record[name] = json.loads(record[name] or "{}")
-        # What a record of before the third or sixth version of the schema had nothing of.
+        # What a record of before the third, sixth or eighth version of the schema had nothing of.
         record |= {name: record[name] or "" for name in ("owner", "runbook", "incident_id")}
+        record["silenced"] = bool(record["silenced"])
         found[values[:1]] = Known(at_ms, record)
     return found
 

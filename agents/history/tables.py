@@ -143,6 +143,7 @@ alert_revisions = Table(
     *(Column(name, Text) for name in ("direction", "detector", "message")),
     Column("revision", BigInteger),
     *(Column(name, Text) for name in ("evidence", "owner", "runbook", "tags", "incident_id")),
+    Column("silenced", Boolean),
     *_place(),
     Index("alert_revisions_visible_at_ms", "visible_at_ms"),
     Index("alert_revisions_alert_id", "alert_id"),

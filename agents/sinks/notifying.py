@@ -85,12 +85,16 @@ def check_notify(notify: str) -> str:
 def is_told(alert: Alert, notify: str) -> bool:
     """Tell whether people hear of a record: as a member of its incident, or as the incident.
 
+    They do not of what is silenced, see `streams.silences`.
+
     Examples
     --------
     >>> from agents.sinks.webhook import example_alert
     >>> is_told(example_alert(0), INCIDENTS)  # it is in no incident
     True
     """
+    if alert.silenced:
+        return False
     if notify == INCIDENTS:
         return not alert.incident_id
     return notify == ALL or alert.kind != "incident"

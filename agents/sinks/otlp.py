@@ -214,6 +214,7 @@ def _log(alert: Alert, visible_at_ms: int) -> dict[str, Any]:
         if value is not None
     ]
     attributes.append({"key": "revision", "value": {"intValue": str(alert.revision)}})
+    attributes.append({"key": "silenced", "value": {"boolValue": alert.silenced}})
     fires = alert.state == "firing"
     return {
         "timeUnixNano": _nanoseconds(alert.at_ms),

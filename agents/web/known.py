@@ -299,7 +299,8 @@ def _alert(row: Any) -> dict[str, Any]:
     for name in ("evidence", "tags"):
         found[name] = json.loads(found[name] or "{}")
     texts = ("owner", "runbook", "incident_id")
-    return found | {name: found[name] or "" for name in texts if name in found}
+    found |= {name: found[name] or "" for name in texts if name in found}
+    return found | {"silenced": bool(found.get("silenced"))}
 
 
 _NAMES = """
@@ -353,7 +354,7 @@ _ALERTS = """
 SELECT last.alert_id, last.state, last.model, last.version, last.segment, last.monitor, last.kind,
        last.severity, last.at_ms, last.value, last.threshold, last.direction, last.detector,
        last.message, last.revision, {evidence} AS evidence, last.owner, last.runbook, last.tags,
-       last.incident_id, last.visible_at_ms, first.at_ms AS began_ms
+       last.incident_id, last.silenced, last.visible_at_ms, first.at_ms AS began_ms
 FROM (SELECT max(x.id) AS last_id, min(x.id) AS first_id FROM alert_revisions x {where}
       GROUP BY x.alert_id) ids
 JOIN alert_revisions last ON last.id = ids.last_id

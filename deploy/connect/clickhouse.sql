@@ -87,7 +87,8 @@ CREATE TABLE driftline_alerts_queue
     owner String,
     runbook String,
     tags Map(String, String),
-    incident_id String
+    incident_id String,
+    silenced Bool
 )
 ENGINE = Kafka
 SETTINGS
@@ -119,6 +120,7 @@ CREATE TABLE driftline_alerts
     runbook String,
     tags Map(String, String),
     incident_id String,
+    silenced Bool,
     kafka_partition UInt64,
     kafka_offset UInt64,
     visible_at DateTime64(3, 'UTC')
@@ -131,7 +133,7 @@ CREATE MATERIALIZED VIEW driftline_alerts_reader TO driftline_alerts AS
 SELECT
     alert_id, state, model, version, segment, monitor, kind, severity, at_ms, value, threshold,
     direction, detector, message, revision, evidence, owner, runbook, tags,
-    incident_id,
+    incident_id, silenced,
     _partition AS kafka_partition, _offset AS kafka_offset, _timestamp_ms AS visible_at
 FROM driftline_alerts_queue
 WHERE length(_error) = 0;

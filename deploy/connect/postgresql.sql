@@ -43,5 +43,6 @@ CREATE TABLE driftline_alerts (
     owner text GENERATED ALWAYS AS (record ->> 'owner') STORED,
     runbook text GENERATED ALWAYS AS (record ->> 'runbook') STORED,
     tags jsonb GENERATED ALWAYS AS (record -> 'tags') STORED,
-    incident_id text GENERATED ALWAYS AS (record ->> 'incident_id') STORED
+    incident_id text GENERATED ALWAYS AS (record ->> 'incident_id') STORED,
+    silenced boolean GENERATED ALWAYS AS ((record ->> 'silenced')::boolean) STORED
 );

@@ -10,20 +10,26 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams import families
-from streams.alerts import Alert, alert_id, resolve
+from streams.alerts import Alert, resolve
 from streams.model_keys import Name
-from streams.monitor.rule_alerts import COMPOSITE, KEEPS_NOBODY, absence_alert, composite_alert
-from streams.monitors import SCAN, Drift, Threshold
+from streams.monitor.rule_alerts import (
+    ABSENCE,
+    COMPOSITE,
+    KEEPS_NOBODY,
+    absence_alert,
+    composite_alert,
+    threshold_alert,
+)
+from streams.monitors import SCAN
 from streams.ownership import Ownership
-from streams.rule_kinds import Slo
 from streams.rules import Finding
 from streams.rules.absences import Absent
 from streams.rules.composites import Combined, Turn
 from streams.scan.alerts import over, revised, scan_alert
 from streams.scan.watch import Alarm
+from streams.silences import Silences
+from streams.watchers.alerts import direction_of, drift_alert
 from streams.watchers.drifts import Found
-from streams.watchers.lanes import Change
 
 Key = tuple[str, str]
 """Name of the monitor, and of its input; a rule has none."""
@@ -40,11 +46,14 @@ class Firing(NamedTuple):
     ----------
     quiet
         Whether it is not published: it is there for composites alone.
+    silent_ms
+        Until when nobody is to be told of it; -1 if that is over.
     """
 
     alert: Alert
     last_ms: int
     quiet: bool = False
+    silent_ms: int = -1
 
 
 class Alerts:
@@ -62,6 +71,10 @@ class Alerts:
     owner_of
         Tells whom a model belongs to. An alert keeps what was said when it began, so that whoever
         was told of it is told of its end.
+    silences
+        When nobody is to be told of alerts that begin.
+    said_again
+        Id and revision of what tells of an alert after its silence, since `take` was last asked.
     changed
         Models whose alerts are not written down as they are.
     """
@@ -77,6 +90,9 @@ class Alerts:
         self._firing: dict[int, dict[Key, Firing]] = {}
         self._revisions: dict[int, list[Alert]] = {}
         self._foreign: dict[int, list[Alert]] = {}
+        self.silences = Silences()
+        self._silent: set[tuple[int, Key]] = set()
+        self.said_again: set[tuple[str, int]] = set()
         self.changed: set[int] = set()
         self._turns: list[Turn] = []
 
@@ -99,7 +115,7 @@ class Alerts:
         """Take a change that a detector has found."""
         drift, change = found
         model, key, at_ms = change.model, (drift.name, change.source), change.at_ms
-        direction = _direction(change)
+        direction = direction_of(change)
         known = self._firing.get(model, {}).get(key)
         if known is not None:
             ends_ms = known.last_ms + self._resolve_ms
@@ -107,7 +123,7 @@ class Alerts:
                 self._fire(model, key, known._replace(last_ms=at_ms))
                 return
             self._end(model, key, min(at_ms, ends_ms), f"no further drift of {change.source}")
-        alert = _drift_alert(self._names[model], drift, change, direction=direction)
+        alert = drift_alert(self._names[model], drift, change)
         self._begin(model, key, alert, quiet=not drift.notify)
 
     def judged(self, found: Finding) -> None:
@@ -117,7 +133,7 @@ class Alerts:
             back = f"{found.threshold.metric} is {found.value:.4g}, back within {found.limit:.4g}"
             self._end(model, key, found.at_ms, back)
             return
-        alert = _rule_alert(self._names[model], found)
+        alert = threshold_alert(self._names[model], found)
         self._begin(model, key, alert, quiet=not found.threshold.notify)
 
     def absent(self, found: Absent) -> None:
@@ -156,6 +172,7 @@ class Alerts:
             alert = scan_alert(self._names[model], alarm)
             self._begin(model, key, alert, quiet=not drift.notify, last_ms=_NEVER_MS)
         elif known is not None:
+            known = self._speak(model, key, until_ms=found.at_ms)
             alert = revised(known.alert, found)
             self._fire(model, key, known._replace(alert=alert))
             if not known.quiet:
@@ -186,6 +203,7 @@ class Alerts:
     def forget(self, model: int) -> None:
         """Forget a model."""
         self._firing.pop(model, None)
+        self._silent = {one for one in self._silent if one[0] != model}
         self.changed.discard(model)
 
     def settle(self, until_ms: int, *, not_before_ms: int = -1) -> None:
@@ -196,6 +214,42 @@ class Alerts:
                 if key[1] and ends_ms < until_ms:
                     at_ms = max(ends_ms, not_before_ms)
                     self._end(model, key, at_ms, f"no further drift of {key[1]}")
+        self.speak(until_ms)
+
+    # ------------------------------------------------------------------ silences
+    def speak(self, until_ms: int, *, ticked: bool = False) -> None:
+        """Say again what still fires where its silence has ended before a time.
+
+        Parameters
+        ----------
+        ticked
+            That much time has passed by ticks alone: only what may rest on these is said.
+        """
+        for model, key in sorted(self._silent):
+            if not ticked or self._firing[model][key].alert.kind == ABSENCE:
+                self._speak(model, key, until_ms=until_ms, ticked=ticked)
+
+    def _speak(self, model: int, key: Key, *, until_ms: int, ticked: bool = False) -> Firing:
+        one = self._firing[model][key]
+        while 0 <= one.silent_ms < until_ms:
+            at_ms = one.silent_ms
+            one = one._replace(silent_ms=self.silences.until_ms(one.alert.model, key[0], at_ms))
+            if one.silent_ms < 0:
+                one = one._replace(alert=_said_again(one.alert, at_ms=at_ms, ticked=ticked))
+                self._revise(model, one.alert)
+                self.said_again.add((one.alert.alert_id, one.alert.revision))
+            self._fire(model, key, one)
+        return one
+
+    def silence_anew(self, at_ms: int) -> None:
+        """Let what is silent go by other silences, or by none, from a moment on."""
+        for model, key in sorted(self._silent):
+            one = self._firing[model][key]
+            now_ms = max(at_ms, one.alert.at_ms)
+            until_ms = self.silences.until_ms(one.alert.model, key[0], now_ms)
+            if now_ms < one.silent_ms != until_ms:
+                self._fire(model, key, one._replace(silent_ms=now_ms))
+                self._speak(model, key, until_ms=now_ms + 1)
 
     def end(self, model: int, *, at_ms: int, message: str) -> None:
         """Resolve all alerts of a model."""
@@ -230,6 +284,7 @@ class Alerts:
     def take(self) -> Iterator[Alert]:
         """Yield the revisions since this was last asked, model by model, in order of time."""
         revisions, self._revisions = self._revisions, {}
+        self.said_again = set()
         for model in sorted(revisions):
             found = revisions[model]
             found.sort(key=lambda a: (a.at_ms, a.monitor, a.alert_id, a.revision))
@@ -241,17 +296,27 @@ class Alerts:
         owned = self.owner_of(alert.model)
         if owned is not None:
             alert = msgspec.structs.replace(alert, **msgspec.structs.asdict(owned))
-        self._fire(model, key, Firing(alert, alert.at_ms if last_ms is None else last_ms, quiet))
+        silent_ms = -1 if quiet else self.silences.until_ms(alert.model, key[0], alert.at_ms)
+        if silent_ms >= 0:
+            alert = msgspec.structs.replace(alert, silenced=True)
+        last_ms = alert.at_ms if last_ms is None else last_ms
+        self._fire(model, key, Firing(alert, last_ms, quiet, silent_ms))
         self._turn(model, key, alert, fires=True)
         if not quiet:
             self._revise(model, alert)
 
     def _fire(self, model: int, key: Key, firing: Firing) -> None:
-        self._firing.setdefault(model, {})[key] = firing
+        self._put(model, key, firing)
         self.changed.add(model)
 
+    def _put(self, model: int, key: Key, firing: Firing) -> None:
+        self._firing.setdefault(model, {})[key] = firing
+        (self._silent.add if firing.silent_ms >= 0 else self._silent.discard)((model, key))
+
     def _end(self, model: int, key: Key, at_ms: int, message: str) -> None:
-        alert, _, quiet = self._firing[model].pop(key)
+        alert, _, quiet, _ = self._speak(model, key, until_ms=at_ms)
+        self._silent.discard((model, key))
+        del self._firing[model][key]
         if not self._firing[model]:
             del self._firing[model]
         over = resolve(alert, at_ms=at_ms, message=message)
@@ -274,16 +339,16 @@ class Alerts:
     def pack(self, model: int) -> list[Any]:
         """Return what fires of a model in a form that msgpack can write."""
         return [
-            [*key, msgspec.to_builtins(one.alert), one.last_ms, *([True] if one.quiet else [])]
+            [*key, msgspec.to_builtins(one.alert), one.last_ms, *_rest(one)]
             for key, one in sorted(self._firing.get(model, {}).items())
         ]
 
     def restore(self, model: int, packed: Sequence[Any]) -> None:
         """Put back what `pack` returned."""
         self._firing.pop(model, None)
+        self._silent = {one for one in self._silent if one[0] != model}
         for monitor, source, alert, *more in packed:
-            firing = Firing(msgspec.convert(alert, Alert), *more)
-            self._firing.setdefault(model, {})[monitor, source] = firing
+            self._put(model, (monitor, source), Firing(msgspec.convert(alert, Alert), *more))
 
     def restore_foreign(self, model: int, packed: Any) -> bool:
         """Take the alerts out of what another version wrote; tell whether all could be read."""
@@ -314,83 +379,18 @@ def _alerts_in(packed: Any) -> Iterator[Alert | None]:
             yield from _alerts_in(one)
 
 
-def _direction(change: Change) -> str:
-    if change.source != "loss":
-        return "changed"
-    return "worse" if change.after > change.before else "better"
-
-
-def _drift_alert(name: Name, drift: Drift, change: Change, *, direction: str) -> Alert:
-    source, at_ms = change.source, change.at_ms
-    evidence: dict[str, Any] = {
-        "input": source,
-        "index": change.index,
-        "mean_before": change.before,
-        "mean_after": change.after,
-    }
-    if source == "loss":
-        evidence["outcome_index"] = change.index
-    return Alert(
-        alert_id=alert_id(*name, drift.name, source, at_ms, change.index),
-        state="firing",
-        model=name[0],
-        version=name[1],
-        segment="",
-        monitor=drift.name,
-        kind="drift",
-        severity="info" if direction == "better" else drift.severity,
+def _said_again(alert: Alert, *, at_ms: int, ticked: bool) -> Alert:
+    """Return the revision that tells of an alert as its silence has ended."""
+    observed = {"observed": {"tick": True}} if ticked else {}
+    return msgspec.structs.replace(
+        alert,
         at_ms=at_ms,
-        value=change.after,
-        threshold=change.before,
-        direction=direction,
-        detector=drift.detector,
-        message=f"{source} drifted from {change.before:.4g} to {change.after:.4g}",
-        revision=0,
-        evidence=evidence,
+        revision=alert.revision + 1,
+        evidence=alert.evidence | observed,
+        silenced=False,
     )
 
 
-def _rule_alert(name: Name, found: Finding) -> Alert:
-    rule = found.threshold
-    side = "below" if found.value < found.limit else "above"
-    about = families.CATALOGUE.metric(rule.metric)
-    assert about is not None
-    return Alert(
-        alert_id=alert_id(*name, rule.segment, rule.name, found.at_ms),
-        state="firing",
-        model=name[0],
-        version=name[1],
-        segment=rule.segment,
-        monitor=rule.name,
-        kind="threshold",
-        severity=rule.severity,
-        at_ms=found.at_ms,
-        value=found.value,
-        threshold=found.limit,
-        direction="changed" if about.of_data else "worse",
-        detector="threshold",
-        message=f"{rule.metric} is {found.value:.4g}, {side} {found.limit:.4g}",
-        revision=0,
-        evidence={
-            "metric": found.metric,
-            "count": found.counts,
-            "low": found.low,
-            "high": found.high,
-            "reference": found.reference,
-            **({} if found.window_ms is None else {"window_ms": found.window_ms}),
-            **({} if rule.slo is None else {"slo": _burned(rule.slo, rule, found.value)}),
-        },
-    )
-
-
-def _burned(slo: Slo, rule: Threshold, value: float) -> dict[str, Any]:
-    """Return how fast an error budget is used up, and how fast it may be."""
-    bad = 1.0 - value if rule.falling else value
-    limit = (1.0 - rule.given if rule.falling else rule.given) / slo.budget
-    return {
-        "name": slo.name,
-        "objective": slo.slo.objective,
-        "window": rule.window,
-        "burn_rate": bad / slo.budget,
-        "burn_rate_limit": round(limit, 6),
-    }
+def _rest(one: Firing) -> list[Any]:
+    """Return what of an alert is written down where it is not as usual."""
+    return [one.quiet, one.silent_ms] if one.silent_ms >= 0 else [True] if one.quiet else []

@@ -13,6 +13,7 @@ from streams.errors import RecordError
 from streams.forget_record import is_forget, read_forget
 from streams.metric_ranges import of_hosts
 from streams.model_keys import Name
+from streams.moments import time_text
 from streams.monitor import forgets
 from streams.monitor.hourly import Hourly
 from streams.monitor.replacement import Replacement
@@ -22,7 +23,7 @@ from streams.monitors import Monitor, Monitors
 from streams.outcomes import Ints
 from streams.rules.paced import Changed
 from streams.shown import NEVER_MS
-from streams.specification import monitors_of, read_specification, time_text
+from streams.specification import monitors_of, read_specification
 from streams.steps import Batch, DeadLetter
 from streams.tables import OutcomeColumns, Table, made_between, since
 from streams.task import Task
@@ -186,6 +187,7 @@ class Changing(Hourly):
             if self._has_changed(replaced, code, rule):
                 state.rule_states.lives.end(code, rule)
         state.alerts.resolve_after(state.monitors.resolve_ms, at_ms=at_ms)
+        state.alerts.silence_anew(at_ms)
 
     def _has_changed(self, replaced: Replacement, code: int, monitor: str) -> bool:
         before, now = (

@@ -8,9 +8,12 @@ alert record of kind ``incident``; its members name it in `incident_id`.
 Revisions are handed over in an order that does not depend on how records are cut into steps: what
 is found at boundaries comes before what is found in rows of the same moment, since a step may end
 between the two.
+
+An alert that nobody is to be told of, see `streams.silences`, joins as others do. Its incident is
+silenced as long as all its alerts are; where others are heard, it makes no news.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -26,6 +29,9 @@ LISTED = 50
 _NAMED = 3
 _IN_ROWS = frozenset({"adwin", "page_hinkley"})
 """What finds something at a row; all else does so at a boundary, before the rows from it on."""
+
+
+Turn = tuple[str, int, bool, str, str, int]
 
 
 class Member(msgspec.Struct, array_like=True):
@@ -68,6 +74,8 @@ class Incident(msgspec.Struct, array_like=True):
         How many alerts have joined, and how many of them were retracted.
     causes
         How many alerts point to which cause.
+    silent
+        Ids of those that nobody is told of, also of those that are over.
     """
 
     record: Alert
@@ -76,6 +84,17 @@ class Incident(msgspec.Struct, array_like=True):
     count: int = 0
     taken_back: int = 0
     causes: dict[str, int] = {}
+    silent: list[str] = []
+
+    @property
+    def silenced(self) -> bool:
+        """Whether nobody is told of any of its alerts."""
+        return len(self.silent) == self.count
+
+    @property
+    def heard(self) -> int:
+        """How many alerts count for news: where any is told of, these."""
+        return self.count if self.silenced else self.count - len(self.silent)
 
 
 class Incidents:
@@ -91,13 +110,18 @@ class Incidents:
         self._open: dict[str, Incident] = {}
         self.changed: set[str] = set()
 
-    def group(self, revisions: Iterable[Alert]) -> list[Alert]:
+    def group(
+        self, revisions: Iterable[Alert], *, said_again: Collection[tuple[str, int]] = ()
+    ) -> list[Alert]:
         """Put alerts into incidents.
 
         Parameters
         ----------
         revisions
             Those of one step, of any models.
+        said_again
+            Id and revision of those that tell of an alert after its silence: it ends after what is
+            found at a boundary of that moment, as rows come after it.
 
         Returns
         -------
@@ -106,8 +130,12 @@ class Incidents:
             record follows what did that.
         """
         found: list[Alert] = []
-        for model, own in groupby(sorted(revisions, key=_turn), key=lambda one: one.model):
-            for _, alike in groupby(own, key=lambda one: _turn(one)[1:3]):
+
+        def turn(one: Alert) -> Turn:
+            return _turn(one, late=(one.alert_id, one.revision) in said_again)
+
+        for model, own in groupby(sorted(revisions, key=turn), key=lambda one: one.model):
+            for _, alike in groupby(own, key=lambda one: turn(one)[1:3]):
                 found += self._take(model, list(alike))
         return found
 
@@ -153,8 +181,8 @@ class Incidents:
             self._open[model] = msgspec.convert(packed, Incident)
 
 
-def _turn(alert: Alert) -> tuple[str, int, bool, str, str, int]:
-    in_rows = alert.detector in _IN_ROWS
+def _turn(alert: Alert, *, late: bool) -> Turn:
+    in_rows = late or alert.detector in _IN_ROWS
     return alert.model, alert.at_ms, in_rows, alert.monitor, alert.alert_id, alert.revision
 
 
@@ -183,6 +211,8 @@ def _begin(alert: Alert) -> Incident:
 def _join(incident: Incident, alert: Alert) -> None:
     incident.firing[alert.alert_id] = alert.severity
     incident.count += 1
+    if alert.silenced:
+        incident.silent.append(alert.alert_id)
     cause = cause_of(alert)
     incident.causes[cause] = incident.causes.get(cause, 0) + 1
     if len(incident.members) < LISTED:
@@ -193,6 +223,8 @@ def _join(incident: Incident, alert: Alert) -> None:
 
 def _follow(incident: Incident, alert: Alert) -> None:
     """Take a later revision of a member."""
+    if not alert.silenced and alert.alert_id in incident.silent:
+        incident.silent.remove(alert.alert_id)
     if alert.state == "firing":
         incident.firing[alert.alert_id] = alert.severity
     else:
@@ -206,13 +238,17 @@ def _follow(incident: Incident, alert: Alert) -> None:
 def _said(incident: Incident, *, at_ms: int, over: bool) -> Alert | None:
     """Return the record of an incident, if it says more than the one before.
 
-    That is: at its beginning and end, when it gets worse, and when it has twice as many members.
+    That is: at its beginning and end, when it gets worse, when it has twice as many members, and
+    when it is silenced no longer.
     """
     before = incident.record
-    worst = max(incident.firing.values(), key=_rank, default=before.severity)
-    severity = max(worst, before.severity, key=_rank)
-    grown = incident.count >= 2 * before.evidence.get("alerts", 0)
-    if not (over or grown or severity != before.severity):
+    worst = max(_heard(incident), key=_rank, default=before.severity)
+    begins = before.silenced and not incident.silenced
+    severity = worst if begins else max(worst, before.severity, key=_rank)
+    told = before.evidence.get("alerts", 0)
+    if not before.silenced:
+        told -= before.evidence.get("silenced", 0)
+    if not (over or begins or incident.heard >= 2 * told or severity != before.severity):
         return None
     state, message = "firing", _message(incident)
     if over:
@@ -230,13 +266,21 @@ def _said(incident: Incident, *, at_ms: int, over: bool) -> Alert | None:
         direction=before.direction,
         message=message,
         revision=before.revision + 1,
+        silenced=incident.silenced,
         evidence={
             "alerts": incident.count,
+            **({"silenced": len(incident.silent)} if incident.silent else {}),
             "firing": len(incident.firing),
             "causes": _ranked(incident.causes),
             "members": [msgspec.structs.asdict(member) for member in incident.members],
         },
     )
+
+
+def _heard(incident: Incident) -> list[str]:
+    """Return how severe those are that fire, without the silenced ones unless all are."""
+    every = incident.firing.items()
+    return [how for name, how in every if incident.silenced or name not in incident.silent]
 
 
 def _message(incident: Incident) -> str:

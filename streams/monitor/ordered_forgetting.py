@@ -9,12 +9,12 @@ from collections.abc import Callable, Collection
 import numpy as np
 
 from streams.cells.withdrawn import published_keys
+from streams.moments import time_text
 from streams.monitor.changing import counted_places
 from streams.monitor.counting_readings import CountingReadings
 from streams.monitor.forgets import Order
 from streams.places import Filled
 from streams.probabilities import Oddity
-from streams.specification import time_text
 from streams.steps import Record
 from streams.tables import Table, without
 

@@ -1,17 +1,68 @@
-"""What alerts say of rules that go by what does not come, and by what fires."""
+"""What alerts say of rules: on metrics, on what does not come, and on what fires."""
 
 from typing import Any
 
+from streams import families
 from streams.alerts import Alert, alert_id
 from streams.durations import format_duration
 from streams.model_keys import Name
+from streams.moments import time_text
+from streams.monitors import Threshold
+from streams.rule_kinds import Slo
+from streams.rules import Finding
 from streams.rules.absences import Absent
 from streams.rules.composites import Combined
-from streams.specification import time_text
 
 ABSENCE, COMPOSITE = "absence", "composite"
 KEEPS_NOBODY = frozenset({ABSENCE, COMPOSITE})
 """Kinds of alerts that end with their model when it is forgotten; it is kept for the others."""
+
+
+def threshold_alert(name: Name, found: Finding) -> Alert:
+    """Return what is said of a metric that is beyond its limit."""
+    rule = found.threshold
+    side = "below" if found.value < found.limit else "above"
+    about = families.CATALOGUE.metric(rule.metric)
+    assert about is not None
+    return Alert(
+        alert_id=alert_id(*name, rule.segment, rule.name, found.at_ms),
+        state="firing",
+        model=name[0],
+        version=name[1],
+        segment=rule.segment,
+        monitor=rule.name,
+        kind="threshold",
+        severity=rule.severity,
+        at_ms=found.at_ms,
+        value=found.value,
+        threshold=found.limit,
+        direction="changed" if about.of_data else "worse",
+        detector="threshold",
+        message=f"{rule.metric} is {found.value:.4g}, {side} {found.limit:.4g}",
+        revision=0,
+        evidence={
+            "metric": found.metric,
+            "count": found.counts,
+            "low": found.low,
+            "high": found.high,
+            "reference": found.reference,
+            **({} if found.window_ms is None else {"window_ms": found.window_ms}),
+            **({} if rule.slo is None else {"slo": _burned(rule.slo, rule, found.value)}),
+        },
+    )
+
+
+def _burned(slo: Slo, rule: Threshold, value: float) -> dict[str, Any]:
+    """Return how fast an error budget is used up, and how fast it may be."""
+    bad = 1.0 - value if rule.falling else value
+    limit = (1.0 - rule.given if rule.falling else rule.given) / slo.budget
+    return {
+        "name": slo.name,
+        "objective": slo.slo.objective,
+        "window": rule.window,
+        "burn_rate": bad / slo.budget,
+        "burn_rate_limit": round(limit, 6),
+    }
 
 
 def absence_alert(name: Name, found: Absent) -> Alert:

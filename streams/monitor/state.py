@@ -164,6 +164,7 @@ class MonitorState:
         self.drifts = Drifts(monitors.drifts)
         self.scan = Scan(monitors.drifts, self.names)
         self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms, owner_of=monitors.owner_of)
+        self.alerts.silences = monitors.silences
         self.incidents = Incidents()
         judge = Judge(self.windows.publisher, self.judges, is_firing=self.alerts.is_firing)
         self.rule_states = RuleStates(
@@ -254,7 +255,7 @@ class MonitorState:
         before, self.monitors = self.monitors, monitors
         compared = self.windows.baselines.comparing.say(self.specifications.comparisons())
         self.ordered = any(True for _ in monitors.every())
-        self.alerts.owner_of = monitors.owner_of
+        self.alerts.owner_of, self.alerts.silences = monitors.owner_of, monitors.silences
         models = range(len(self.names))
         lanes = self.drifts.replace(monitors.drifts, models, keys=keys)
         scanned = self.scan.watching()

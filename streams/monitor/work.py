@@ -68,6 +68,7 @@ class Work(OrderedForgetting):
         state = self.state
         state.unclaimed.clear()
         state.alerts.end_unknown(state.scan.open(), at_ms=state.watermark_ms)
+        state.alerts.silence_anew(state.watermark_ms)
         self.tell_holding()
 
     def change_windows(self) -> None:
@@ -186,6 +187,7 @@ class Work(OrderedForgetting):
             span = {"from_ms": state.watermark_ms, "settled_ms": state.settled_ms}
             for absent in state.rule_states.absences.tick(state.waiting, **span):
                 state.alerts.absent(absent)
+            state.alerts.speak(state.settled_ms, ticked=True)
             self.combine()
 
     def _tell(self) -> None:

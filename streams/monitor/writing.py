@@ -284,7 +284,9 @@ class Writing:
 
     def _take_alerts(self) -> list[Record]:
         """Return the revisions of alerts, and of the incidents that they are in."""
-        found = self.state.incidents.group(self.state.alerts.take())
+        alerts = self.state.alerts
+        again = alerts.said_again
+        found = self.state.incidents.group(alerts.take(), said_again=again)
         return [_alert_record(self.topics.alerts, alert) for alert in found]
 
 

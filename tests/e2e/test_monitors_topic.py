@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.forget_record import write_forget
-from streams.specification import KEY, time_text
+from streams.moments import time_text
+from streams.specification import KEY
 from tests import builders, oracle, workers
 from tests.brokers import Broker
 from tests.builders import MINUTE_MS, START_MS

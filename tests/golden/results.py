@@ -33,7 +33,7 @@ IDENTITY = ("model", "version", "segment", "window_start_ms", "window_end_ms", "
 _FIELDS = ("value", "low", "high", "count", "coverage", "final")
 #: Fields that came after the files.
 _OWNERSHIP = ("owner", "runbook", "tags")
-_LATER = (*_OWNERSHIP, "incident_id")
+_LATER = (*_OWNERSHIP, "incident_id", "silenced")
 _ROUNDED = {"value", "low", "high", "threshold", "reference"}
 
 Key = tuple[Any, ...]

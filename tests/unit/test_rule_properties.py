@@ -52,6 +52,11 @@ MONITORS = parse_monitors(
             },
         ],
         "drift": [{"name": "loss", "input": "loss", "parameters": {"delta": 0.4}}],
+        "silences": [
+            {"monitor": "[hl]*", "between": "00:01-00:04", "why": "some, for a while"},
+            {"between": "00:06-00:09", "why": "all"},
+            {"model": "f*", "until": "2024-06-01T00:12:30Z", "why": "one"},
+        ],
     }
 )
 
@@ -104,3 +109,12 @@ def test_rules_of_every_kind_fire_in_this_traffic() -> None:
     assert found >= {(name, "firing") for name in names}
     assert found >= {(name, "resolved") for name in ("held", "silent", "both", "two")}
     assert "slow" not in {name for name, _ in found}
+
+
+def test_some_of_them_are_silenced_and_told_of_later() -> None:
+    found = [alert for seed in range(4) for alert in run(traffic(seed), [100_000]).alerts]
+
+    silenced = {(a["alert_id"], a["state"]) for a in found if a["silenced"]}
+    later = {a["alert_id"] for a in found if a["revision"] and a["state"] == "firing"}
+    assert {state for _, state in silenced} == {"firing", "resolved"}
+    assert later & {name for name, _ in silenced}

@@ -30,6 +30,7 @@ _COLUMNS = (
     "message",
     "owner",
     "incident_id",
+    "silenced",
 )
 _PRECISION = Precision.__struct_fields__
 _AROUND = 24

@@ -49,7 +49,7 @@ const href = (row, page) => page.to("alerts", { ...page.parameters, alert: row.a
 function list(rows, page) {
   return table([
     { title: "Severity", cell: (row) => (row.severity in HEALTH ? health(row.severity) : shown(row.severity)) },
-    { title: "State", narrow: false, cell: (row) => el("span", { class: `state ${row.state}` }, row.state) },
+    { title: "State", narrow: false, cell: (row) => el("span", { class: `state ${row.state}` }, row.state, row.silenced ? ", silenced" : "") },
     { title: "Model", kind: "name", cell: (row) => [el("a", { href: page.to("model", { model: row.model, version: row.version || null }) }, shown(row.model)), el("span", { class: "dim" }, ` ${shown([row.version, row.segment].filter(Boolean).join(" / "))}`)] },
     { title: "What", kind: "text", cell: (row) => el("a", { href: href(row, page), "aria-current": row.alert_id === page.parameters.alert ? "true" : null }, shown(row.message)) },
     { title: "Monitor", narrow: false, cell: (row) => shown(row.monitor) },
@@ -108,7 +108,7 @@ function opened(alert, panels, page) {
   const write = writes(alert.metric ?? "");
   const close = el("a", { class: "back", href: page.to("alerts", { ...page.parameters, alert: null }) }, "close");
   return panel(shown(alert.message), { wide: true },
-    el("div", { class: "title" }, alert.severity in HEALTH ? health(alert.severity) : shown(alert.severity), el("span", { class: `state ${alert.state}` }, alert.state),
+    el("div", { class: "title" }, alert.severity in HEALTH ? health(alert.severity) : shown(alert.severity), el("span", { class: `state ${alert.state}` }, alert.state, alert.silenced ? ", silenced" : ""),
       el("a", { href: page.to("model", { model: alert.model, version: alert.version || null, segment: alert.segment }) }, shown([alert.model, alert.version, alert.segment].filter(Boolean).join(" / "))),
       el("span", { class: "dim" }, `monitor ${shown(alert.monitor)}, ${shown(alert.detector)}`),
       alert.owner && el("span", { class: "dim" }, `owner ${shown(alert.owner)}`), runbook(alert.runbook), close),
