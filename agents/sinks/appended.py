@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,18 +35,26 @@ class AppendedFiles:
         self._next: dict[Place, int] = {}
         self._sizes: dict[str, int] = {}
         self._parts: dict[str, list[bytes]] = defaultdict(list)
+        self._topics: dict[str, str] = {}
         self._moved = False
 
-    def start(self) -> dict[Place, int]:
+    def start(self, topics: Mapping[str, str]) -> dict[Place, int]:
         """Cut files to what is known to be complete, and return the offsets after that.
+
+        Parameters
+        ----------
+        topics
+            Ids by name, as far as brokers tell.
 
         Raises
         ------
         ConfigError
-            If the folder cannot be written, or is of another program.
+            If the folder cannot be written, or is of another program or of other topics.
         """
         with positions.opening(self._folder):
             self._next, known = positions.recall(self._folder, sizes={})
+            before = known.get("topics", {})
+            self._topics = positions.of_same_topics(self._next, before, topics)
             self._sizes = {str(name): int(size) for name, size in known["sizes"].items()}
             for file in self._folder.glob(self._pattern):
                 name = file.relative_to(self._folder).as_posix()
@@ -82,7 +91,7 @@ class AppendedFiles:
         try:
             grown = {name: self._append(name, parts) for name, parts in self._parts.items()}
             sizes = {**self._sizes, **grown}
-            positions.remember(self._folder, self._next, sizes=sizes)
+            positions.remember(self._folder, self._next, topics=self._topics, sizes=sizes)
             self._sizes, self._moved = sizes, False
         except OSError as error:
             raise AwayError(f"{self._folder}: {error.strerror}") from None

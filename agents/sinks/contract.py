@@ -135,8 +135,11 @@ class Sink:
     at_once: ClassVar[int] = 10_000
     examples: ClassVar[tuple[str, ...]] = ()
 
+    _ids: Identify = staticmethod(dict)
+
     def identify(self, ids: Identify) -> None:
         """Take what tells whether topics are still the same; called once, before `start`."""
+        self._ids = ids
 
     def start(self) -> Mapping[Place, int] | Literal["group", "beginning"]:
         """Connect, and say where to begin.

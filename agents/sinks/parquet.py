@@ -69,6 +69,7 @@ class Parquet(Sink):
         self._every_ms = parse_duration_ms(options.every, setting="--every")
         self._now_ms = clock or (lambda: time.time_ns() // 1_000_000)
         self._next: dict[Place, int] = {}
+        self._topics: dict[str, str] = {}
         self._number = 0
         self._rows: dict[tuple[Kind, str], list[dict[str, Any]]] = defaultdict(list)
         self._since_ms: int | None = None
@@ -77,6 +78,8 @@ class Parquet(Sink):
         """Delete what is not known to be complete."""
         with positions.opening(self._folder):
             self._next, known = positions.recall(self._folder, number=0)
+            before = known.get("topics", {})
+            self._topics = positions.of_same_topics(self._next, before, self._ids())
             self._number = int(known["number"])
             for file in self._folder.glob("*/day=*/*.parquet*"):
                 if int(file.name.partition(".")[0]) > self._number:
@@ -109,7 +112,7 @@ class Parquet(Sink):
             for (kind, day), rows in self._rows.items():
                 path = self._folder / kind / f"day={day}" / f"{number:08}.parquet"
                 self._write_file(path, rows, kind=kind)
-            positions.remember(self._folder, self._next, number=number)
+            positions.remember(self._folder, self._next, topics=self._topics, number=number)
         except OSError as error:
             raise AwayError(f"{self._folder}: {error.strerror or error}") from None
         self._number, self._since_ms = number, None

@@ -50,6 +50,44 @@ def recall(folder: Path, **first: Any) -> tuple[dict[Place, int], dict[str, Any]
     return {(topic, number): offset for topic, number, offset in known["next"]}, known
 
 
+def of_same_topics(
+    following: Mapping[Place, int], known: Mapping[str, str], now: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the ids of topics, by name, that are to be written down beside the offsets.
+
+    Parameters
+    ----------
+    following
+        The next offsets.
+    known, now
+        Ids that were written down, and those that brokers tell.
+
+    Raises
+    ------
+    ConfigError
+        If a topic of which something was read was deleted and created again: offsets of the old
+        one say nothing of it, and once it has as many records, a reader would go on in its midst.
+
+    Examples
+    --------
+    >>> of_same_topics({("t", 0): 5}, {}, {"t": "a"})
+    {'t': 'a'}
+    >>> of_same_topics({("t", 0): 5}, {"t": "a"}, {"t": "b"})
+    Traceback (most recent call last):
+    streams.errors.ConfigError: t was deleted and created again: its id was a, and is b; what is \
+here is of the old one: name another folder
+    """
+    read = {topic for topic, _ in following}
+    anew = [
+        f"{topic} was deleted and created again: its id was {known[topic]}, and is {one}"
+        for topic, one in now.items()
+        if topic in read and known.get(topic, one) != one
+    ]
+    if anew:
+        raise ConfigError(f"{'; '.join(anew)}; what is here is of the old one: name another folder")
+    return {**known, **now}
+
+
 def remember(folder: Path, following: Mapping[Place, int], **more: Any) -> None:
     """Write down the next offsets and what belongs to them, all of it or nothing."""
     places = [[topic, number, offset] for (topic, number), offset in following.items()]

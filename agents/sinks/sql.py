@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from agents.sinks.contract import EVERYTHING, Clock, Identify, Sink, Upsert, option
+from agents.sinks.contract import EVERYTHING, Clock, Sink, Upsert, option
 from streams.durations import format_duration, parse_duration_ms
 from streams.errors import ConfigError
 
@@ -78,12 +78,7 @@ class Sql(Sink):
         self._before: Positions = {}
         self._after: Positions = {}
         self._caught_up = False
-        self._ids: Identify = dict
         self._sweep_due_ms = self._beat_due_ms = self._ids_due_ms = 0
-
-    def identify(self, ids: Identify) -> None:
-        """Take what tells whether topics were made anew."""
-        self._ids = ids
 
     def start(self) -> Mapping[Place, int]:
         """Make or check the tables, and return the offsets that are in them."""

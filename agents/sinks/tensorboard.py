@@ -54,7 +54,7 @@ class Tensorboard(Sink):
 
     def start(self) -> Mapping[Place, int]:
         """Cut files to what is known to be complete."""
-        return self._files.start()
+        return self._files.start(self._ids())
 
     def write(self, upserts: Sequence[Upsert]) -> None:
         """Keep events until they are flushed."""

@@ -9,7 +9,7 @@ import pytest
 
 from agents.sinks.parquet import COLUMNS, Parquet, ParquetOptions
 from streams.errors import ConfigError
-from tests.sinking import MINUTE_MS, OWNED, START_MS, Log, alert, metric, run
+from tests.sinking import MINUTE_MS, OWNED, START_MS, TOPICS, Log, alert, metric, run
 
 
 class Clock:
@@ -63,6 +63,23 @@ def test_files_that_are_not_known_to_be_complete_are_deleted(tmp_path: Path) -> 
     parquet(tmp_path, clock).start()
 
     assert names(tmp_path) == set()
+
+
+def test_files_of_a_topic_that_was_made_anew_are_left_as_they_are(tmp_path: Path) -> None:
+    log, clock, out = Log(), Clock(), tmp_path / "out"
+    log.add(metric(1))
+    for topic_id in ("old", "old", "new"):
+        sink = parquet(out, clock)
+        sink.identify(lambda own=topic_id: {TOPICS.metrics: own})  # type: ignore[misc]
+        if topic_id == "new":
+            with pytest.raises(ConfigError, match="deleted and created again"):
+                sink.start()
+            break
+        run(sink, log, tmp_path)
+        clock.now_ms += 5 * MINUTE_MS
+        sink.flush()
+
+    assert names(out) == {"metrics/day=2026-01-01/00000001.parquet"}
 
 
 def test_a_folder_of_another_program_is_refused(tmp_path: Path) -> None:

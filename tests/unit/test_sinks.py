@@ -306,6 +306,28 @@ def test_a_file_that_was_taken_away_is_begun_anew(tmp_path: Path) -> None:
     assert [one["offset"] for one in lines_of(out, "metrics")] == [1]
 
 
+def test_files_of_a_topic_that_was_made_anew_are_left_as_they_are(tmp_path: Path) -> None:
+    log, out, ids = Log(), tmp_path / "out", {TOPICS.metrics: "old", TOPICS.alerts: "a"}
+
+    def again() -> Files:
+        sink = files(out)
+        sink.identify(lambda: dict(ids))
+        return sink
+
+    log.add(metric(1))
+    run(again(), log, tmp_path)
+    ids[TOPICS.alerts] = "b"  # of which nothing was read yet
+    run(again(), log, tmp_path)
+    before = lines_of(out, "metrics")
+    ids[TOPICS.metrics] = "new"
+    log.add(metric(2))
+
+    with pytest.raises(ConfigError, match=r"its id was old, and is new; .* name another folder"):
+        run(again(), log, tmp_path)
+
+    assert lines_of(out, "metrics") == before
+
+
 @pytest.mark.parametrize("text", ["[]", "{", '{"next": [1], "sizes": {}}'])
 def test_a_folder_with_positions_of_another_program_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "positions.json").write_text(text)
