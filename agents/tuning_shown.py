@@ -11,8 +11,8 @@ from agents.printable import printable
 from agents.printing import add_names, add_numbers, plain_console, print_table
 from streams.alarms import Alarm, Count, Moved
 from streams.durations import format_duration
+from streams.moments import time_text
 from streams.rules.proposing import Proposal
-from streams.specification import time_text
 
 if TYPE_CHECKING:
     from agents.tuning import Tuned
