@@ -162,6 +162,8 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         Labels (for input metrics: predictions) that make the reference of relative thresholds.
     resolve_ms
         A drift alert resolves when nothing was detected for so long.
+    false_alarms_per_month
+        So many warnings a month the scan may raise of a model where nothing changes.
     features
         Whether features are looked at.
     metrics
@@ -185,6 +187,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     evaluate_ms: int = 60_000
     reference: int = 1_000
     resolve_ms: int = 3_600_000
+    false_alarms_per_month: float = 1.0
     features: bool = True
     metrics: tuple[Choice, ...] = ()
     models: dict[str, Task] = {}
@@ -254,12 +257,18 @@ DEFAULT_DRIFTS = (
 )
 DEFAULT_SCANS = (
     Drift(name="loss-scan", input="loss", detector=SCAN),
+    Drift(name="class-loss-scan", input="loss_by_class", detector=SCAN),
+    Drift(name="segment-loss-scan", input="loss_by_segment", detector=SCAN),
+    Drift(name="log-loss-scan", input="log_loss", detector=SCAN),
     Drift(name="feature-scan", input="features", detector=SCAN, severity="info"),
     Drift(name="missing-scan", input="missing", detector=SCAN, severity="info"),
+    Drift(name="type-scan", input="type", detector=SCAN, severity="info"),
+    Drift(name="unseen-scan", input="unseen", detector=SCAN, severity="info"),
     Drift(name="score-scan", input="score", detector=SCAN, severity="info"),
     Drift(name="prediction-scan", input="predictions", detector=SCAN, severity="info"),
     Drift(name="traffic-scan", input="traffic", detector=SCAN),
     Drift(name="label-scan", input="labels", detector=SCAN),
+    Drift(name="coverage-scan", input="coverage", detector=SCAN),
     Drift(name="latency-scan", input="latency", detector=SCAN, severity="info"),
     Drift(name="label-delay-scan", input="label_delay", detector=SCAN, severity="info"),
 )

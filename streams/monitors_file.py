@@ -37,6 +37,7 @@ from streams.monitors import (
 from streams.ownership import Ownership, check_ownership
 from streams.rule_kinds import Absence, Composite
 from streams.rules_file import read_rules
+from streams.scan.parameters import check_budget
 from streams.silences import read_silences
 from streams.task import Task
 from streams.watchers.checking import check_drift
@@ -82,6 +83,7 @@ class Layout(msgspec.Struct, forbid_unknown_fields=True):
     evaluate_every: str = "1m"
     reference: Positive = 1_000
     resolve_after: str = "1h"
+    false_alarms_per_month: float = 1.0
     features: bool = True
     metrics: dict[str, Any] | list[Any] = []
     models: dict[str, Any] = {}
@@ -156,6 +158,7 @@ def _parse(data: object) -> Monitors:
         evaluate_ms=parse_duration_ms(file.evaluate_every, setting="evaluate_every"),
         reference=file.reference,
         resolve_ms=parse_duration_ms(file.resolve_after, setting="resolve_after"),
+        false_alarms_per_month=check_budget(file.false_alarms_per_month),
         features=file.features,
         metrics=_choices(file.metrics),
         models=models,

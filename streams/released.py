@@ -62,6 +62,20 @@ def losses(
     return list(_measured_alike(models, times, values, np.array(MEASURES)[way]))
 
 
+def measured(one: Rows, own: Ints, noticed: Noticed) -> tuple[Ints, Floats]:
+    """Return of some outcome rows how their losses are measured, as `MEASURES`, and the losses."""
+    rows, c = one.table.outcomes, one.columns
+    models, times = rows.model[own].astype(np.int64), rows.at_ms[own]
+    order = np.lexsort((times, models))
+    way = np.empty(len(own), np.int64)
+    way[order] = _ways(models[order], times[order], noticed)
+    wrong = c.loss[own]
+    distance = np.abs(c.error[own])
+    distance = np.where(np.isnan(distance), wrong, distance)
+    columns = wrong, c.word_loss[own], c.chance_loss[own], distance
+    return np.array(MEASURES)[way], np.array(columns)[way, np.arange(len(way))]
+
+
 def _ways(models: Ints, times_ms: Ints, noticed: Noticed) -> Ints:
     """Return for every row how its loss is measured: by what its model is judged to be then."""
     ways = noticed.way[models]

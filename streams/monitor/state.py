@@ -162,7 +162,7 @@ class MonitorState:
         self.windows.baselines.comparing.say(self.specifications.comparisons())
         self.plans = Plans(monitors)
         self.drifts = Drifts(monitors.drifts)
-        self.scan = Scan(monitors.drifts, self.names)
+        self.scan = Scan(monitors, self.names, horizon_ms=windowing.horizon_ms)
         self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms, owner_of=monitors.owner_of)
         self.alerts.silences = monitors.silences
         self.incidents = Incidents()
@@ -259,7 +259,7 @@ class MonitorState:
         models = range(len(self.names))
         lanes = self.drifts.replace(monitors.drifts, models, keys=keys)
         scanned = self.scan.watching()
-        self.scan.use(monitors.drifts)
+        self.scan.use(monitors)
         plans, judged = [], []
         nothing = {*self.quarantined, *self._free}
         every = self.plans.replace(monitors, self.names, without=nothing)

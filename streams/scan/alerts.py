@@ -15,20 +15,19 @@ def scan_alert(name: Name, alarm: Alarm) -> Alert:
     """Return the first revision of an alert."""
     drift, found = alarm
     evidence = found.evidence
-    better = found.watched == "loss" and found.sign < 0
     return Alert(
         alert_id=alert_id(*name, drift.name, found.source, found.at_ms),
         state="firing",
         model=name[0],
         version=name[1],
-        segment="",
+        segment=found.segment,
         monitor=drift.name,
         kind="drift",
-        severity="info" if better else drift.severity,
+        severity="info" if found.direction == "better" else drift.severity,
         at_ms=found.at_ms,
         value=evidence["after"],
         threshold=evidence["before"],
-        direction=_direction(found),
+        direction=found.direction,
         detector=SCAN,
         message=_message(found),
         revision=0,
@@ -51,12 +50,6 @@ def revised(alert: Alert, found: Found) -> Alert:
 
 def _told(found: Found) -> dict[str, Any]:
     return {"input": found.source, **found.evidence}
-
-
-def _direction(found: Found) -> str:
-    if found.watched != "loss":
-        return "changed"
-    return "worse" if found.sign > 0 else "better"
 
 
 def _message(found: Found) -> str:

@@ -1,43 +1,23 @@
 """Rows whose time has come, as what they add to lanes: all models at once, in no order."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from streams.categories import are_null, are_texts
-from streams.events import ABSENT
-from streams.features import Block, choose
+from streams.failures import have_failed
+from streams.features import choose
 from streams.grouping import distinct
 from streams.outcomes import OutcomeRows, PredictionRows
 from streams.released import Rows, between
 from streams.scan import inputs
+from streams.scan.features import feed_features
 from streams.scan.filling import Filling, Numbers
+from streams.scan.known import Known
 from streams.scan.lanes import Ints
-from streams.scan.panes import UNIT
+from streams.scan.panes import HOUR_MS, UNIT
 from streams.tables import class_places
 from streams.watchers.lanes import Input as Values
-
-_TIE_SHIFT = 44
-"""Times in ms have no more bits."""
-
-
-class Known(NamedTuple):
-    """What must be known of models.
-
-    Attributes
-    ----------
-    groups
-        By code, the number of the model here; -1 where nobody looks.
-    versions
-        By code, model and version.
-    classifies
-        Tells of a code whether what it predicts are classes.
-    """
-
-    groups: Ints
-    versions: Sequence[tuple[str, str]]
-    classifies: Callable[[int], bool]
 
 
 def feed(
@@ -52,13 +32,15 @@ def feed(
             own = np.flatnonzero(chosen)
             kept = choose(one.table.features, own, count=len(rows.time_ms))
             _predictions(filling, rows, own, known)
-            _features(filling, rows, own, groups, kept)
+            feed_features(filling, rows, own, groups=groups, blocks=kept)
             _classes(filling, _Named(rows, own, one.table.strings), known)
         labels = one.table.outcomes
         chosen = between(labels.at_ms, from_ms, until_ms) & (labels.first == 1)
         chosen &= groups[labels.model] >= 0
         if chosen.any():
             _labels(filling, labels, np.flatnonzero(chosen), groups)
+            if known.covers(inputs.COVERAGE.watched):
+                _labelled(filling, labels, np.flatnonzero(chosen), groups, from_ms // HOUR_MS)
 
 
 def _predictions(filling: Filling, rows: PredictionRows, own: Ints, known: Known) -> None:
@@ -68,6 +50,11 @@ def _predictions(filling: Filling, rows: PredictionRows, own: Ints, known: Known
         _count(filling, inputs.VERSION, version, known.groups[[code]], np.array([many]))
     models, runs = distinct(known.groups[rows.model[own]])
     _count(filling, inputs.TRAFFIC, "", models, np.bincount(runs))
+    filling.lanes_of(inputs.COVERAGE, "", models)
+    failed = np.bincount(runs[have_failed(rows.number[own])], minlength=len(models))
+    if failed.any():
+        some = failed > 0
+        _count(filling, inputs.FAILED, "", models[some], failed[some])
     ties = rows.tie[own]
     for ranked, column in ((inputs.SCORE, rows.score), (inputs.LATENCY, rows.latency_ms)):
         filling.add_ranked(ranked, "", Numbers(models, runs, ties, column[own]))
@@ -75,34 +62,6 @@ def _predictions(filling: Filling, rows: PredictionRows, own: Ints, known: Known
 
 def _count(filling: Filling, one: inputs.Input, name: str, models: Ints, counts: Ints) -> None:
     filling.add(filling.lanes_of(one, name, models), np.zeros_like(counts), counts)
-
-
-def _features(
-    filling: Filling, rows: PredictionRows, own: Ints, groups: Ints, features: Sequence[Block]
-) -> None:
-    for block in features:
-        every = own[block.rows]
-        models, runs = distinct(groups[rows.model[every]])
-        ties = rows.tie[every]
-        for place, name in enumerate(block.names):
-            values = np.ascontiguousarray(block.values[:, place])
-            given = Numbers(models, runs, ties, values)
-            filling.add_ranked(inputs.FEATURE, name, given)
-            _present(filling, name, given)
-
-
-def _present(filling: Filling, name: str, given: Numbers) -> None:
-    """Add how often a feature is there; where numbers were, a text is not."""
-    values, size = given.values, len(given.groups)
-    there = np.isfinite(values)
-    if not there.all():
-        texts = are_texts(values)
-        if texts.any():
-            texts &= ~filling.has_table(inputs.FEATURE, name, given.groups)[given.runs]
-        there = (values != ABSENT) & ~are_null(values) & (texts | ~are_texts(values))
-    counts = np.bincount(given.runs[there], minlength=size)
-    lanes = filling.lanes_of(inputs.MISSING, name, given.groups)
-    filling.add(lanes, np.zeros_like(counts), counts * UNIT)
 
 
 class _Named(NamedTuple):
@@ -116,11 +75,10 @@ class _Named(NamedTuple):
 def _classes(filling: Filling, given: _Named, known: Known) -> None:
     """Add how often classifiers predicted which class."""
     rows, own, strings = given
-    codes, runs = distinct(rows.model[own])
-    chosen = np.array([known.classifies(code) for code in codes.tolist()])[runs]
-    if not chosen.any():
+    own = own[known.are("binary", "multiclass", models=rows.model[own])]
+    if not len(own):
         return
-    own, models = own[chosen], known.groups[codes][runs[chosen]]
+    models = known.groups[rows.model[own]]
     names, places = class_places(
         *(rows.number[own], rows.code[own], strings), nameless=np.zeros(len(own), bool)
     )
@@ -138,43 +96,18 @@ def _labels(filling: Filling, rows: OutcomeRows, own: Ints, groups: Ints) -> Non
     filling.add_ranked(inputs.DELAY, "", Numbers(models, runs, rows.tie[own], delays))
 
 
-# --- losses
-
-
-def feed_losses(filling: Filling, found: Sequence[Values], groups: Ints) -> None:
-    """Add losses: whether predictions were wrong, or by how much."""
-    for one in found:
-        assert one.measures is not None
-        for way in np.unique(one.measures).tolist():
-            own = one.of((one.measures == way) & (groups[one.models] >= 0))
-            if len(own.models):
-                models, runs = _runs(own, groups)
-                _loss(filling, way, own, models, runs)
-
-
-def _runs(one: Values, groups: Ints) -> tuple[Ints, Ints]:
-    models, places = distinct(groups[one.models])
-    return models, np.repeat(places, one.counts)
-
-
-def _loss(filling: Filling, way: int, own: Values, models: Ints, runs: Ints) -> None:
-    if way == 1:
-        lanes = filling.lanes_of(inputs.WRONG, "", models)
-        filling.add_values(lanes, runs, (own.values * UNIT).astype(np.int64))
-        return
-    name = "" if way == 3 else "chance"  # a loss that is measured otherwise is another lane
-    filling.add_ranked(inputs.DISTANCE, name, Numbers(models, runs, _ties(own), own.values))
-
-
-def _ties(one: Values) -> Ints:
-    """Return numbers of rows: their times, and those of one moment and model in their order."""
-    starts = np.cumsum(one.counts) - one.counts
-    new = np.diff(one.times_ms, prepend=-1) != 0
-    new[starts] = True
-    first = np.flatnonzero(new)
-    again = np.arange(len(new)) - np.repeat(first, np.diff(np.append(first, len(new))))
-    found: Ints = one.times_ms + (again << _TIE_SHIFT)
-    return found
+def _labelled(filling: Filling, rows: OutcomeRows, own: Ints, groups: Ints, hour: int) -> None:
+    """Add labels to the hours of their predictions: to the one under way, or to those before."""
+    made = rows.time_ms[own] // HOUR_MS
+    models, runs = distinct(groups[rows.model[own]])
+    lanes = filling.lanes_of(inputs.LABELLED, "", models)
+    now = np.bincount(runs[made == hour], minlength=len(models))
+    filling.add(lanes, np.zeros_like(now), now)
+    before = made < hour
+    if before.any():
+        keys, places = distinct((hour - made[before]) * len(models) + runs[before])
+        hours, of = hour - keys // len(models), lanes[keys % len(models)]
+        filling.add_to_hours(of, hours, np.bincount(places))
 
 
 def panes_of(

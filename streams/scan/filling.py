@@ -10,15 +10,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.categories import CATEGORIES
 from streams.grouping import distinct
-from streams.scan.inputs import BY_NAME, Input, Ranked
-from streams.scan.lanes import Floats, Ints, Lanes
-from streams.scan.panes import UNIT
+from streams.scan.inputs import BY_NAME, UNSEEN, Input, Ranked
+from streams.scan.lanes import Floats, Ints, Lanes, Mask
+from streams.scan.panes import KEPT_HOURS, UNIT
 from streams.scan.ranks import Hashes, Tables, mixed
 from streams.scan.samples import Samples
+from streams.scan.sets import Sets
 
 _PLAIN = "<i4", "<i8", "<i8", "<f8"
 _DRAWN = "<i4", "<u8", "<f8"
+_EARLIER = "<i4", "<i8", "<i8"
+_KINDS = _PLAIN, _DRAWN, _EARLIER
 _OPEN = "open_rows", "open_sum", "open_squares"
 
 _PIECE = 20_000
@@ -61,6 +65,8 @@ class Filling:
     ----------
     begin
         Gives the lane of a model's number that has none, or -1 if nobody looks at it.
+    tally
+        Counts rows of a name of a model's number that has no lane.
     """
 
     def __init__(
@@ -68,12 +74,17 @@ class Filling:
         lanes: Lanes,
         samples: Samples,
         tables: Tables,
+        sets: Sets,
         *,
         begin: Callable[[int, int, str], int],
+        tally: Callable[[int, int, str, int], None],
     ) -> None:
         self._lanes, self._samples, self._tables, self._begin = lanes, samples, tables, begin
+        self._tally, self._sets = tally, sets
         self._sums: list[Part] = []
         self._drawn: list[Part] = []
+        self._earlier: list[Part] = []
+        self._said = 0
         self._noted: list[Ints] = []
 
     def lanes_of(self, one: Input, name: str, groups: Ints) -> Ints:
@@ -82,6 +93,24 @@ class Filling:
         found = self._lanes.find(place, name, groups)
         for at in np.flatnonzero(found < 0).tolist():
             found[at] = self._begin(int(groups[at]), place, name)
+        return found
+
+    def named(self, one: Input, name: str, groups: Ints, counts: Ints) -> Ints:
+        """Return the lanes of a name of models; where it has none, its rows are counted."""
+        place = BY_NAME[one.name]
+        found = self._lanes.find(place, name, groups)
+        for at in np.flatnonzero(found < 0).tolist():
+            self._tally(int(groups[at]), place, name, int(counts[at]))
+        return found
+
+    def known(self, one: Input, name: str, groups: Ints) -> Ints:
+        """Return the lanes of an input of models, -1 where there are none; none begin."""
+        return self._lanes.find(BY_NAME[one.name], name, groups)
+
+    def is_final(self, one: Input, name: str, groups: Ints) -> Mask:
+        """Tell of which models what an input goes by is there for good."""
+        lanes = self.known(one, name, groups)
+        found: Mask = (lanes >= 0) & (self._lanes["final"][lanes] == 1)
         return found
 
     def has_table(self, ranked: Ranked, name: str, groups: Ints) -> NDArray[np.bool_]:
@@ -99,6 +128,17 @@ class Filling:
         for name, column in zip(_OPEN, own[1:], strict=True):
             self._lanes[name][own[0]] += column
         self._sums.append(own)
+
+    def add_to_hours(self, lanes: Ints, hours: Ints, counts: Ints) -> None:
+        """Add to hours before the one under way, once the pane is over; -1 is nobody's."""
+        some = lanes >= 0
+        if some.any():
+            self._earlier.append((lanes[some], hours[some], counts[some]))
+
+    def forget(self, lane: int) -> None:
+        """Forget what is to be added to a lane once the pane is over."""
+        kept = ((one, one[0] != lane) for one in self._earlier)
+        self._earlier = [tuple(column[some] for column in one) for one, some in kept]
 
     def add_values(self, lanes: Ints, runs: Ints, parts: Ints) -> None:
         """Add values, each in parts of a whole, to the lane that `runs` says."""
@@ -155,6 +195,26 @@ class Filling:
             return
         self.add_values(lanes, runs, np.abs(2 * ranks - UNIT))
 
+    def add_categories(self, one: Input, name: str, given: Numbers) -> None:
+        """Add hashes of texts, -1 for what is none; a first day's are known from then on."""
+        lanes = self.lanes_of(one, name, given.groups)
+        given = given.kept((lanes >= 0)[given.runs])
+        lanes = lanes[lanes >= 0]
+        if not len(lanes):
+            return
+        keys, places = distinct(given.runs * (CATEGORIES + 1) + given.values.astype(np.int64) + 1)
+        own, codes = lanes[keys // (CATEGORIES + 1)], keys % (CATEGORIES + 1) - 1
+        final, texts = self._lanes["final"][own] == 1, codes >= 0
+        learning = ~final & texts
+        if learning.any():
+            new = self._sets.add(own[learning], codes[learning])
+            drawn = own[learning][new], codes[learning][new].astype(np.uint64), np.zeros(new.sum())
+            self._drawn.append(drawn)
+        unseen = final & ~(texts & self._sets.have(own, np.maximum(codes, 0)))
+        counts = np.bincount(given.runs, weights=unseen[places], minlength=len(lanes))
+        rows = np.bincount(given.runs, minlength=len(lanes))
+        self.add(lanes, rows, counts.astype(np.int64) * UNIT)
+
     def _draw(self, lanes: Ints, hashes: Hashes, values: Floats) -> None:
         taken = self._samples.add(lanes, hashes, values)
         if taken.any():
@@ -163,18 +223,21 @@ class Filling:
     # ------------------------------------------------------------------ written down
     def changes(self) -> list[list[list[bytes]]]:
         """Return what came since this was last asked, in pieces."""
-        sums, drawn = self._sums, self._drawn
-        self._sums, self._drawn = [], []
+        sums, drawn, earlier = self._sums, self._drawn, self._earlier[self._said :]
+        self._sums, self._drawn, self._said = [], [], len(self._earlier)
         self._noted += [lanes for lanes, *_ in drawn]
-        none = _packed([], _PLAIN), _packed([], _DRAWN)
-        return [
-            *([_packed(some, _PLAIN), none[1]] for some in _pieces(sums)),
-            *([none[0], _packed(some, _DRAWN)] for some in _pieces(drawn)),
-        ]
+        found = []
+        for place, parts in enumerate((sums, drawn, earlier)):
+            for some in _pieces(parts):
+                empty = [_packed([], kinds) for kinds in _KINDS]
+                empty[place] = _packed(some, _KINDS[place])
+                found.append(empty)
+        return found
 
     def whole(self) -> list[list[list[bytes]]]:
         """Return all of the pane, in pieces; what was drawn is written with its lanes."""
         self.changes()
+        self._said = 0
         own, lanes = self._lanes, self._lanes.used()
         lanes = lanes[(own["open_rows"][lanes] != 0) | (own["open_sum"][lanes] != 0)]
         for start in range(0, len(lanes), _PIECE):
@@ -185,19 +248,34 @@ class Filling:
 
     def restore(self, packed: Sequence[Sequence[bytes]]) -> None:
         """Add what `changes` or `whole` returned, a piece."""
-        sums, drawn = (
-            list(_read(part, kinds)) for part, kinds in zip(packed, (_PLAIN, _DRAWN), strict=True)
+        sums, drawn, *earlier = (
+            list(_read(part, kinds)) for part, kinds in zip(packed, _KINDS, strict=False)
         )
+        if earlier and len(earlier[0][0]):
+            self._earlier.append(tuple(earlier[0]))
+            self._said = len(self._earlier)
         for name, column in zip(_OPEN, sums[1:], strict=True):
             np.add.at(self._lanes[name], sums[0], column)
         if len(drawn[0]):
-            self._samples.add(*drawn)
+            of_sets = self._lanes["place"][drawn[0]] == BY_NAME[UNSEEN.name]
+            self._sets.add(drawn[0][of_sets], drawn[1][of_sets].astype(np.int64))
+            self._samples.add(*(column[~of_sets] for column in drawn))
             self._noted.append(drawn[0])
 
     def clear(self) -> None:
         """Forget what came: the pane is over."""
         self._noted += [lanes for lanes, *_ in self._drawn]
-        self._sums, self._drawn = [], []
+        self._sums, self._drawn, self._earlier, self._said = [], [], [], 0
+
+    def take_earlier(self) -> list[tuple[int, int]]:
+        """Add to hours that are over; return of which lanes and hours."""
+        if not self._earlier:
+            return []
+        lanes, hours, counts = (np.concatenate(own) for own in zip(*self._earlier, strict=True))
+        some = self._lanes["used"][lanes]
+        slots = hours[some] % KEPT_HOURS
+        np.add.at(self._lanes["hour_sum"], (slots, lanes[some]), counts[some])
+        return list(zip(lanes[some].tolist(), slots.tolist(), strict=True))
 
     def take_drawn(self) -> list[int]:
         """Return the lanes of which anything was drawn since this was last asked."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from streams.scan import reference
-from streams.scan.inputs import INPUTS, RANKED_BY_NAME
+from streams.scan.inputs import BY_NAME, FEATURE, INPUTS, RANKED_BY_NAME
 from streams.scan.lanes import Floats, Ints, Lanes
 from streams.scan.panes import (
     DAY_HOURS,
@@ -26,9 +26,12 @@ _DAY_PANES = DAY_HOURS * HOUR_PANES
 _FEWEST_ROWS = 60
 
 _LEVELS = np.array([one.name in RANKED_BY_NAME for one in INPUTS])
+_TYPE, _UNSEEN, _COVERAGE, _LABELLED, _FAILED = (
+    BY_NAME[name] for name in ("type", "unseen", "coverage", "labelled", "failed")
+)
 _SHARES = np.array([one.of_rows for one in INPUTS])
 _RESTS = np.array([one.complement for one in INPUTS])
-_SCATTERED = np.array([one.kind != SHARE and one.watched != "loss" for one in INPUTS])
+_SCATTERED = np.array([one.kind != SHARE and not one.worse for one in INPUTS])
 _HALF_AN_HOUR = 3
 _RANKS_VARIANCE = 1 / 12
 
@@ -54,11 +57,15 @@ def close_pane(lanes: Lanes, pane: int, *, traffic: Ints, still: Ints) -> None:
     counting = np.flatnonzero(used & (lanes["kind"] == COUNT))
     if len(of_rows):
         owner = traffic[lanes["group"][of_rows]]
+        failed = lanes.find(_FAILED, "", lanes["group"][of_rows])
         rows = np.where(owner >= 0, lanes["open_sum"][np.maximum(owner, 0)], 0)
+        rows -= np.where(failed >= 0, lanes["open_sum"][np.maximum(failed, 0)], 0)
         lanes["open_rows"][of_rows] = rows
         rest = of_rows[_RESTS[places[of_rows]]]
         lanes["open_sum"][rest] = lanes["open_rows"][rest] * UNIT - lanes["open_sum"][rest]
     lanes["open_rows"][counting] = 1
+    for lane in np.flatnonzero(used & (places == _TYPE)).tolist():
+        lanes["open_rows"][lane] += lanes["open_rows"][numbers_of(lanes, lane)].sum()
     slot = pane % KEPT_PANES
     lanes["pane_rows"][slot] = lanes["open_rows"]
     lanes["pane_sum"][slot] = lanes["open_sum"]
@@ -71,6 +78,28 @@ def close_pane(lanes: Lanes, pane: int, *, traffic: Ints, still: Ints) -> None:
     ):
         lanes[total][growing] += lanes[name][growing]
         lanes[name][:] = 0
+
+
+def close_coverage(lanes: Lanes, hour: int, *, traffic: Ints, horizon: int) -> None:
+    """Let lanes of coverage have the hour whose horizon has passed; before its last pane is closed.
+
+    Parameters
+    ----------
+    horizon
+        In hours, not less than it is.
+    """
+    own = np.flatnonzero(lanes["used"] & (lanes["place"] == _COVERAGE))
+    if not len(own):
+        return
+    groups, slot = lanes["group"][own], (hour - horizon) % KEPT_HOURS
+
+    def count(found: Ints) -> Ints:
+        sums: Ints = lanes["hour_sum"][slot, np.maximum(found, 0)]
+        return np.where(found >= 0, sums, 0)
+
+    made = count(traffic[groups]) - count(lanes.find(_FAILED, "", groups))
+    lanes["open_rows"][own] = made
+    lanes["open_sum"][own] = np.minimum(count(lanes.find(_LABELLED, "", groups)), made) * UNIT
 
 
 def close_hour(lanes: Lanes, hour: int) -> None:
@@ -142,6 +171,47 @@ def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) ->
                 take_kinds(lanes, tables, np.array([lane]))
                 _begin_anew(lanes, lane, pane=pane + 1)
     return changed
+
+
+def numbers_of(lanes: Lanes, lane: int) -> Ints:
+    """Return the lane of the numbers of a feature among which texts are counted."""
+    name = lanes.names[lane]
+    assert name is not None
+    found = lanes.find(BY_NAME[FEATURE.level.name], name[2], lanes["group"][[lane]])
+    return found[found >= 0]
+
+
+def begin_with_none(lanes: Lanes, lane: int, *, pane: int) -> None:
+    """Let the first text among numbers be judged as if texts had been looked for from the start.
+
+    All rows before were numbers: what their lane has of rows is what this one would have.
+    """
+    for other in numbers_of(lanes, lane).tolist():
+        for name in ("first_hour", "first_pane", "pane_rows", "hour_rows", "total_rows", "held"):
+            lanes[name][..., lane] = lanes[name][..., other]
+        days = int(lanes["days"][other])
+        if days == MOST_DAYS:
+            lanes["first_hour"][lane] = pane // HOUR_PANES - KEPT_HOURS
+        if days:
+            _learn(lanes, np.array([lane]), days)
+
+
+def close_sets(lanes: Lanes, *, pane: int) -> list[int]:
+    """Let no more categories be known once a day has passed; return of which lanes."""
+    due = lanes["used"] & (lanes["final"] == 0) & (lanes["place"] == _UNSEEN)
+    due &= (pane + 1 - lanes["first_pane"] >= _DAY_PANES) & (lanes["total_rows"] >= _LAST_SAMPLE)
+    found: list[int] = np.flatnonzero(due).tolist()
+    for lane in found:
+        lanes["final"][lane] = 1
+        lanes.begin_anew(lane, pane=pane + 1)
+    return found
+
+
+def copy_table(lanes: Lanes, tables: Tables, lane: int, other: int) -> None:
+    """Let a lane that begins go by the ranks of another, as they are for good."""
+    tables.put(lane, tables.sample(int(lanes["table"][other])))
+    lanes["table"][lane], lanes["final"][lane] = lane, 1
+    take_kinds(lanes, tables, np.array([lane]))
 
 
 def take_kinds(lanes: Lanes, tables: Tables, own: Ints) -> None:

@@ -1,6 +1,6 @@
 """What is watched: a line for every input. Its rows are taken out in `streams.scan.feed`."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streams.scan.reference import COUNT, NUMBER, SHARE
 
@@ -22,6 +22,16 @@ class Input(NamedTuple):
         Whether it is told of those predictions that are no part of the share.
     least
         How many rows a window must have.
+    most
+        So many names of a model have lanes, the largest; 0 for all.
+    head
+        What alerts say before the name; empty for what `watched` says.
+    serves
+        Which other input needs it, too; where nobody looks at it itself, empty is all.
+    unit
+        What one is, in the unit that alerts tell.
+    worse
+        In which direction it is worse; 0 for a change that is neither.
     """
 
     name: str
@@ -30,6 +40,11 @@ class Input(NamedTuple):
     of_rows: bool = False
     complement: bool = False
     least: int = 20
+    most: int = 0
+    head: str = ""
+    serves: str = ""
+    unit: float = 1.0
+    worse: int = 0
 
 
 class Ranked(NamedTuple):
@@ -46,47 +61,92 @@ class Ranked(NamedTuple):
     spread: Input | None = None
 
 
-def _ranked(name: str, *, watched: str, spread: bool = False) -> Ranked:
+def _ranked(name: str, *, watched: str, spread: bool = False, **more: Any) -> Ranked:
     return Ranked(
-        Input(name, watched, NUMBER),
+        Input(name, watched, NUMBER, **more),
         Input(f"{name} value", "", NUMBER),
-        Input(f"{name} spread", watched, NUMBER) if spread else None,
+        Input(f"{name} spread", watched, NUMBER, **more) if spread else None,
     )
 
 
-WRONG = Input("wrong", "loss", SHARE)
-DISTANCE = _ranked("distance", watched="loss")
-FEATURE = _ranked("feature", watched="features", spread=True)
+MOST_NAMES = 20
+"""So many classes, and segments, of a model have a loss of their own."""
+
+LARGEST_LOG_LOSS = 8.0
+"""A larger one counts as this: a single answer that was sure and wrong says no more."""
+
+_FEW_ROWS = 5
+_NAMED: dict[str, Any] = {"least": _FEW_ROWS, "most": MOST_NAMES, "worse": 1}
+_CLASS: dict[str, Any] = {"watched": "loss_by_class", "head": "loss:class", **_NAMED}
+_SEGMENT: dict[str, Any] = {"watched": "loss_by_segment", "head": "loss:segment", **_NAMED}
+
+WRONG = Input("wrong", "loss", SHARE, worse=1)
+DISTANCE = _ranked("distance", watched="loss", worse=1)
+FEATURE = Ranked(
+    Input("feature", "features", NUMBER, serves="type", head="feature"),
+    Input("feature value", "", NUMBER),
+    Input("feature spread", "features", NUMBER, head="feature"),
+)
 SCORE = _ranked("score", watched="score", spread=True)
 LATENCY = _ranked("latency", watched="latency")
 DELAY = _ranked("delay", watched="label_delay")
 MISSING = Input("missing", "missing", SHARE, of_rows=True, complement=True)
-CLASS = Input("class", "predictions", SHARE, of_rows=True)
+CLASS = Input("class", "predictions", SHARE, of_rows=True, head="prediction")
 TRAFFIC = Input("traffic", "traffic", COUNT, least=1)
 LABELS = Input("labels", "labels", COUNT, least=1)
 VERSION = Input("version", "", COUNT)
+LOG_LOSS = Input("log loss", "log_loss", NUMBER, unit=LARGEST_LOG_LOSS, worse=1)
+CLASS_WRONG = Input("class wrong", kind=SHARE, **_CLASS)
+TYPE = Input("type", "type", SHARE)
+UNSEEN = Input("unseen", "unseen", SHARE)
+COVERAGE = Input("coverage", "coverage", SHARE, worse=-1)
+LABELLED = Input("labelled", "", COUNT, serves="coverage")
+FAILED = Input("failed", "", COUNT)
+SEGMENT_WRONG = Input("segment wrong", kind=SHARE, **_SEGMENT)
+SEGMENT_DISTANCE = _ranked("segment distance", **_SEGMENT)
+SEGMENT_CHANCE = _ranked("segment chance", **_SEGMENT)
 
-RANKED = DISTANCE, FEATURE, SCORE, LATENCY, DELAY
+RANKED = DISTANCE, FEATURE, SCORE, LATENCY, DELAY, SEGMENT_DISTANCE, SEGMENT_CHANCE
 INPUTS: tuple[Input, ...] = (
     WRONG,
-    *(one for ranked in RANKED for one in ranked if one is not None),
+    *(one for ranked in RANKED[:5] for one in ranked if one is not None),
     MISSING,
     CLASS,
     TRAFFIC,
     LABELS,
     VERSION,
+    LOG_LOSS,
+    CLASS_WRONG,
+    SEGMENT_WRONG,
+    *(one for ranked in RANKED[5:] for one in ranked if one is not None),
+    TYPE,
+    UNSEEN,
+    COVERAGE,
+    LABELLED,
+    FAILED,
 )
+"""Their places are in the state: others come at the end."""
+
 BY_NAME = {one.name: place for place, one in enumerate(INPUTS)}
 RANKED_BY_NAME = {one.level.name: one for one in RANKED}
 
+RANKS_OF = {"segment distance": ("distance", ""), "segment chance": ("distance", "chance")}
+"""Lanes whose ranks are those of another one, by its input and name."""
+
 WATCHED = {
     "loss": "wrong predictions, or how far numbers are off",
+    "loss_by_class": f"wrong predictions among those of each true class, the {MOST_NAMES} largest",
+    "loss_by_segment": f"the loss of each segment, of the {MOST_NAMES} largest",
+    "log_loss": "log loss of scores that are probabilities, each at most 8",
     "score": "scores: their level and spread",
     "features": "each feature that is a number: its level and spread",
-    "missing": "how often each feature is missing, or a text where numbers were",
+    "missing": "how often each feature is missing",
+    "type": "how often a feature is a text where numbers were",
+    "unseen": "how often a feature is a category, or a number, that the first day did not have",
     "predictions": "how often each class is predicted",
     "traffic": "how many predictions come",
     "labels": "how many labels come",
+    "coverage": "how many predictions of an hour have a label once the horizon has passed",
     "latency": "how long predictions take",
     "label_delay": "how long labels take to come",
 }
@@ -103,8 +163,16 @@ def label(place: int, name: str) -> str:
     """
     one = INPUTS[place]
     spread = ":spread" if one.name.endswith(" spread") else ""
-    head = _HEADS.get(one.name.removesuffix(" spread"), one.watched)
+    head = one.head or one.watched
     return f"{head}:{name}{spread}" if name else f"{head}{spread}"
 
 
-_HEADS = {"feature": "feature", "class": "prediction"}
+def segment_of(place: int, name: str) -> str:
+    """Return the segment that a lane is of; empty for all rows.
+
+    Examples
+    --------
+    >>> segment_of(BY_NAME["segment wrong"], "site=b"), segment_of(BY_NAME["class"], "1")
+    ('site=b', '')
+    """
+    return name if INPUTS[place].watched == _SEGMENT["watched"] else ""

@@ -4,6 +4,7 @@ Lanes have numbers; those of forgotten models are given to others. Sixty-four ne
 *chunk*, which is written down together, whoever they belong to.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from streams.scan.reference import Reference
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 CHUNK = 64
 _NO_TABLE = -1
@@ -105,6 +107,7 @@ class Lanes:
         }
         self._free: list[int] = []
         self._lane_of: dict[tuple[int, str], Ints] = {}
+        self._many: Counter[tuple[int, int]] = Counter()
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._columns[name]
@@ -162,13 +165,23 @@ class Lanes:
             more = np.full(group + 1 + len(known) // 2 - len(known), -1)
             known = self._lane_of[place, what] = np.concatenate([known, more])
         known[group] = lane
+        self._many[group, place] += 1
+
+    def _leave(self, lane: int, name: Name) -> None:
+        group = int(self["group"][lane])
+        self._lane_of[name[1:]][group] = -1
+        self._many[group, name[1]] -= 1
+
+    def many(self, group: int, place: int) -> int:
+        """Return how many lanes of an input a model has, by its number."""
+        return self._many[group, place]
 
     def forget(self, lane: int) -> None:
         """Give a lane up; its numbers are 0 from now on."""
         name = self.names[lane]
         if name is None:
             return
-        self._lane_of[name[1:]][self["group"][lane]] = -1
+        self._leave(lane, name)
         self.names[lane] = None
         for column in self._columns.values():
             column[..., lane] = 0
@@ -256,7 +269,7 @@ class Lanes:
         for lane, name in enumerate(names, start=chunk * CHUNK):
             before = self.names[lane]
             if before is not None:
-                self._lane_of[before[1:]][self["group"][lane]] = -1
+                self._leave(lane, before)
             self.names[lane], self["used"][lane] = None, False
             if name is not None:
                 self._take(lane, (name[0], name[1], name[2]))

@@ -13,7 +13,7 @@ import numpy as np
 
 from streams.scan.evidence import interval, split
 from streams.scan.growing import units
-from streams.scan.inputs import INPUTS, RANKED, label
+from streams.scan.inputs import INPUTS, RANKED, label, segment_of
 from streams.scan.judging import Judged
 from streams.scan.lanes import Floats, Ints, Lanes
 from streams.scan.panes import (
@@ -84,8 +84,10 @@ class Found(NamedTuple):
         `firing`, `revised` or `resolved`.
     source
         Of what, see `streams.scan.inputs.label`.
-    watched
-        What `input:` of its monitor says.
+    segment
+        Which it is of; empty for all rows.
+    direction
+        `worse`, `better` or `changed`.
     evidence
         What to tell of it; empty at its end.
     """
@@ -94,7 +96,8 @@ class Found(NamedTuple):
     model: str
     version: str
     source: str
-    watched: str
+    segment: str
+    direction: str
     lane: int
     at_ms: int
     sign: int
@@ -211,8 +214,8 @@ class Life:
         assert name is not None
         model, place, what = name
         return Found(
-            *(state, model, known.version, label(place, what), INPUTS[place].watched),
-            *(lane, (pane + 1) * PANE_MS, known.sign, evidence),
+            *(state, model, known.version, label(place, what), segment_of(place, what)),
+            *(_direction(place, known.sign), lane, (pane + 1) * PANE_MS, known.sign, evidence),
         )
 
     def _version(self, lane: int, pane: int) -> str:
@@ -268,8 +271,9 @@ class Life:
         if found is None:
             total = max(counts.sum(), 1.0)
             mean = float(sums.sum() / total)
+            mean *= INPUTS[int(lanes["place"][lane])].unit
             return evidence | {"before": mean, "after": mean, "count": int(total)}
-        scale = 1.0 if kind != COUNT else HOUR_PANES
+        scale = HOUR_PANES if kind == COUNT else INPUTS[int(lanes["place"][lane])].unit
         low, high = interval(found.after, self._variance(lane, window), found.rows)
         levels = [found.before, found.after, low, high]
         place = int(lanes["place"][lane])
@@ -303,3 +307,10 @@ class Life:
             means.append(self._tables.value(row, mean))
         half = (ends[3] - ends[2]) / 2 * float(self._tables.width[row]) * 1.5
         return [*means, means[1] - half, means[1] + half]
+
+
+def _direction(place: int, sign: int) -> str:
+    worse = INPUTS[place].worse
+    if not worse:
+        return "changed"
+    return "worse" if sign == worse else "better"

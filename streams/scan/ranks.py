@@ -88,6 +88,10 @@ class Tables:
         """Return the sample that a row goes by; nothing for a row below 0."""
         return self._samples[row] if row >= 0 else b""
 
+    def sample(self, row: int) -> Floats:
+        """Return the sample that a row goes by, in rising order."""
+        return np.frombuffer(self._samples[row], "<f8").astype(np.float64)
+
     def forget(self, row: int) -> None:
         """Forget a row."""
         self._samples.pop(row, None)

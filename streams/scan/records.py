@@ -20,20 +20,30 @@ from streams.scan.life import Life, Open
 from streams.scan.panes import DAY_HOURS, HOUR_PANES, KEPT_HOURS, KEPT_PANES
 from streams.scan.ranks import Tables
 from streams.scan.samples import Samples
+from streams.scan.sets import Sets
+from streams.scan.tally import Tally
 
 Key = tuple[Any, ...]
 
-_STEP, _RANKS, _OPEN = "step", "ranks", "open"
+_STEP, _RANKS, _OPEN, _TALLY = "step", "ranks", "open", "tally"
 
 
 class Written:
     """What of the scan is not written down as it is."""
 
     def __init__(
-        self, lanes: Lanes, samples: Samples, tables: Tables, life: Life, filling: Filling
+        self,
+        lanes: Lanes,
+        samples: Samples,
+        tables: Tables,
+        sets: Sets,
+        *,
+        life: Life,
+        filling: Filling,
+        tally: Tally,
     ) -> None:
-        self._lanes, self._samples, self._tables = lanes, samples, tables
-        self._life, self._filling = life, filling
+        self._lanes, self._samples, self._tables, self._sets = lanes, samples, tables, sets
+        self._life, self._filling, self._tally = life, filling, tally
         self._changed: dict[tuple[str, int, int], None] = {}
         self._steps: dict[int, Any] = {}  # None once it is in the lanes
         self._gone: set[int] = set()
@@ -50,8 +60,13 @@ class Written:
         self._changed[_RANKS, lane // CHUNK, 0] = None
         name = self._lanes.names[lane]
         if self._lanes["final"][lane] and name is not None:
-            ranked = RANKED_BY_NAME[INPUTS[name[1]].name]
-            self._everything([one // CHUNK for one in self._lanes.alongside(lane, ranked)])
+            ranked = RANKED_BY_NAME.get(INPUTS[name[1]].name)
+            own = [lane] if ranked is None else self._lanes.alongside(lane, ranked)
+            self._everything([one // CHUNK for one in own])
+
+    def begun(self, lane: int) -> None:
+        """Note that a lane begins with sums."""
+        self._everything([lane // CHUNK])
 
     def learnt(self, lanes: Ints) -> None:
         """Note that lanes have learnt."""
@@ -76,6 +91,11 @@ class Written:
             ):
                 for slot in range(count):
                     self._changed[part, chunk, slot] = None
+
+    def counted(self, found: Sequence[tuple[int, int]]) -> None:
+        """Note that hours of lanes which are over have more."""
+        for chunk, slot in {(lane // CHUNK, hour // DAY_HOURS) for lane, hour in found}:
+            self._changed["hours", chunk, slot] = None
 
     def closed(self, pane: int) -> None:
         """Note that a pane is over."""
@@ -107,6 +127,9 @@ class Written:
         changed, self._changed = sorted(self._changed), {}
         for part, chunk, slot in changed:
             yield (part, chunk, slot), self._content(part, chunk, slot)
+        for model, place in sorted(self._tally.changed):
+            yield (_TALLY, model, place), self._tally.pack(model, place)
+        self._tally.changed.clear()
         if self._anew:
             self._anew = False
             self._gone.update(self._steps)
@@ -129,7 +152,11 @@ class Written:
         lanes = range(chunk * CHUNK, (chunk + 1) * CHUNK)
         if part == _RANKS:
             return [
-                [self._samples.pack(one), self._tables.pack(int(self._lanes["table"][one]))]
+                [
+                    self._samples.pack(one),
+                    self._tables.pack(int(self._lanes["table"][one])),
+                    *([codes] if (codes := self._sets.pack(one)) else []),
+                ]
                 for one in lanes
             ]
         if part == _OPEN:
@@ -157,6 +184,9 @@ class Written:
             else:
                 self._steps[place] = content
             return
+        if part == _TALLY:
+            self._tally.restore(str(place), int(slot), content)
+            return
         if content is None:
             return
         if part == _RANKS:
@@ -178,8 +208,9 @@ class Written:
 
     def _fold_ranks(self, chunk: int, content: Any) -> None:
         self._lanes.reserve(chunk)
-        for lane, (sample, table) in enumerate(content, start=chunk * CHUNK):
+        for lane, (sample, table, *codes) in enumerate(content, start=chunk * CHUNK):
             self._samples.restore(lane, sample)
+            self._sets.restore(lane, codes[0] if codes else b"")
             self._lanes["table"][lane] = lane if table else -1
             if table:
                 self._tables.put(lane, np.frombuffer(table, "<f8").astype(np.float64))

@@ -6,35 +6,29 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from streams.monitors import SCAN, Drift
+from streams.monitors import SCAN, Drift, Monitors
 from streams.noticed import Noticed
 from streams.released import Rows
-from streams.scan import growing, judging, tails
-from streams.scan.feed import Known, feed, feed_losses, panes_of
+from streams.scan import growing
+from streams.scan.budgets import Budgets
+from streams.scan.comparing import Comparing
+from streams.scan.feed import feed, panes_of
 from streams.scan.filling import Filling
-from streams.scan.inputs import BY_NAME, INPUTS, label
-from streams.scan.judging import Judged, hold_back, judge, judge_early, usual_of, windows_of
-from streams.scan.lanes import Floats, Ints, Lanes
-from streams.scan.life import Found, Life, Seen
-from streams.scan.panes import (
-    HOUR_PANES,
-    KEPT_HOURS,
-    KEPT_PANES,
-    LONG,
-    PANE_MS,
-    SHORT,
-)
-from streams.scan.parameters import ScanParameters, parameters_of
+from streams.scan.inputs import BY_NAME, INPUTS, RANKS_OF, TRAFFIC, TYPE, label
+from streams.scan.known import Known
+from streams.scan.lanes import Ints, Lanes
+from streams.scan.life import Found, Life
+from streams.scan.losses import feed_losses, feed_parts
+from streams.scan.panes import DAY_HOURS, HOUR_MS, HOUR_PANES, KEPT_HOURS, PANE_MS
 from streams.scan.ranks import Tables
 from streams.scan.records import Written
-from streams.scan.reference import rates
 from streams.scan.samples import Samples
-from streams.scan.weeks import are_new
+from streams.scan.sets import Sets
+from streams.scan.tally import Tally
 from streams.watchers.lanes import Input
 
-_LANES_AT_ONCE = 4_096
 _MOST_PANES = 144
-_CLASSES = "binary", "multiclass"
+_NOT_YET = -2
 
 
 class Alarm(NamedTuple):
@@ -49,32 +43,54 @@ class Scan:
 
     Parameters
     ----------
-    drifts
-        Monitors, of which those with the detector `scan` count.
+    monitors
+        Of which those with the detector `scan` count.
     names
         Of models and versions, by code; the list grows.
+    horizon_ms
+        How long after its prediction a label counts.
     """
 
-    def __init__(self, drifts: Sequence[Drift], names: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        monitors: Monitors,
+        names: Sequence[tuple[str, str]],
+        *,
+        horizon_ms: int = HOUR_MS,
+    ) -> None:
         self._names = names
-        self.lanes, self._samples, self._tables = Lanes(), Samples(), Tables()
-        self._life = Life(self.lanes, self._tables)
-        self._filling = Filling(self.lanes, self._samples, self._tables, begin=self._begin)
-        self.written = Written(self.lanes, self._samples, self._tables, self._life, self._filling)
+        self.lanes, self._samples, self._tables, self._sets = Lanes(), Samples(), Tables(), Sets()
+        self._life, self._tally = Life(self.lanes, self._tables), Tally()
+        self._filling = Filling(
+            *(self.lanes, self._samples, self._tables, self._sets),
+            begin=self._begin,
+            tally=self._count,
+        )
+        self.written = Written(
+            *(self.lanes, self._samples, self._tables, self._sets),
+            life=self._life,
+            filling=self._filling,
+            tally=self._tally,
+        )
         self._groups = np.empty(0, np.int64)
         self._watched: dict[str, tuple[Drift, ...]] = {}
+        self._budgets = Budgets(
+            self.lanes,
+            drift_of=lambda name: self._drift(*name),
+            watching=lambda model: self._watched.get(model, ()),
+        )
+        self._comparing = Comparing(self.lanes, self._life, self._budgets)
+        self._horizon = -(-horizon_ms // HOUR_MS)
         self._pane = -1
-        self._budget = np.empty(0)
-        self.use(drifts)
+        self.use(monitors)
 
     # ------------------------------------------------------------------ what is watched
-    def use(self, drifts: Sequence[Drift]) -> None:
+    def use(self, monitors: Monitors) -> None:
         """Watch by other monitors; lanes that nobody looks at any more are forgotten."""
-        self._drifts = [one for one in drifts if one.detector == SCAN]
-        self._parameters: dict[str, ScanParameters] = {
-            one.name: parameters_of(one) for one in self._drifts
-        }
+        self._drifts = [one for one in monitors.drifts if one.detector == SCAN]
         self._watched = {}
+        self._budgets.per_month = monitors.false_alarms_per_month
+        self._budgets.begin_anew()
 
     def _settle(self) -> None:
         """After the state was read back, go on with it."""
@@ -86,8 +102,9 @@ class Scan:
         for lane in self.lanes.used().tolist():
             name = self.lanes.names[lane]
             assert name is not None
-            if self._drift(*name) is None and INPUTS[name[1]].watched:
+            if not self._wanted(*name):
                 self._forget(lane)
+        self._tally.forget(lambda model, place: self._drift(model, place, "") is not None)
 
     def covers(self, watched: str) -> bool:
         """Whether any monitor looks at an input."""
@@ -138,8 +155,9 @@ class Scan:
         model = self._names[code][0]
         own = tuple(one for one in self._drifts if one.name in names)
         self._groups[code] = self.lanes.group(model) if own else -1
-        if own:
+        if own and self._watched.get(model) != own:
             self._watched[model] = own
+            self._budgets.begin_anew()
 
     def _drift(self, model: str, place: int, name: str) -> Drift | None:
         one = INPUTS[place]
@@ -149,16 +167,37 @@ class Scan:
                 return drift
         return None
 
+    def _wanted(self, model: str, place: int, name: str) -> bool:
+        """Tell whether a monitor looks at a lane, or at another one that needs it."""
+        one = INPUTS[place]
+        if one == TRAFFIC or not (one.watched or one.serves):
+            return True
+        every = self._watched.get(model, ())
+        serves = any(drift.input == one.serves for drift in every)
+        return serves or self._drift(model, place, name) is not None
+
     def _begin(self, group: int, place: int, name: str) -> int:
         model = self.lanes.models[group]
-        one = INPUTS[place]
-        needed = not one.watched or one.name == "traffic"
-        if not needed and self._drift(model, place, name) is None:
+        if not self._wanted(model, place, name):
             return -1
-        lane = self.lanes.add(model, place, name, pane=self._pane)
-        self.written.named(lane)
-        self._budget = np.empty(0)
+        lane = self._add(model, place, name, pane=self._pane)
+        if INPUTS[place] == TYPE:
+            growing.begin_with_none(self.lanes, lane, pane=self._pane)
+            self.written.begun(lane)
         return lane
+
+    def _add(self, model: str, place: int, name: str, *, pane: int) -> int:
+        lane = self.lanes.add(model, place, name, pane=pane)
+        self.written.named(lane)
+        self._budgets.changed(lane)
+        return lane
+
+    def _count(self, group: int, place: int, name: str, count: int) -> None:
+        """Count rows of a name that may get a lane."""
+        model = self.lanes.models[group]
+        free = self.lanes.many(group, place) < INPUTS[place].most
+        if free and self._drift(model, place, name) is not None:
+            self._tally.add(model, place, name, count)
 
     def leave(self, code: int) -> None:
         """Look at a version no more, and forget its model if nobody looks at any other."""
@@ -170,12 +209,15 @@ class Scan:
             model = self.lanes.models[group]
             for lane in self.lanes.of(model):
                 self._forget(lane)
+            self._tally.forget(lambda one, _: one != model)
             self._watched.pop(model, None)
 
     def _forget(self, lane: int) -> None:
+        self._filling.forget(lane)
         self._samples.forget(lane)
         self._tables.forget(lane)
-        self._budget = np.empty(0)
+        self._sets.forget(lane)
+        self._budgets.changed(lane)
         self._life.open.pop(lane, None)
         self.written.forgotten(lane)
         self.lanes.forget(lane)
@@ -219,11 +261,12 @@ class Scan:
         from_ms, until_ms = span
         starts_ms = self._pane * PANE_MS
 
-        def classifies(code: int) -> bool:
-            return noticed.shown[code].at(starts_ms).kind in _CLASSES
+        def kind_of(code: int) -> str:
+            return noticed.shown[code].at(starts_ms).kind
 
-        known = Known(self._groups, self._names, classifies)
+        known = Known(self._groups, self._names, kind_of, self.covers)
         feed(self._filling, due, known, from_ms=from_ms, until_ms=until_ms)
+        feed_parts(self._filling, due, known, noticed, from_ms=from_ms, until_ms=until_ms)
         own = [cut for one in losses if (cut := _between(one, from_ms, until_ms)) is not None]
         feed_losses(self._filling, own, self._groups)
 
@@ -234,135 +277,72 @@ class Scan:
             return
         still = self._life.still()
         early = still[lanes["days"][still] == 0] if len(still) else still
-        growing.close_pane(lanes, pane, traffic=self._traffic(), still=early)
+        traffic = self._traffic()
+        self.written.counted(self._filling.take_earlier())
+        if (pane + 1) % HOUR_PANES == 0 and self._horizon < KEPT_HOURS:
+            growing.close_coverage(
+                lanes, pane // HOUR_PANES, traffic=traffic, horizon=self._horizon
+            )
+        growing.close_pane(lanes, pane, traffic=traffic, still=early)
         self._filling.clear()
         self.written.closed(pane)
         hour = (pane + 1) // HOUR_PANES - 1
         ends_hour = (pane + 1) % HOUR_PANES == 0
         if ends_hour:
             growing.close_hour(lanes, hour)
-        short = self._judge_short(pane)
+        short = self._comparing.short(pane)
         yield from map(self._alarm, self._life.take(short, pane=pane))
         if ends_hour:
-            long = self._judge_long(short.lanes, hour)
+            long = self._comparing.long(short.lanes, hour)
             yield from map(self._alarm, self._life.take_long(long, short, pane=pane))
         for lane in growing.draw_tables(lanes, self._samples, self._tables, pane=pane):
             if lanes["final"][lane]:
                 self._samples.forget(lane)
             self.written.drawn(lane)
+        for lane in growing.close_sets(lanes, pane=pane):
+            self.written.drawn(lane)
         if ends_hour:
             self.written.learnt(growing.learn_due(lanes, hour, still=self._life.still()))
+            self._choose(hour + 1)
+
+    def _choose(self, hour: int) -> None:
+        """Begin with the largest classes and segments of models that end a day of theirs."""
+        for model, place in list(self._tally):
+            group = np.array([self.lanes.group(model)])
+            traffic = int(self.lanes.find(BY_NAME["traffic"], "", group)[0])
+            passed = hour - int(self.lanes["first_hour"][traffic]) if traffic >= 0 else 0
+            ranks = self._ranks_of(group, place)
+            if passed <= 0 or passed % DAY_HOURS or ranks == _NOT_YET:
+                continue
+            free = INPUTS[place].most - self.lanes.many(int(group[0]), place)
+            for name in self._tally.choose(model, place, free=free):
+                lane = self._add(model, place, name, pane=hour * HOUR_PANES)
+                if ranks >= 0:
+                    growing.copy_table(self.lanes, self._tables, lane, ranks)
+                    self.written.drawn(lane)
+
+    def _ranks_of(self, group: Ints, place: int) -> int:
+        """Return the lane whose ranks names of an input go by; -1 for none."""
+        source = RANKS_OF.get(INPUTS[place].name)
+        if source is None:
+            return -1
+        lane = int(self.lanes.find(BY_NAME[source[0]], source[1], group)[0])
+        return lane if lane >= 0 and self.lanes["final"][lane] else _NOT_YET
 
     def _alarm(self, found: Found) -> Alarm:
         name = self.lanes.names[found.lane]
         assert name is not None
         drift = self._drift(*name)
         assert drift is not None
+        if found.evidence and found.state != "resolved":
+            cost = float(self._budgets.of(np.array([found.lane]))[0])
+            found.evidence["false_alarms_per_year"] = round(cost, 3)
         return Alarm(drift, found)
 
     def _traffic(self) -> Ints:
         groups = np.arange(len(self.lanes.groups))
         found: Ints = self.lanes.find(BY_NAME["traffic"], "", groups)
         return found
-
-    # ------------------------------------------------------------------ judging
-    def _judge_short(self, pane: int) -> Seen:
-        panes = np.arange(pane, pane - KEPT_PANES, -1)
-        lanes = self._judged_lanes()
-        found = [self._short(own, panes) for own in _chunks(lanes)]
-        return Seen(lanes, _joined(found, len(SHORT)))
-
-    def _short(self, own: Ints, panes: Ints) -> Judged:
-        lanes = self.lanes
-        counts = lanes["pane_rows"][panes % KEPT_PANES][:, own].astype(np.float64)
-        sums = lanes["pane_sum"][panes % KEPT_PANES][:, own] / growing.units(lanes["kind"][own])
-        kinds, least, limit = self._settings(own)
-        known = lanes.reference(own)
-        hours = panes // HOUR_PANES
-        each, place = np.unique(hours, return_inverse=True)
-        rate = rates(known, kinds, each, (each // 24 + 3) % 7 >= 5)
-        usual = usual_of(known, kinds, rate)
-        found = windows_of(counts, sums, rate[place], usual[place], lengths=SHORT, first=0)
-        days = lanes["days"][own]
-        late = judge(
-            found, known, kinds=kinds, least=least, limit=limit, days=np.maximum(days, 1.0)
-        )
-        new = are_new(lanes["first_hour"][own], days, hours.tolist(), SHORT)
-        late = hold_back(late, found, new, kinds=kinds)
-        if (days > 0).all():
-            return late
-        before = self._before(own, found)
-        soon = judge_early(
-            found, before, growing.scatter(lanes, own), kinds=kinds, least=least, limit=limit
-        )
-        return Judged(*(np.where(days > 0, *pair) for pair in zip(late, soon, strict=True)))
-
-    def _before(self, own: Ints, found: judging.Windows) -> tuple[Floats, Floats]:
-        """Return counts and sums of all that came before windows, and the windows."""
-        lanes = self.lanes
-        rows = np.broadcast_to(lanes["total_rows"][own].astype(np.float64), found.rows.shape)
-        unit = growing.units(lanes["kind"][own])
-        sums = np.broadcast_to(lanes["total_sum"][own] / unit, found.rows.shape)
-        still = np.isin(own, self._life.still())
-        return np.where(still, rows + found.rows, rows), np.where(still, sums + found.sums, sums)
-
-    def _judge_long(self, lanes: Ints, hour: int) -> Seen:
-        hours = np.arange(hour, hour - LONG[-1], -1)
-        found = [self._long(own, hours) for own in _chunks(lanes)]
-        return Seen(lanes, _joined(found, len(LONG)))
-
-    def _long(self, own: Ints, hours: Ints) -> Judged:
-        lanes = self.lanes
-        slots = hours % KEPT_HOURS
-        counts = lanes["hour_rows"][slots][:, own].astype(np.float64)
-        sums = lanes["hour_sum"][slots][:, own] / growing.units(lanes["kind"][own])
-        kinds, least, limit = self._settings(own)
-        known, days = lanes.reference(own), lanes["days"][own]
-        rate = rates(known, kinds, hours, (hours // 24 + 3) % 7 >= 5)
-        found = windows_of(
-            *(counts, sums, rate, usual_of(known, kinds, rate)), lengths=LONG, first=len(SHORT)
-        )
-        late = judge(
-            found, known, kinds=kinds, least=least, limit=limit, days=np.maximum(days, 1.0)
-        )
-        new = are_new(lanes["first_hour"][own], days, hours.tolist(), LONG)
-        late = hold_back(late, found, new, kinds=kinds)
-        # Windows over days must lie behind the reference, or it is compared with itself.
-        since = hours[0] + 1 - (lanes["first_hour"][own] + days * 24)
-        usable = (days > 0) & ((np.array(LONG)[:, None] <= since) | (np.array(LONG)[:, None] == 24))
-        return Judged(np.where(days > 0, late.z, 0.0), np.where(usable, late.beyond, 0))
-
-    def _judged_lanes(self) -> Ints:
-        watched = np.array([bool(one.watched) for one in INPUTS])
-        used = self.lanes.used()
-        found: Ints = used[watched[self.lanes["place"][used]]]
-        return found
-
-    def _settings(self, own: Ints) -> tuple[Ints, Floats, Floats]:
-        lanes = self.lanes
-        per_year = self._budgets(own)
-        return lanes["kind"][own], lanes["least"][own], tails.limits(per_year)
-
-    def _budgets(self, own: Ints) -> Floats:
-        """Return how many false alarms a year lanes may raise; 0 where nobody looks."""
-        if len(self._budget) != len(self.lanes.names):
-            self._share_budgets()
-        return self._budget[own]
-
-    def _share_budgets(self) -> None:
-        """Share what a monitor may raise of a model among the lanes that it has of it."""
-        used = self._judged_lanes()
-        drifts = [self._drift(*name) for lane in used.tolist() if (name := self.lanes.names[lane])]
-        given = [self._parameters[one.name].false_alarms_per_year if one else 0.0 for one in drifts]
-        number = {one.name: place for place, one in enumerate(self._drifts)}
-        whose = np.array([number[one.name] if one else -1 for one in drifts], np.int64)
-        _, places, counts = np.unique(
-            self.lanes["group"][used] * (len(number) + 1) + whose + 1,
-            return_inverse=True,
-            return_counts=True,
-        )
-        self._budget = np.zeros(len(self.lanes.names))
-        self._budget[used] = np.array(given) / counts[places]
 
 
 def _other(before: Drift | None, now: Drift | None) -> bool:
@@ -385,14 +365,3 @@ def _between(one: Input, from_ms: int, until_ms: int) -> Input | None:
         *(one.source, one.models[some], counts[some], one.times_ms[chosen], one.values[chosen]),
         None if one.measures is None else one.measures[some],
     )
-
-
-def _chunks(lanes: Ints) -> Iterator[Ints]:
-    for start in range(0, len(lanes), _LANES_AT_ONCE):
-        yield lanes[start : start + _LANES_AT_ONCE]
-
-
-def _joined(found: Sequence[Judged], windows: int) -> Judged:
-    if not found:
-        return Judged(np.zeros((windows, 0)), np.zeros((windows, 0), np.int64))
-    return Judged(*(np.concatenate(parts, axis=1) for parts in zip(*found, strict=True)))

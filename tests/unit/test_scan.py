@@ -4,17 +4,20 @@ import json
 import random
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from streams.errors import ConfigError
-from streams.monitors import SCAN, Drift, Monitors
+from streams.monitors import DEFAULT_SCANS, SCAN, Drift, Monitors
 from streams.monitors_file import parse_monitors
 from streams.noticed import Noticed
+from streams.scan.inputs import INPUTS
+from streams.scan.inputs import label as label_of
 from streams.scan.life import Found
-from streams.scan.parameters import BUDGETS
+from streams.scan.parameters import BUDGETS, allowances
 from streams.scan.watch import Scan
 from streams.specification import write_specification
 from streams.watchers.lanes import Input
@@ -24,7 +27,7 @@ from tests.examples import some
 
 DAY_MS = 24 * HOUR_MS
 LOSS = Drift(name="loss", input="loss", detector=SCAN)
-EVERY = tuple(Drift(name=one, input=one, detector=SCAN) for one in BUDGETS)
+EVERY = DEFAULT_SCANS
 
 
 # --- losses alone
@@ -34,7 +37,7 @@ def found_in(
     times_ms: np.ndarray, losses: np.ndarray, *, until_ms: int, measure: int = 1
 ) -> list[Found]:
     """Return what is found in the losses of one model."""
-    scan = Scan([LOSS], [("m", "")])
+    scan = Scan(Monitors(drifts=(LOSS,)), [("m", "")])
     scan.watch(0, ["loss"])
     count = np.array([len(times_ms)])
     rows = Input("loss", np.zeros(1, np.int64), count, times_ms, losses, np.array([measure]))
@@ -145,8 +148,8 @@ def traffic(days: float, *, a_day: int, model: str = "m", seed: int = 0) -> list
     for number, at_ms in enumerate(times(days, a_day=a_day, seed=seed).tolist()):
         truth = int(rng.random() < 0.3)
         name = f"{model}-{number}"
-        age = float(rng.normal(50, 10))
-        features = {"age": age, "city": "Rome", "debt": float(rng.exponential())}
+        age, size = rng.normal(50, 10), rng.normal(170, 5)
+        features = {"age": age, "city": "Rome", "debt": rng.exponential(), "size": size}
         events.append(
             prediction(
                 name,
@@ -154,6 +157,8 @@ def traffic(days: float, *, a_day: int, model: str = "m", seed: int = 0) -> list
                 timestamp_ms=at_ms,
                 prediction=truth ^ int(rng.random() < 0.05),
                 features=features,
+                segments={"site": "abc"[int(rng.integers(3))]},
+                score=float(rng.random()),
                 latency_ms=float(rng.lognormal(3, 0.3)),
             )
         )
@@ -175,6 +180,16 @@ def driven(events: list[Event], how: How, *, drifts: tuple[Drift, ...] = EVERY) 
 
 def alerts_of(driver: Driver) -> list[str]:
     return sorted(json.dumps(one, sort_keys=True) for one in driver.alerts)
+
+
+def names_of(driver: Driver) -> dict[str, set[str]]:
+    """Return by model what the scan looks at."""
+    found: dict[str, set[str]] = {}
+    for monitor in driver.monitors:
+        for name in monitor.scan.lanes.names:
+            if name is not None:
+                found.setdefault(name[0], set()).add(label_of(*name[1:]) + INPUTS[name[1]].name)
+    return found
 
 
 def after_ms(event: Event, day: float) -> bool:
@@ -204,13 +219,17 @@ def shifted(events: list[Event], day: float, **features: Any) -> list[Event]:
 )
 def test_findings_do_not_depend_on_steps_partitions_or_restarts(how: How, seed: int) -> None:
     events = traffic(2.3, a_day=260, seed=seed) + traffic(2.3, a_day=60, model="n", seed=seed)
-    events = shifted(sorted(events, key=lambda one: one["timestamp_ms"]), 2.0, debt=None, age=900.0)
+    others = {"debt": None, "age": 900.0, "city": "Oslo", "size": "n/a"}
+    events = shifted(sorted(events, key=lambda one: one["timestamp_ms"]), 2.0, **others)
     at_once = driven(events, How([len(events)]))
 
     other = driven(events, how)
 
     assert alerts_of(other) == alerts_of(at_once)
-    assert at_once.alerts
+    inputs = {one["evidence"]["input"] for one in at_once.alerts}
+    assert {"missing:debt", "unseen:city", "type:size"} <= inputs
+    assert names_of(other) == names_of(at_once)
+    assert "loss:segment:site=asegment wrong" in names_of(at_once)["m"]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -218,7 +237,7 @@ def test_specified_monitors_go_on_after_a_restart(seed: int) -> None:
     """Records of the state come in any order: the specification before most models, or after."""
     events = traffic(1.5, a_day=300) + traffic(1.5, a_day=200, model="n")
     events = shifted(sorted(events, key=lambda one: one["timestamp_ms"]), 1.3, debt=None)
-    drift = [{"name": one.name, "input": one.input, "detector": SCAN} for one in EVERY]
+    drift = [msgspec.to_builtins(one) for one in EVERY]
     found = []
 
     for restarts in (0, 3):
@@ -246,7 +265,8 @@ def test_what_becomes_null_text_or_another_number_is_noticed_and_told_in_its_uni
     first = {one["evidence"]["input"]: one for one in reversed(found)}
     assert first["feature:age"]["value"] == pytest.approx(5_000, rel=0.02)
     assert first["feature:age"]["threshold"] == pytest.approx(50, abs=2)
-    assert first["missing:debt"]["value"] >= 0.5
+    assert first["type:debt"]["value"] >= 0.5
+    assert "missing:debt" not in first
     assert not any("city" in one for one in first)
     assert {one["detector"] for one in found} == {"scan"}
 
@@ -317,6 +337,7 @@ def test_the_scan_can_be_the_default_for_everything() -> None:
         ({"input": "los"}, r"drift 'x': input: 'los' is unknown; did you mean loss\?"),
         ({"input": "loss", "version": "1"}, "goes by model alone; leave it out"),
         ({"input": "loss", "parameters": {"delta": 0.1}}, "it has false_alarms_per_year"),
+        ({"input": "unsen"}, r"input: 'unsen' is unknown; did you mean unseen\?"),
         (
             {"input": "loss", "parameters": {"false_alarms_per_year": 0}},
             "false_alarms_per_year 0 is out of range: more than 0, at most 365",
@@ -329,3 +350,21 @@ def test_what_the_scan_cannot_watch_is_refused(given_: dict[str, Any], said: str
 
     with pytest.raises(ConfigError, match=said):
         parse_monitors({"drift": [drift]})
+
+
+@pytest.mark.parametrize("given_", [0, -1, 31])
+def test_a_budget_that_no_monitor_can_keep_is_refused(given_: float) -> None:
+    said = f"false_alarms_per_month: {given_} is out of range: more than 0, at most 30.4;.*as 0.1"
+
+    with pytest.raises(ConfigError, match=said):
+        parse_monitors({"false_alarms_per_month": given_})
+
+
+def test_all_warnings_of_a_model_share_one_budget_and_infos_another() -> None:
+    found = allowances(DEFAULT_SCANS, per_month=1.0)
+    tenth = allowances(DEFAULT_SCANS, per_month=0.1)
+
+    warnings = [found[one.name] for one in DEFAULT_SCANS if one.severity != "info"]
+    assert sum(warnings) == pytest.approx(12)
+    assert sum(found.values()) - sum(warnings) <= 60
+    assert tenth == pytest.approx({name: one / 10 for name, one in found.items()})
