@@ -13,20 +13,24 @@ An alert that nobody is to be told of, see `streams.silences`, joins as others d
 silenced as long as all its alerts are; where others are heard, it makes no news.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import msgspec
 
 from streams.alerts import SEVERITIES, Alert, alert_id
-from streams.causes import cause_of
+from streams.causes import DATA, ENVIRONMENT, MODEL, cause_of
 
 MONITOR = "incident"
 LISTED = 50
 """So many members of an incident are listed; all are counted."""
 
 _NAMED = 3
+_NAMES = {DATA: "the data", MODEL: "the model", ENVIRONMENT: "the environment"}
+_SIGNS = 5
+"""So many members are named as signs of a cause."""
+
 _IN_ROWS = frozenset({"adwin", "page_hinkley"})
 """What finds something at a row; all else does so at a boundary, before the rows from it on."""
 
@@ -45,6 +49,7 @@ class Member(msgspec.Struct, array_like=True):
     severity: str
     at_ms: int
     state: str = "firing"
+    cause: str = ""
 
     @property
     def written(self) -> str:
@@ -218,7 +223,8 @@ def _join(incident: Incident, alert: Alert) -> None:
     if len(incident.members) < LISTED:
         about = str(alert.evidence.get("input", ""))
         place = (alert.version, alert.segment, alert.severity, alert.at_ms)
-        incident.members.append(Member(alert.alert_id, alert.monitor, about, *place))
+        member = Member(alert.alert_id, alert.monitor, about, *place, cause=cause)
+        incident.members.append(member)
 
 
 def _follow(incident: Incident, alert: Alert) -> None:
@@ -271,7 +277,7 @@ def _said(incident: Incident, *, at_ms: int, over: bool) -> Alert | None:
             "alerts": incident.count,
             **({"silenced": len(incident.silent)} if incident.silent else {}),
             "firing": len(incident.firing),
-            "causes": _ranked(incident.causes),
+            "causes": _ranked(incident),
             "members": [msgspec.structs.asdict(member) for member in incident.members],
         },
     )
@@ -287,15 +293,24 @@ def _message(incident: Incident) -> str:
     names = list(dict.fromkeys(member.written for member in incident.members))
     rest = incident.count - min(len(names), _NAMED)
     more = f" and {rest} more" if len(names) > _NAMED else ""
-    alerts = "1 alert" if incident.count == 1 else f"{incident.count} alerts"
-    return f"{alerts}: {', '.join(names[:_NAMED])}{more}"
+    named = f"{', '.join(names[:_NAMED])}{more}"
+    if incident.count == 1:
+        return f"1 alert: {named}"
+    cause, count = max(incident.causes.items(), key=lambda one: (one[1], one[0]))
+    share = "all" if count == incident.count else f"{count} of them"
+    return f"{incident.count} alerts: {named}; {share} point to {_NAMES.get(cause, cause)}"
 
 
-def _ranked(causes: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Return causes, those that most alerts point to first, with their share."""
-    total = sum(causes.values())
-    ranked = sorted(causes.items(), key=lambda one: (-one[1], one[0]))
-    return [{"cause": name, "alerts": n, "score": round(n / total, 3)} for name, n in ranked]
+def _ranked(incident: Incident) -> list[dict[str, Any]]:
+    """Return causes, those of most alerts first, with their share and the worst signs of them."""
+    total = sum(incident.causes.values())
+    members = sorted(incident.members, key=lambda one: -_rank(one.severity))
+    found = []
+    for name, count in sorted(incident.causes.items(), key=lambda one: (-one[1], one[0])):
+        signs = dict.fromkeys(member.written for member in members if member.cause == name)
+        told = {"cause": name, "alerts": count, "score": round(count / total, 3)}
+        found.append(told | {"signs": list(signs)[:_SIGNS]})
+    return found
 
 
 def _rank(severity: str) -> int:

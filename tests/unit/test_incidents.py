@@ -61,6 +61,22 @@ def test_fifty_features_that_shift_at_once_are_one_incident() -> None:
     assert len({one.incident_id for one in found if one.kind != "incident"}) == 1
 
 
+def test_an_incident_says_what_its_alerts_point_to_with_the_worst_signs() -> None:
+    every = [alert(f"a{n}") for n in range(5)]
+    every.append(alert("b", monitor="slow", evidence={"metric": "latency_p95_ms"}))
+    every.append(
+        alert("c", monitor="empty", severity="critical", evidence={"metric": "missing_rate:x"})
+    )
+
+    [incident] = of_incidents(Incidents().group(every))
+
+    data, around = incident.evidence["causes"]
+    assert (data["cause"], data["alerts"], around["cause"]) == ("data", 6, "environment")
+    assert data["signs"] == ["empty", *(f"feature-drift of feature:a{n}" for n in range(4))]
+    assert around["signs"] == ["slow"]
+    assert incident.message.endswith("; 6 of them point to the data")
+
+
 def test_an_incident_is_told_again_when_it_doubles_or_gets_worse_only() -> None:
     incidents = Incidents()
     told = [

@@ -433,7 +433,11 @@ def test_an_alert_shows_its_evidence_revisions_and_what_it_is_about(tmp_path: Pa
 
 def test_an_incident_stands_for_its_alerts_and_opens_with_them(tmp_path: Path) -> None:
     log = Log()
-    told = {"alerts": 2, "causes": [{"cause": "data", "alerts": 2, "score": 1.0}], "members": [1]}
+    told = {
+        "alerts": 2,
+        "causes": [{"cause": "data", "alerts": 2, "score": 1.0, "signs": ["a", "b"]}],
+        "members": [1],
+    }
     log.add(
         metric(metric="predictions"),
         alert(alert_id="in", kind="incident", evidence=told),
@@ -453,7 +457,7 @@ def test_an_incident_stands_for_its_alerts_and_opens_with_them(tmp_path: Path) -
         assert found() == {"in", "alone"}
         assert found(what="alerts") == {"one", "two", "alone"}
     assert {row["alert_id"] for row in rows(opened, "members")} == {"one", "two"}
-    assert rows(opened, "causes") == [{"cause": "data", "alerts": 2, "score": 1.0}]
+    assert rows(opened, "causes") == [{"cause": "data", "alerts": 2, "score": 1.0, "signs": "a, b"}]
     assert rows(opened, "evidence") == [{"what": "alerts", "value": 2}]
     assert line["open_alerts"] == 3
 

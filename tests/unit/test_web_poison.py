@@ -116,7 +116,7 @@ def test_evidence_that_is_none_does_not_keep_an_alert_from_being_opened(tmp_path
         second = api(running.port, "alerts", alert="i2")
 
     assert rows(first, "causes") == []
-    assert rows(second, "causes") == [{"cause": 1, "alerts": None, "score": None}]
+    assert rows(second, "causes") == [{"cause": 1, "alerts": None, "score": None, "signs": ""}]
 
 
 def test_a_window_of_a_millisecond_does_not_make_billions_of_windows(tmp_path: Path) -> None:

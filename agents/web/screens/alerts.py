@@ -134,12 +134,19 @@ def _opened(view: View, alert_id: str) -> tuple[dict[str, Panel], dict[str, Any]
             one for one in view.known.alerts(alert["model"]) if one["incident_id"] == alert_id
         ]
         panels["members"] = Panel(_COLUMNS, [_row(one) for one in members])
-        told = ("cause", "alerts", "score")
-        panels["causes"] = Panel(told, [tuple(map(one.get, told)) for one in _objects(causes)])
+        told = ("cause", "alerts", "score", "signs")
+        panels["causes"] = Panel(
+            told, [(*map(one.get, told[:-1]), _signs(one)) for one in _objects(causes)]
+        )
     kept = ("runbook", "tags", "detector", *_COLUMNS)
     own = {name: alert[name] for name in kept if name != "ended_ms"}
     ended_ms = None if alert["state"] == "firing" else alert["at_ms"]
     return panels, {**own, "ended_ms": ended_ms, "metric": metric, "length_ms": length_ms}
+
+
+def _signs(cause: dict[str, Any]) -> str:
+    signs = cause.get("signs")
+    return ", ".join(map(str, signs)) if isinstance(signs, list) else ""
 
 
 def _objects(found: Any) -> list[dict[str, Any]]:

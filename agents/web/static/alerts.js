@@ -132,8 +132,8 @@ function opened(alert, panels, page) {
 }
 
 function members(panels, page) {
-  const causes = records(panels.causes).map((one) => `${shown(one.cause)} ${Math.round(one.score * 100)} %`);
-  return panel("Alerts of this incident", { csv: page.csv("members"), notes: causes.length ? [`Causes that its alerts point to: ${causes.join(", ")}`] : [] },
+  const causes = records(panels.causes).map((one) => `Points to ${shown(one.cause)}, ${Math.round(one.score * 100)} %: ${shown(one.signs || `${one.alerts} alerts`)}`);
+  return panel("Alerts of this incident", { csv: page.csv("members"), notes: causes },
     list(records(panels.members), page));
 }
 
