@@ -13,12 +13,13 @@ Rules of this file:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, text
 
+from agents.web.alert_questions import ALERTS, OF_MODEL, OWNERS, REVISIONS
 from agents.web.settled import Keeping, Key, Part, Settled
 
 _AHEAD_MS = 300_000
@@ -199,16 +200,29 @@ class Known:
             return self._read_points(who, span, metrics)
         return self._long_points(who, span, metrics)
 
-    def _long_points(self, who: Who, span: Span, metrics: Sequence[str]) -> list[Point]:
+    def sampled(self, who: Who, span: Span, metrics: Sequence[str], *, every: int) -> list[Point]:
+        """Return metrics of one window of so many, by metric and start.
+
+        What that costs does not grow with the span, if `every` does.
+        """
+        if not metrics:
+            return []
+        if every == 1 or not self._live:
+            return self._read_points(who, span, metrics, every=every)
+        return self._long_points(who, span, metrics, every=every)
+
+    def _long_points(
+        self, who: Who, span: Span, metrics: Sequence[str], *, every: int = 0
+    ) -> list[Point]:
         """Read of a long series what is not kept of it."""
-        step_ms = span.together * span.length_ms
+        step_ms = (every or span.together) * span.length_ms
         # Kept from a round time on, so that a range that moves on is one that is kept.
-        key = Key(who, tuple(metrics), span.first_ms, span.length_ms, step_ms)
+        key = Key(who, tuple(metrics), span.first_ms, span.length_ms, step_ms, bool(every))
         part = self._keeping.get(key) or Part(span.first_ms, [])
         rest = [
             point
             for name in metrics
-            for point in self._read_points(who, span, (name,), from_ms=part.until_ms)
+            for point in self._read_points(who, span, (name,), from_ms=part.until_ms, every=every)
         ]
         points = sorted((*part.points, *rest), key=lambda one: (one.metric, one.start_ms))
         whole_ms = span.last_ms - (span.last_ms - span.first_ms) % step_ms
@@ -217,20 +231,31 @@ class Known:
         return points
 
     def _read_points(
-        self, who: Who, span: Span, metrics: Sequence[str], *, from_ms: int | None = None
+        self,
+        who: Who,
+        span: Span,
+        metrics: Sequence[str],
+        *,
+        from_ms: int | None = None,
+        every: int = 0,
+    ) -> list[Point]:
+        """Read a series: one window of `every`, or, of 0, all of them, several as one point."""
+        source = _LIVE if self._live else _ASOF
+        question = (_EACH if every or span.together == 1 else _TOGETHER).format(source=source)
+        bound = _bound(span) | ({} if from_ms is None else {"first": from_ms})
+        bound |= {"step": every * span.length_ms} if every else {}
+        return self._asked(question, who, metrics, bound)
+
+    def _asked(
+        self, question: str, who: Who, metrics: Sequence[str], bound: Mapping[str, int]
     ) -> list[Point]:
         names = {f"m{number}": name for number, name in enumerate(metrics)}
         wanted = ", ".join(f"(:{name})" for name in names)
-        bound = _bound(span) | ({} if from_ms is None else {"first": from_ms})
         rows = self.connection.execute(
-            text(f"{_STARTS.format(wanted=wanted)} {self._points_of(span)}"),
+            text(f"{_STARTS.format(wanted=wanted)} {question}"),
             {**who._asdict(), **bound, **names, "until": self.until_ms},
-        )
-        return [Point(*(*row[:8], bool(row[8]), row[9])) for row in rows]
-
-    def _points_of(self, span: Span) -> str:
-        source = _LIVE if self._live else _ASOF
-        return (_EACH if span.together == 1 else _TOGETHER).format(source=source)
+        ).fetchall()
+        return _points(rows)
 
     # ------------------------------------------------------------------ alerts
     def alerts(
@@ -249,11 +274,11 @@ class Known:
         """
         where = [] if self._live else ["x.visible_at_ms <= :until"]
         # By alert: its deletion names no model.
-        where += [f"x.alert_id IN ({_OF_MODEL})"] if model is not None else []
+        where += [f"x.alert_id IN ({OF_MODEL})"] if model is not None else []
         condition = f"WHERE {' AND '.join(where)}" if where else ""
         also = "" if state is None else "AND last.state = :state"
         rows = self.connection.execute(
-            text(_ALERTS.format(where=condition, also=also, evidence="NULL")),
+            text(ALERTS.format(where=condition, also=also, evidence="NULL")),
             {"until": self.until_ms, "model": model, "state": state, "most": most},
         )
         return [_alert(row._mapping) for row in rows]
@@ -265,24 +290,30 @@ class Known:
         )
         bound = {"alert": alert_id, "until": self.until_ms, "most": 1}
         row = self.connection.execute(
-            text(_ALERTS.format(where=where, also="", evidence="last.evidence")), bound
+            text(ALERTS.format(where=where, also="", evidence="last.evidence")), bound
         ).first()
         return None if row is None else _alert(row._mapping)
 
     def revisions(self, alert_id: str) -> list[dict[str, Any]]:
         """Return every revision of an alert, the oldest first."""
         rows = self.connection.execute(
-            text(_REVISIONS), {"alert": alert_id, "until": self.until_ms, "last": _LAST_MS}
+            text(REVISIONS), {"alert": alert_id, "until": self.until_ms, "last": _LAST_MS}
         )
         return [_alert(row._mapping) for row in rows]
 
     def owners(self) -> list[tuple[str, str, dict[str, str]]]:
         """Return owner and tags of models, as the newest alert has them that has any."""
-        rows = self.connection.execute(text(_OWNERS), {"until": self.until_ms, "last": _LAST_MS})
+        rows = self.connection.execute(text(OWNERS), {"until": self.until_ms, "last": _LAST_MS})
         return [(model, owner or "", json.loads(tags or "{}")) for model, owner, tags in rows]
 
     def _one(self, question: str, **bound: Any) -> Any:
         return self.connection.execute(text(question), bound).first()
+
+
+def _points(rows: Iterable[Any]) -> list[Point]:
+    """Make points of rows, by metric and start: databases take longer to sort whole rows."""
+    found = [Point(*(*row[:8], bool(row[8]), row[9])) for row in rows]
+    return sorted(found, key=lambda one: (one.metric, one.start_ms))
 
 
 def _bound(span: Span) -> dict[str, int]:
@@ -290,6 +321,7 @@ def _bound(span: Span) -> dict[str, int]:
         "first": span.first_ms,
         "last": span.last_ms,
         "length": span.length_ms,
+        "step": span.length_ms,
         "together": span.together * span.length_ms,
     }
 
@@ -321,7 +353,7 @@ SELECT model, version FROM found WHERE version IS NOT NULL
 _STARTS = """
 WITH RECURSIVE starts(s) AS (
     SELECT CAST(:first AS BIGINT) UNION ALL
-    SELECT s + :length FROM starts WHERE s + :length <= :last
+    SELECT s + :step FROM starts WHERE s + :step <= :last
 ), wanted(metric) AS (VALUES {wanted})
 """
 # CROSS JOIN: SQLite then goes from starts to windows, as it must.
@@ -341,38 +373,11 @@ WHERE r.id = (
 """
 _EACH = """
 SELECT s, r.metric, r.value, r.low, r.high, r.count, r.coverage, r.revision, r.final, 1
-{source} ORDER BY r.metric, s
+{source}
 """
 _TOGETHER = """
 SELECT min(s), r.metric,
        sum(r.value * (r.count + 1)) / sum(r.count + 1), min(r.value), max(r.value), sum(r.count),
        avg(r.coverage), max(r.revision), min(CASE WHEN r.final THEN 1 ELSE 0 END), count(*)
-{source} GROUP BY r.metric, (s - :first) / :together ORDER BY r.metric, min(s)
-"""
-_OF_MODEL = "SELECT m.alert_id FROM alert_revisions m WHERE m.model = :model"
-_ALERTS = """
-SELECT last.alert_id, last.state, last.model, last.version, last.segment, last.monitor, last.kind,
-       last.severity, last.at_ms, last.value, last.threshold, last.direction, last.detector,
-       last.message, last.revision, {evidence} AS evidence, last.owner, last.runbook, last.tags,
-       last.incident_id, last.silenced, last.visible_at_ms, first.at_ms AS began_ms
-FROM (SELECT max(x.id) AS last_id, min(x.id) AS first_id FROM alert_revisions x {where}
-      GROUP BY x.alert_id) ids
-JOIN alert_revisions last ON last.id = ids.last_id
-JOIN alert_revisions first ON first.id = ids.first_id
-WHERE NOT last.deleted {also} ORDER BY first.at_ms DESC, last.alert_id LIMIT :most
-"""
-_REVISIONS = """
-SELECT state, at_ms, visible_at_ms, value, threshold, message, revision, evidence, owner, runbook,
-       tags
-FROM alert_revisions
-WHERE alert_id = :alert AND NOT deleted AND visible_at_ms <= coalesce(CAST(:until AS BIGINT), :last)
-ORDER BY id
-"""
-_OWNERS = """
-SELECT model, owner, tags FROM alert_revisions WHERE id IN (
-    SELECT max(id) FROM alert_revisions
-    WHERE (owner <> '' OR tags <> '{}') AND model IS NOT NULL
-      AND visible_at_ms <= coalesce(CAST(:until AS BIGINT), :last)
-    GROUP BY model
-)
+{source} GROUP BY r.metric, (s - :first) / :together
 """

@@ -20,6 +20,9 @@ CHANCE = "chance"
 _BACK = 3
 """So many windows are looked at: the newest may have just begun."""
 
+MOST_SAMPLED = 300
+"""So many windows has a chart that is a third as wide as that of quality."""
+
 
 class Latest(NamedTuple):
     """Metrics of a window by name.
@@ -99,6 +102,18 @@ def chance_of(metric: Metric | None, point: Point) -> float | None:
     if point.low:
         return point.value - point.low
     return None if point.high is None else point.high - point.value
+
+
+def sampled(
+    known: Known, who: Who, span: Span, metrics: Sequence[str]
+) -> tuple[dict[str, list[Point]], tuple[str, ...]]:
+    """Return series by metric for a small chart, of long spans one window of several, and notes."""
+    every = -(-span.windows // MOST_SAMPLED)
+    found: dict[str, list[Point]] = {name: [] for name in metrics}
+    for point in known.sampled(who, span, metrics, every=every):
+        found[point.metric].append(point)
+    notes = (f"one window of every {every}; a shorter range has each",) if every > 1 else ()
+    return found, notes
 
 
 def thinned(known: Known, who: Who, span: Span, metrics: Sequence[str]) -> dict[str, list[Point]]:

@@ -21,13 +21,20 @@ _MOST = 128
 
 
 class Key(NamedTuple):
-    """Which series: whose, of which metrics, and from when on in which steps."""
+    """Which series: whose, of which metrics, and from when on in which steps.
+
+    Attributes
+    ----------
+    sampled
+        Whether a step has its first window alone, or all of them in one point.
+    """
 
     who: Who
     metrics: tuple[str, ...]
     first_ms: int
     length_ms: int
     step_ms: int
+    sampled: bool = False
 
 
 class Part(NamedTuple):

@@ -47,9 +47,17 @@ def test_a_long_series_is_thinned_and_says_so(url: str, tmp_path: Path) -> None:
         value = 5.0 if number == 700 else float(number % 2)
         places = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS, "final": number != 0}
         log.add(metric(value=value, low=None, high=None, **places), at_ms=START_MS)
+        log.add(metric(metric="coverage", value=value, **places), at_ms=START_MS)
 
     with webs.page(webs.write(log, tmp_path, url)) as running:
         answer = api(running.port, "model", model="fraud")
+        assert api(running.port, "model", model="fraud") == answer  # what is kept is the same
+        revised = metric(metric="coverage", value=7.0, window_start_ms=START_MS + 10 * MINUTE_MS,
+                         window_end_ms=START_MS + 11 * MINUTE_MS)  # fmt: skip
+        log.add(revised, at_ms=START_MS)
+        webs.write(log, tmp_path, url)
+        running.following.step()
+        again = rows(api(running.port, "model", model="fraud"), "coverage")
 
     found = rows(answer, "quality")
     assert "each point is the mean of 3" in answer["panels"]["quality"]["notes"][0]
@@ -57,6 +65,15 @@ def test_a_long_series_is_thinned_and_says_so(url: str, tmp_path: Path) -> None:
     assert sum(row["windows"] for row in found) == count
     assert max(row["high"] for row in found) == 5.0
     assert [row["final"] for row in found[:2]] == [False, True]
+    beside = rows(answer, "coverage")
+    assert answer["panels"]["coverage"]["notes"] == [
+        "one window of every 5; a shorter range has each"
+    ]
+    assert [row["window_start_ms"] for row in beside] == [
+        START_MS + number * MINUTE_MS for number in range(0, count, 5)
+    ]
+    assert [row["value"] for row in beside[:3]] == [0.0, 1.0, 0.0]
+    assert [row["value"] for row in again[:4]] == [0.0, 1.0, 7.0, 1.0]
 
 
 def test_an_earlier_time_shows_what_asof_shows(url: str, tmp_path: Path) -> None:

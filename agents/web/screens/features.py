@@ -9,7 +9,7 @@ import msgspec
 
 from agents.web.board import SPARK
 from agents.web.known import Point, Span
-from agents.web.latest import CHANCE, chance_of, latest, part_of, thinned
+from agents.web.latest import CHANCE, chance_of, latest, part_of, sampled, thinned
 from agents.web.screens.choosing import chosen, facts_of
 from agents.web.screens.model import AskedModel, Choice
 from agents.web.screens.screen import Answer, Asked, Name, Panel, Screen, View
@@ -205,9 +205,7 @@ def _before(
 
 def _series(view: View, choice: Choice, feature: str) -> dict[str, Panel]:
     names = [f"{name}:{feature}" for name in METRICS if f"{name}:{feature}" in choice.metrics]
-    series = thinned(view.known, choice.who, choice.span, names)
-    together = choice.span.together
-    notes = (f"each point is the mean of {together} windows",) if together > 1 else ()
+    series, notes = sampled(view.known, choice.who, choice.span, names)
     return {
         title: Panel(
             _SERIES,

@@ -10,6 +10,7 @@ import msgspec
 
 from agents.web.board import QUALITY
 from agents.web.known import MOST_POINTS, MOST_WINDOWS, Known, Point, Span, Who
+from agents.web.latest import sampled
 from agents.web.screens.answers import answers
 from agents.web.screens.screen import POINTS, Answer, Asked, Name, Panel, Screen, View
 from agents.web.screens.shapes import of_classes, shapes
@@ -86,11 +87,9 @@ class Model(Screen):
         """Return its series, alerts and versions."""
         chosen = choose(view, asked)
         drawn = asked.metric or next(iter(chosen.qualities), "predictions")
-        names = dict.fromkeys((drawn, *(name for names in _BESIDE.values() for name in names)))
-        there = [name for name in names if name in chosen.metrics or name == drawn]
-        points = view.known.points(chosen.who, chosen.span, there)
+        points = view.known.points(chosen.who, chosen.span, (drawn,))
         panels = {"quality": series(points, (drawn,), chosen.span)}
-        panels |= {title: series(points, names, chosen.span) for title, names in _BESIDE.items()}
+        panels |= _beside(view.known, chosen)
         if asked.since is not None:
             panels |= _since(view.known, chosen, drawn, asked.since)
         panels |= answers(view.known, chosen.who, chosen.span, chosen.metrics)
@@ -194,6 +193,24 @@ def series(points: Sequence[Point], metrics: Iterable[str], span: Span) -> Panel
             f" the largest; choose a range of at most {MOST_POINTS} windows to see each"
         )
     return Panel(POINTS, rows, tuple(notes))
+
+
+def _beside(known: Known, chosen: Choice) -> dict[str, Panel]:
+    """Return panels of other metrics."""
+    there = [name for names in _BESIDE.values() for name in names if name in chosen.metrics]
+    found, notes = sampled(known, chosen.who, chosen.span, there)
+    return {
+        title: Panel(
+            POINTS,
+            [
+                msgspec.structs.astuple(point)
+                for name in sorted(names)
+                for point in found.get(name, ())
+            ],
+            notes,
+        )
+        for title, names in _BESIDE.items()
+    }
 
 
 def _since(known: Known, chosen: Choice, metric: str, since_ms: int) -> dict[str, Panel]:
