@@ -24,8 +24,9 @@ class Grant(NamedTuple):
         Who: ``worker``, ``publisher``, ``host`` (``driftline watch-host``), ``alerts`` (a consumer
         with `driftline.Alerts`), ``tail``, ``sink``, ``status``, ``monitors`` (``driftline monitors
         apply``, ``list``, ``diff`` and ``withdraw``, ``driftline models forget``), ``feedback``
-        (``driftline alerts list``, ``verdict`` and ``precision``), ``topics``
-        (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
+        (``driftline alerts list``, ``verdict`` and ``precision``), ``web`` (``driftline web`` on
+        brokers), ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics
+        reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.
     """
@@ -71,6 +72,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         Grant("sink", "group", f"{prefix}-sink-", ("Read",), prefixed=True),
         Grant("status", "topic", topics.workers, ("Read",)),
         Grant("status", "topic", topics.models, ("Read",)),
+        *_web(topics),
         Grant("topics", "topic", f"{prefix}.", _TOPICS, prefixed=True),
         *_reset(topics),
     ]
@@ -94,6 +96,15 @@ def _worker(topics: Topics) -> Iterator[Grant]:
     yield Grant("worker", "topic", topics.dead_letters(topics.outcomes), ("Describe",))
     yield Grant("worker", "group", f"{topics.prefix}-workers", ("Read",))
     yield Grant("worker", "transactional-id", f"{topics.prefix}-worker-", ("Write",), prefixed=True)
+
+
+def _web(topics: Topics) -> Iterator[Grant]:
+    """List what the page needs: its own history keeps offsets itself, so that it has no group."""
+    for name in (topics.metrics, topics.alerts, topics.models, topics.distributions):
+        yield Grant("web", "topic", name, ("Read",))
+    yield Grant("web", "topic", topics.feedback, ("Read", "Write"))
+    for name in (topics.workers, topics.monitors, *topics.all_dead_letters):
+        yield Grant("web", "topic", name, ("Read",))
 
 
 def _reset(topics: Topics) -> Iterator[Grant]:

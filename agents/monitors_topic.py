@@ -74,7 +74,7 @@ def apply_monitors(
     value = write_specification(content, effective_ms=effective_ms)
     if len(value) > _LARGEST_BYTES:
         raise ConfigError(_too_large(file, now, len(value)))
-    before = _stored(settings)
+    before = stored_on_topic(settings)
     found = _changes(before, now)
     offset = write_record(settings, KEY, value)
     topic = Topics(settings.prefix).monitors
@@ -117,7 +117,7 @@ def _too_large(file: Path | None, now: Monitors | None, size_bytes: int) -> str:
 
 def list_monitors(settings: Settings, *, json_output: bool) -> int:
     """Print what is on the topic, and since when."""
-    stored, topic = _stored(settings), Topics(settings.prefix).monitors
+    stored, topic = stored_on_topic(settings), Topics(settings.prefix).monitors
     if json_output:
         shown: dict[str, Any] = {"topic": topic, "offset": None, "monitors": None}
         if stored is not None:
@@ -149,7 +149,7 @@ def list_monitors(settings: Settings, *, json_output: bool) -> int:
 def diff_monitors(settings: Settings, file: Path, *, json_output: bool) -> int:
     """Print what a file changes of what is on the topic; `EXIT_DIFFERS` if anything."""
     now = parse_monitors(_content(file), file=str(file))
-    stored = _stored(settings)
+    stored = stored_on_topic(settings)
     found = _changes(stored, now)
     if json_output:
         print(json.dumps({"changes": found}))
@@ -217,8 +217,14 @@ def _existing_topic(settings: Settings) -> str:
     return topic
 
 
-def _stored(settings: Settings) -> Stored | None:
-    """Return the last record of the topic, `None` where there is none."""
+def stored_on_topic(settings: Settings) -> Stored | None:
+    """Return the last record of the topic, `None` where there is none.
+
+    Raises
+    ------
+    ConfigError, NoAnswerError
+        If there is no such topic, or the brokers refuse, or do not answer.
+    """
     topic = _existing_topic(settings)
     kafka = {"log_level": 2, **settings.kafka}
     last: Message | None = None

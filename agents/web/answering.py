@@ -16,6 +16,7 @@ from agents.web.board import Board, board_of
 from agents.web.following import Following
 from agents.web.history import History
 from agents.web.known import Known
+from agents.web.owning import Owned
 from agents.web.screens import CATALOGUE
 from agents.web.screens.screen import Answer, Asked, Panel, View
 from agents.web.told import Told
@@ -31,6 +32,7 @@ class Answering:
         self, history: History, following: Following, *, told: Callable[[], Told] | None = None
     ) -> None:
         self._history, self._following, self._told = history, following, told
+        self._owned = Owned()
         self._boards: OrderedDict[int, Board] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -56,6 +58,8 @@ class Answering:
             at_ms = time.time_ns() // 1_000_000 if asked.at is None else asked.at
             board = self._following.board if asked.at is None else self._board_at(known, asked.at)
             told = None if self._told is None else self._told()
+            if told is not None and asked.at is None:
+                board = self._owned(board, told.monitors)
             return found.answer(View(known, board, at_ms, told), asked)
 
     def _board_at(self, known: Known, at_ms: int) -> Board:

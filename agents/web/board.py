@@ -110,7 +110,8 @@ class Board(NamedTuple):
     open
         Alerts that fire, by model.
     owners, tags
-        By model, of its newest alert that names any: the monitors file is not in the history.
+        By model, of its newest alert that names any: specifications are not in the history; see
+        `agents.web.owning`.
     """
 
     lines: dict[Pair, Line]

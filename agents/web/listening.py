@@ -24,6 +24,7 @@ from agents.ends import find_offsets, offsets_since
 from agents.installation import RECENT_MS
 from agents.settings import Settings
 from agents.status import Status
+from agents.web.owning import Owning
 from agents.web.told import Letters, Told
 from driftline.reader import Reader
 from streams.errors import ConfigError, NoAnswerError
@@ -134,11 +135,13 @@ class Listening:
     def __init__(self, settings: Settings) -> None:
         self._settings, self._topics = settings, Topics(settings.prefix)
         self._heard = Heard(self._topics.workers)
+        self._owning = Owning(settings)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="driftline-listen", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._owning.start()
         return self
 
     def __exit__(
@@ -149,10 +152,11 @@ class Listening:
     ) -> None:
         self._stop.set()
         self._thread.join()
+        self._owning.stop()
 
     def told(self) -> Told:
         """Return what holds now."""
-        return self._heard.told(_now_ms())
+        return self._heard.told(_now_ms())._replace(monitors=self._owning.monitors)
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from agents.status import Status
+from streams.monitors import Monitors
 
 
 class Letters(NamedTuple):
@@ -40,8 +41,11 @@ class Told(NamedTuple):
         Dead letters, the newest of each input.
     wrong
         Why it is not known now.
+    monitors
+        The specification that all workers are told; None where there is none.
     """
 
     workers: tuple[Status, ...] = ()
     letters: tuple[Letters, ...] = ()
     wrong: str | None = None
+    monitors: Monitors | None = None

@@ -9,16 +9,23 @@ import msgspec
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from agents import topics_admin
+from agents import feedback, topics_admin
 from agents.acls import grants
 from agents.settings import Settings
+from agents.status import Tally, status_of
+from agents.web.history import History
+from agents.web.listening import Listening
+from agents.web.own_history import OwnHistory
+from agents.web.run import Address, serving
 from driftline import Alerts, Publisher
 from streams.errors import ConfigError
 from streams.topics import Topics
+from streams.verdicts import Verdict
 from tests import secured
 from tests.receivers import receiving
 from tests.secure_broker import SecureBroker
-from tests.sinking import alert
+from tests.sinking import alert, metric, metric_key
+from tests.webs import api, rows
 
 SECRET = "secret-of"  # part of every password
 MONITORS = """
@@ -205,6 +212,55 @@ def test_a_publisher_with_a_wrong_password_counts_its_drops_and_logs_the_cause(
     assert dict(publisher.dropped) == {"delivery_failed": 1}
     assert "Authentication failed" in caplog.text
     assert SECRET not in caplog.text
+
+
+def test_the_page_works_with_exactly_the_rights_that_are_listed(
+    installation: secured.Installation, tmp_path: Path
+) -> None:
+    """It fills its history, hears workers and dead letters, knows owners, and takes verdicts."""
+    broker, topics = installation.broker, Topics(installation.prefix)
+    assert installation.run("topics", "topics", "create", "--partitions", "1").code == 0
+    monitors = tmp_path / "monitors.yaml"
+    monitors.write_text("models: {fraud: {owner: risk}}")
+    assert installation.run("monitors", "monitors", "apply", str(monitors)).code == 0
+    producer = Producer({"bootstrap.servers": broker.admin_servers})
+    now_ms = time.time_ns() // 1_000_000
+    for topic, key, value in (
+        (topics.metrics, metric_key(metric()), metric()),
+        (topics.alerts, b"a1", alert(at_ms=now_ms)),
+        (topics.workers, b"w", status_of([], Tally(), worker_id="w", version="1", unready=None)),
+        (topics.dead_letters(topics.labels), b"x", "bad"),
+    ):
+        producer.produce(topic, msgspec.json.encode(value), key)
+    assert producer.flush(30) == 0
+    settings = Settings(
+        bootstrap_servers=broker.sasl_servers,
+        prefix=installation.prefix,
+        kafka=installation.kafka("web"),
+    )
+    verdict = Verdict(
+        alert_id="a1", verdict="false", by="me", at_ms=now_ms,
+        **dict.fromkeys(("model", "version", "segment", "monitor"), "x"),
+    )  # fmt: skip
+
+    def complete() -> bool:
+        if own.wrong is not None:
+            raise AssertionError(own.wrong)
+        told, board = listening.told(), running.following.board
+        known = bool(board.open) and bool(board.lines) and told.monitors is not None
+        return known and bool(told.workers) and bool(told.letters)
+
+    with (
+        OwnHistory(settings, tmp_path, tell=lambda _: None) as own,
+        Listening(settings) as listening,
+        serving(History(own.url), Address(port=0), told=listening.told) as running,
+    ):
+        secured.wait_until(complete, monitors)
+        assert feedback.write(settings, verdict) == 0
+        fleet = rows(api(running.port, "fleet"), "models")
+
+    assert [(row["model"], row["owner"]) for row in fleet] == [("fraud", "risk")]
+    assert listening.told().wrong is None
 
 
 def test_a_sink_and_who_alters_topics_work_with_exactly_the_rights_that_are_listed(

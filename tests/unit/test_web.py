@@ -12,8 +12,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from agents.history import database
 from agents.web.answering import as_csv
@@ -22,13 +24,15 @@ from agents.web.following import Following, News
 from agents.web.guard import HEADERS, Guard
 from agents.web.history import History
 from agents.web.known import Who
-from agents.web.run import Address, run_page
+from agents.web.run import Address, run_page, serving
 from agents.web.screens import CATALOGUE
 from agents.web.screens.screen import Panel
 from agents.web.server import STATIC
 from agents.web.settled import Key, Part, Settled
+from agents.web.told import Told
 from streams.errors import ConfigError
 from streams.metrics import Metric
+from streams.monitors_file import parse_monitors
 from tests import webs
 from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, metric
 from tests.webs import api, ask, rows
@@ -636,3 +640,51 @@ def test_a_port_that_is_taken_is_said(url: str, port: int) -> None:
         webs.page(url, Address(port=port)),
     ):
         pass
+
+
+# ------------------------------------------------------------------ whom models belong to
+SPECIFICATION = """
+models:
+  fraud: {owner: risk, tags: {tier: "1"}}
+  "churn-*": {owner: crm}
+  mine: {tags: {tier: "2"}}
+"""
+
+
+@pytest.fixture(scope="module")
+def owned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Serve models of which *mine* and *other* have alerts that name an owner."""
+    log = webs.a_log("churn-de")
+    for number, name in enumerate(("fraud", "mine", "other")):
+        log.add(metric(model=name, metric="predictions", value=9.0))
+        if name != "fraud":
+            log.add(alert(model=name, alert_id=f"owned-{number}", owner="me", tags={"a": "b"}))
+    url = webs.write(log, tmp_path_factory.mktemp("history"))
+    monitors = parse_monitors(yaml.safe_load(SPECIFICATION))
+    history = History(database.url_of(url))
+    with serving(history, Address(port=0), told=lambda: Told(monitors=monitors)) as running:
+        running.following.step()
+        yield running.port
+    history.close()
+
+
+def owners(answer: Any) -> dict[str, Any]:
+    return {row["model"]: (row["owner"], row["tags"]) for row in rows(answer, "models")}
+
+
+def test_the_specification_says_whom_models_belong_to_and_alerts_of_the_rest(owned: int) -> None:
+    assert owners(api(owned, "fleet")) == {
+        "fraud": ("risk", {"tier": "1"}),
+        "churn-de": ("crm", {}),
+        "mine": ("", {"tier": "2"}),
+        "other": ("me", {"a": "b"}),
+    }
+    assert owners(api(owned, "fleet", owner="crm")).keys() == {"churn-de"}
+    assert api(owned, "model", model="fraud")["facts"]["owner"] == "risk"
+
+
+def test_an_earlier_time_has_the_owners_that_alerts_had(owned: int) -> None:
+    found = owners(api(owned, "fleet", at=2 * START_MS))
+
+    assert found["mine"] == found["other"] == ("me", {"a": "b"})
+    assert found["fraud"] == ("", {})
