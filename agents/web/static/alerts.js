@@ -46,7 +46,7 @@ function tools(facts, page) {
 
 const href = (row, page) => page.to("alerts", { ...page.parameters, alert: row.alert_id });
 
-function list(rows, page) {
+function list(rows, page, label = "Alerts") {
   return table([
     { title: "Severity", cell: (row) => (row.severity in HEALTH ? health(row.severity) : shown(row.severity)) },
     { title: "State", narrow: false, cell: (row) => el("span", { class: `state ${row.state}` }, row.state, row.silenced ? ", silenced" : "") },
@@ -56,7 +56,7 @@ function list(rows, page) {
     { title: "Began", number: true, cell: (row) => el("time", { title: utc(row.began_ms) }, time(row.began_ms)) },
     { title: "Lasted", number: true, narrow: false, cell: (row) => (row.ended_ms === null ? "open" : duration(row.ended_ms - row.began_ms)) },
     { title: "Owner", narrow: false, cell: (row) => shown(row.owner) },
-  ], rows, { label: "Alerts", rowClass: (row) => (row.alert_id === page.parameters.alert ? "chosen" : null) });
+  ], rows, { label, rowClass: (row) => (row.alert_id === page.parameters.alert ? "chosen" : null) });
 }
 
 function pages(facts, page) {
@@ -134,7 +134,7 @@ function opened(alert, panels, page) {
 function members(panels, page) {
   const causes = records(panels.causes).map((one) => `Points to ${shown(one.cause)}, ${Math.round(one.score * 100)} %: ${shown(one.signs || `${one.alerts} alerts`)}`);
   return panel("Alerts of this incident", { csv: page.csv("members"), notes: causes },
-    list(records(panels.members), page));
+    list(records(panels.members), page, "Alerts of this incident"));
 }
 
 // ------------------------------------------------------------------ verdicts
