@@ -12,6 +12,7 @@ import msgspec
 
 from streams.alerts import Alert, resolve
 from streams.model_keys import Name
+from streams.monitor.foreign_alerts import FOREIGN, alerts_in
 from streams.monitor.rule_alerts import (
     ABSENCE,
     COMPOSITE,
@@ -25,7 +26,7 @@ from streams.ownership import Ownership
 from streams.rules import Finding
 from streams.rules.absences import Absent
 from streams.rules.composites import Combined, Turn
-from streams.scan.alerts import over, revised, scan_alert
+from streams.scan.alerts import monitor_of, over, revised, scan_alert
 from streams.scan.watch import Alarm
 from streams.silences import Silences
 from streams.watchers.alerts import direction_of, drift_alert
@@ -116,15 +117,21 @@ class Alerts:
         drift, change = found
         model, key, at_ms = change.model, (drift.name, change.source), change.at_ms
         direction = direction_of(change)
+        if not self._goes_on(model, key, direction, at_ms=at_ms):
+            alert = drift_alert(self._names[model], drift, change)
+            self._begin(model, key, alert, quiet=not drift.notify)
+
+    def _goes_on(self, model: int, key: Key, direction: str, *, at_ms: int) -> bool:
+        """Tell whether what was found belongs to an alert that fires; end one that it does not."""
         known = self._firing.get(model, {}).get(key)
-        if known is not None:
-            ends_ms = known.last_ms + self._resolve_ms
-            if at_ms < ends_ms and known.alert.direction == direction:
-                self._fire(model, key, known._replace(last_ms=at_ms))
-                return
-            self._end(model, key, min(at_ms, ends_ms), f"no further drift of {change.source}")
-        alert = drift_alert(self._names[model], drift, change)
-        self._begin(model, key, alert, quiet=not drift.notify)
+        if known is None:
+            return False
+        ends_ms = known.last_ms + self._resolve_ms
+        if at_ms < ends_ms and known.alert.direction == direction:
+            self._fire(model, key, known._replace(last_ms=at_ms))
+            return True
+        self._end(model, key, min(at_ms, ends_ms), f"no further drift of {key[1]}")
+        return False
 
     def judged(self, found: Finding) -> None:
         """Take a rule that has begun to be violated, or is no longer."""
@@ -162,8 +169,13 @@ class Alerts:
 
     def scanned(self, model: int, alarm: Alarm) -> None:
         """Take what the scan has found: it says itself when that begins, changes and is over."""
-        drift, found = alarm
-        key = drift.name, found.source
+        drift, found, detector = alarm
+        key = monitor_of(alarm), found.source
+        if detector != SCAN:
+            if not self._goes_on(model, key, found.direction, at_ms=found.at_ms):
+                alert = scan_alert(self._names[model], alarm)
+                self._begin(model, key, alert, quiet=not drift.notify)
+            return
         known = self._firing.get(model, {}).get(key)
         if found.state == "resolved":
             if known is not None:
@@ -279,7 +291,7 @@ class Alerts:
         for model, alerts in foreign.items():
             for alert in alerts:
                 ends_ms = max(at_ms, alert.at_ms)
-                self._revise(model, resolve(alert, at_ms=ends_ms, message=_FOREIGN))
+                self._revise(model, resolve(alert, at_ms=ends_ms, message=FOREIGN))
 
     def take(self) -> Iterator[Alert]:
         """Yield the revisions since this was last asked, model by model, in order of time."""
@@ -352,31 +364,10 @@ class Alerts:
 
     def restore_foreign(self, model: int, packed: Any) -> bool:
         """Take the alerts out of what another version wrote; tell whether all could be read."""
-        found = list(_alerts_in(packed))
+        found = list(alerts_in(packed))
         known = [alert for alert in found if alert is not None]
         self._foreign.setdefault(model, []).extend(known)
         return len(known) == len(found) and bool(found or not packed)
-
-
-_FOREIGN = "the alert was opened by another version of driftline; what is still wrong is found anew"
-
-
-def _alerts_in(packed: Any) -> Iterator[Alert | None]:
-    """Yield the alerts that fire in anything, `None` for one that cannot be read.
-
-    In every version an alert is written as a map of its fields.
-    """
-    if isinstance(packed, dict) and "alert_id" in packed:
-        try:
-            alert = msgspec.convert(packed, Alert)
-        except msgspec.ValidationError:
-            yield None
-        else:
-            if alert.state == "firing":
-                yield alert
-    elif isinstance(packed, dict | list):
-        for one in packed.values() if isinstance(packed, dict) else packed:
-            yield from _alerts_in(one)
 
 
 def _said_again(alert: Alert, *, at_ms: int, ticked: bool) -> Alert:

@@ -21,6 +21,7 @@ import msgspec
 
 from streams.alerts import SEVERITIES, Alert, alert_id
 from streams.causes import DATA, ENVIRONMENT, MODEL, cause_of
+from streams.monitors import SCAN
 
 MONITOR = "incident"
 LISTED = 50
@@ -30,9 +31,6 @@ _NAMED = 3
 _NAMES = {DATA: "the data", MODEL: "the model", ENVIRONMENT: "the environment"}
 _SIGNS = 5
 """So many members are named as signs of a cause."""
-
-_IN_ROWS = frozenset({"adwin", "page_hinkley"})
-"""What finds something at a row; all else does so at a boundary, before the rows from it on."""
 
 
 Turn = tuple[str, int, bool, str, str, int]
@@ -186,8 +184,17 @@ class Incidents:
             self._open[model] = msgspec.convert(packed, Incident)
 
 
+def _is_of_rows(alert: Alert) -> bool:
+    """Tell whether a detector found it at a row, or has not found it again for some time.
+
+    All else is found at a boundary, before the rows from it on.
+    """
+    told = alert.kind == "drift" and alert.detector != SCAN
+    return told and ("index" in alert.evidence or alert.state != "firing")
+
+
 def _turn(alert: Alert, *, late: bool) -> Turn:
-    in_rows = late or alert.detector in _IN_ROWS
+    in_rows = late or _is_of_rows(alert)
     return alert.model, alert.at_ms, in_rows, alert.monitor, alert.alert_id, alert.revision
 
 

@@ -13,26 +13,40 @@ from streams.scan.watch import Alarm
 
 def scan_alert(name: Name, alarm: Alarm) -> Alert:
     """Return the first revision of an alert."""
-    drift, found = alarm
-    evidence = found.evidence
+    drift, found, detector = alarm
+    evidence, monitor = found.evidence, monitor_of(alarm)
+    least = found.direction == "better" or detector != SCAN
     return Alert(
-        alert_id=alert_id(*name, drift.name, found.source, found.at_ms),
+        alert_id=alert_id(*name, monitor, found.source, found.at_ms),
         state="firing",
         model=name[0],
         version=name[1],
         segment=found.segment,
-        monitor=drift.name,
+        monitor=monitor,
         kind="drift",
-        severity="info" if found.direction == "better" else drift.severity,
+        severity="info" if least else drift.severity,
         at_ms=found.at_ms,
         value=evidence["after"],
         threshold=evidence["before"],
         direction=found.direction,
-        detector=SCAN,
+        detector=detector,
         message=_message(found),
         revision=0,
         evidence=_told(found),
     )
+
+
+def monitor_of(alarm: Alarm) -> str:
+    """Return how an alert names its monitor: those of other detectors are beside that of the scan.
+
+    Examples
+    --------
+    >>> from streams.monitors import Drift
+    >>> monitor_of(Alarm(Drift(name="loss-scan", input="loss"), None, "adwin"))
+    'loss-scan-adwin'
+    """
+    name = alarm.drift.name
+    return name if alarm.detector == SCAN else f"{name}-{alarm.detector}"
 
 
 def revised(alert: Alert, found: Found) -> Alert:

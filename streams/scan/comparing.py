@@ -9,7 +9,15 @@ from streams.scan.budgets import Budgets
 from streams.scan.judging import Judged, hold_back, judge, judge_early, usual_of, windows_of
 from streams.scan.lanes import Floats, Ints, Lanes
 from streams.scan.life import Life, Seen
-from streams.scan.panes import HOUR_PANES, KEPT_HOURS, KEPT_PANES, LONG, SHORT
+from streams.scan.panes import (
+    HOUR_PANES,
+    KEPT_HOURS,
+    KEPT_PANES,
+    LABELS,
+    LONG,
+    SHORT,
+    is_weekend,
+)
 from streams.scan.reference import rates
 from streams.scan.weeks import are_new
 
@@ -89,6 +97,25 @@ class Comparing:
         since = hours[0] + 1 - (lanes["first_hour"][own] + days * 24)
         usable = (days > 0) & ((np.array(LONG)[:, None] <= since) | (np.array(LONG)[:, None] == 24))
         return Judged(np.where(days > 0, late.z, 0.0), np.where(usable, late.beyond, 0))
+
+    def deviations(self, own: Ints, pane: int, *, by_hour: bool) -> tuple[Ints, Floats]:
+        """Return how far the newest pane, or hour, is from the usual, where it has rows.
+
+        Returns
+        -------
+        lanes, deviations
+            In standard deviations of sums of that length.
+        """
+        lanes, hour = self._lanes, pane // HOUR_PANES
+        name, slot = ("hour", hour % KEPT_HOURS) if by_hour else ("pane", pane % KEPT_PANES)
+        own = own[lanes[f"{name}_rows"][slot, own] > 0]
+        counts = lanes[f"{name}_rows"][slot, own].astype(np.float64)
+        kinds, known = lanes["kind"][own], lanes.reference(own)
+        sums = lanes[f"{name}_sum"][slot, own] / growing.units(kinds)
+        rate = rates(known, kinds, np.array([hour]), np.array([is_weekend(hour)]))
+        phi = known.phi[LABELS.index("1h" if by_hour else "10m")]
+        variance = np.maximum(phi * counts * usual_of(known, kinds, rate)[0], 1e-12)
+        return own, (sums - counts * rate[0]) / np.sqrt(variance)
 
     def _settings(self, own: Ints) -> tuple[Ints, Floats, Floats]:
         lanes = self._lanes

@@ -33,6 +33,7 @@ _CALM_HOURS, _QUIET_HOURS = 6, 24
 """A shift under a daily cycle is beyond the usual at some hours, and back at others: every day."""
 _EARLY = LABELS.index("3h")
 _EARLY_PANES = 3 * 24 * HOUR_PANES
+_DAY_PANES = 24 * HOUR_PANES
 _MOST_REVISIONS = 1
 _MUCH_MORE = 4
 _LEAST_ROWS, _LEAST_PANES = 10, 3
@@ -200,6 +201,28 @@ class Life:
             if evidence["count"] >= _MUCH_MORE * max(known.rows, 1):
                 known.rows, known.revision = evidence["count"], known.revision + 1
                 yield self._found("revised", lane, known, pane=pane, evidence=evidence)
+
+    def shifted(self, lane: int, deviation: float, *, pane: int) -> Found:
+        """Tell what has changed in a lane in which another detector has found something."""
+        evidence = self.tell(lane, pane=pane, window=A_DAY, z=deviation)
+        sign = 1 if evidence["after"] > evidence["before"] else -1
+        version = self._version(lane, pane)
+        found = Open(version, sign, A_DAY, pane)
+        return self._found("firing", lane, found, pane=pane, evidence=evidence)
+
+    def is_told_of(self, lane: int, pane: int, *, opens: bool) -> bool:
+        """Tell whether to tell of what another detector has found in a lane.
+
+        While something is open of the model, only on its first day: later ones find the same again.
+
+        Parameters
+        ----------
+        opens
+            Whether to do so where nothing is open.
+        """
+        group = self._lanes["group"]
+        since = [one.pane for other, one in self.open.items() if group[other] == group[lane]]
+        return any(pane - one < _DAY_PANES for one in since) if since else opens
 
     def _end(self, lane: int, *, pane: int, anew: bool = False) -> Found:
         """End what is open: it is over, or what is usual is learnt anew from here."""

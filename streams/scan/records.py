@@ -19,13 +19,14 @@ from streams.scan.lanes import CHUNK, PARTS, Ints, Lanes, Name
 from streams.scan.life import Life, Open
 from streams.scan.panes import DAY_HOURS, HOUR_PANES, KEPT_HOURS, KEPT_PANES
 from streams.scan.ranks import Tables
+from streams.scan.river import River
 from streams.scan.samples import Samples
 from streams.scan.sets import Sets
 from streams.scan.tally import Tally
 
 Key = tuple[Any, ...]
 
-_STEP, _RANKS, _OPEN, _TALLY = "step", "ranks", "open", "tally"
+_STEP, _RANKS, _OPEN, _TALLY, _RIVER = "step", "ranks", "open", "tally", "river"
 
 
 class Written:
@@ -44,6 +45,7 @@ class Written:
     ) -> None:
         self._lanes, self._samples, self._tables, self._sets = lanes, samples, tables, sets
         self._life, self._filling, self._tally = life, filling, tally
+        self.river = River()
         self._changed: dict[tuple[str, int, int], None] = {}
         self._steps: dict[int, Any] = {}  # None once it is in the lanes
         self._gone: set[int] = set()
@@ -73,8 +75,14 @@ class Written:
         for chunk in np.unique(lanes // CHUNK).tolist():
             self._changed["facts", chunk, 0] = None
 
+    def seen_by_river(self, lanes: Ints) -> None:
+        """Note that detectors have seen more of lanes."""
+        for chunk in np.unique(lanes // CHUNK).tolist():
+            self._changed[_RIVER, chunk, 0] = None
+
     def forgotten(self, lane: int) -> None:
         """Note that a lane is forgotten: nothing of it may come back."""
+        self._changed[_RIVER, lane // CHUNK, 0] = None
         self._everything([lane // CHUNK])
         self._changed[_RANKS, lane // CHUNK, 0] = None
         self._changed[_OPEN, lane // CHUNK, 0] = None
@@ -159,6 +167,8 @@ class Written:
                 ]
                 for one in lanes
             ]
+        if part == _RIVER:
+            return self.river.pack(lanes)
         if part == _OPEN:
             some = ((one, self._life.open.get(one)) for one in lanes)
             return [
@@ -193,6 +203,8 @@ class Written:
             self._fold_ranks(place, content)
         elif part == _OPEN:
             self._fold_open(place, content)
+        elif part == _RIVER:
+            self.river.restore(range(place * CHUNK, (place + 1) * CHUNK), content)
         elif part in PARTS:
             self._fold_columns(part, place, slot, content)
         else:

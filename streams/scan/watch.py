@@ -14,7 +14,7 @@ from streams.scan.budgets import Budgets
 from streams.scan.comparing import Comparing
 from streams.scan.feed import feed, panes_of
 from streams.scan.filling import Filling
-from streams.scan.inputs import BY_NAME, INPUTS, RANKS_OF, TRAFFIC, TYPE, label
+from streams.scan.inputs import BY_NAME, DISTANCE, INPUTS, RANKS_OF, TRAFFIC, TYPE, WRONG, label
 from streams.scan.known import Known
 from streams.scan.lanes import Ints, Lanes
 from streams.scan.life import Found, Life
@@ -30,12 +30,16 @@ from streams.watchers.lanes import Input
 _MOST_PANES = 144
 _NOT_YET = -2
 
+_LOSSES = np.array([one in (WRONG, DISTANCE.level) for one in INPUTS])
+"""Inputs that ADWIN and Page-Hinkley look at, too."""
+
 
 class Alarm(NamedTuple):
-    """A finding, and the monitor that it is of."""
+    """A finding, the monitor that it is of, and what has found it."""
 
     drift: Drift
     found: Found
+    detector: str = SCAN
 
 
 class Scan:
@@ -72,6 +76,7 @@ class Scan:
             filling=self._filling,
             tally=self._tally,
         )
+        self._river = self.written.river
         self._groups = np.empty(0, np.int64)
         self._watched: dict[str, tuple[Drift, ...]] = {}
         self._budgets = Budgets(
@@ -214,6 +219,7 @@ class Scan:
 
     def _forget(self, lane: int) -> None:
         self._filling.forget(lane)
+        self._river.forget(lane)
         self._samples.forget(lane)
         self._tables.forget(lane)
         self._sets.forget(lane)
@@ -295,6 +301,9 @@ class Scan:
         if ends_hour:
             long = self._comparing.long(short.lanes, hour)
             yield from map(self._alarm, self._life.take_long(long, short, pane=pane))
+        yield from self._corroborate(by_hour=False)
+        if ends_hour:
+            yield from self._corroborate(by_hour=True)
         for lane in growing.draw_tables(lanes, self._samples, self._tables, pane=pane):
             if lanes["final"][lane]:
                 self._samples.forget(lane)
@@ -302,8 +311,24 @@ class Scan:
         for lane in growing.close_sets(lanes, pane=pane):
             self.written.drawn(lane)
         if ends_hour:
-            self.written.learnt(growing.learn_due(lanes, hour, still=self._life.still()))
+            learnt = growing.learn_due(lanes, hour, still=self._life.still())
+            self.written.learnt(learnt)
+            self._river.begin(learnt[_LOSSES[lanes["place"][learnt]]])
             self._choose(hour + 1)
+
+    def _corroborate(self, *, by_hour: bool) -> Iterator[Alarm]:
+        """Let ADWIN and Page-Hinkley look at losses; see `streams.scan.river`."""
+        lanes, pane = self.lanes, self._pane
+        own = self._river.begun(lanes.used())
+        own, deviations = self._comparing.deviations(
+            own[lanes["days"][own] > 0], pane, by_hour=by_hour
+        )
+        self.written.seen_by_river(own)
+        for one in self._river.take(own, deviations, by_hour=by_hour):
+            if self._life.is_told_of(one.lane, pane, opens=one.opens):
+                deviation = float(deviations[np.searchsorted(own, one.lane)])
+                found = self._life.shifted(one.lane, deviation, pane=pane)
+                yield self._alarm(found)._replace(detector=one.detector)
 
     def _choose(self, hour: int) -> None:
         """Begin with the largest classes and segments of models that end a day of theirs."""

@@ -11,6 +11,8 @@ from streams.alerts import Alert
 from streams.causes import cause_of
 from streams.monitor.incidents import LISTED, Incidents
 
+OF_A_ROW = {"detector": "adwin", "evidence": {"input": "loss", "index": 5}}
+
 
 def alert(name: str, at_ms: int = 1_000, **fields: Any) -> Alert:
     base = {
@@ -142,7 +144,7 @@ def test_steps_may_be_cut_wherever_a_step_may_end() -> None:
             alert(
                 f"a{n}",
                 luck.randrange(4),
-                detector=luck.choice(["threshold", "adwin"]),
+                **luck.choice([{"detector": "scan"}, OF_A_ROW]),
                 severity=luck.choice(["info", "warning"]),
             )
             for n in range(8)

@@ -42,7 +42,8 @@ def found_in(
     count = np.array([len(times_ms)])
     rows = Input("loss", np.zeros(1, np.int64), count, times_ms, losses, np.array([measure]))
     span = {"from_ms": START_MS, "until_ms": until_ms}
-    return [one.found for one in scan.advance([], [rows], Noticed(), **span)]
+    every = scan.advance([], [rows], Noticed(), **span)
+    return [one.found for one in every if one.detector == SCAN]
 
 
 def times(days: float, *, a_day: int, seed: int) -> np.ndarray:
