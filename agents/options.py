@@ -218,7 +218,8 @@ OPTIONS = (
         _Duration("1ms", "5m"),
         "a window under way that has changed is looked at after so long: counts, and numbers "
         "that have moved by a tenth of their interval or rest on 5 % more, are published; "
-        "windows that are new or final, at once",
+        "windows that are final, and how many rows a new one has, at once; of a window with few "
+        "rows, less",
     ),
     Option(
         "metrics_refresh",

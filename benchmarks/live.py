@@ -24,7 +24,7 @@ _TICK_S = 0.01
 _MAKING_S = 4e-6  # an event, with some reserve
 _FEATURES = 8
 _POOL = 4_096
-_PROBE_MODELS = 20
+_PROBE_MODELS = 4
 _LINGER_MS = 10
 
 
@@ -42,7 +42,7 @@ class Traffic:
     label_after_s
         From a prediction to its label.
     probes_per_s
-        Predictions of models of their own.
+        Predictions of models of their own, few enough that their counts are due with every linger.
     drift_at
         After this share of the time all features shift, for alerts; 1.0: never.
     linger_ms

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.metric_sets import Hashes
+from streams.cells.metric_sets import COUNTS, OF_ROWS, Hashes, Kinds
 from streams.cells.names import grown
-from streams.cells.revisions import Revisions
+from streams.cells.publication import Numbers
+from streams.cells.revisions import Chosen, Revisions
 from streams.cells.schedule import Schedule
+from streams.cells.spending import Spending
 from streams.cells.store import PANE_BITS, Cells, World
 from streams.monitors import Window
 
@@ -54,8 +56,8 @@ class Pages:
         By row: how often it was published, whether as final, and hash of its metrics.
     waiting
         By row, whether anything of it is to be published.
-    schedule, written
-        When rows that wait are looked at; what was written of them last.
+    schedule, written, spending
+        When rows that wait are looked at; what was written of them last; how often that pays.
     """
 
     def __init__(self, window: Window, world: World, *, pane_ms: int) -> None:
@@ -65,7 +67,7 @@ class Pages:
         self.revision = np.empty(0, np.int32)
         self.final, self.waiting = np.empty(0, np.bool_), np.empty(0, np.bool_)
         self.published = np.empty(0, np.uint64)
-        self.schedule, self.written = Schedule(), Revisions()
+        self.schedule, self.written, self.spending = Schedule(), Revisions(), Spending()
         self._ends: list[int] = []
         self._ending: dict[int, list[Rows]] = {}
 
@@ -89,6 +91,7 @@ class Pages:
             self.waiting = grown(self.waiting, size)
             self.published = grown(self.published, size)
             self.schedule.grow(size)
+            self.spending.grow(size)
         if self.cells.table.live > before:
             new = (self.revision[rows] == 0) & ~self.waiting[rows]
             self._await_end(rows[new], firsts[new])
@@ -168,34 +171,64 @@ class Pages:
         found: Rows = rows[self.waiting[rows]]
         return found
 
+    def choose(
+        self,
+        rows: Rows,
+        numbers: Numbers,
+        coverage: NDArray[np.float64],
+        *,
+        counted: Ints,
+        kinds: Kinds,
+        final: NDArray[np.bool_],
+        now_ms: int,
+        refresh_ms: int,
+    ) -> Chosen:
+        """Choose what is written of windows, see `Revisions.choose`; let them pause for it."""
+        chosen = self.written.choose(
+            rows,
+            numbers,
+            coverage,
+            final=final,
+            begun=self.revision[rows] > 0,
+            paid=self.spending.paid(rows, counted),
+            kinds=kinds,
+            now_ms=now_ms,
+            refresh_ms=refresh_ms,
+        )
+        written = [
+            np.bincount(numbers.window[chosen.numbers & (kinds == kind)], minlength=len(rows))
+            for kind in (COUNTS, OF_ROWS)
+        ]
+        revising = self.schedule.revising
+        steps = self.spending.spend(rows, counted, *written, now_ms=now_ms, revising=revising)
+        self.schedule.pause(rows, steps, now_ms)
+        return chosen
+
     def publish(
         self,
         rows: Rows,
         *,
         final: NDArray[np.bool_],
         published: Hashes,
-        revised: NDArray[np.bool_],
-        whole: NDArray[np.bool_],
-        rest_ms: int,
+        chosen: Chosen,
+        now_ms: int,
     ) -> None:
         """Note that windows are published.
 
         Parameters
         ----------
-        revised, whole
-            Which have a new revision; of which nothing is left that has changed.
-        rest_ms
-            When, by the wall clock, the others are looked at once more.
+        chosen
+            What is written of them; what is left is looked at once more.
         """
         again = self.final[rows] & ~final
         if again.any():  # a soft clock had said that they were final
             own = rows[again]
             self._await_end(own, (self.cells.table.key[own] & _LOW) - _BEFORE_EPOCH)
-        self.revision[rows] += revised
+        self.revision[rows] += chosen.revised
         self.final[rows], self.published[rows] = final, published
-        self.waiting[rows] = ~whole
-        self.schedule.rest(rows[~whole], rest_ms)
-        self._touch(rows[revised | whole])
+        self.waiting[rows] = ~chosen.whole
+        self.schedule.rest(rows[~chosen.whole], now_ms)
+        self._touch(rows[chosen.revised | chosen.whole])
 
     def forget(self, until_ms: int) -> Iterator[tuple[int, int]]:
         """Forget windows that end by a time and do not wait; yield their panes and buckets."""
@@ -245,6 +278,7 @@ class Pages:
         for column in (self.revision, self.final, self.published, self.waiting):
             column[rows] = 0
         self.written.forget(rows)
+        self.spending.forget(rows)
 
     def restore(
         self,

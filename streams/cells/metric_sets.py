@@ -6,19 +6,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.cells.names import Texts
+from streams.families.family import Family, Reads
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
+Kinds = NDArray[np.int8]
+
+OF_ROWS, COUNTS, HOSTS = range(3)
 
 
 class MetricSets:
     """Names of metrics, and sets of them by their hash: what was published of a window.
 
     Most windows have one of few sets, and a set costs a number.
+
+    Parameters
+    ----------
+    families
+        Whose metrics they are; for `kinds` alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, families: Sequence[Family] = ()) -> None:
         self.names = Texts()
+        self._kinds, self._kind_of = np.empty(0, np.int8), _kinds(families)
         self._mixed = np.empty(0, np.uint64)
         self._sets: dict[int, Ints] = {0: np.empty(0, np.int64)}
         self._names: dict[int, list[str]] = {}
@@ -46,6 +56,13 @@ class MetricSets:
             self._names[own] = known
         return known
 
+    def kinds(self, codes: Ints) -> Kinds:
+        """Return what metrics are: of rows, `COUNTS` of these, or of `HOSTS`."""
+        new = self.names.texts[len(self._kinds) :]
+        told = [self._kind_of.get(name.partition(":")[0], OF_ROWS) for name in new]
+        self._kinds = np.append(self._kinds, np.array(told, np.int8))
+        return self._kinds[codes]
+
     def add(self, names: Sequence[str]) -> int:
         """Return the hash of a set of names."""
         codes = self.names.codes(names)
@@ -54,6 +71,17 @@ class MetricSets:
     def gone(self, before: int, now: int) -> list[str]:
         """Return the names that were in a set and are not in another, in order."""
         return sorted(set(self.names_of(before)) - set(self.names_of(now)))
+
+
+def _kinds(families: Sequence[Family]) -> dict[str, int]:
+    found = {}
+    for family in families:
+        for metric in family.metrics:
+            if metric.counts:
+                found[metric.name] = COUNTS
+            elif family.reads is Reads.RESOURCES:
+                found[metric.name] = HOSTS
+    return found
 
 
 def _mix(numbers: Hashes) -> Hashes:

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.cells.metric_sets import OF_ROWS, Kinds
 from streams.cells.publication import Numbers
+from streams.cells.schedule import REFRESHES
 
 Rows = NDArray[np.int32]
 Mask = NDArray[np.bool_]
@@ -21,6 +23,9 @@ MOVED_SHARE = 0.1
 
 GROWN_SHARE = 0.05
 """A count has moved by so much."""
+
+ENOUGH = 30
+"""A number that rests on fewer observations is not written as soon as there is any of it."""
 
 MOST_KNOWN = 50_000
 """Of so many windows it is known what was written last."""
@@ -83,6 +88,9 @@ class Revisions:
         coverage: Floats,
         *,
         final: Mask,
+        begun: Mask,
+        paid: Mask,
+        kinds: Kinds,
         now_ms: int,
         refresh_ms: int,
     ) -> Chosen:
@@ -92,8 +100,16 @@ class Revisions:
         ----------
         coverage
             Of every window.
+        begun
+            Of which windows something was written before.
+        paid
+            Which windows have the rows for what is written of them, see `Spending`. Numbers of
+            others, and the first of few observations, are put off; counts and hosts are not.
+        kinds
+            Of numbers, see `MetricSets.kinds`.
         refresh_ms
-            A number that has changed, however little, is written after so long; 0: now.
+            A number that has changed, however little, is written after so long, and after
+            `REFRESHES` times that where it is put off; 0: now.
         """
         window, count = numbers.window, len(rows)
         now = np.empty((7, len(window)))
@@ -101,18 +117,24 @@ class Revisions:
         now[_COVERAGE], now[_AT_MS] = coverage[window], now_ms
         bounds = np.searchsorted(window, np.arange(count + 1)).tolist()
         last, known = self._recall(rows, now, bounds)
-        known &= ~final
-        known &= np.bincount(window[last[_METRIC] != now[_METRIC]], minlength=count) == 0
+        known = (known | ~begun) & ~final
         fresh = ~known[window]
         same = (now == last) | (np.isnan(now) & np.isnan(last))
         changed = ~same[:_AT_MS].all(axis=0)
+        never = np.isnan(last[_COUNT])
+        unseen = np.isnan(last[_AT_MS])
+        last[_METRIC], last[_AT_MS, unseen] = now[_METRIC], now_ms
+        prompt = kinds != OF_ROWS
+        few = never & (now[_COUNT] < ENOUGH)
+        put_off = ~prompt & (few | ~paid[window])
         age_ms = now_ms - last[_AT_MS]
-        rested = ~((age_ms >= 0) & (age_ms < refresh_ms))
-        wanted = fresh | (changed & (rested | moved(now, last)))
+        rested = ~((age_ms >= 0) & (age_ms < refresh_ms * np.where(put_off, REFRESHES, 1)))
+        due = rested | (~put_off & (never | moved(now, last)))
+        wanted = fresh | (changed & due)
         self._remember(rows, np.where(wanted, now, last), bounds, final)
         return Chosen(
             wanted,
-            revised=~known | (np.bincount(window[wanted], minlength=count) > 0),
+            revised=~known | ~begun | (np.bincount(window[wanted], minlength=count) > 0),
             whole=np.bincount(window[changed & ~wanted], minlength=count) == 0,
         )
 
@@ -121,9 +143,18 @@ class Revisions:
         last, known = np.full(now.shape, np.nan), np.zeros(len(rows), np.bool_)
         for place, row in enumerate(rows.tolist()):
             own = self._last.pop(row, None)
-            if own is not None and own.shape[1] == bounds[place + 1] - bounds[place]:
-                last[:, bounds[place] : bounds[place + 1]] = own
-                known[place] = True
+            if own is None:
+                continue
+            here = slice(bounds[place], bounds[place + 1])
+            known[place] = True
+            if (
+                own.shape[1] == here.stop - here.start
+                and (own[_METRIC] == now[_METRIC, here]).all()
+            ):
+                last[:, here] = own
+            else:
+                _, old, new = np.intersect1d(own[_METRIC], now[_METRIC, here], return_indices=True)
+                last[:, here.start + new] = own[:, old]
         return last, known
 
     def _remember(self, rows: Rows, written: Floats, bounds: list[int], final: Mask) -> None:

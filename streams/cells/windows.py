@@ -65,7 +65,7 @@ class WindowCells:
         own = windowing.of_baselines
         self.baselines = Baselines(self.grid.predictions, names, **own, pane_ms=windowing.pane_ms)
         self.hours = Hours()
-        self.sets = MetricSets()
+        self.sets = MetricSets(families)
         self.judges = judges
         self._merged_hour = -1
         self.publisher = Publisher(self.sets, names)
@@ -194,22 +194,22 @@ class WindowCells:
         published = self.sets.hashes(numbers.window, numbers.metric, len(rows))
         published = self.publisher.kept(windows, self.families, (before, published))
         coverage = coverage_of(windows)
-        written, revised, whole = pages.written.choose(
-            rows, numbers, coverage, final=final, now_ms=now_ms, refresh_ms=refresh_ms
+        chosen = pages.choose(
+            rows,
+            numbers,
+            coverage,
+            counted=windows.predictions + windows.labels,
+            kinds=self.sets.kinds(numbers.metric),
+            final=final,
+            now_ms=now_ms,
+            refresh_ms=refresh_ms,
         )
         gone = (before != published) & (before != 0)
-        revised |= gone
-        pages.publish(
-            rows,
-            final=final,
-            published=published,
-            revised=revised,
-            whole=whole,
-            rest_ms=now_ms + refresh_ms,
-        )
+        chosen = chosen._replace(revised=chosen.revised | gone)
+        pages.publish(rows, final=final, published=published, chosen=chosen, now_ms=now_ms)
         records = self.publisher.records(
             windows,
-            numbers.where(written),
+            numbers.where(chosen.numbers),
             pane_ms=pages.pane_ms,
             revision=pages.revision[rows],
             final=final,

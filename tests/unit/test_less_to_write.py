@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from streams.cells.schedule import Revising, Schedule
-from tests.builders import START_MS, label, prediction
+from streams.cells.spending import Spending
+from tests.builders import MINUTE_MS, START_MS, label, prediction
 from tests.driver import BOTH, TOPICS, Driver, as_inputs
 
 LINGER_MS, REFRESH_MS = 2_000, 30_000
@@ -44,7 +45,8 @@ def test_rows_that_change_are_ready_once_they_have_lingered() -> None:
 
 def test_rows_that_rest_are_looked_at_once_more() -> None:
     schedule = fresh()
-    schedule.rest(rows(4), 31_000)
+    assert taken(schedule, 1_000) == []
+    schedule.rest(rows(4), 1_000)
 
     assert taken(schedule, 30_999) == []
     schedule.linger(rows(4))
@@ -52,6 +54,55 @@ def test_rows_that_rest_are_looked_at_once_more() -> None:
     assert taken(schedule, 31_000) == [4]
     assert taken(schedule, 32_999) == [4]
     assert schedule.empty
+
+
+def test_rows_that_pause_are_looked_at_no_sooner_whatever_waited_before() -> None:
+    schedule = fresh()
+    schedule.linger(rows(5, 6))
+    assert taken(schedule, 1_000) == []
+    schedule.rest(rows(5), 1_000)
+    schedule.pause(rows(5), np.array([5], np.int8), 1_500)
+
+    assert taken(schedule, 3_000) == [6]
+    assert taken(schedule, 65_499) == []
+    assert taken(schedule, 67_000) == [5]
+    assert schedule.empty
+
+
+def test_a_pause_is_over_once_nothing_more_comes() -> None:
+    schedule = fresh()
+    schedule.wake(1_000, PACE)
+    schedule.pause(rows(5), np.array([8], np.int8), 1_000)
+    schedule.linger(rows(5))
+    assert taken(schedule, 9_000) == []
+
+    assert taken(schedule, 9_001, Revising(0, 0)) == [5]
+
+
+def test_windows_tell_how_many_rows_they_have_as_often_as_these_pay_for_it() -> None:
+    spending = Spending()
+    spending.grow(4)
+
+    def steps(counted: int, counts: int, now_ms: int) -> int:
+        columns = np.array([counted]), np.array([counts]), np.array([0])
+        return int(spending.spend(rows(2), *columns, now_ms=now_ms, revising=PACE)[0])
+
+    assert steps(1, 2, 1_000) == 0
+    assert steps(16, 2, 11_000) == 0, "4 records are paid by 16 rows"
+    assert steps(20, 6, 21_000) == 4, "20 of 40 rows in 20 s, so 20 s more: 32 s"
+    assert steps(2_000, 2, 31_000) == 0
+
+    spending.forget(rows(2))
+    assert steps(20, 16, 41_000) == 0, "a window begins"
+
+
+def test_numbers_of_a_window_are_paid_by_half_a_row_each() -> None:
+    spending = Spending()
+    spending.grow(4)
+    columns = np.array([100]), np.array([2]), np.array([60])
+    spending.spend(rows(2), *columns, now_ms=1, revising=PACE)
+
+    assert [bool(spending.paid(rows(2), np.array([n]))[0]) for n in (119, 120)] == [False, True]
 
 
 @pytest.mark.parametrize("leap_ms", [-(10**12), -1, LINGER_MS, 10**11])
@@ -106,6 +157,43 @@ def test_a_steady_model_takes_few_records_a_prediction() -> None:
     assert metrics_written(eager).total() / 200 > 9
 
 
+def sparse(driver: Driver, *, rows: int) -> None:
+    """Feed a row of eight features in every ten seconds."""
+    for n in range(rows):
+        at_ms = START_MS + 10_000 * n
+        features = {f"f{place}": float((n + place) % 7) for place in range(8)}
+        said = prediction(f"p{n}", timestamp_ms=at_ms, prediction=1, features=features)
+        driver.feed(as_inputs([said, label(f"p{n}", timestamp_ms=at_ms, label=int(n % 4 > 0))]))
+
+
+def test_a_sparse_model_takes_few_records_a_prediction() -> None:
+    how = {"pace_ms": 10_000, "window_ms": 5 * MINUTE_MS}
+    driver, eager = Driver(**how, revising=PACE), Driver(**how)
+    for one in (driver, eager):
+        sparse(one, rows=60)
+
+    assert metrics_written(driver).total() / 60 < 4
+    assert metrics_written(eager).total() / 60 > 30
+
+    for one in (driver, eager):
+        one.finish()
+    assert driver.result() == eager.result()
+
+
+def test_a_window_with_few_rows_says_how_many_at_once_and_all_it_knows_after_a_while() -> None:
+    driver = Driver(pace_ms=0, revising=PACE)
+    driver.feed(as_inputs([prediction("p", timestamp_ms=START_MS, prediction=1)]))
+    assert {one["metric"] for one in driver.metrics.values()} == {"predictions", "labels"}
+
+    waited_ms = 0
+    while len(driver.metrics) == 2:
+        driver.pass_time(5_000)
+        waited_ms += 5_000
+
+    assert driver.value("coverage") == 0
+    assert PACE.longest_ms <= waited_ms <= 2 * PACE.longest_ms
+
+
 def test_numbers_are_at_most_so_old_and_what_moves_is_written_soon() -> None:
     driver = lingering()
     steady(driver, 100)
@@ -151,12 +239,15 @@ def test_what_was_held_back_is_written_once_it_has_rested() -> None:
     assert count_of(driver, "accuracy") < 105
 
     waited_ms = 0
-    while driver.monitor.unfinished(state):
-        driver.pass_time(200)
-        waited_ms += 200
+    while count_of(driver, "accuracy") < 105:
+        driver.pass_time(1_000)
+        waited_ms += 1_000
+    assert waited_ms <= LINGER_MS + 2 * REFRESH_MS
 
-    assert count_of(driver, "accuracy") == 105
-    assert waited_ms <= LINGER_MS + REFRESH_MS
+    while driver.monitor.unfinished(state):
+        driver.pass_time(10_000)
+        waited_ms += 10_000
+    assert waited_ms <= PACE.longest_ms + REFRESH_MS, "what rests on few rows comes last"
 
 
 def test_what_was_held_back_is_written_after_a_restart() -> None:
