@@ -5,8 +5,8 @@ A model that nobody described gets the defaults.
 
 import fnmatch
 import math
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -173,6 +173,8 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         What models are told to be, by their names.
     owned
         Whom models belong to, by names and patterns, in the order of the file.
+    values
+        How values of features are told, by their names and patterns: `hash`, as usual, or `never`.
     absences, composites
         Rules that go by what does not come, and by what fires.
     silences
@@ -192,6 +194,7 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
     metrics: tuple[Choice, ...] = ()
     models: dict[str, Task] = {}
     owned: dict[str, Ownership] = {}
+    values: dict[str, str] = {}
     thresholds: tuple[Threshold, ...] = ()
     drifts: tuple[Drift, ...] = ()
     absences: tuple[Absence, ...] = ()
@@ -204,10 +207,11 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
 
     def owner_of(self, model: str) -> Ownership | None:
         """Return whom a model belongs to, by its name, or by the first pattern that fits."""
-        if model in self.owned:
-            return self.owned[model]
-        fits = (one for name, one in self.owned.items() if fnmatch.fnmatchcase(model, name))
-        return next(fits, None)
+        return _fitting(self.owned, model)
+
+    def hides(self, feature: str) -> bool:
+        """Tell whether nothing of the values of a feature is told, by its name or a pattern."""
+        return _fitting(self.values, feature) == "never"
 
     def for_model(self, model: str, version: str) -> tuple[list[Threshold], list[Drift]]:
         """Return the rules and detectors of one model version."""
@@ -233,6 +237,15 @@ class Monitors(msgspec.Struct, frozen=True, kw_only=True):
         """Return what a monitor of that name is for one model version."""
         fits = (one for one in self.every() if one.name == name and _fits(one, model, version))
         return next(fits, None)
+
+
+_Said = TypeVar("_Said")
+
+
+def _fitting(known: Mapping[str, _Said], name: str) -> _Said | None:
+    if name in known:
+        return known[name]
+    return next((one for pattern, one in known.items() if fnmatch.fnmatchcase(name, pattern)), None)
 
 
 def _fits(monitor: Monitor, model: str, version: str) -> bool:
@@ -273,6 +286,9 @@ DEFAULT_SCANS = (
     Drift(name="label-delay-scan", input="label_delay", detector=SCAN, severity="info"),
 )
 """What ``defaults: scan`` says in place of `DEFAULT_DRIFTS`."""
+
+VALUES = ("hash", "never")
+"""How values of features may be told."""
 
 DEFAULTS = Monitors(thresholds=DEFAULT_THRESHOLDS, drifts=DEFAULT_DRIFTS)
 

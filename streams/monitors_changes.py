@@ -35,6 +35,7 @@ def changes(before: Monitors, after: Monitors) -> Iterator[str]:
     yield from _between("drift", _named(before.drifts), _named(after.drifts))
     yield from _between("model", _models(before), _models(after))
     yield from _silences(before.silences, after.silences)
+    yield from _between("feature", _told_of(before), _told_of(after))
     old, new = _general(before), _general(after)
     yield from (f"~ {name} {old[name]} → {new[name]}" for name in old if old[name] != new[name])
 
@@ -98,6 +99,10 @@ def _owned(monitors: Monitors, model: str) -> Fields:
     said = {"owner": owned.owner, "runbook": owned.runbook}
     tags = {f"tag {name}": value for name, value in owned.tags.items()}
     return {name: value for name, value in said.items() if value} | tags
+
+
+def _told_of(monitors: Monitors) -> dict[str, Fields]:
+    return {name: {"values": how} for name, how in monitors.values.items()}
 
 
 def _general(monitors: Monitors) -> Fields:

@@ -26,6 +26,7 @@ from streams.monitors import (
     MOST_WINDOWS_OF_EVENT,
     SCAN,
     SHORTEST_BASELINE_MS,
+    VALUES,
     Coarse,
     Drift,
     Monitor,
@@ -87,6 +88,7 @@ class Layout(msgspec.Struct, forbid_unknown_fields=True):
     features: bool = True
     metrics: dict[str, Any] | list[Any] = []
     models: dict[str, Any] = {}
+    values: dict[str, str] = {}
     thresholds: list[Any] = []
     drift: list[Any] = []
     silences: list[Any] = []
@@ -163,6 +165,7 @@ def _parse(data: object) -> Monitors:
         metrics=_choices(file.metrics),
         models=models,
         owned=owned,
+        values=_values(file.values),
         thresholds=tuple(one for one in every if isinstance(one, Threshold)),
         drifts=tuple(one for one in every if isinstance(one, Drift)),
         absences=tuple(one for one in every if isinstance(one, Absence)),
@@ -282,6 +285,16 @@ def _compared(file: Layout, models: dict[str, LayoutOfModel]) -> dict[str, Compa
                 check_kind(every, task=one.task, where=f"model {name!r}: baseline of all models")
         found.setdefault(EVERY_MODEL, every)
     return found
+
+
+def _values(given: dict[str, str]) -> dict[str, str]:
+    for feature, how in given.items():
+        if how not in VALUES:
+            raise ConfigError(
+                f"values: {feature}: {how!r} is neither hash (as usual) nor never; texts cannot be"
+                " shown, since workers keep but hashes of them"
+            )
+    return dict(given)
 
 
 def _choices(given: dict[str, Any] | list[Any]) -> tuple[Choice, ...]:

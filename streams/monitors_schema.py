@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from streams.chosen import Choice
-from streams.monitors import Drift
+from streams.monitors import VALUES, Drift
 from streams.monitors_file import Layout, LayoutOfModel, LayoutOfWindow
 from streams.rule_kinds import OTHER_KINDS, RULE_KINDS
 from streams.rules_file import threshold_type
@@ -46,6 +46,7 @@ def monitors_schema() -> dict[str, Any]:
     keys["drift"]["items"] = _of("Drift")
     keys["silences"]["items"] = _of("LayoutOfSilence")
     keys["models"]["additionalProperties"] = {"anyOf": [_of("LayoutOfModel"), {"type": "null"}]}
+    keys["values"]["additionalProperties"] = {"enum": list(VALUES)}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **file, "$defs": parts}
 
 

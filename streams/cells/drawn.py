@@ -134,15 +134,24 @@ def reference_names(windows: Windows, names: Sequence[Name], comparing: Comparin
 # --- of predictions
 
 
-def of_predictions(windows: Windows, kinds: Callable[[int], Mapping[str, str]]) -> Iterator[Drawn]:
+def of_predictions(
+    windows: Windows, kinds: Callable[[int], Mapping[str, str]], hides: Callable[[str], bool]
+) -> Iterator[Drawn]:
     """Yield features, scores and predictions.
 
     Parameters
     ----------
     kinds
         Returns the kinds of a model's features, by its code.
+    hides
+        Tells whether nothing of the values of a feature is told, but how many there are.
     """
-    yield from _features(windows, kinds)
+    for drawn in _features(windows, kinds):
+        if hides(drawn.feature):
+            count, missing = drawn.content["count"], drawn.content["missing"]
+            yield drawn._replace(content={"count": count, "missing": missing, "other": count})
+        else:
+            yield drawn
     view = view_of(windows, Answers, "score_bins")
     if view is None:
         return

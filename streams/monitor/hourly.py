@@ -124,9 +124,10 @@ class Hourly(Writing):
         def kinds_told(code: int) -> Mapping[str, str]:
             return facts.of(code).features
 
+        hides = state.monitors.hides
         if references is not None:
-            self._draw(references, of_predictions(references, kinds_told), "reference")
-        self._draw(windows, of_predictions(windows, kinds_told), "window")
+            self._draw(references, of_predictions(references, kinds_told, hides), "reference")
+        self._draw(windows, of_predictions(windows, kinds_told, hides), "window")
 
     def _look_final(self, models: Ints, from_ms: int) -> None:
         """Look at outcomes of an hour that no label can change any more."""

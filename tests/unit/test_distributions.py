@@ -4,18 +4,21 @@ import random
 from collections import Counter
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.edges import MOST_BINS, binned, cuts_of, score_edges, value_edges
+from streams.errors import ConfigError
 from streams.families.histograms import score_bins, value_bins
 from streams.forget_record import forget_key, write_forget
+from streams.monitors_file import parse_monitors
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import TOPICS, Driver, as_inputs
 from tests.examples import some
-from tests.unit.test_models_told import events, ran
+from tests.unit.test_models_told import PANES, events, ran
 
 
 def found(driver: Driver, series: str, **where: Any) -> list[dict[str, Any]]:
@@ -114,6 +117,37 @@ def test_texts_are_told_by_hashes_those_of_too_many_different_ones_not_at_all() 
     assert written
     assert b"Rome" not in written
     assert b"@" not in written
+
+
+@pytest.mark.parametrize("values", [{"city": "never", "age": "never"}, {"*": "never"}])
+def test_of_features_whose_values_are_never_told_there_is_how_many_there_are(
+    values: dict[str, str],
+) -> None:
+    told, driver = (
+        ran(events(hours=4), monitors=msgspec.structs.replace(PANES, values=own))
+        for own in ({}, values)
+    )
+
+    hidden = [one for name in ("city", "age") for one in found(driver, "feature", feature=name)]
+    for one in hidden:
+        assert (one["other"], one["edges"], one["counts"]) == (one["count"], [], [])
+        assert (one["categories"], one["below"], one["above"]) == ([], 0, 0)
+    shown = [one for name in ("city", "age") for one in found(told, "feature", feature=name)]
+    assert [one["count"] for one in hidden] == [one["count"] for one in shown] != []
+    assert driver.metrics == told.metrics
+
+
+def test_a_name_says_more_than_a_pattern_of_how_values_are_told() -> None:
+    monitors = parse_monitors({"values": {"*": "never", "a*": "hash", "age": "never"}})
+
+    assert [monitors.hides(name) for name in ("city", "area", "age")] == [True, True, True]
+    monitors = parse_monitors({"values": {"a*": "hash", "*": "never", "abc": "never"}})
+    assert [monitors.hides(name) for name in ("city", "area", "abc")] == [True, False, True]
+
+
+def test_texts_cannot_be_shown() -> None:
+    with pytest.raises(ConfigError, match=r"values.*'show'.*hash.*never"):
+        parse_monitors({"values": {"city": "show"}})
 
 
 def test_of_an_hour_with_few_predictions_nothing_is_published() -> None:
