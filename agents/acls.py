@@ -22,11 +22,11 @@ class Grant(NamedTuple):
     ----------
     part
         Who: ``worker``, ``publisher``, ``host`` (``driftline watch-host``), ``alerts`` (a consumer
-        with `driftline.Alerts`), ``tail``, ``sink``, ``status``, ``monitors`` (``driftline monitors
-        apply``, ``list``, ``diff`` and ``withdraw``, ``driftline models forget``), ``feedback``
-        (``driftline alerts list``, ``verdict`` and ``precision``), ``web`` (``driftline web`` on
-        brokers), ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics
-        reset``).
+        with `driftline.Alerts`), ``actions`` (one with `driftline.Actions`), ``tail``, ``sink``,
+        ``status``, ``monitors`` (``driftline monitors apply``, ``list``, ``diff`` and
+        ``withdraw``, ``driftline models forget``), ``feedback`` (``driftline alerts list``,
+        ``verdict`` and ``precision``), ``web`` (``driftline web`` on brokers), ``topics``
+        (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.
     """
@@ -58,16 +58,14 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         Grant("host", "topic", topics.resources, ("Write",)),
         Grant("monitors", "topic", topics.monitors, ("Read", "Write")),
         Grant("alerts", "topic", topics.alerts, ("Read",)),
+        Grant("actions", "topic", topics.actions, ("Read",)),
         Grant("feedback", "topic", topics.alerts, ("Read",)),
         Grant("feedback", "topic", topics.feedback, ("Read", "Write")),
         *groups,
         Grant("tail", "topic", topics.metrics, ("Read",)),
         Grant("tail", "topic", topics.alerts, ("Read",)),
         *(Grant("tail", "topic", name, ("Read",)) for name in topics.all_dead_letters),
-        Grant("sink", "topic", topics.metrics, ("Read",)),
-        Grant("sink", "topic", topics.alerts, ("Read",)),
-        Grant("sink", "topic", topics.models, ("Read",)),
-        Grant("sink", "topic", topics.distributions, ("Read",)),
+        *(Grant("sink", "topic", name, ("Read",)) for name in topics.results),
         Grant("sink", "topic", topics.feedback, ("Read",)),
         Grant("sink", "group", f"{prefix}-sink-", ("Read",), prefixed=True),
         Grant("status", "topic", topics.workers, ("Read",)),
@@ -85,7 +83,7 @@ def _worker(topics: Topics) -> Iterator[Grant]:
         yield Grant("worker", "topic", name, ("Read", "Write"))
     # Delete is for records that later ones have replaced: the log of the join is kept short.
     yield Grant("worker", "topic", topics.join_state, ("Read", "Write", "Delete"))
-    for name in (topics.metrics, topics.alerts, topics.models, topics.distributions):
+    for name in topics.results:
         yield Grant("worker", "topic", name, ("Write",))
     yield Grant("worker", "topic", topics.workers, ("Write",))
     # DescribeConfigs tells how large a dead letter may be; without it they are cut at 1 MB.
@@ -100,7 +98,7 @@ def _worker(topics: Topics) -> Iterator[Grant]:
 
 def _web(topics: Topics) -> Iterator[Grant]:
     """List what the page needs: its own history keeps offsets itself, so that it has no group."""
-    for name in (topics.metrics, topics.alerts, topics.models, topics.distributions):
+    for name in topics.results:
         yield Grant("web", "topic", name, ("Read",))
     yield Grant("web", "topic", topics.feedback, ("Read", "Write"))
     for name in (topics.workers, topics.monitors, *topics.all_dead_letters):
@@ -111,7 +109,7 @@ def _reset(topics: Topics) -> Iterator[Grant]:
     # Not by prefix: who may Delete the inputs could lose what nobody can compute again.
     for name in (
         *(topics.outcomes, topics.join_state, topics.monitor_state),
-        *(topics.metrics, topics.alerts, topics.models, topics.distributions),
+        *topics.results,
         *map(topics.dead_letters, (topics.predictions, topics.labels, topics.resources)),
     ):
         yield Grant("reset", "topic", name, ("Create", "Delete", "DescribeConfigs"))

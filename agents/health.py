@@ -63,6 +63,7 @@ class Health:
         self._counted = {
             topics.metrics: "driftline_metric_records_total",
             topics.alerts: "driftline_alert_records_total",
+            topics.actions: "driftline_action_records_total",
         }
         self._host, self._wanted_port = host, port
         self.port = 0

@@ -21,7 +21,7 @@ from streams import families
 from streams.dryrun import DryRun
 from streams.durations import format_duration
 
-_FILES = "metrics", "models", "distributions"
+_FILES = "metrics", "models", "distributions", "actions"
 
 
 class Results:
@@ -48,6 +48,8 @@ class Results:
                 run.others.get(name, {}) for name in (topics.models, topics.distributions)
             )
         )
+        actions = run.others.get(topics.actions, {}).values()
+        self.actions = sorted(actions, key=_turn)
         alerts = [json.loads(alert) for alert in run.alerts]
         order = ("at_ms", "model", "version", "segment", "monitor", "alert_id", "revision")
         self.alerts = sorted(alerts, key=lambda alert: [alert[name] for name in order])
@@ -92,6 +94,7 @@ class Results:
             "oddities": self.oddities,
             "metrics": len(self.metrics),
             "alerts": self.alerts,
+            "actions": [json.loads(action) for action in self.actions],
         }
 
     def show(self, out: Path | None) -> None:
@@ -117,6 +120,8 @@ class Results:
             console.print(printable(kind), soft_wrap=True)
         for alert in self.alerts:
             console.print(_alert_line(alert), soft_wrap=True)
+        for action in map(json.loads, self.actions):
+            console.print(_action_line(action), soft_wrap=True)
         kept = f" in {out}" if out else "; keep them with --out DIR"
         counts = f"{len(self.metrics)} metrics, {len(self.alerts)} alert records"
         console.print(printable(counts + kept), soft_wrap=True)
@@ -156,6 +161,17 @@ def _alert_line(alert: Mapping[str, Any]) -> Text:
     what = f"{alert['monitor']} ({alert['direction']}): {alert['message']}"
     rest = printable(f" {_clock(alert['at_ms'])} {name} {what}")
     return Text.assemble((f"{alert['state']:8}", colour), rest)
+
+
+def _turn(action: bytes) -> tuple[int, str, str]:
+    one = json.loads(action)
+    return one["at_ms"], one["model"], one["action_id"]
+
+
+def _action_line(action: Mapping[str, Any]) -> str:
+    name = f"{action['model']} {action['version']}".strip()
+    asked = f"{action['action']}: {action['monitor']}: {action['message']}"
+    return printable(f"action   {_clock(action['at_ms'])} {name} {asked}")
 
 
 def _span(records: list[dict[str, Any]]) -> str:

@@ -156,6 +156,7 @@ WORKER = (
     ),
     Entry("driftline_metric_records_total", "counter", (), "Metric records written."),
     Entry("driftline_alert_records_total", "counter", (), "Alert records written."),
+    Entry("driftline_action_records_total", "counter", (), "Actions written that alerts ask for."),
     Entry(
         "driftline_assigned_partitions",
         "gauge",

@@ -89,8 +89,9 @@ def wanted(topics: Topics, *, metrics_ms: int = METRICS_MS) -> dict[str, dict[st
             name: {**(_COMPACTED | kept[name] | _METRICS), "retention.ms": str(metrics_ms)}
             for name in (topics.metrics, topics.distributions)
         },
-        topics.alerts: _COMPACTED | kept[topics.alerts],
-        topics.models: _COMPACTED | kept[topics.models],
+        **{
+            name: _COMPACTED | kept[name] for name in (topics.alerts, topics.actions, topics.models)
+        },
         topics.workers: _WORKERS,
         **{
             topics.dead_letters(topic): _DEAD_LETTERS

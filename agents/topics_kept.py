@@ -33,8 +33,7 @@ _RESULTS = {"cleanup.policy": "compact", **REVISIONS}
 
 def kept(topics: Topics) -> dict[str, dict[str, str]]:
     """Return what topics of results must be told, also those that exist already."""
-    results = topics.metrics, topics.alerts, topics.models, topics.distributions
-    return dict.fromkeys(results, _RESULTS)
+    return dict.fromkeys(topics.results, _RESULTS)
 
 
 def alter(admin: AdminClient, wanted: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

@@ -74,10 +74,9 @@ class Plan(NamedTuple):
         expired = any(topic.expired for topic in self.inputs)
         if self.keep_results:
             yield (
-                f"Kept: {topics.metrics}, {topics.alerts}, {topics.models}, {topics.distributions}"
-                " and dead letters."
-                " Metrics are published again with revisions from 1 on, alerts and dead letters a"
-                " second time."
+                f"Kept: {', '.join(topics.results)} and dead letters."
+                " Metrics are published again with revisions from 1 on, alerts, actions and dead"
+                " letters a second time."
             )
             if expired:
                 yield (
@@ -86,8 +85,8 @@ class Plan(NamedTuple):
                 )
         elif expired:
             yield (
-                "WARNING: metrics, alerts and dead letters of times whose inputs are gone do not"
-                " come again; --keep-results keeps them."
+                "WARNING: metrics, alerts, actions and dead letters of times whose inputs are gone"
+                " do not come again; --keep-results keeps them."
             )
 
 
@@ -113,7 +112,7 @@ def plan(settings: Settings, *, keep_results: bool) -> Plan:
     emptied = [topics.join_state, topics.monitor_state, topics.outcomes]
     if not keep_results:
         letters = map(topics.dead_letters, inputs)
-        emptied += [topics.metrics, topics.alerts, topics.models, topics.distributions, *letters]
+        emptied += [*topics.results, *letters]
     there = [name for name in emptied if name in found]
     looked_at = _look_at(admin, [*inputs, *there], configs=_configs(admin, there))
     states, count = emptied[:3], counts[topics.predictions]

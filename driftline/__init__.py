@@ -1,8 +1,8 @@
 """The user's side of driftline: publish predictions and labels, read what comes of them.
 
-Read in this order: `publisher` (what a model server imports), `alerts`, `metrics` and
-`distributions` (what takes results), `reader` (the loop below them), `backtest`. What is asked for
-is imported then, so that nobody waits for what he does not use.
+Read in this order: `publisher` (what a model server imports), `alerts`, `actions`, `metrics`
+and `distributions` (what takes results), `reader` (the loop below them), `backtest`. What is asked
+for is imported then, so that nobody waits for what he does not use.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from driftline.action import Action
+    from driftline.actions import Actions
     from driftline.alert import Alert
     from driftline.alerts import Alerts
     from driftline.backtest import Backtest, replay
@@ -35,6 +37,8 @@ def _version() -> str:
 __version__ = _version()
 
 _MODULES = {
+    "Action": "driftline.action",
+    "Actions": "driftline.actions",
     "Alert": "driftline.alert",
     "Alerts": "driftline.alerts",
     "Backtest": "driftline.backtest",
@@ -48,6 +52,8 @@ _MODULES = {
 }
 
 __all__ = [
+    "Action",
+    "Actions",
     "Alert",
     "Alerts",
     "Backtest",

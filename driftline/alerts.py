@@ -1,30 +1,15 @@
-"""Read alerts from Kafka, as an iterator.
-
-Rules of this file:
-
-* Only what was committed is seen (`isolation.level=read_committed`), so an alert comes once however
-  often a worker crashed.
-* Delivery to the caller is at least once with a consumer group: an alert counts as handled when the
-  caller asks for the next one.
-* A record that is not an alert is skipped and counted, never raised.
-"""
+"""Read alerts from Kafka, as an iterator."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
-import msgspec
-
 from driftline.alert import Alert
-from driftline.closing import Closing
-from driftline.reader import Entry, Reader
-
-_POLL_S = 0.5
+from driftline.following import Following
 
 
-class Alerts(Closing):
+class Alerts(Following[Alert]):
     """Iterate over alerts as workers publish them.
 
     Iteration waits for the next alert and ends only after `close`. Nothing touches the network
@@ -82,57 +67,13 @@ class Alerts(Closing):
         model: str | None = None,
         kafka: Mapping[str, object] | None = None,
     ) -> None:
-        self.invalid = 0
-        self._model = model
-        self._decode = msgspec.json.Decoder(Alert).decode
-        self._closed = False
-        self._reader = Reader(
+        super().__init__(
             bootstrap_servers,
-            [f"{prefix}.alerts"],
+            f"{prefix}.alerts",
+            Alert,
+            model=model,
             group_id=group_id,
             start=start,
             kafka=kafka,
             client_id="driftline-alerts",
         )
-
-    def poll(self, timeout_s: float = 1.0) -> Alert | None:
-        """Return the next alert, or None if none came within `timeout_s` seconds.
-
-        The alert that the call before returned counts as handled from here on.
-        """
-        deadline_s = time.monotonic() + timeout_s
-        while not self._closed:
-            self._reader.commit(wait=False)
-            # One at a time: what was read and not returned would count as handled.
-            for entry in self._reader.read(max(0.0, deadline_s - time.monotonic()), most=1):
-                alert = self._read(entry)
-                if alert is not None:
-                    return alert
-            if time.monotonic() >= deadline_s:
-                return None
-        return None
-
-    def close(self) -> None:
-        """Leave the group and end iteration; what was handled stays remembered."""
-        self._closed = True
-        self._reader.close()
-
-    def __iter__(self) -> Iterator[Alert]:
-        return self
-
-    def __next__(self) -> Alert:
-        while not self._closed:
-            alert = self.poll(_POLL_S)
-            if alert is not None:
-                return alert
-        raise StopIteration
-
-    def _read(self, entry: Entry) -> Alert | None:
-        if entry.value is None:  # a tombstone: compaction's way to forget an alert
-            return None
-        try:
-            alert = self._decode(entry.value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.invalid += 1
-            return None
-        return alert if self._model in (None, alert.model) else None

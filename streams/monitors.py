@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from streams.chosen import Choice, counted
 from streams.comparisons import Comparison
+from streams.consequences import Then
 from streams.families.family import Family
 from streams.ownership import Ownership
 from streams.rule_kinds import BY_NAME, Absence, Composite, Severity, Slo
@@ -82,6 +83,8 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Another window that must be beyond the limit, too.
     slo
         The objective that it is of.
+    then
+        What is to be done once it fires, see `streams.consequences`.
     """
 
     name: str
@@ -102,6 +105,7 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     minimum_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.0
     short: str | None = None
     slo: Slo | None = None
+    then: Then = ()
 
     @property
     def falling(self) -> bool:
@@ -129,6 +133,7 @@ class Drift(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     version: str = "*"
     severity: Severity = "warning"
     notify: bool = True
+    then: Then = ()
 
     def covers(self, name: str) -> bool:
         """Whether this monitor watches the input of that name."""

@@ -13,6 +13,7 @@ from streams.cells.windowing import check_coarse
 from streams.chosen import Choice, check_choice
 from streams.classes import class_name
 from streams.comparisons import EVERY_MODEL, Comparison, check_kind, read_comparison, says_spans
+from streams.consequences import check_promotion, check_then
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
 from streams.file_values import converted, entry
@@ -147,6 +148,7 @@ def _parse(data: object) -> Monitors:
     _check_members(every)
     silences = read_silences(file.silences)
     silences.check([one.name for one in every])
+    _check_consequences(every)
     windows = tuple(_window(window) for window in file.windows)
     coarse = _coarse(file.coarse)
     if coarse is not None:
@@ -312,6 +314,15 @@ def _check_members(monitors: list[Monitor]) -> None:
     for one in composites:
         known = [other.name for other in monitors if other.name not in names]
         one.check_members(known, names, f"threshold {one.name!r}")
+
+
+def _check_consequences(monitors: list[Monitor]) -> None:
+    """Refuse consequences that never come."""
+    for one in monitors:
+        where = f"{'drift' if isinstance(one, Drift) else 'threshold'} {one.name!r}"
+        check_then(one.then, where, published=one.notify)
+        of_loss = not isinstance(one, Drift) or one.input == "loss"
+        check_promotion(one.then, where, of_loss=of_loss)
 
 
 def _check_names(monitors: list[Monitor]) -> None:

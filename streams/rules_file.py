@@ -96,6 +96,7 @@ def _of_slo(slo: Slo, where: str, models: Mapping[str, Task]) -> list[Threshold]
             minimum_coverage=told.minimum_coverage,
             severity=slo.severity if burn.fast else "warning",
             notify=slo.notify,
+            then=slo.then,
             slo=slo,
         )
         for burn in slo.burns()

@@ -47,6 +47,11 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{self.prefix}.alerts"
 
     @property
+    def actions(self) -> str:
+        """Out: what is to be done because of alerts. Key: action. Compacted."""
+        return f"{self.prefix}.actions"
+
+    @property
     def feedback(self) -> str:
         """In: what people say of alerts, see `driftline alerts verdict`. Key: alert. Compacted."""
         return f"{self.prefix}.feedback"
@@ -60,6 +65,11 @@ class Topics(msgspec.Struct, frozen=True):
     def distributions(self) -> str:
         """Out: bins and counts of features, scores and outcomes by hour. Compacted, for 35 days."""
         return f"{self.prefix}.distributions"
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What workers write for others."""
+        return self.metrics, self.alerts, self.actions, self.models, self.distributions
 
     @property
     def workers(self) -> str:

@@ -101,6 +101,7 @@ class Driver:
         self.offsets, self.received = Counter[tuple[str, int]](), 0
         self.metrics: dict[tuple[Any, ...], dict[str, Any]] = {}
         self.models, self.distributions = dict[Any, dict[str, Any]](), dict[Any, dict[str, Any]]()
+        self.actions = list[dict[str, Any]]()
         self.alerts, self.incidents = list[dict[str, Any]](), list[dict[str, Any]]()
         self.dead, self.dropped = list[str](), Counter[str]()
         self.written: list[tuple[str, bytes | None, bytes | None]] = []
@@ -250,6 +251,9 @@ class Driver:
                 alert = json.loads(record.value or b"")
                 (self.incidents if alert["kind"] == "incident" else self.alerts).append(alert)
                 continue
+            if record.topic == TOPICS.actions:
+                self.actions.append(json.loads(record.value or b""))
+                continue
             name = tuple(json.loads(record.key))
             others = {TOPICS.models: self.models, TOPICS.distributions: self.distributions}
             known = others.get(record.topic, self.metrics)
@@ -313,6 +317,7 @@ class Driver:
         order = ("at_ms", "model", "version", "monitor", "segment", "alert_id", "revision")
         alerts = sorted([*self.alerts, *self.incidents], key=lambda a: [a[n] for n in order])
         found = {"models": self.models, "distributions": self.distributions, "alerts": alerts}
+        found["actions"] = sorted(self.actions, key=lambda one: (one["at_ms"], one["action_id"]))
         return {"metrics": metrics, **found, "fates": self.fates, "late": self.late_rows}
 
 

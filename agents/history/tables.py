@@ -1,6 +1,6 @@
 """The tables of the history, as they are in the newest version of the schema.
 
-`metrics`, `models`, `distributions` and `feedback` have the last revision of a key,
+`metrics`, `actions`, `models`, `distributions` and `feedback` have the last revision of a key,
 `metric_revisions` and `alert_revisions` have every one, deletions too; `visible_at_ms` is the
 timestamp of the record on the topic. `id` grows in the order of the topic's partition.
 """
@@ -101,6 +101,23 @@ distributions = Table(
     ),
     Column("visible_at_ms", BigInteger, nullable=False),
     Index("distributions_visible_at_ms", "visible_at_ms"),
+)
+
+actions = Table(
+    "actions",
+    METADATA,
+    Column("action_id", Text, primary_key=True),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("action", "model", "version", "segment", "monitor", "alert_id")
+    ),
+    Column("at_ms", BigInteger, nullable=False),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("severity", "message", "parameters", "evidence", "owner", "tags")
+    ),
+    Column("incident_id", Text, nullable=False),
+    Column("visible_at_ms", BigInteger, nullable=False),
 )
 
 feedback = Table(

@@ -22,6 +22,7 @@ from agents.history.tables import (
     ALERT_REVISION,
     KEY,
     METRIC_REVISION,
+    actions,
     alert_revisions,
     distributions,
     feedback,
@@ -40,6 +41,7 @@ _NO_VALUES = (None,) * (len(METRIC_REVISION) - len(KEY) - 4)
 _NO_ALERT = (None,) * (len(ALERT_REVISION) - 1 - 4)
 _LATEST: Mapping[Kind, Latest] = {
     "metrics": Latest(metrics),
+    "actions": Latest(actions),
     "models": Latest(models),
     "distributions": Latest(distributions),
     "feedback": Latest(feedback),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Type
 
 import msgspec
 
+from streams.actions import Action
 from streams.alerts import Alert
 from streams.distributions import Distribution
 from streams.errors import DriftlineError
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 
     from driftline.places import Gap, Place
 
-Kind: TypeAlias = Literal["metrics", "alerts", "models", "distributions", "feedback"]
+Kind: TypeAlias = Literal["metrics", "alerts", "actions", "models", "distributions", "feedback"]
 """What records are about, and what their topic is called after the prefix."""
 
-Told: TypeAlias = Metric | Alert | ModelRecord | Distribution | Verdict
+Told: TypeAlias = Metric | Alert | Action | ModelRecord | Distribution | Verdict
 EVERYTHING: tuple[Kind, ...] = get_args(Kind)
 
 Clock: TypeAlias = Callable[[], int]

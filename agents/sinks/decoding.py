@@ -10,6 +10,7 @@ import msgspec
 from agents.sinks.contract import Kind, RefusedError, Told, Upsert
 from agents.sinks.kinds import KINDS
 from driftline.reader import Entry
+from streams.actions import Action
 from streams.alerts import Alert
 from streams.distributions import Distribution
 from streams.metrics import Metric
@@ -72,15 +73,17 @@ def decoded(kind: Kind, value: bytes) -> Told:
     _check_times(record)
     if any(not -_64_BITS <= number < _64_BITS for number in _numbers(record)):
         raise RefusedError("out_of_range", "a number has more than 64 bits")
-    if isinstance(record, Alert):
+    if isinstance(record, Alert | Action):
         _check_size(record, value)
     return record
 
 
-def _check_size(alert: Alert, value: bytes) -> None:
+def _check_size(record: Alert | Action, value: bytes) -> None:
     if len(value) > _MOST_ALERT_BYTES:
-        raise RefusedError("too_large", f"{len(value)} bytes are no alert")
-    level: list[Any] = [alert.evidence]
+        what = "alert" if isinstance(record, Alert) else "action"
+        raise RefusedError("too_large", f"{len(value)} bytes are no {what}")
+    level: list[Any] = [record.evidence]
+    level += [record.parameters] if isinstance(record, Action) else []
     for _ in range(_MOST_LEVELS):
         level = [inner for one in level for inner in _inside(one)]
     if level:
@@ -114,7 +117,7 @@ def _check_times(record: Told) -> None:
     match record:
         case Metric():
             times = record.window_start_ms, record.window_end_ms
-        case Alert() | Verdict():
+        case Alert() | Action() | Verdict():
             times = (record.at_ms,)
         case ModelRecord():
             since_ms = max(record.reference_since_ms, 0)  # it may be -1

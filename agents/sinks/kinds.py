@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from agents.sinks.contract import Kind, Told
+from streams.actions import Action
 from streams.alerts import Alert
 from streams.distributions import Distribution
 from streams.metrics import Metric
@@ -51,6 +52,7 @@ KINDS: Mapping[Kind, Known] = {
         Metric, ("model", "version", "segment", "window_start_ms", "window_end_ms", "metric")
     ),
     "alerts": Known(Alert, ("alert_id",)),
+    "actions": Known(Action, ("action_id",)),
     "models": Known(ModelRecord, ("model", "version")),
     "feedback": Known(Verdict, ("alert_id",)),
     "distributions": Known(

@@ -49,9 +49,9 @@ class SqlOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Sql(Sink):
     """Keep every revision of metrics and alerts in SQLite or PostgreSQL, exactly once.
 
-    `driftline asof` and `driftline diff` read it. Tables: `metrics`, `models`, `distributions` and
-    `feedback` (last values), `metric_revisions`, `alert_revisions`, `gaps` (what was gone before it
-    was read). Lists and objects are JSON. Needs:
+    `driftline asof` and `driftline diff` read it. Tables: `metrics`, `actions`, `models`,
+    `distributions` and `feedback` (last values), `metric_revisions`, `alert_revisions`, `gaps`
+    (what was gone before it was read). Lists and objects are JSON. Needs:
     pip install 'driftline[sql]', for PostgreSQL 'driftline[postgresql]'.
     """
 

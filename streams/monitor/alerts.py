@@ -5,13 +5,15 @@ detector, which sees changes and not states, once nothing more was found for a w
 again meanwhile, in the same direction, belongs to the alert that fires.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from streams.alerts import Alert, resolve
+from streams.consequences import Consequence, consequences
 from streams.model_keys import Name
+from streams.monitor.firings import Firing, packed, unpacked
 from streams.monitor.foreign_alerts import FOREIGN, alerts_in
 from streams.monitor.rule_alerts import (
     ABSENCE,
@@ -21,7 +23,7 @@ from streams.monitor.rule_alerts import (
     composite_alert,
     threshold_alert,
 )
-from streams.monitors import SCAN
+from streams.monitors import SCAN, Monitor
 from streams.ownership import Ownership
 from streams.rules import Finding
 from streams.rules.absences import Absent
@@ -38,23 +40,6 @@ Key = tuple[str, str]
 
 _NEVER_MS = 1 << 62
 """When an alert that ends by itself alone was last found."""
-
-
-class Firing(NamedTuple):
-    """An alert that fires, and when its monitor last found something.
-
-    Attributes
-    ----------
-    quiet
-        Whether it is not published: it is there for composites alone.
-    silent_ms
-        Until when nobody is to be told of it; -1 if that is over.
-    """
-
-    alert: Alert
-    last_ms: int
-    quiet: bool = False
-    silent_ms: int = -1
 
 
 class Alerts:
@@ -96,6 +81,7 @@ class Alerts:
         self.said_again: set[tuple[str, int]] = set()
         self.changed: set[int] = set()
         self._turns: list[Turn] = []
+        self._then: dict[tuple[str, int], tuple[Consequence, ...]] = {}
 
     def firing_of(self, model: int) -> set[Key]:
         """Return the monitors of a model that fire, and their inputs, without composites."""
@@ -119,7 +105,7 @@ class Alerts:
         direction = direction_of(change)
         if not self._goes_on(model, key, direction, at_ms=at_ms):
             alert = drift_alert(self._names[model], drift, change)
-            self._begin(model, key, alert, quiet=not drift.notify)
+            self._begin(model, key, alert, of=drift)
 
     def _goes_on(self, model: int, key: Key, direction: str, *, at_ms: int) -> bool:
         """Tell whether what was found belongs to an alert that fires; end one that it does not."""
@@ -141,7 +127,7 @@ class Alerts:
             self._end(model, key, found.at_ms, back)
             return
         alert = threshold_alert(self._names[model], found)
-        self._begin(model, key, alert, quiet=not found.threshold.notify)
+        self._begin(model, key, alert, of=found.threshold)
 
     def absent(self, found: Absent) -> None:
         """Take a model that has fallen silent, or is no longer."""
@@ -150,7 +136,7 @@ class Alerts:
             self._end_rule(model, rule.name, found.at_ms, f"{rule.metric} have come again")
         else:
             alert = absence_alert(self._names[model], found)
-            self._begin(model, (rule.name, ""), alert, quiet=not rule.notify)
+            self._begin(model, (rule.name, ""), alert, of=rule)
 
     def combined(self, found: Combined) -> None:
         """Take a composite that has begun to hold, or does no longer."""
@@ -160,7 +146,7 @@ class Alerts:
             self._end_rule(model, rule.name, found.at_ms, f"it holds no longer; what fires: {said}")
         else:
             alert = composite_alert(self._names[model], found)
-            self._begin(model, (rule.name, ""), alert, quiet=not rule.notify)
+            self._begin(model, (rule.name, ""), alert, of=rule)
 
     def _end_rule(self, model: int, rule: str, at_ms: int, message: str) -> None:
         # One that rests on a tick may be ahead of what comes.
@@ -173,8 +159,9 @@ class Alerts:
         key = monitor_of(alarm), found.source
         if detector != SCAN:
             if not self._goes_on(model, key, found.direction, at_ms=found.at_ms):
-                alert = scan_alert(self._names[model], alarm)
-                self._begin(model, key, alert, quiet=not drift.notify)
+                # The scan alone has consequences.
+                of = msgspec.structs.replace(drift, then=())
+                self._begin(model, key, scan_alert(self._names[model], alarm), of=of)
             return
         known = self._firing.get(model, {}).get(key)
         if found.state == "resolved":
@@ -182,7 +169,7 @@ class Alerts:
                 self._end(model, key, found.at_ms, f"{found.source} {over(found)}")
         elif found.state == "firing":
             alert = scan_alert(self._names[model], alarm)
-            self._begin(model, key, alert, quiet=not drift.notify, last_ms=_NEVER_MS)
+            self._begin(model, key, alert, of=drift, last_ms=_NEVER_MS)
         elif known is not None:
             known = self._speak(model, key, until_ms=found.at_ms)
             alert = revised(known.alert, found)
@@ -250,6 +237,9 @@ class Alerts:
                 one = one._replace(alert=_said_again(one.alert, at_ms=at_ms, ticked=ticked))
                 self._revise(model, one.alert)
                 self.said_again.add((one.alert.alert_id, one.alert.revision))
+                if one.then:
+                    self._then[one.alert.alert_id, one.alert.revision] = one.then
+                    one = one._replace(then=())
             self._fire(model, key, one)
         return one
 
@@ -302,17 +292,26 @@ class Alerts:
             found.sort(key=lambda a: (a.at_ms, a.monitor, a.alert_id, a.revision))
             yield from found
 
+    def take_then(self) -> Mapping[tuple[str, int], tuple[Consequence, ...]]:
+        """Return what is asked for since this was last asked, by id and revision of the alert."""
+        then, self._then = self._then, {}
+        return then
+
     def _begin(
-        self, model: int, key: Key, alert: Alert, *, quiet: bool, last_ms: int | None = None
+        self, model: int, key: Key, alert: Alert, *, of: Monitor, last_ms: int | None = None
     ) -> None:
         owned = self.owner_of(alert.model)
         if owned is not None:
             alert = msgspec.structs.replace(alert, **msgspec.structs.asdict(owned))
+        quiet, then = not of.notify, consequences(of.then)
         silent_ms = -1 if quiet else self.silences.until_ms(alert.model, key[0], alert.at_ms)
         if silent_ms >= 0:
             alert = msgspec.structs.replace(alert, silenced=True)
+        elif then:
+            self._then[alert.alert_id, alert.revision] = then
         last_ms = alert.at_ms if last_ms is None else last_ms
-        self._fire(model, key, Firing(alert, last_ms, quiet, silent_ms))
+        then = then if silent_ms >= 0 else ()
+        self._fire(model, key, Firing(alert, last_ms, quiet, silent_ms, then))
         self._turn(model, key, alert, fires=True)
         if not quiet:
             self._revise(model, alert)
@@ -326,7 +325,7 @@ class Alerts:
         (self._silent.add if firing.silent_ms >= 0 else self._silent.discard)((model, key))
 
     def _end(self, model: int, key: Key, at_ms: int, message: str) -> None:
-        alert, _, quiet, _ = self._speak(model, key, until_ms=at_ms)
+        alert, _, quiet, *_ = self._speak(model, key, until_ms=at_ms)
         self._silent.discard((model, key))
         del self._firing[model][key]
         if not self._firing[model]:
@@ -350,17 +349,14 @@ class Alerts:
     # ------------------------------------------------------------------ written down
     def pack(self, model: int) -> list[Any]:
         """Return what fires of a model in a form that msgpack can write."""
-        return [
-            [*key, msgspec.to_builtins(one.alert), one.last_ms, *_rest(one)]
-            for key, one in sorted(self._firing.get(model, {}).items())
-        ]
+        return [[*key, *packed(one)] for key, one in sorted(self._firing.get(model, {}).items())]
 
-    def restore(self, model: int, packed: Sequence[Any]) -> None:
+    def restore(self, model: int, firing: Sequence[Any]) -> None:
         """Put back what `pack` returned."""
         self._firing.pop(model, None)
         self._silent = {one for one in self._silent if one[0] != model}
-        for monitor, source, alert, *more in packed:
-            self._put(model, (monitor, source), Firing(msgspec.convert(alert, Alert), *more))
+        for monitor, source, *content in firing:
+            self._put(model, (monitor, source), unpacked(content))
 
     def restore_foreign(self, model: int, packed: Any) -> bool:
         """Take the alerts out of what another version wrote; tell whether all could be read."""
@@ -380,8 +376,3 @@ def _said_again(alert: Alert, *, at_ms: int, ticked: bool) -> Alert:
         evidence=alert.evidence | observed,
         silenced=False,
     )
-
-
-def _rest(one: Firing) -> list[Any]:
-    """Return what of an alert is written down where it is not as usual."""
-    return [one.quiet, one.silent_ms] if one.silent_ms >= 0 else [True] if one.quiet else []

@@ -15,6 +15,7 @@ from streams.clock import joint_clock_ms, joint_passed_ms
 from streams.costs import Costs
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
+from streams.monitor.acting import Acting
 from streams.monitor.alerts import Alerts
 from streams.monitor.facts import ModelFacts
 from streams.monitor.forgets import Forgets
@@ -74,8 +75,8 @@ class MonitorState:
         Rows, and readings of hosts, that are counted and wait to be taken in order.
     noticed
         What the models have shown of themselves.
-    world, judges, windows, rules, drifts, scan, alerts, incidents
-        Names of what is counted, kinds of models, windows, what watches them, and what fires.
+    world, judges, windows, rules, drifts, scan, alerts, incidents, acting
+        Names of what is counted, kinds of models, windows, what watches, what fires and is asked.
     touched
         Models that have shown something that is not written down.
     released_at_ms, counted_at_ms, held
@@ -165,7 +166,7 @@ class MonitorState:
         self.scan = Scan(monitors, self.names, horizon_ms=windowing.horizon_ms)
         self.alerts = Alerts(self.names, resolve_ms=monitors.resolve_ms, owner_of=monitors.owner_of)
         self.alerts.silences = monitors.silences
-        self.incidents = Incidents()
+        self.incidents, self.acting = Incidents(), Acting()
         judge = Judge(self.windows.publisher, self.judges, is_firing=self.alerts.is_firing)
         self.rule_states = RuleStates(
             every,

@@ -135,6 +135,10 @@ def _incident(state: MonitorState, _: str, key: Key, content: Any) -> None:
     state.incidents.restore(key[0], content)
 
 
+def _acting(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    state.acting.restore(key[0], content)
+
+
 def _specification(state: MonitorState, _: str, __: Key, content: Any) -> None:
     if content is not None:
         state.restore_specifications(content)
@@ -214,6 +218,7 @@ TABLES = {
     "scan": Table(_scan, "sums of ten minutes"),
     "firing": Table(_firing, "alerts that fire", of_models=True, lose=_lose_firing),
     "incident": Table(_incident, "incidents that are open"),
+    "acting": Table(_acting, "which actions rest"),
     "fates": Table(_fates, "records by model and fate"),
     "models": Table(_models, "what is told of models", of_models=True),
     "hours": Table(_hours, "how far hours were looked at"),

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from streams.alerts import Alert
 from streams.cells.coarse import lacking_ms
 from streams.cells.windows import KINDS
 from streams.monitor.state import MonitorState
@@ -129,6 +128,8 @@ class Writing:
             alerts += self._set_model_aside(code, *why)
         for model, incident in state.incidents.changes():
             self._write("incident", (model,), incident)
+        for model, rests in state.acting.changes(state.watermark_ms):
+            self._write("acting", (model,), rests)
         self.tell_models()
         self._write_positions()
         self._write_specifications()
@@ -283,15 +284,15 @@ class Writing:
         return self._take_alerts()
 
     def _take_alerts(self) -> list[Record]:
-        """Return the revisions of alerts, and of the incidents that they are in."""
+        """Return the revisions of alerts and of the incidents that they are in, and actions."""
         alerts = self.state.alerts
         again = alerts.said_again
         found = self.state.incidents.group(alerts.take(), said_again=again)
-        return [_alert_record(self.topics.alerts, alert) for alert in found]
-
-
-def _alert_record(topic: str, alert: Alert) -> Record:
-    return Record(topic, alert.alert_id.encode(), _encode(alert))
+        actions, topics = self.state.acting.of(found, alerts.take_then()), self.topics
+        return [
+            *(Record(topics.alerts, one.alert_id.encode(), _encode(one)) for one in found),
+            *(Record(topics.actions, one.action_id.encode(), _encode(one)) for one in actions),
+        ]
 
 
 _encode = msgspec.json.Encoder().encode

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from streams.consequences import Then
 from streams.durations import parse_duration_ms
 from streams.rule_kinds.kind import Severity
 
@@ -19,6 +20,7 @@ class Absence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     version: str = "*"
     severity: Severity = "critical"
     notify: bool = True
+    then: Then = ()
 
     keys: ClassVar[tuple[str, ...]] = ("absent_for",)
     help: ClassVar[str] = "no `predictions`, or no `labels`, of the model have come for so long"

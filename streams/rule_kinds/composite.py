@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
+from streams.consequences import Then
 from streams.errors import ConfigError
 from streams.nearest import nearest
 from streams.rule_kinds.kind import Severity
@@ -32,6 +33,7 @@ class Composite(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     version: str = "*"
     severity: Severity = "critical"
     notify: bool = True
+    then: Then = ()
 
     keys: ClassVar[tuple[str, ...]] = ("all", "any", "none", "at_least")
     help: ClassVar[str] = (

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from streams.consequences import Then
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
 from streams.rule_kinds.kind import Severity
@@ -63,6 +64,7 @@ class Slo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     segment: str = ""
     severity: Severity = "critical"
     notify: bool = True
+    then: Then = ()
 
     keys: ClassVar[tuple[str, ...]] = ("slo",)
     help: ClassVar[str] = (

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 import driftline
+import streams.actions
 import streams.alerts
 import streams.distributions
 import streams.metrics
@@ -13,6 +14,7 @@ import streams.metrics
 Fields = list[tuple[str, object, bool]]
 
 PAIRS = [
+    pytest.param(driftline.Action, streams.actions.Action, id="action"),
     pytest.param(driftline.Alert, streams.alerts.Alert, id="alert"),
     pytest.param(driftline.Metric, streams.metrics.Metric, id="metric"),
     pytest.param(driftline.Distribution, streams.distributions.Distribution, id="distribution"),

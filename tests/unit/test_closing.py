@@ -37,4 +37,5 @@ def test_a_with_block_closes_at_its_end_and_does_not_hide_an_error() -> None:
 
 
 def test_there_is_something_to_close() -> None:
-    assert {kind.__name__ for kind in USED} == {"Alerts", "Distributions", "Metrics", "Publisher"}
+    names = {"Actions", "Alerts", "Distributions", "Metrics", "Publisher"}
+    assert {kind.__name__ for kind in USED} == names

@@ -23,9 +23,10 @@ from agents.cli import app
 from agents.profiles_read import with_profiles
 from agents.settings import resolve
 from agents.tables import parse_columns
-from driftline import Alert, Alerts, Publisher
+from driftline import Action, Actions, Alert, Alerts, Publisher
 from streams import monitors as specification
 from streams import monitors_file as layout
+from streams.consequences import Consequence
 from streams.distributions import Distribution
 from streams.events import decode_label, decode_prediction
 from streams.heads import kind_of
@@ -180,6 +181,7 @@ def test_the_example_file_shows_every_option() -> None:
         specification.Drift,
         *OTHER_KINDS,
         Objective,
+        Consequence,
     )
 
     assert {name for kind in kinds for name in kind.__struct_encode_fields__} <= shown
@@ -193,6 +195,10 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
             kinds.add("verdict")
             assert set(names_found) == set(Verdict.__struct_fields__)
             msgspec.json.decode(line, type=Verdict)
+        elif "action_id" in names_found:
+            kinds.add("action")
+            assert set(names_found) == set(Action.__struct_fields__)
+            msgspec.json.decode(line, type=Action)
         elif "alert_id" in names_found:
             kinds.add("alert")
             assert set(names_found) == set(Alert.__struct_fields__)
@@ -218,12 +224,13 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
             decode(line.encode())
 
     told = {"metric", "alert", "model", "distribution"}
-    assert kinds == {"prediction", "label", "reading", "verdict", *told}
+    assert kinds == {"prediction", "label", "reading", "verdict", "action", *told}
 
 
 def test_python_examples_compile_and_call_what_there_is() -> None:
     methods = {
         "Publisher": Publisher,
+        "Actions": Actions,
         "Alerts": Alerts,
         "prediction": Publisher.prediction,
         "label": Publisher.label,

@@ -16,7 +16,13 @@ MONITORS = parse_monitors(
         "reference": 20,
         "resolve_after": "15m",
         "thresholds": [
-            {"name": "usual", "metric": "accuracy", "below": 0.85, "minimum": 8},
+            {
+                "name": "usual",
+                "metric": "accuracy",
+                "below": 0.85,
+                "minimum": 8,
+                "then": "rollback",
+            },
             {"name": "drop", "metric": "accuracy", "falls_by": 0.01, "minimum": 12, "by": "value"},
             {
                 "name": "held",
@@ -28,6 +34,7 @@ MONITORS = parse_monitors(
                 "for": "2m",
                 "cooldown": "7m",
                 "clear": 0.95,
+                "then": ["request_labels", {"action": "retrain", "cooldown": "20m"}],
             },
             {
                 "name": "slow",
@@ -38,20 +45,35 @@ MONITORS = parse_monitors(
                 "by": "value",
                 "notify": False,
             },
-            {"name": "silent", "metric": "predictions", "absent_for": "2m"},
+            {
+                "name": "silent",
+                "metric": "predictions",
+                "absent_for": "2m",
+                "then": {"action": "retrain", "cooldown": "5m"},
+            },
             {"name": "unlabelled", "metric": "labels", "absent_for": "4m"},
             {
                 "name": "level",
                 "slo": {"metric": "accuracy", "objective": 0.995, "minimum": 2},
                 "severity": "info",
             },
-            {"name": "both", "any": ["held", "loss"], "none": ["slow"]},
+            {"name": "both", "any": ["held", "loss"], "none": ["slow"], "then": "rollback"},
             {
                 "name": "two",
                 "at_least": {"of": ["silent", "unlabelled", "held", "usual"], "count": 2},
             },
         ],
-        "drift": [{"name": "loss", "input": "loss", "parameters": {"delta": 0.4}}],
+        "drift": [
+            {
+                "name": "loss",
+                "input": "loss",
+                "parameters": {"delta": 0.4},
+                "then": [
+                    {"action": "retrain", "cooldown": "1m"},
+                    {"action": "promote", "cooldown": "30m"},
+                ],
+            }
+        ],
         "silences": [
             {"monitor": "[hl]*", "between": "00:01-00:04", "why": "some, for a while"},
             {"between": "00:06-00:09", "why": "all"},
@@ -96,18 +118,23 @@ def test_alerts_do_not_depend_on_cuts_partitions_or_restarts(
     whole = run(events, [100_000])
     parts = run(events, sizes, partitions=partitions, restarts=restarts)
 
-    assert parts.result()["alerts"] == whole.result()["alerts"]
+    for what in ("alerts", "actions"):
+        assert parts.result()[what] == whole.result()[what]
 
 
 def test_rules_of_every_kind_fire_in_this_traffic() -> None:
     """The property above would show little without."""
     found: set[tuple[str, str]] = set()
+    actions: set[tuple[str, str]] = set()
     for seed in range(4):
-        found |= {(a["monitor"], a["state"]) for a in run(traffic(seed), [100_000]).alerts}
+        driver = run(traffic(seed), [100_000])
+        found |= {(a["monitor"], a["state"]) for a in driver.alerts}
+        actions |= {(a["monitor"], a["action"]) for a in driver.actions}
 
     names = {"usual", "drop", "held", "silent", "unlabelled", "both", "two", "level/1h"}
     assert found >= {(name, "firing") for name in names}
     assert found >= {(name, "resolved") for name in ("held", "silent", "both", "two")}
+    assert actions >= {("held", "retrain"), ("silent", "retrain"), ("both", "rollback")}
     assert "slow" not in {name for name, _ in found}
 
 
