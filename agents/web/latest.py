@@ -104,11 +104,16 @@ def chance_of(metric: Metric | None, point: Point) -> float | None:
     return None if point.high is None else point.high - point.value
 
 
+def every_of(span: Span) -> int:
+    """Return of how many windows `sampled` has one."""
+    return -(-span.windows // MOST_SAMPLED)
+
+
 def sampled(
     known: Known, who: Who, span: Span, metrics: Sequence[str]
 ) -> tuple[dict[str, list[Point]], tuple[str, ...]]:
     """Return series by metric for a small chart, of long spans one window of several, and notes."""
-    every = -(-span.windows // MOST_SAMPLED)
+    every = every_of(span)
     found: dict[str, list[Point]] = {name: [] for name in metrics}
     for point in known.sampled(who, span, metrics, every=every):
         found[point.metric].append(point)

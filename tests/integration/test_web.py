@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests import webs
 from tests.browser import Browser, browser
-from tests.sinking import MINUTE_MS, START_MS
+from tests.sinking import MINUTE_MS, START_MS, Log, metric
 
 MODELS = ("fraud", *webs.NASTY)
 
@@ -130,3 +130,29 @@ def test_a_history_that_is_away_is_said_and_the_page_goes_on_by_itself(tmp_path:
 
     with webs.page(url) as running:
         asyncio.run(look(running.link))
+
+
+def test_a_line_goes_on_where_one_window_of_several_is_drawn(tmp_path: Path) -> None:
+    log = Log()
+    for number in range(700):
+        if number % 350 < 340:  # the rest is a gap
+            at = START_MS + number * MINUTE_MS
+            own = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS, "final": True}
+            names = ("predictions", "coverage", "mean:f", "missing_rate:f")
+            log.add(*(metric(metric=name, **own) for name in names))
+
+    async def look(address: str) -> list[list[int]]:
+        async with browser() as page:
+            found = []
+            for screen, title in (("model", "Labelled"), ("features", "Mean")):
+                await page.go("about:blank")  # or else nothing would be loaded
+                await page.go(f"{address}#/{screen}?model=fraud")
+                panel = f"section[aria-label={title}]"
+                await page.until(f"document.querySelector('{panel} path.line')")
+                count = "document.querySelectorAll('{} {}').length"
+                shapes = ("path.line", "circle.dot")
+                found.append([await page.run(count.format(panel, shape)) for shape in shapes])
+            return found
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        assert asyncio.run(look(running.link)) == [[2, 0], [2, 0]]

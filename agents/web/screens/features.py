@@ -9,7 +9,7 @@ import msgspec
 
 from agents.web.board import SPARK
 from agents.web.known import Point, Span
-from agents.web.latest import CHANCE, chance_of, latest, part_of, sampled, thinned
+from agents.web.latest import CHANCE, chance_of, every_of, latest, part_of, sampled, thinned
 from agents.web.screens.choosing import chosen, facts_of
 from agents.web.screens.model import AskedModel, Choice
 from agents.web.screens.screen import Answer, Asked, Name, Panel, Screen, View
@@ -107,6 +107,7 @@ class Features(Screen):
             "drawn": drawn,
             "feature": drawn,
             "hour": hour,
+            "every": every_of(choice.span),
             "help": {name: CATALOGUE.metrics[name].help for name in METRICS},
         }
         return Answer(panels, facts)

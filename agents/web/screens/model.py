@@ -10,7 +10,7 @@ import msgspec
 
 from agents.web.board import QUALITY
 from agents.web.known import MOST_POINTS, MOST_WINDOWS, Known, Point, Span, Who
-from agents.web.latest import sampled
+from agents.web.latest import every_of, sampled
 from agents.web.screens.answers import answers
 from agents.web.screens.screen import POINTS, Answer, Asked, Name, Panel, Screen, View
 from agents.web.screens.shapes import of_classes, shapes
@@ -104,6 +104,7 @@ class Model(Screen):
         facts = {
             **_facts_of(chosen),
             "hours": hours,
+            "every": every_of(chosen.span),
             "drawn": drawn,
             "better": getattr(CATALOGUE.metric(drawn), "better", "neither"),
             "help": {name: _help(name) for name in (drawn, *chosen.qualities)},

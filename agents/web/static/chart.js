@@ -7,14 +7,15 @@ const LEFT = 58, RIGHT = 22, TOP = 16, BOTTOM = 22;
 
 // series: [{name, points: [{x, value, low, high, final, windows, count}]}], in the order of colours.
 // marks: [{x, end, kind, text}]; kinds are classes.
-export function lines({ series, first, last, step, marks = [], write, height = 150, range, label, named = series.length > 1 }) {
+// every: of so many windows there is one.
+export function lines({ series, first, last, step, every = 1, marks = [], write, height = 150, range, label, named = series.length > 1 }) {
   const box = el("div", { class: "chart" });
   box.style.height = `${height}px`;
   const legend = named &&
     el("div", { class: "legend" }, series.map((one, at) => el("span", { class: `key c${one.colour ?? at}` }, shown(one.name))));
   const draw = () => {
     const width = box.clientWidth;
-    if (width > LEFT + RIGHT) box.replaceChildren(...plot({ series, first, last, step, marks, write, height, width, range, label }));
+    if (width > LEFT + RIGHT) box.replaceChildren(...plot({ series, first, last, step, every, marks, write, height, width, range, label }));
   };
   new ResizeObserver(draw).observe(box);
   return el("div", null, legend, box);
@@ -124,12 +125,12 @@ function marked({ x, end, kind, text }, scale, { height }) {
 }
 
 // Points of one kind that follow each other: a gap of windows is a gap of the line.
-function pieces(points, step) {
+function pieces(points, step, every) {
   const found = [];
   let piece = null;
   for (const point of points) {
     const before = piece?.points.at(-1);
-    if (!piece || point.x - before.x > step * 1.5 * (before.windows || 1)) {
+    if (!piece || point.x - before.x > step * 1.5 * Math.max(before.windows || 1, every)) {
       piece = { final: point.final, points: [] };
       found.push(piece);
     } else if (piece.final !== point.final) {
@@ -141,11 +142,11 @@ function pieces(points, step) {
   return found;
 }
 
-function drawn(one, at, scale, { step }) {
+function drawn(one, at, scale, { step, every }) {
   const found = [];
   const x = (point) => scale.x(point.x + (step * (point.windows || 1)) / 2).toFixed(1);
   const y = (value) => scale.y(Math.min(Math.max(value, scale.from), scale.to)).toFixed(1);
-  for (const piece of pieces(one.points, step)) {
+  for (const piece of pieces(one.points, step, every)) {
     const kind = `c${at} ${piece.final ? "final" : "open"}`;
     const banded = piece.points.filter((point) => point.low !== null && point.high !== null);
     if (banded.length > 1) {

@@ -95,7 +95,7 @@ function distances({ panels, facts }, page) {
     const chance = found.filter((point) => point.chance !== null).map((point) => ({ ...point, value: point.chance, low: null, high: null, count: null, final: false }));
     const series = [{ name, points: value }, chance.length && { name: "what chance does", points: chance, timeless: true }].filter(Boolean);
     return panel(`${TITLES.distance}: ${name}`, { csv: page.csv("distance"), help: facts.help[name], notes: panels.distance.notes },
-      lines({ series, ...extent(rows, facts), write: number, named: true, label: `${name} over time` }));
+      lines({ series, ...extent(rows, facts), every: facts.every, write: number, named: true, label: `${name} over time` }));
   });
 }
 
@@ -105,5 +105,5 @@ function chart(name, { panels, facts }, page) {
   const metrics = [...new Set(rows.map((row) => row.metric))];
   const series = metrics.map((metric) => ({ name: NAMES[metric] ?? metric, points: points(rows, metric) }));
   return panel(TITLES[name], { csv: page.csv(name), help: metrics.map((metric) => facts.help[metric]).join("; ") },
-    lines({ series, ...extent(rows, facts), write: writes(metrics[0]), named: true, label: TITLES[name] }));
+    lines({ series, ...extent(rows, facts), every: facts.every, write: writes(metrics[0]), named: true, label: TITLES[name] }));
 }

@@ -121,7 +121,7 @@ function beside({ name, title, metric, help }, { panels, facts }, marks, page) {
   const series = names.map((one) => ({ name: one, points: points(panels[name], one) }));
   return panel(title, { csv: page.csv(name), help },
     series.length
-      ? lines({ series, ...extent(panels.traffic, facts), marks: marks.filter((mark) => mark.kind === "version"), write: writes(metric), named: true, label: `${title} over time` })
+      ? lines({ series, ...extent(panels.traffic, facts), every: facts.every, marks: marks.filter((mark) => mark.kind === "version"), write: writes(metric), named: true, label: `${title} over time` })
       : empty(name === "latency" ? "No latency: predictions are sent without latency_ms." : name === "label_delay" ? "No delays: no label came apart from its prediction." : name === "coverage" ? "No labels yet." : "None in this range."));
 }
 
