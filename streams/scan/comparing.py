@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from streams.scan import growing, judging, tails
+from streams.scan import judging, tails
 from streams.scan.budgets import Budgets
+from streams.scan.early import scatter, units
 from streams.scan.judging import Judged, hold_back, judge, judge_early, usual_of, windows_of
 from streams.scan.lanes import Floats, Ints, Lanes
 from streams.scan.life import Life, Seen
@@ -40,7 +41,7 @@ class Comparing:
     def _one_short(self, own: Ints, panes: Ints) -> Judged:
         lanes = self._lanes
         counts = lanes["pane_rows"][panes % KEPT_PANES][:, own].astype(np.float64)
-        sums = lanes["pane_sum"][panes % KEPT_PANES][:, own] / growing.units(lanes["kind"][own])
+        sums = lanes["pane_sum"][panes % KEPT_PANES][:, own] / units(lanes["kind"][own])
         kinds, least, limit = self._settings(own)
         known = lanes.reference(own)
         hours = panes // HOUR_PANES
@@ -58,7 +59,12 @@ class Comparing:
             return late
         before = self._before(own, found)
         soon = judge_early(
-            found, before, growing.scatter(lanes, own), kinds=kinds, least=least, limit=limit
+            found,
+            before,
+            scatter(lanes, own, pane=int(panes[0])),
+            kinds=kinds,
+            least=least,
+            limit=limit,
         )
         return Judged(*(np.where(days > 0, *pair) for pair in zip(late, soon, strict=True)))
 
@@ -66,7 +72,7 @@ class Comparing:
         """Return counts and sums of all that came before windows, and the windows."""
         lanes = self._lanes
         rows = np.broadcast_to(lanes["total_rows"][own].astype(np.float64), found.rows.shape)
-        unit = growing.units(lanes["kind"][own])
+        unit = units(lanes["kind"][own])
         sums = np.broadcast_to(lanes["total_sum"][own] / unit, found.rows.shape)
         still = np.isin(own, self._life.still())
         return np.where(still, rows + found.rows, rows), np.where(still, sums + found.sums, sums)
@@ -81,7 +87,7 @@ class Comparing:
         lanes = self._lanes
         slots = hours % KEPT_HOURS
         counts = lanes["hour_rows"][slots][:, own].astype(np.float64)
-        sums = lanes["hour_sum"][slots][:, own] / growing.units(lanes["kind"][own])
+        sums = lanes["hour_sum"][slots][:, own] / units(lanes["kind"][own])
         kinds, least, limit = self._settings(own)
         known, days = lanes.reference(own), lanes["days"][own]
         rate = rates(known, kinds, hours, (hours // 24 + 3) % 7 >= 5)

@@ -3,8 +3,9 @@
 import numpy as np
 
 from streams.scan import reference
+from streams.scan.early import units
 from streams.scan.inputs import BY_NAME, FEATURE, INPUTS, RANKED_BY_NAME
-from streams.scan.lanes import Floats, Ints, Lanes
+from streams.scan.lanes import Ints, Lanes
 from streams.scan.panes import (
     DAY_HOURS,
     FEWEST_DAYS,
@@ -12,12 +13,11 @@ from streams.scan.panes import (
     KEPT_HOURS,
     KEPT_PANES,
     MOST_DAYS,
-    SHORT,
     UNIT,
     is_weekend,
 )
 from streams.scan.ranks import Tables
-from streams.scan.reference import COUNT, MOST_DEGREES, SHARE, Moments
+from streams.scan.reference import COUNT, SHARE, Moments
 from streams.scan.samples import Samples
 
 _FIRST_SAMPLE = 64
@@ -31,14 +31,6 @@ _TYPE, _UNSEEN, _COVERAGE, _LABELLED, _FAILED = (
 )
 _SHARES = np.array([one.of_rows for one in INPUTS])
 _RESTS = np.array([one.complement for one in INPUTS])
-_SCATTERED = np.array([one.kind != SHARE and not one.worse for one in INPUTS])
-_HALF_AN_HOUR = 3
-_RANKS_VARIANCE = 1 / 12
-
-
-def units(kinds: Ints) -> Floats:
-    """Return what one is, in sums of lanes."""
-    return np.where(kinds == COUNT, 1.0, float(UNIT))
 
 
 def close_pane(lanes: Lanes, pane: int, *, traffic: Ints, still: Ints) -> None:
@@ -122,32 +114,6 @@ def close_hour(lanes: Lanes, hour: int) -> None:
             target[place, part, own] += product.sum(axis=0)
         held = np.where(lanes["kind"][own] == COUNT, s, n) > 0
         lanes["held"][place, own] += held.sum(axis=0)
-
-
-def scatter(lanes: Lanes, own: Ints) -> tuple[Floats, Floats]:
-    """Return how much more sums vary than those of independent rows, before a reference is known.
-
-    Measured in windows of half an hour, as far as they have come. What is more than chance in these
-    is taken to last: after a day, nobody can tell a daily cycle, or a slow wave, from a change. Of
-    losses and shares nothing is said, so that gross changes of these are found at once.
-
-    Returns
-    -------
-    phi, degrees
-        Windows x lanes, 0 where nothing is said; and by lane, how surely that is known.
-    """
-    many, together, squares = lanes["moments"][:, :, 1, :, own].sum(axis=(1, 2)).T
-    unit = np.maximum(units(lanes["kind"][own]), 1.0)
-    rows = np.maximum(lanes["total_rows"][own], 1)
-    level = lanes["total_sum"][own] / unit / rows
-    counting = lanes["kind"][own] == COUNT
-    usual = np.where(counting, level, _RANKS_VARIANCE) * rows
-    varied = many - 2 * level * together + level**2 * squares
-    more = np.maximum(varied / np.maximum(usual, 1e-12) - 1, 0.0)
-    found = 1 + more * np.array(SHORT)[:, None] / _HALF_AN_HOUR
-    known = _SCATTERED[lanes["place"][own]]
-    degrees = np.clip(lanes["held"][1, own] - 1.0, 1.0, MOST_DEGREES)
-    return np.where(known, found, 0.0), np.where(known, degrees, MOST_DEGREES)
 
 
 def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) -> list[int]:

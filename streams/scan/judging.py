@@ -152,15 +152,15 @@ def judge_early(
     """Compare windows with all that came before them, where no reference is known yet.
 
     Only gross changes count: to five times the level or a fifth of it, or by a tenth of the range,
-    and significantly so if sums vary ten times as much as those of independent rows.
+    and significantly so.
 
     Parameters
     ----------
     before
         Counts and sums of all that came, the windows included.
     scatter
-        How much more sums vary than those of independent rows, windows x lanes, which counts, or
-        ten if that is more; and by lane, by how many degrees of freedom that is known.
+        How much more sums vary than those of independent rows, and by how many degrees of freedom
+        that is known, windows x lanes: see `streams.scan.early`.
     """
     phi, degrees = scatter
     rows, sums = before[0] - found.rows, before[1] - found.sums
@@ -168,9 +168,7 @@ def judge_early(
     usual = (sums + extra) / np.maximum(rows + 2 * extra, 1.0)
     own = found.sums / np.maximum(found.rows, 1.0)
     spread = np.where(kinds == SHARE, usual * (1 - usual), np.where(kinds == COUNT, usual, 1 / 12))
-    variance = (
-        np.maximum(phi, GROSS_PHI) * spread * found.rows * (1 + found.rows / np.maximum(rows, 1.0))
-    )
+    variance = phi * spread * found.rows * (1 + found.rows / np.maximum(rows, 1.0))
     variance = np.maximum(variance, 1e-12)
     residual = found.sums - found.rows * usual
     z = residual / np.sqrt(variance)
@@ -181,7 +179,7 @@ def judge_early(
     beyond = _beyond(
         np.nonzero(gross & (np.abs(z) > lowest)),
         z,
-        np.broadcast_to(degrees, z.shape),
+        degrees,
         limit[some],
         (found.sums, found.rows * usual, variance, kinds),
     )

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from streams.scan.early import units
 from streams.scan.evidence import interval, split
-from streams.scan.growing import units
 from streams.scan.inputs import INPUTS, RANKED, label, segment_of
 from streams.scan.judging import Judged
 from streams.scan.lanes import Floats, Ints, Lanes

@@ -122,6 +122,18 @@ def test_before_a_reference_only_gross_changes_count() -> None:
     assert loud[0].at_ms < START_MS + DAY_MS + 3 * HOUR_MS
 
 
+@pytest.mark.parametrize("hour", [6, 12])
+def test_a_gross_change_on_the_first_day_is_found_within_hours(hour: int) -> None:
+    """At 20,000 predictions a month, when a few hours say how much the loss varies."""
+    at = times(1.0, a_day=667, seed=1)
+    change_ms = START_MS + hour * HOUR_MS
+
+    found = found_in(at, wrong(at, np.where(at < change_ms, 0.05, 0.5), seed=101), until_ms=at[-1])
+
+    assert told(found) == [("firing", 1)]
+    assert found[0].at_ms - change_ms < 4 * HOUR_MS
+
+
 def test_distances_are_judged_alike_in_any_unit() -> None:
     at = times(9, a_day=700, seed=9)
     distance = np.abs(np.random.default_rng(10).standard_t(3, len(at)))
