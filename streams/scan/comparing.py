@@ -117,7 +117,7 @@ class Comparing:
         own = own[lanes[f"{name}_rows"][slot, own] > 0]
         counts = lanes[f"{name}_rows"][slot, own].astype(np.float64)
         kinds, known = lanes["kind"][own], lanes.reference(own)
-        sums = lanes[f"{name}_sum"][slot, own] / growing.units(kinds)
+        sums = lanes[f"{name}_sum"][slot, own] / units(kinds)
         rate = rates(known, kinds, np.array([hour]), np.array([is_weekend(hour)]))
         phi = known.phi[LABELS.index("1h" if by_hour else "10m")]
         variance = np.maximum(phi * counts * usual_of(known, kinds, rate)[0], 1e-12)

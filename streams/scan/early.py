@@ -47,7 +47,8 @@ def _of_all(lanes: Lanes, own: Ints) -> tuple[Floats, Floats]:
     What is more than chance in these is taken to last: after a day, nobody can tell a daily cycle,
     or a slow wave, from a change.
     """
-    many, together, squares = lanes["moments"][:, :, 1, :, own].sum(axis=(1, 2)).T
+    halves = np.moveaxis(lanes.moments.of(own)[:, :, 1], -1, 0)
+    many, together, squares = np.ascontiguousarray(halves).sum(axis=(1, 2)).T
     rows = np.maximum(lanes["total_rows"][own], 1)
     level = lanes["total_sum"][own] / units(lanes["kind"][own]) / rows
     usual = np.where(lanes["kind"][own] == COUNT, level, _RANKS_VARIANCE) * rows

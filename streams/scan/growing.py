@@ -101,19 +101,20 @@ def close_hour(lanes: Lanes, hour: int) -> None:
     lanes["hour_rows"][hour % KEPT_HOURS] = rows.sum(axis=0)
     lanes["hour_sum"][hour % KEPT_HOURS] = sums.sum(axis=0)
     learning = lanes["used"] & (lanes["days"] < MOST_DAYS) & (lanes["first_hour"] <= hour)
-    own = np.flatnonzero(learning)
+    own = np.flatnonzero(learning & _judged(lanes))
     if not len(own):
         return
     counts, shares = rows[:, own].astype(np.float64), sums[:, own] / units(lanes["kind"][own])
-    target = lanes["moments"][hour % DAY_HOURS, int(is_weekend(hour))]
+    found = np.zeros((2, 3, len(own)))
     for place, length in enumerate((1, 3)):
         n, s = (
             one.reshape(HOUR_PANES // length, length, -1).sum(axis=1) for one in (counts, shares)
         )
         for part, product in enumerate((s * s, s * n, n * n)):
-            target[place, part, own] += product.sum(axis=0)
+            found[place, part] = product.sum(axis=0)
         held = np.where(lanes["kind"][own] == COUNT, s, n) > 0
         lanes["held"][place, own] += held.sum(axis=0)
+    lanes.moments.add(hour % DAY_HOURS, int(is_weekend(hour)), own, found)
 
 
 def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) -> list[int]:
@@ -129,8 +130,8 @@ def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) ->
         count = samples.count(lane)
         last = bool(old[lane]) and count >= _LAST_SAMPLE
         if last or (lanes["table"][lane] < 0 and count >= _FIRST_SAMPLE):
-            lanes["table"][lane] = lane
-            tables.put(lane, samples.values(lane))
+            row = int(lanes["table"][lane])
+            lanes["table"][lane] = tables.put(samples.values(lane), row=row)
             changed.append(lane)
             if last:
                 lanes["final"][lane] = 1
@@ -175,8 +176,8 @@ def close_sets(lanes: Lanes, *, pane: int) -> list[int]:
 
 def copy_table(lanes: Lanes, tables: Tables, lane: int, other: int) -> None:
     """Let a lane that begins go by the ranks of another, as they are for good."""
-    tables.put(lane, tables.sample(int(lanes["table"][other])))
-    lanes["table"][lane], lanes["final"][lane] = lane, 1
+    lanes["table"][lane] = tables.put(tables.sample(int(lanes["table"][other])))
+    lanes["final"][lane] = 1
     take_kinds(lanes, tables, np.array([lane]))
 
 
@@ -232,7 +233,7 @@ def _learn(lanes: Lanes, own: Ints, days: int) -> Ints:
     rows = np.maximum(lanes["total_rows"][own], 1)
     mean = lanes["total_sum"][own] / UNIT / rows
     variance = lanes["total_squares"][own] / UNIT / rows - mean**2
-    cells = np.moveaxis(lanes["moments"][..., own], 0, 2)  # weekend, window, hour, ...
+    cells = np.moveaxis(lanes.moments.of(own), 0, 2)  # weekend, window, hour, ...
     found = reference.learn(
         counts,
         lanes["hour_sum"][hours, own] / units(kinds),
@@ -242,4 +243,10 @@ def _learn(lanes: Lanes, own: Ints, days: int) -> Ints:
         moments=Moments(np.swapaxes(cells, 0, 1), lanes["held"][:, own].astype(np.float64)),
     )
     lanes.learn(own, found, days=days)
+    forget_moments(lanes, own)
     return own
+
+
+def forget_moments(lanes: Lanes, own: Ints) -> None:
+    """Forget what lanes have learnt from once they learn no more."""
+    lanes.moments.forget(own[lanes["days"][own] == MOST_DAYS].tolist())

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.scan.inputs import BY_NAME, INPUTS, Ranked
+from streams.scan.moments import Moments
 from streams.scan.panes import (
     DAY_HOURS,
     DAYS,
@@ -59,9 +60,6 @@ _HOURS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "hour_rows": (np.int32, (KEPT_HOURS,)),
     "hour_sum": (np.int64, (KEPT_HOURS,)),
 }
-_MOMENTS: dict[str, tuple[Any, tuple[int, ...]]] = {
-    "moments": (np.float64, (DAY_HOURS, 2, 2, 3)),  # hour, weekend, window, moment
-}
 _OPEN: dict[str, tuple[Any, tuple[int, ...]]] = {
     "open_rows": (np.int64, ()),
     "open_sum": (np.int64, ()),
@@ -75,16 +73,16 @@ _PLACES: dict[str, tuple[Any, tuple[int, ...]]] = {
     "group": (np.int64, ()),
     "table": (np.int64, ()),  # of ranks, -1 for none
 }
-_COLUMNS = {**_FACTS, **_TOTALS, **_PANES, **_HOURS, **_MOMENTS, **_OPEN, **_PLACES}
+_COLUMNS = {**_FACTS, **_TOTALS, **_PANES, **_HOURS, **_OPEN, **_PLACES}
 
 _SLOTS = {
     "panes": (_PANES, HOUR_PANES, KEPT_PANES // HOUR_PANES),
     "hours": (_HOURS, DAY_HOURS, KEPT_HOURS // DAY_HOURS),
-    "moments": (_MOMENTS, 1, DAY_HOURS),
 }
 """Columns that are written in parts: by name, columns, entries of a part, and how many parts."""
 
-PARTS = "facts", "totals", *_SLOTS
+_MOMENTS = "moments"
+PARTS = "facts", "totals", *_SLOTS, _MOMENTS
 
 
 class Lanes:
@@ -105,6 +103,7 @@ class Lanes:
         self._columns = {
             name: np.zeros((*shape, 0), kind) for name, (kind, shape) in _COLUMNS.items()
         }
+        self.moments = Moments()
         self._free: list[int] = []
         self._lane_of: dict[tuple[int, str], Ints] = {}
         self._many: Counter[tuple[int, int]] = Counter()
@@ -146,7 +145,7 @@ class Lanes:
             return
         room = self._columns["used"].shape[-1]
         if size + more > room:
-            extra = max(size + more, room + room // 2) - room
+            extra = max(size + more, room + room // 8) - room
             for name, column in self._columns.items():
                 empty = np.zeros((*column.shape[:-1], extra), column.dtype)
                 self._columns[name] = np.concatenate([column, empty], axis=-1)
@@ -185,6 +184,7 @@ class Lanes:
         self.names[lane] = None
         for column in self._columns.values():
             column[..., lane] = 0
+        self.moments.forget([lane])
         self["table"][lane] = _NO_TABLE
         self._free.append(lane)
 
@@ -193,6 +193,7 @@ class Lanes:
         keep = {name: self[name][..., lane].copy() for name in (*_PLACES, "final")}
         for column in self._columns.values():
             column[..., lane] = 0
+        self.moments.forget([lane])
         for name, value in keep.items():
             self[name][..., lane] = value
         self["first_pane"][lane] = pane
@@ -237,6 +238,8 @@ class Lanes:
     def pack(self, part: str, chunk: int, slot: int = 0) -> list[bytes]:
         """Return columns of a chunk, or a part of them."""
         own = slice(chunk * CHUNK, (chunk + 1) * CHUNK)
+        if part == _MOMENTS:
+            return [_packed(self.moments.at(slot, np.arange(own.start, own.stop)))]
         if part in _SLOTS:
             columns, length, _ = _SLOTS[part]
             some = slice(slot * length, (slot + 1) * length)
@@ -248,6 +251,9 @@ class Lanes:
         """Put back what `pack` returned; tell whether it is that."""
         self.reserve(chunk)
         own, some = slice(chunk * CHUNK, (chunk + 1) * CHUNK), slice(None)
+        if part == _MOMENTS:
+            lanes = np.arange(own.start, own.stop)
+            return len(packed) == 1 and self.moments.restore(slot, lanes, packed[0])
         columns = _FACTS if part == "facts" else _TOTALS
         if part in _SLOTS:
             columns, length, count = _SLOTS[part]

@@ -57,53 +57,51 @@ class Tables:
 
     def __init__(self) -> None:
         self.values = np.empty((0, SIZE))
-        self.at, self.between = np.empty((0, SIZE), np.int64), np.empty((0, SIZE + 1), np.int64)
+        self._ends = np.empty((0, SIZE + 1), np.uint16)  # how many are below each, of the sample
+        self._sizes = np.empty(0, np.int64)
         self.centre, self.width = np.empty((2, 0))
         self.few = np.empty(0, bool)
-        self._samples: dict[int, bytes] = {}
+        self._free: list[int] = []
 
-    def put(self, row: int, sample: Floats) -> None:
-        """Let ranks of a row go by a sample, in rising order."""
-        while row >= len(self.values):
-            self._grow()
+    def put(self, sample: Floats, *, row: int = -1) -> int:
+        """Let ranks of a row, by default another one, go by a sample in rising order; return it."""
+        if row < 0:
+            if not self._free:
+                self._grow()
+            row = self._free.pop()
         values, counts = np.unique(sample, return_counts=True)
-        ends = counts.cumsum()
-        if len(values) == 1:
-            at, between = np.array([0.0]), np.array([1.0, 1.0])
-        elif len(values) == 2:
-            at, between = np.array([0.0, 1.0]), np.array([0.0, 0.0, 1.0])
-        else:
-            at = (ends - counts / 2) / len(sample)
-            between = np.append(0, ends) / len(sample)
         size = len(values)
-        self.few[row] = size <= _FEW
-        self.values[row], self.at[row], self.between[row] = np.inf, 0, UNIT
+        self.few[row], self._sizes[row] = size <= _FEW, size
+        self.values[row], self._ends[row] = np.inf, len(sample)
         self.values[row, :size] = values
-        self.at[row, :size] = np.rint(at * UNIT)
-        self.between[row, : size + 1] = np.rint(between * UNIT)
+        self._ends[row, : size + 1] = np.append(0, counts.cumsum())
         self.centre[row], self.width[row] = scale_of(sample)
-        self._samples[row] = sample.astype("<f8").tobytes()
-
-    def pack(self, row: int) -> bytes:
-        """Return the sample that a row goes by; nothing for a row below 0."""
-        return self._samples[row] if row >= 0 else b""
+        return row
 
     def sample(self, row: int) -> Floats:
         """Return the sample that a row goes by, in rising order."""
-        return np.frombuffer(self._samples[row], "<f8").astype(np.float64)
+        size = int(self._sizes[row])
+        return np.repeat(self.values[row, :size], np.diff(self._ends[row, : size + 1]))
+
+    def pack(self, row: int) -> bytes:
+        """Return the sample that a row goes by; nothing for a row below 0."""
+        return self.sample(row).astype("<f8").tobytes() if row >= 0 else b""
 
     def forget(self, row: int) -> None:
-        """Forget a row."""
-        self._samples.pop(row, None)
+        """Forget a row; one below 0 is none."""
+        if row >= 0:
+            self._free.append(row)
 
     def _grow(self) -> None:
-        more = max(16, len(self.values) // 2)
+        size = len(self.values)
+        more = max(16, size // 8)
         self.values = np.concatenate([self.values, np.full((more, SIZE), np.inf)])
-        self.at = np.concatenate([self.at, np.zeros((more, SIZE), np.int64)])
-        self.between = np.concatenate([self.between, np.zeros((more, SIZE + 1), np.int64)])
+        self._ends = np.concatenate([self._ends, np.zeros((more, SIZE + 1), np.uint16)])
+        self._sizes = np.concatenate([self._sizes, np.zeros(more, np.int64)])
         self.centre = np.concatenate([self.centre, np.zeros(more)])
         self.width = np.concatenate([self.width, np.ones(more)])
         self.few = np.concatenate([self.few, np.zeros(more, bool)])
+        self._free += range(size + more - 1, size - 1, -1)
 
     def ranks(self, rows: Ints, values: Floats) -> Ints:
         """Return mid-ranks of values in parts of `UNIT`, each by its own row.
@@ -111,26 +109,33 @@ class Tables:
         Examples
         --------
         >>> tables = Tables()
-        >>> tables.put(0, np.array([1.0, 2.0, 2.0, 3.0]))
-        >>> (tables.ranks(np.zeros(4, np.int64), np.array([0.0, 2.0, 2.5, 9.0])) / UNIT).tolist()
+        >>> row = tables.put(np.array([1.0, 2.0, 2.0, 3.0]))
+        >>> rows = np.full(4, row)
+        >>> (tables.ranks(rows, np.array([0.0, 2.0, 2.5, 9.0])) / UNIT).tolist()
         [0.0, 0.5, 0.75, 1.0]
         """
         if len(rows) and (rows == rows[0]).all():
-            row = int(rows[0])
-            place = np.searchsorted(self.values[row], values)
-            inside = np.minimum(place, SIZE - 1)
-            same = self.values[row][inside] == values
-            found: Ints = np.where(same, self.at[row][inside], self.between[row][place])
-            return found
-        place = np.zeros(len(rows), np.int64)
-        for step in _STEPS:
-            further = place + step
-            place = np.where(self.values[rows, further - 1] < values, further, place)
-        place += self.values[rows, place] < values  # 255 steps so far, of 256
-        inside = np.minimum(place, SIZE - 1)
-        same = self.values[rows, inside] == values
-        of_each: Ints = np.where(same, self.at[rows, inside], self.between[rows, place])
-        return of_each
+            place = np.searchsorted(self.values[rows[0]], values)
+        else:
+            place = np.zeros(len(rows), np.int64)
+            for step in _STEPS:
+                further = place + step
+                place = np.where(self.values[rows, further - 1] < values, further, place)
+            place += self.values[rows, place] < values  # 255 steps so far, of 256
+        same = self.values[rows, np.minimum(place, SIZE - 1)] == values
+        return self._at(rows, place, same)
+
+    def _at(self, rows: Ints, place: Ints, same: NDArray[np.bool_]) -> Ints:
+        """Return ranks of values that are one of their table's, or come before it."""
+        ends = self._ends[rows, place].astype(np.int64)
+        ends += self._ends[rows, np.minimum(place + same, SIZE)]
+        found: Ints = np.rint(ends / 2 / self._ends[rows, SIZE] * UNIT).astype(np.int64)
+        few = self.few[rows]
+        if few.any():
+            two = np.where(same, place == 1, place == 2)
+            flags = np.where(self._sizes[rows] == 1, ~same, two) * UNIT
+            found = np.where(few, flags, found)
+        return found
 
     def parts(self, rows: Ints, values: Floats) -> Ints:
         """Return values as whole parts of their row's width from its centre, for exact sums."""

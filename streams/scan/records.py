@@ -13,7 +13,7 @@ import numpy as np
 
 from streams.errors import StateError
 from streams.scan.filling import Filling
-from streams.scan.growing import take_kinds
+from streams.scan.growing import forget_moments, take_kinds
 from streams.scan.inputs import INPUTS, RANKED_BY_NAME
 from streams.scan.lanes import CHUNK, PARTS, Ints, Lanes, Name
 from streams.scan.life import Life, Open
@@ -114,10 +114,9 @@ class Written:
         slots = [("totals", 0), ("panes", pane % KEPT_PANES // HOUR_PANES)]
         if (pane + 1) % HOUR_PANES == 0:
             hour = pane // HOUR_PANES
-            slots += [
-                ("hours", hour % KEPT_HOURS // DAY_HOURS),
-                ("moments", hour % DAY_HOURS),
-            ]
+            slots.append(("hours", hour % KEPT_HOURS // DAY_HOURS))
+            for chunk in np.unique(self._lanes.moments.lanes // CHUNK).tolist():
+                self._changed["moments", chunk, hour % DAY_HOURS] = None
         for chunk in chunks:
             for part, slot in slots:
                 self._changed[part, chunk, slot] = None
@@ -223,9 +222,13 @@ class Written:
         for lane, (sample, table, *codes) in enumerate(content, start=chunk * CHUNK):
             self._samples.restore(lane, sample)
             self._sets.restore(lane, codes[0] if codes else b"")
-            self._lanes["table"][lane] = lane if table else -1
+            row = int(self._lanes["table"][lane])
             if table:
-                self._tables.put(lane, np.frombuffer(table, "<f8").astype(np.float64))
+                row = self._tables.put(np.frombuffer(table, "<f8").astype(np.float64), row=row)
+            else:
+                self._tables.forget(row)
+                row = -1
+            self._lanes["table"][lane] = row
 
     def _fold_open(self, chunk: int, content: Any) -> None:
         for lane in [lane for lane in self._life.open if lane // CHUNK == chunk]:
@@ -245,6 +248,7 @@ class Written:
         self._settled = True
         self._lanes.settle()
         take_kinds(self._lanes, self._tables, self._lanes.used())
+        forget_moments(self._lanes, self._lanes.moments.lanes)
         for number in sorted(self._steps):
             if self._steps[number] is not None:
                 self._filling.restore(self._steps[number])

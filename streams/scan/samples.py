@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from streams.scan.ranks import SIZE, Floats, Hashes, Ints, smallest
 
 _ROOM = 2 * SIZE
+_MOST_FREE = 64
 _EVERY = np.iinfo(np.uint64).max
 
 
@@ -77,7 +78,7 @@ class Samples:
 
     def _grow(self) -> None:
         size = len(self._counts)
-        more = max(16, size // 2)
+        more = max(16, size // 8)
         self._hashes = np.concatenate([self._hashes, np.empty((more, _ROOM), np.uint64)])
         self._values = np.concatenate([self._values, np.empty((more, _ROOM))])
         self._counts = np.concatenate([self._counts, np.zeros(more, np.int64)])
@@ -107,6 +108,16 @@ class Samples:
         row = self._row_of.pop(lane, None)
         if row is not None:
             self._free.append(row)
+            if len(self._free) > max(_MOST_FREE, 2 * len(self._row_of)):
+                self._shrink()
+
+    def _shrink(self) -> None:
+        """Give room back: after its first day, a lane has no sample."""
+        own = np.array(list(self._row_of.values()), np.int64)
+        self._hashes, self._values = self._hashes[own], self._values[own]
+        self._counts, self._bounds = self._counts[own], self._bounds[own]
+        self._row_of = {lane: row for row, lane in enumerate(self._row_of)}
+        self._free = []
 
     def pack(self, lane: int) -> bytes:
         """Return what is kept of a lane."""

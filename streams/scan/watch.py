@@ -221,7 +221,7 @@ class Scan:
         self._filling.forget(lane)
         self._river.forget(lane)
         self._samples.forget(lane)
-        self._tables.forget(lane)
+        self._tables.forget(int(self.lanes["table"][lane]))
         self._sets.forget(lane)
         self._budgets.changed(lane)
         self._life.open.pop(lane, None)
