@@ -29,7 +29,7 @@ packages: .venv/.dev ## Build both wheels, and install them in empty environment
 golden: .venv/.dev ## Compare what is published with recorded results in every way, and of a million events; 5 minutes
 	@$(BIN)/pytest -q -n $(PROCESSES) -m 'long or not long' tests/unit/test_golden.py $(ARGS)
 
-properties: .venv/.dev ## Try the properties with all of their examples, of which make test tries an eighth; 30 minutes
+properties: .venv/.dev ## Try the properties with all of their examples, of which make test tries a twelfth; 30 minutes
 	@DRIFTLINE_EXAMPLES=all $(BIN)/pytest -q -n $(PROCESSES) tests/unit $(ARGS)
 
 faults-quick: .venv/.dev ## Harm workers and real Kafkas, and compare every number, for about 7 minutes

@@ -3,7 +3,7 @@
 import os
 
 ALL = os.environ.get("DRIFTLINE_EXAMPLES") == "all"
-_SHARE, _FEWEST = 8, 3
+_SHARE, _FEWEST = 12, 2
 
 
 def some(count: int) -> int:

@@ -50,7 +50,7 @@ def test_windows_of_other_sizes_are_whole_from_the_panes_that_are_kept_on(
 ) -> None:
     """And those that stay are as if nothing had happened."""
     events = events_of(3, span_ms=12 * HOUR_MS)
-    batches = list(cut(as_inputs(events), [40]))
+    batches = list(cut(as_inputs(events), [120]))
     disorder_ms = disorder_of(events)
     plain = driver_of(*{FIVE, *others}, disorder_ms=disorder_ms)
     changed = driver_of(FIVE, disorder_ms=disorder_ms)
@@ -119,7 +119,7 @@ def test_a_restart_before_all_rows_are_restored_begins_the_new_windows_all_the_s
 
 def test_windows_of_a_day_go_on_from_hours_that_are_kept() -> None:
     events = events_of(6, span_ms=60 * HOUR_MS)
-    batches = list(cut(as_inputs(events), [40]))
+    batches = list(cut(as_inputs(events), [160]))
     disorder_ms, half = disorder_of(events), Window(12 * HOUR_MS, HOUR_MS)
     plain, changed = (
         driver_of(*w, disorder_ms=disorder_ms, coarse=Coarse())

@@ -219,7 +219,8 @@ def test_scores_and_predictions_are_series_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "restarts", "partitions"), [(11, 0, 1), (40, 3, 2), (1_000, 5, 3)]
+    ("size", "restarts", "partitions"),
+    [pytest.param(11, 0, 1, marks=pytest.mark.long), (60, 3, 2), (1_000, 5, 3)],
 )
 def test_nothing_of_it_depends_on_steps_restarts_or_partitions_and_all_is_written_once(
     size: int, restarts: int, partitions: int

@@ -78,7 +78,7 @@ def run(events: list[Event], *, partitions: int = 1, idle: frozenset[str] = froz
 def test_a_host_three_hours_fast_with_a_fifth_of_the_records_harms_only_its_own(
     partitions: int,
 ) -> None:
-    events = traffic(1, count=4_000, fast=0.2)
+    events = traffic(1, count=2_000, fast=0.2)
     right = [event for event in events if "right" in event["prediction_id"]]
     alone = run(right)
 
@@ -86,7 +86,7 @@ def test_a_host_three_hours_fast_with_a_fifth_of_the_records_harms_only_its_own(
 
     assert of_the_right(mixed) == of_the_right(alone)
     assert {alert["monitor"] for alert in alone.alerts} == {"floor", "loss"}
-    assert mixed.fates == {"joined": 2 * 4_000}
+    assert mixed.fates == {"joined": 2 * 2_000}
     assert mixed.late_rows == 0
 
 
@@ -98,7 +98,7 @@ def test_the_clock_follows_a_host_that_sends_most_of_the_records(partitions: int
     assert behind_ms < (5 * MINUTE_MS if partitions < 16 else 90 * MINUTE_MS)
 
 
-@pytest.mark.parametrize("partitions", [1, 4, 16])
+@pytest.mark.parametrize("partitions", [1, 4, MANY])
 @pytest.mark.parametrize("after", [0, 1, 1_500])
 @pytest.mark.parametrize("what", ["prediction", "label", "both"])
 def test_one_record_a_day_ahead_changes_nothing_for_others_whoever_is_idle(
@@ -130,7 +130,7 @@ def test_one_record_a_day_ahead_changes_nothing_for_others_whoever_is_idle(
 @pytest.mark.parametrize("partitions", [1, MANY])
 def test_a_stream_of_one_record_a_minute_advances(partitions: int) -> None:
     """Each input is idle between any two of its records."""
-    events = traffic(3, count=700, step_ms=MINUTE_MS)
+    events = traffic(3, count=300, step_ms=MINUTE_MS)
     driver = Driver(partitions=partitions, disorder_ms=5_000, monitors=WATCHED)
 
     behind_ms = []
@@ -138,9 +138,9 @@ def test_a_stream_of_one_record_a_minute_advances(partitions: int) -> None:
         driver.feed(as_inputs([event]), idle=BOTH)
         behind_ms.append(event["timestamp_ms"] - driver.monitors[0].watermark_ms)
 
-    assert max(behind_ms[-500:]) < 30 * MINUTE_MS
+    assert max(behind_ms[-200:]) < 30 * MINUTE_MS
     assert {alert["monitor"] for alert in driver.alerts} == {"loss"}
-    assert driver.fates == {"joined": 1_400}
+    assert driver.fates == {"joined": 600}
 
 
 # --- what is said

@@ -83,7 +83,10 @@ def test_a_record_says_whose_reference_a_new_version_goes_by() -> None:
     assert one["reference_since_ms"] == START_MS + 2 * HOUR_MS
 
 
-@pytest.mark.parametrize(("size", "restarts", "partitions"), [(7, 0, 1), (50, 3, 2), (1_000, 5, 3)])
+@pytest.mark.parametrize(
+    ("size", "restarts", "partitions"),
+    [pytest.param(7, 0, 1, marks=pytest.mark.long), (50, 3, 2), (1_000, 5, 3)],
+)
 def test_records_do_not_depend_on_steps_restarts_or_partitions(
     size: int, restarts: int, partitions: int
 ) -> None:
