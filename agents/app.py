@@ -29,6 +29,7 @@ from yarl import URL
 from agents import clients, fetching, state_log, topics_admin
 from agents import stages as agents_of
 from agents.announcer import Announcer
+from agents.category_key import read_category_key
 from agents.exits import EXIT_CONFIG, EXIT_UNEXPECTED, say
 from agents.health import Health
 from agents.key_watch import KeyWatch
@@ -132,6 +133,7 @@ def create_app(settings: Settings, stages: Sequence[Stage] | None = None) -> App
 
 
 def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
+    from streams.categories import category_names  # noqa: PLC0415
     from streams.cells.schedule import Revising  # noqa: PLC0415
     from streams.monitors_file import parse_monitors  # noqa: PLC0415
     from streams.silences import over_by  # noqa: PLC0415
@@ -158,6 +160,7 @@ def _build_stages(settings: Settings, topics: Topics) -> Sequence[Stage]:
     )
     limits = topics_admin.message_limits(settings, [topics.monitor_state])
     _, monitor = built
+    monitor.categories = category_names(read_category_key(settings.category_key_file))
     monitor.revising = Revising(settings.metrics_linger_ms, settings.metrics_refresh_ms)
     room_bytes = (limit - _BATCH_BYTES for limit in limits.values())
     monitor.largest_bytes = min([monitor.largest_bytes, *room_bytes])

@@ -69,7 +69,7 @@ class Option(NamedTuple):
         """Write the value that `Settings` have as a person would set it."""
         value = getattr(settings, self.field)
         if value is None:
-            return "-" if self.field == "monitors" else "auto"
+            return "-" if self.parse is _path else "auto"
         if self.field.endswith("_ms"):
             return format_duration(value)
         if self.field == "memory_budget_bytes":
@@ -184,6 +184,13 @@ OPTIONS = (
         "`unlabelled`, by the time that passes; what comes after all revises them",
     ),
     Option("monitors", "monitors", _path, "the monitors file; default monitors without it"),
+    Option(
+        "category_key_file",
+        "category_key_file",
+        _path,
+        "a file with a secret, by which `categories` of distributions are named, such as `#2155`; "
+        "without it, whoever guesses a text can look up its hash. The same for all workers",
+    ),
     Option(
         "worker_id",
         "worker_id",

@@ -65,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         How long nothing at all must have come before the time that passes is written down.
     monitors
         The monitors file. None means default monitors for every model.
+    category_key_file
+        By whose content categories are named; None means by their hashes.
     worker_id
         Identity of the worker's transactions; no two running workers may share one.
     metrics_port
@@ -100,6 +102,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_ms: int = 5_000
     tick_ms: int = 60_000
     monitors: Path | None = None
+    category_key_file: Path | None = None
     worker_id: str = "worker"
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None

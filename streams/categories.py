@@ -4,9 +4,15 @@ Features are columns of floats. A text is a NaN whose low bits are a hash of the
 categories can be counted without being known: nothing of them is kept, published or written down,
 and a column of a million different texts takes no more than `CATEGORIES` bins. Two texts may have
 one hash: of 50 categories, one in 80 new ones goes for a known one.
+
+Whoever reads hashes can tell whether a text that he guesses is likely among them. So what is
+published may name categories by a secret permutation of them; what is counted, kept and compared
+stays as it is.
 """
 
+import hashlib
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,3 +60,27 @@ def codes(values: Floats) -> Ints:
 def are_null(values: Floats) -> Mask:
     """Tell which values are null, or no number, but no texts either."""
     return np.isnan(values) & ~are_texts(values)
+
+
+def category_names(key: bytes | None) -> Sequence[str]:
+    """Return what every hash is called in what is published.
+
+    Parameters
+    ----------
+    key
+        Names are another order of the hashes under every key; as they are without one.
+
+    Examples
+    --------
+    >>> category_names(None)[2155], category_names(b"a key that nobody knows")[2155]
+    ('#2155', '#1493')
+    """
+    order: Sequence[int] = range(CATEGORIES)
+    if key is not None:
+        secret = hashlib.sha256(key).digest()
+        digests = [
+            hashlib.blake2b(code.to_bytes(2, "big"), key=secret, digest_size=16).digest()
+            for code in range(CATEGORIES)
+        ]
+        order = np.argsort(np.argsort(np.array(digests))).tolist()
+    return [f"#{number}" for number in order]

@@ -134,20 +134,28 @@ def reference_names(windows: Windows, names: Sequence[Name], comparing: Comparin
 # --- of predictions
 
 
-def of_predictions(
-    windows: Windows, kinds: Callable[[int], Mapping[str, str]], hides: Callable[[str], bool]
-) -> Iterator[Drawn]:
-    """Yield features, scores and predictions.
+class Telling(NamedTuple):
+    """How much is told of features.
 
-    Parameters
+    Attributes
     ----------
     kinds
         Returns the kinds of a model's features, by its code.
     hides
         Tells whether nothing of the values of a feature is told, but how many there are.
+    categories
+        What texts are called, by their hashes.
     """
-    for drawn in _features(windows, kinds):
-        if hides(drawn.feature):
+
+    kinds: Callable[[int], Mapping[str, str]]
+    hides: Callable[[str], bool]
+    categories: Sequence[str]
+
+
+def of_predictions(windows: Windows, telling: Telling) -> Iterator[Drawn]:
+    """Yield features, scores and predictions."""
+    for drawn in _features(windows, telling):
+        if telling.hides(drawn.feature):
             count, missing = drawn.content["count"], drawn.content["missing"]
             yield drawn._replace(content={"count": count, "missing": missing, "other": count})
         else:
@@ -172,7 +180,7 @@ def of_predictions(
                 yield Drawn(window, series, "", content)
 
 
-def _features(windows: Windows, kinds: Callable[[int], Mapping[str, str]]) -> Iterator[Drawn]:
+def _features(windows: Windows, telling: Telling) -> Iterator[Drawn]:
     view, named = (view_of(windows, *of) for of in ((Distribution, "bins"), (MissingRate, "named")))
     if view is None or view.window is None or view.feature is None:
         return
@@ -183,8 +191,9 @@ def _features(windows: Windows, kinds: Callable[[int], Mapping[str, str]]) -> It
     for group, (window, feature) in enumerate(places):
         name = view.feature_names[feature]
         content = _numbers(numbers.of(group), numbers_before(group), value_edges)
-        told = kinds(models[window]).get(name) != TEXT
-        words = _categories(texts.of(group), texts_before(group), told=told)
+        told = telling.kinds(models[window]).get(name) != TEXT
+        names = telling.categories if told else ()
+        words = _categories(texts.of(group), texts_before(group), names)
         count = content.pop("count") + words.pop("count")
         missing = None if there is None or not answered[group] else answered[group] - there[group]
         if count:
@@ -215,11 +224,11 @@ def _numbers(now: _Side, before: _Side | None, edges_of: _Edges) -> dict[str, An
     return {"count": size, "edges": edges, "counts": counts, "below": below, "above": above}
 
 
-def _categories(now: _Side, before: _Side | None, *, told: bool) -> dict[str, Any]:
-    """Return the most frequent texts of a baseline and of now, if they are told at all."""
+def _categories(now: _Side, before: _Side | None, called: Sequence[str]) -> dict[str, Any]:
+    """Return the most frequent texts of a baseline and of now, if they are called anything."""
     found = dict(zip(now.numbers.tolist(), now.counts.tolist(), strict=True))
     size = now.size
-    if not told or not size:
+    if not called or not size:
         return {"count": size, "other": size}
     chosen = _most(found, MOST_BINS)
     if before is not None and len(before.numbers):
@@ -227,7 +236,7 @@ def _categories(now: _Side, before: _Side | None, *, told: bool) -> dict[str, An
         half = MOST_BINS // 2
         chosen = list(dict.fromkeys([*_most(known, half), *_most(found, half)]))
     counts = [found.get(code, 0) for code in chosen]
-    names = [f"#{code}" for code in chosen]
+    names = [called[code] for code in chosen]
     other = size - sum(counts)
     return {"count": size, "categories": names, "category_counts": counts, "other": other}
 

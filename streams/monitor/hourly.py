@@ -6,6 +6,7 @@ import numpy as np
 
 from streams.cells.drawn import (
     Drawn,
+    Telling,
     of_outcomes,
     of_predictions,
     reference_names,
@@ -124,10 +125,10 @@ class Hourly(Writing):
         def kinds_told(code: int) -> Mapping[str, str]:
             return facts.of(code).features
 
-        hides = state.monitors.hides
+        telling = Telling(kinds_told, state.monitors.hides, self.categories)
         if references is not None:
-            self._draw(references, of_predictions(references, kinds_told, hides), "reference")
-        self._draw(windows, of_predictions(windows, kinds_told, hides), "window")
+            self._draw(references, of_predictions(references, telling), "reference")
+        self._draw(windows, of_predictions(windows, telling), "window")
 
     def _look_final(self, models: Ints, from_ms: int) -> None:
         """Look at outcomes of an hour that no label can change any more."""

@@ -58,6 +58,8 @@ class Monitor:
         See `streams.monitor.pace.budget_of`.
     readings_wait_ms
         See `HostReadings`: a run over a file, which reads them first, waits for ever.
+    categories
+        See `streams.categories.category_names`.
     largest_bytes
         A model with a record of state that is larger is set aside, see `streams.quarantine`.
     """
@@ -91,6 +93,7 @@ class Monitor:
         self.rows_at_once = _ROWS_AT_ONCE
         self.largest_bytes = LARGEST_STATE_BYTES
         self.readings_wait_ms = WAIT_MS
+        self.categories = Work.categories
         self.monitors = DEFAULTS if monitors is None else monitors
         windows = self.monitors.windows or (Window(window_ms, window_ms),)
         self.window_ms = windows[0].size_ms
@@ -137,6 +140,7 @@ class Monitor:
         if state.to_reread:
             raise StateError("rows that the monitor's state is about were not read again")
         work = Work(state, self.topics, largest_bytes=self.largest_bytes)
+        work.categories = self.categories
         work.begin()
         work.settle_silence()
         self._take(work, batches, now_ms=now_ms)

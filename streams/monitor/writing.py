@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from streams.categories import category_names
 from streams.cells.coarse import lacking_ms
 from streams.cells.windows import KINDS
 from streams.monitor.state import MonitorState
@@ -42,7 +43,11 @@ class Writing:
         Whether rows were counted that nobody reads again.
     renewed
         Models of which what they have shown must be written down at once.
+    categories
+        What texts of features are called in what is published, by their hashes.
     """
+
+    categories = category_names(None)
 
     def __init__(self, state: MonitorState, topics: Topics, *, largest_bytes: int) -> None:
         self.state, self.topics, self._largest_bytes = state, topics, largest_bytes

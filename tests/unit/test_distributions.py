@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.categories import category_names
 from streams.edges import MOST_BINS, binned, cuts_of, score_edges, value_edges
 from streams.errors import ConfigError
 from streams.families.histograms import score_bins, value_bins
@@ -135,6 +136,32 @@ def test_of_features_whose_values_are_never_told_there_is_how_many_there_are(
     shown = [one for name in ("city", "age") for one in found(told, "feature", feature=name)]
     assert [one["count"] for one in hidden] == [one["count"] for one in shown] != []
     assert driver.metrics == told.metrics
+
+
+def test_categories_are_called_by_a_key_and_counted_as_without_it() -> None:
+    keyed, plain = Driver(monitors=PANES), Driver(monitors=PANES)
+    keyed.monitor.categories = names = category_names(b"a secret of an installation")
+    for driver in (keyed, plain):
+        for start in range(4):
+            driver.feed(as_inputs(events(hours=4))[start::4])
+        driver.finish()
+
+    [renamed, told] = (found(driver, "feature", feature="city") for driver in (keyed, plain))
+    assert [one["category_counts"] for one in renamed] == [one["category_counts"] for one in told]
+    assert [one["categories"] for one in renamed] == [
+        [names[int(category[1:])] for category in one["categories"]] for one in told
+    ]
+    assert renamed[-1]["categories"] != told[-1]["categories"] != []
+    assert keyed.metrics == plain.metrics
+
+
+def test_every_key_calls_all_hashes_differently() -> None:
+    keys = [b"a secret of an installation", b"a secret of another one", None]
+    plain, *others = (category_names(key) for key in reversed(keys))
+
+    assert all(sorted(names) == sorted(plain) for names in others)
+    same = [sum(map(str.__eq__, plain, names)) for names in others]
+    assert max(same) < 10
 
 
 def test_a_name_says_more_than_a_pattern_of_how_values_are_told() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agents import clients
+from agents.category_key import read_category_key
 from agents.options import OPTIONS
 from agents.settings import Settings, mask, read_monitors_file, resolve
 from streams.errors import ConfigError
@@ -40,7 +41,8 @@ def test_a_flag_that_is_not_given_is_none() -> None:
 def test_every_option_has_a_field_and_its_default_is_allowed() -> None:
     defaults = Settings()
 
-    texts = {option.name: option.show(defaults) for option in OPTIONS if option.name != "monitors"}
+    files = {"monitors", "category_key_file"}
+    texts = {one.name: one.show(defaults) for one in OPTIONS if one.name not in files}
 
     assert resolve(texts, environ={}) == defaults
 
@@ -123,6 +125,26 @@ def test_settings_and_monitors_share_a_file(tmp_path: Path) -> None:
 
     assert section == {"window": "1m"}
     assert rest == {"models": {"fraud": {}}}
+
+
+def test_a_key_of_categories_is_read_without_blanks_and_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("0123456789abcdef\n")
+    settings = resolve({"category_key_file": str(file)}, environ={})
+
+    assert read_category_key(settings.category_key_file) == b"0123456789abcdef"
+    assert read_category_key(None) is None
+    assert "0123" not in settings.describe()
+
+
+def test_a_key_of_categories_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_category_key(file)
+
+    file.write_text("0123456789abcde\n")
+    with pytest.raises(ConfigError, match="holds 15 bytes; a key has 16 at least: openssl rand"):
+        read_category_key(file)
 
 
 def test_kafka_settings_come_from_flags_and_environment_in_that_order() -> None:
