@@ -151,6 +151,8 @@ def test_a_line_goes_on_where_one_window_of_several_is_drawn(tmp_path: Path) -> 
                 await page.until(f"document.querySelector('{panel} path.line')")
                 count = "document.querySelectorAll('{} {}').length"
                 shapes = ("path.line", "circle.dot")
+                said = await page.run(f"document.querySelector('{panel}').innerText")
+                assert "one window of every 3" in said
                 found.append([await page.run(count.format(panel, shape)) for shape in shapes])
             return found
 

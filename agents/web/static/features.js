@@ -104,6 +104,6 @@ function chart(name, { panels, facts }, page) {
   if (!rows.length) return null;
   const metrics = [...new Set(rows.map((row) => row.metric))];
   const series = metrics.map((metric) => ({ name: NAMES[metric] ?? metric, points: points(rows, metric) }));
-  return panel(TITLES[name], { csv: page.csv(name), help: metrics.map((metric) => facts.help[metric]).join("; ") },
+  return panel(TITLES[name], { csv: page.csv(name), notes: panels[name].notes, help: metrics.map((metric) => facts.help[metric]).join("; ") },
     lines({ series, ...extent(rows, facts), every: facts.every, write: writes(metrics[0]), named: true, label: TITLES[name] }));
 }

@@ -119,7 +119,7 @@ const then = (panels, facts, page) => !panels.then ? [] :
 function beside({ name, title, metric, help }, { panels, facts }, marks, page) {
   const names = [...new Set(panels[name].rows.map((row) => row[1]))];
   const series = names.map((one) => ({ name: one, points: points(panels[name], one) }));
-  return panel(title, { csv: page.csv(name), help },
+  return panel(title, { csv: page.csv(name), help, notes: series.length ? panels[name].notes : [] },
     series.length
       ? lines({ series, ...extent(panels.traffic, facts), every: facts.every, marks: marks.filter((mark) => mark.kind === "version"), write: writes(metric), named: true, label: `${title} over time` })
       : empty(name === "latency" ? "No latency: predictions are sent without latency_ms." : name === "label_delay" ? "No delays: no label came apart from its prediction." : name === "coverage" ? "No labels yet." : "None in this range."));
