@@ -25,8 +25,8 @@ class Grant(NamedTuple):
         with `driftline.Alerts`), ``actions`` (one with `driftline.Actions`), ``tail``, ``sink``,
         ``status``, ``monitors`` (``driftline monitors apply``, ``list``, ``diff`` and
         ``withdraw``, ``driftline models forget``), ``feedback`` (``driftline alerts list``,
-        ``verdict`` and ``precision``), ``web`` (``driftline web`` on brokers), ``topics``
-        (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
+        ``verdict``, ``adopt`` and ``precision``), ``web`` (``driftline web`` on brokers),
+        ``topics`` (``driftline topics create`` and ``check``) or ``reset`` (``topics reset``).
     prefixed
         Whether `name` is the first part of the resource's name, or all of it.
     """
@@ -77,7 +77,8 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
 
 
 def _worker(topics: Topics) -> Iterator[Grant]:
-    for name in (topics.predictions, topics.labels, topics.resources, topics.monitors):
+    inputs = (topics.predictions, topics.labels, topics.resources, *topics.read_in_full)
+    for name in inputs:
         yield Grant("worker", "topic", name, ("Read",))
     for name in (topics.outcomes, topics.monitor_state):
         yield Grant("worker", "topic", name, ("Read", "Write"))
@@ -87,10 +88,9 @@ def _worker(topics: Topics) -> Iterator[Grant]:
         yield Grant("worker", "topic", name, ("Write",))
     yield Grant("worker", "topic", topics.workers, ("Write",))
     # DescribeConfigs tells how large a dead letter may be; without it they are cut at 1 MB.
-    for name in (topics.predictions, topics.labels, topics.resources, topics.monitors):
+    for name in inputs:
         yield Grant("worker", "topic", topics.dead_letters(name), ("Write", "DescribeConfigs"))
     # Only looked at, to see that the installation is complete.
-    yield Grant("worker", "topic", topics.feedback, ("Describe",))
     yield Grant("worker", "topic", topics.dead_letters(topics.outcomes), ("Describe",))
     yield Grant("worker", "group", f"{topics.prefix}-workers", ("Read",))
     yield Grant("worker", "transactional-id", f"{topics.prefix}-worker-", ("Write",), prefixed=True)

@@ -171,7 +171,8 @@ def _run(
     """
     board = Board()
     names = Topics(PREFIX)
-    topics = dict.fromkeys(topics_admin.wanted(names), PARTITIONS) | {names.monitors: 1}
+    topics = dict.fromkeys(topics_admin.wanted(names), PARTITIONS)
+    topics |= dict.fromkeys(names.read_in_full, 1)
     broker = parts.enter_context(EmbeddedBroker(topics))
     servers = broker.bootstrap_servers
     worker = parts.enter_context(WorkerProcess(worker_command(servers)))

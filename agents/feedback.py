@@ -67,7 +67,7 @@ def judge(settings: Settings, given: str, verdict: str, *, by: str, note: str) -
         raise ConfigError(f"verdict {verdict!r} must be {', '.join(SAID[:-1])} or {SAID[-1]}")
     if not by.strip():
         raise ConfigError("--by: say who judges, such as --by ann@example.com")
-    alert = _found(read_alerts(settings), given, settings)
+    alert = found_alert(read_alerts(settings), given, settings)
     plain = {
         "alert_id": alert.alert_id,
         "verdict": verdict,
@@ -89,7 +89,14 @@ def judge(settings: Settings, given: str, verdict: str, *, by: str, note: str) -
     return 0
 
 
-def _found(alerts: Sequence[Alert], given: str, settings: Settings) -> Alert:
+def found_alert(alerts: Sequence[Alert], given: str, settings: Settings) -> Alert:
+    """Return the alert of an id, or of its beginning.
+
+    Raises
+    ------
+    ConfigError
+        If there is none, or several.
+    """
     fits = [one for one in alerts if one.alert_id == given] or [
         one for one in alerts if given and one.alert_id.startswith(given)
     ]
@@ -192,10 +199,15 @@ def write(settings: Settings, said: Verdict) -> int:
     ConfigError, NoAnswerError
         If the topic does not exist, or the brokers refuse it or do not answer.
     """
+    return write_record(settings, said.alert_id.encode(), msgspec.json.encode(said))
+
+
+def write_record(settings: Settings, key: bytes, value: bytes) -> int:
+    """Write any feedback likewise."""
     topic = Topics(settings.prefix).feedback
     _check_topic(settings, topic)
     try:
-        return deliver(settings, topic, said.alert_id.encode(), msgspec.json.encode(said))
+        return deliver(settings, topic, key, value, partition=0)
     except KafkaException as error:
         raise ConfigError(f"topic {topic} cannot be written: {error.args[0].str()}") from None
     except TimeoutError as error:

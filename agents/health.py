@@ -31,6 +31,8 @@ _COUNTED = {
     "other_rows": "driftline_other_rows_total",
     "forgotten": "driftline_forgotten_models_total",
     "forgotten_rows": "driftline_forgotten_rows_total",
+    "adopted": "driftline_adoptions_total",
+    "adoptions_left": "driftline_adoptions_without_alert_total",
 }
 """By the field of the effects."""
 

@@ -27,7 +27,7 @@ from agents.survey import Survey
 from streams.dryrun import Arrival, DryRun
 from streams.errors import ConfigError, RecordError
 from streams.hash_index import SEED_BYTES
-from streams.heads import Head, head_of, is_specification, specification_key
+from streams.heads import Head, head_of, said_in
 from streams.limits import LIMITS, RecordLimits
 from streams.monitors import FORGET_MS, Monitors
 from streams.monitors_file import parse_monitors
@@ -230,8 +230,9 @@ def _feed(
     said = survey.specifications
     if said:
         arrivals = [
-            Arrival(topics.monitors, specification_key(value), value, 0, place)
+            Arrival(topics.feedback if one.feedback else topics.monitors, one.key, value, 0, place)
             for place, value in said
+            if (one := said_in(value)) is not None
         ]
         run.specify(arrivals, now_ms=NOW_MS)
     if survey.readings:
@@ -283,7 +284,7 @@ def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
 
 
 def _head(line: Line) -> Head | None:
-    """Return what a line is, `None` for one that says what to watch.
+    """Return what a line is, `None` for one that says what to watch, or what is usual.
 
     Raises
     ------
@@ -293,7 +294,7 @@ def _head(line: Line) -> Head | None:
     try:
         return head_of(line.value)
     except RecordError:
-        if is_specification(line.value):
+        if said_in(line.value) is not None:
             return None
         raise
 

@@ -143,6 +143,18 @@ WORKER = (
         "prediction.",
     ),
     Entry(
+        "driftline_adoptions_total",
+        "counter",
+        (),
+        "Orders to adopt the level that an alert is about that took effect.",
+    ),
+    Entry(
+        "driftline_adoptions_without_alert_total",
+        "counter",
+        (),
+        "Orders to adopt a level without effect: no such alert fired, or it is one of a rule.",
+    ),
+    Entry(
         "driftline_improper_scores_total",
         "counter",
         (),

@@ -95,7 +95,7 @@ def wanted(topics: Topics, *, metrics_ms: int = METRICS_MS) -> dict[str, dict[st
         topics.workers: _WORKERS,
         **{
             topics.dead_letters(topic): _DEAD_LETTERS
-            for topic in (*inputs, topics.resources, topics.monitors, topics.outcomes)
+            for topic in (*inputs, topics.resources, *topics.read_in_full, topics.outcomes)
         },
     }
 
@@ -116,7 +116,7 @@ def create(
     ----------
     partitions
         Of every topic alike, since a stage's clock must reach every partition of the next; but
-        specifications of what to watch have an order, and one partition.
+        specifications of what to watch, and feedback, have an order, and one partition.
     replication_factor
         -1 means the broker's default. From three on, a record counts as written once two have it.
     metrics_ms
@@ -154,7 +154,7 @@ def create(
 
 def partitions_of(name: str, partitions: int, settings: Settings) -> int:
     """Return how many partitions a topic has where inputs have so many."""
-    return 1 if name == Topics(settings.prefix).monitors else partitions
+    return 1 if name in Topics(settings.prefix).read_in_full else partitions
 
 
 def _create_one(admin: AdminClient, topic: NewTopic) -> None:
@@ -209,11 +209,12 @@ def _check_counts(counts: Mapping[str, int], settings: Settings) -> None:
     topics = Topics(settings.prefix)
     inputs = [topics.predictions, topics.labels, topics.resources]
     names = [*inputs, topics.outcomes, topics.join_state, topics.monitor_state]
-    if counts[topics.monitors] > 1:
-        raise ConfigError(
-            f"{topics.monitors} has {counts[topics.monitors]} partitions; it must have one, since"
-            " the last record counts: delete it, and create it with driftline topics create"
-        )
+    for name in topics.read_in_full:
+        if counts[name] > 1:
+            raise ConfigError(
+                f"{name} has {counts[name]} partitions; it must have one, since the order of its"
+                " records counts: delete it, and create it with driftline topics create"
+            )
     if len({counts[name] for name in names}) > 1:
         found = ", ".join(f"{name} has {counts[name]}" for name in names)
         differing = len({counts[name] for name in inputs}) > 1

@@ -76,3 +76,15 @@ def resolve(alert: Alert, *, at_ms: int, message: str) -> Alert:
     return msgspec.structs.replace(
         alert, state="resolved", at_ms=at_ms, message=message, revision=alert.revision + 1
     )
+
+
+def say_again(alert: Alert, *, at_ms: int, ticked: bool) -> Alert:
+    """Return the revision that tells of an alert as its silence has ended."""
+    observed = {"observed": {"tick": True}} if ticked else {}
+    return msgspec.structs.replace(
+        alert,
+        at_ms=at_ms,
+        revision=alert.revision + 1,
+        evidence=alert.evidence | observed,
+        silenced=False,
+    )

@@ -89,10 +89,14 @@ class DryRun:
             self._evaluate(partition, values, now_ms)
 
     def specify(self, arrivals: Sequence[Arrival], *, now_ms: int) -> None:
-        """Give specifications of what to watch to every partition of the monitor."""
-        [topic] = self.monitor.global_inputs
+        """Give what all partitions of the monitor read: what to watch, and what was adopted."""
+        every = [
+            _batch(topic, own)
+            for topic in self.monitor.global_inputs
+            if (own := [one for one in arrivals if one.topic == topic])
+        ]
         for state in self.monitor_states:
-            self._take(self.monitor.step(state, [_batch(topic, arrivals)], now_ms=now_ms))
+            self._take(self.monitor.step(state, every, now_ms=now_ms))
 
     def read(self, arrivals: Iterable[Arrival], *, now_ms: int) -> None:
         """Give readings of hosts to the partitions of their models."""

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from streams.adoption_record import key_of_adoption
 from streams.errors import RecordError
 from streams.failures import is_error
 from streams.forget_record import key_of_line
@@ -74,30 +75,47 @@ def head_of(value: bytes) -> Head:
     )
 
 
-def is_specification(value: bytes) -> bool:
-    """Tell whether a line of a recording says what to watch, or to forget."""
-    return specification_key(value) is not None
+class Said(NamedTuple):
+    """What a line of a recording would be that is for all partitions.
+
+    Attributes
+    ----------
+    feedback
+        Whether it stands on the topic of feedback, or on that of specifications.
+    """
+
+    feedback: bool
+    key: bytes
 
 
-def specification_key(value: bytes) -> bytes | None:
-    """Return the key that such a line would have on the topic; `None` if it is none.
+def said_in(value: bytes) -> Said | None:
+    """Tell whether a line of a recording says what to watch, to forget or to adopt, or judges.
 
-    See `streams.specification` and `streams.forget_record`.
+    See `streams.specification`, `streams.forget_record`, `streams.adoption_record` and
+    `streams.verdicts`.
 
     Examples
     --------
-    >>> specification_key(b'{"effective_at": "2026-01-01", "forget": {"model": "fraud"}}')
-    b'["forget","fraud",null]'
-    >>> specification_key(b'{"effective_at": "2026-01-01", "monitors": null}')
-    b'monitors'
+    >>> said_in(b'{"effective_at": "2026-01-01", "forget": {"model": "fraud"}}')
+    Said(feedback=False, key=b'["forget","fraud",null]')
+    >>> said_in(b'{"effective_at": "2026-01-01", "monitors": null}')
+    Said(feedback=False, key=b'monitors')
+    >>> said_in(b'{"alert_id": "081e6a", "verdict": "true"}')
+    Said(feedback=True, key=b'081e6a')
     """
     try:
         given = msgspec.json.decode(value)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    if isinstance(given, dict) and "monitors" in given:
-        return KEY
-    return key_of_line(given)
+    if not isinstance(given, dict):
+        return None
+    key = KEY if "monitors" in given else key_of_line(given)
+    if key is not None:
+        return Said(feedback=False, key=key)
+    key = key_of_adoption(given)
+    if key is None and "verdict" in given and isinstance(given.get("alert_id"), str):
+        key = given["alert_id"].encode(errors="replace")
+    return None if key is None else Said(feedback=True, key=key)
 
 
 def kind_of(value: bytes) -> str:

@@ -181,6 +181,8 @@ class Effects(msgspec.Struct):
     forgotten, forgotten_rows
         Models that were forgotten; rows that were left out, since an order to forget their model
         was given after their prediction.
+    adopted, adoptions_left
+        Orders to adopt a level that took effect; those of alerts that did not fire, or cannot be.
     restarted
         Parts of the state that began anew as it was opened, since they were of another version.
     marks
@@ -205,6 +207,8 @@ class Effects(msgspec.Struct):
     other_rows: int = 0
     forgotten: int = 0
     forgotten_rows: int = 0
+    adopted: int = 0
+    adoptions_left: int = 0
     restarted: list[str] = []
     marks: int | None = None
 

@@ -53,7 +53,7 @@ class Topics(msgspec.Struct, frozen=True):
 
     @property
     def feedback(self) -> str:
-        """In: what people say of alerts, see `driftline alerts verdict`. Key: alert. Compacted."""
+        """In: what people say of alerts, see `driftline alerts`. One partition. Compacted."""
         return f"{self.prefix}.feedback"
 
     @property
@@ -96,7 +96,12 @@ class Topics(msgspec.Struct, frozen=True):
         return f"{topic}.dlq"
 
     @property
+    def read_in_full(self) -> tuple[str, ...]:
+        """What every worker reads all of: their records have an order, and one partition."""
+        return self.monitors, self.feedback
+
+    @property
     def all_dead_letters(self) -> tuple[str, ...]:
         """What could not be used of any input."""
-        inputs = (self.predictions, self.labels, self.resources, self.monitors, self.outcomes)
+        inputs = (self.predictions, self.labels, self.resources, *self.read_in_full, self.outcomes)
         return tuple(map(self.dead_letters, inputs))

@@ -43,6 +43,30 @@ def give_verdict(
     raise typer.Exit(feedback.judge(brokers.settings, alert, verdict, by=by, note=note))
 
 
+def adopt_level(
+    *,
+    alert: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Of the alert, or of an incident: of all its alerts."),
+    ],
+    by: Annotated[str, typer.Option(metavar="NAME", help="Who says so.")],
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Event time from which on; default: now."),
+    ] = None,
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    brokers: Brokers,
+) -> None:
+    """Take the level that an alert is about for the usual one, from the next ten minutes on.
+
+    The alert is resolved as adopted, and what comes is compared with the new level. Only what
+    detectors have found can be adopted; a rule has its limit from the monitors file.
+    """
+    from agents import adoptions  # noqa: PLC0415
+
+    raise typer.Exit(adoptions.adopt(brokers.settings, alert, by=by, at=at, note=note))
+
+
 def show_precision(*, brokers: Brokers, json_output: Json = False) -> None:
     """Show, by monitor, how many alerts were right, of those that somebody has judged."""
     from agents import feedback  # noqa: PLC0415
@@ -52,7 +76,7 @@ def show_precision(*, brokers: Brokers, json_output: Json = False) -> None:
 
 GROUP = Group(
     "alerts",
-    "List what fires, say whether it was right, and see how precise monitors are.",
+    "List what fires, say whether it was right, adopt a level, see how precise monitors are.",
     Command(
         list_alerts,
         "driftline alerts list --bootstrap-servers kafka:9092",
@@ -64,6 +88,13 @@ GROUP = Group(
         "driftline alerts verdict 081e6acaa1ab8a32 true --by ann@example.com",
         "driftline alerts verdict 081e6a expected --by ann@example.com --note 'new prices'",
         name="verdict",
+    ),
+    Command(
+        adopt_level,
+        "driftline alerts adopt 081e6acaa1ab8a32 --by ann@example.com",
+        "driftline alerts adopt 081e6a --by ann@example.com --note 'new prices'",
+        "driftline alerts adopt 5f0c1d --by ann@example.com --at 2026-01-31T12:00:00Z",
+        name="adopt",
     ),
     Command(
         show_precision,

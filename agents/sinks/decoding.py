@@ -11,6 +11,7 @@ from agents.sinks.contract import Kind, RefusedError, Told, Upsert
 from agents.sinks.kinds import KINDS
 from driftline.reader import Entry
 from streams.actions import Action
+from streams.adoption_record import is_adoption
 from streams.alerts import Alert
 from streams.distributions import Distribution
 from streams.metrics import Metric
@@ -40,6 +41,10 @@ class Decoding:
 
     def __init__(self, topics: Topics) -> None:
         self._kinds: dict[str, Kind] = {getattr(topics, kind): kind for kind in KINDS}
+
+    def is_meant(self, entry: Entry) -> bool:
+        """Tell whether an entry is of what its topic has beside what workers alone read."""
+        return self._kinds.get(entry.topic) != "feedback" or not is_adoption(entry.key)
 
     def __call__(self, entry: Entry) -> Upsert:
         """Return what an entry says.

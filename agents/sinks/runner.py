@@ -134,7 +134,7 @@ class Runner:
 
     def _decoded(self, entries: Sequence[Entry]) -> list[Upsert]:
         upserts = []
-        for entry in entries:
+        for entry in filter(self._decode.is_meant, entries):
             try:
                 upsert = self._decode(entry)
             except RefusedError as error:

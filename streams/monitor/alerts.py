@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from streams.alerts import Alert, resolve
+from streams.alerts import Alert, resolve, say_again
 from streams.consequences import Consequence, consequences
 from streams.model_keys import Name
 from streams.monitor.firings import Firing, packed, unpacked
@@ -177,6 +177,23 @@ class Alerts:
             if not known.quiet:
                 self._revise(model, alert)
 
+    def find(self, alert_id: str, model: str) -> tuple[int, Key, Alert] | None:
+        """Return an alert of a model that fires, by its id."""
+        for code, firing in self._firing.items():
+            for key, one in firing.items() if self._names[code][0] == model else ():
+                if one.alert.alert_id == alert_id:
+                    return code, key, one.alert
+        return None
+
+    def adopted(self, model: int, key: Key, *, at_ms: int, by: str, message: str) -> None:
+        """Resolve an alert, if it fires: somebody takes what it is about for usual."""
+        one = self._firing.get(model, {}).get(key)
+        if one is not None:
+            evidence = one.alert.evidence | {"adopted_by": by}
+            alert = msgspec.structs.replace(one.alert, evidence=evidence)
+            self._put(model, key, one._replace(alert=alert))
+            self._end(model, key, at_ms, message)
+
     def only_scanned(self, model: int) -> bool:
         """Tell whether all that fires of a model, and that it is kept for, the scan has found."""
         every = [one.alert for one in self._firing.get(model, {}).values()]
@@ -234,7 +251,7 @@ class Alerts:
             at_ms = one.silent_ms
             one = one._replace(silent_ms=self.silences.until_ms(one.alert.model, key[0], at_ms))
             if one.silent_ms < 0:
-                one = one._replace(alert=_said_again(one.alert, at_ms=at_ms, ticked=ticked))
+                one = one._replace(alert=say_again(one.alert, at_ms=at_ms, ticked=ticked))
                 self._revise(model, one.alert)
                 self.said_again.add((one.alert.alert_id, one.alert.revision))
                 if one.then:
@@ -364,15 +381,3 @@ class Alerts:
         known = [alert for alert in found if alert is not None]
         self._foreign.setdefault(model, []).extend(known)
         return len(known) == len(found) and bool(found or not packed)
-
-
-def _said_again(alert: Alert, *, at_ms: int, ticked: bool) -> Alert:
-    """Return the revision that tells of an alert as its silence has ended."""
-    observed = {"observed": {"tick": True}} if ticked else {}
-    return msgspec.structs.replace(
-        alert,
-        at_ms=at_ms,
-        revision=alert.revision + 1,
-        evidence=alert.evidence | observed,
-        silenced=False,
-    )

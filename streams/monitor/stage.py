@@ -83,7 +83,7 @@ class Monitor:
         self.topics, self.forget_ms = topics, forget_ms
         self.caps = caps
         self.inputs = (topics.outcomes, topics.resources)
-        self.global_inputs = (topics.monitors,)
+        self.global_inputs = topics.read_in_full
         self._said: set[str] = set()
         self.state_topic = topics.monitor_state
         self.metrics, self.alerts = topics.metrics, topics.alerts
@@ -152,6 +152,7 @@ class Monitor:
         if not state.reread:
             work.schedule()
             work.schedule_forgets()
+            work.schedule_adoptions()
         if not state.behind:
             work.change_windows()
             with costs.on(costs.COUNTING):
@@ -191,6 +192,10 @@ class Monitor:
                 continue
             if batch.topic == self.topics.monitors:
                 work.specify(batch)
+                state.next[batch.topic] = batch.next_offset
+                continue
+            if batch.topic == self.topics.feedback:
+                work.take_feedback(batch, partitions=self.partitions)
                 state.next[batch.topic] = batch.next_offset
                 continue
             for offset, value in zip(batch.offsets, batch.values, strict=True):

@@ -16,6 +16,7 @@ from streams.costs import Costs
 from streams.model_fates import ModelFates
 from streams.model_keys import ModelCodes, Name
 from streams.monitor.acting import Acting
+from streams.monitor.adoptions import Adoptions
 from streams.monitor.alerts import Alerts
 from streams.monitor.facts import ModelFacts
 from streams.monitor.forgets import Forgets
@@ -94,8 +95,8 @@ class MonitorState:
         What of the state that was read back begins anew.
     silence
         When the models had rows, so that who was silent for long is forgotten.
-    forgets
-        Orders to forget models.
+    forgets, adoptions
+        Orders to forget models, and to adopt levels.
     places
         Which features, and which segments, of models with too many have a place.
     unclaimed
@@ -136,7 +137,7 @@ class MonitorState:
         longest_ms = max(one.size_ms for one in windowing.windows)
         forget_ms = max(forget_ms, windowing.keep_ms + 2 * longest_ms)
         self.silence = Silence(self.noticed, after_ms=forget_ms, new_shown=self._new_shown)
-        self.forgets = Forgets()
+        self.forgets, self.adoptions = Forgets(), Adoptions()
         self.places = {one.kind: one for one in (FeaturePlaces(), SegmentPlaces())}
         self._free: list[int] = []
         self.touched: set[int] = set()

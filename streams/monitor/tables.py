@@ -159,6 +159,10 @@ def _forget(state: MonitorState, _: str, key: Key, content: Any) -> None:
     state.forgets.restore(int(key[0]), content)
 
 
+def _adopt(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    state.adoptions.restore(int(key[0]), content)
+
+
 def _models(state: MonitorState, _: str, key: Key, content: Any) -> None:
     if content is not None:
         state.facts.restore(state.code((key[0], key[1])), content)
@@ -227,6 +231,7 @@ TABLES = {
     "hosts": Table(_hosts, "how far readings of hosts have come"),
     "seen": Table(_seen, "when models had records"),
     "forget": Table(_forget, "orders to forget models", essential=True),
+    "adopt": Table(_adopt, "orders to adopt levels"),
 }
 """By the first part of the key."""
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from streams import families
 from streams.cells.windowing import said
+from streams.monitor.adopting import Adopting
+from streams.monitor.adoptions import Waiting as Adoption
 from streams.monitor.counting import rows_of
 from streams.monitor.forgets import Order
-from streams.monitor.ordered_forgetting import OrderedForgetting
 from streams.monitor.pace import Budget, Load, budget_of
 from streams.monitor.specifications import Change
 from streams.monitor.state import MonitorState
@@ -26,7 +27,7 @@ _FROM_MS = attrgetter("from_ms")
 _MOST_STOPS = 8
 
 
-class Work(OrderedForgetting):
+class Work(Adopting):
     """One step in progress; `writing` has what it writes, `changing` what specifications do.
 
     Attributes
@@ -105,6 +106,8 @@ class Work(OrderedForgetting):
                     self.forget_ordered(change)
                 elif isinstance(change, Filled):
                     self.fill(change)
+                elif isinstance(change, Adoption):
+                    self.adopt(change)
                 else:
                     self.take_effect(change)
             self._release(end_ms)
@@ -114,13 +117,14 @@ class Work(OrderedForgetting):
                 return False
         return False
 
-    def _next_change(self, until_ms: int) -> Change | Order | Filled | None:
+    def _next_change(self, until_ms: int) -> Change | Order | Filled | Adoption | None:
         """Return what takes effect next, until then; of one moment, in this order."""
         state = self.state
         every = (
             next(state.specifications.due(until_ms), None),
             state.forgets.next(until_ms),
             *(places.next(until_ms) for places in state.places.values()),
+            state.adoptions.next(until_ms),
         )
         return min((one for one in every if one is not None), key=_FROM_MS, default=None)
 

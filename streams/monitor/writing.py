@@ -36,6 +36,8 @@ class Writing:
         Specifications that cannot be used.
     forgotten, forgotten_rows
         How many models were forgotten, and rows left out of predictions before that.
+    adopted, adoptions_left
+        Orders to adopt a level that took effect, and those that could not.
     left_out, other_rows
         Values of features, and segments of predictions, that have no place; outcomes with a class
         that has no code of its own.
@@ -59,6 +61,7 @@ class Writing:
         self.done_with: list[int] = []
         self.late_rows = self.left_out_rows = self.improper_scores = 0
         self.forgotten = self.forgotten_rows = self.other_rows = 0
+        self.adopted = self.adoptions_left = 0
         self.left_out: Counter[str] = Counter()
         self.unwritten = False
         self.renewed: set[int] = set()
@@ -140,6 +143,8 @@ class Writing:
         self._write_specifications()
         for offset, content in state.forgets.changes():
             self._write("forget", (offset,), content)
+        for offset, order in state.adoptions.changes():
+            self._write("adopt", (offset,), order)
         records = [*alerts, *(record for _, record in self.published)]
         if not (changed or self._upserts or records):
             return Effects()
@@ -161,6 +166,8 @@ class Writing:
             other_rows=self.other_rows,
             forgotten=self.forgotten,
             forgotten_rows=self.forgotten_rows,
+            adopted=self.adopted,
+            adoptions_left=self.adoptions_left,
             remarks=self.remarks,
             restarted=state.restarts.take(),
         )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from streams.scan.adopting import adopt
 from streams.scan.early import units
 from streams.scan.evidence import interval, split
 from streams.scan.inputs import INPUTS, RANKED, label, segment_of
@@ -103,6 +104,13 @@ class Found(NamedTuple):
     at_ms: int
     sign: int
     evidence: dict[str, Any]
+
+
+class Adopted(NamedTuple):
+    """Lanes that have another reference by an order, and those in which something ends by that."""
+
+    lanes: list[int]
+    ended: list[int]
 
 
 class Seen(NamedTuple):
@@ -240,6 +248,32 @@ class Life:
             *(state, model, known.version, label(place, what), segment_of(place, what)),
             *(_direction(place, known.sign), lane, (pane + 1) * PANE_MS, known.sign, evidence),
         )
+
+    def adopt(self, lane: int, *, pane: int) -> Adopted:
+        """Take the level that a lane has had since its change for usual.
+
+        Level and spread of numbers are adopted together.
+        """
+        place = int(self._lanes["place"][lane])
+        own = [lane]
+        if place in _LEVEL_OF:
+            own = self._lanes.alongside(lane, _LEVEL_OF[place][0])
+        at = self._changed_at(lane, pane=pane)
+        courses = [self._course(one, pane=pane) for one in own]
+        counts, sums = (np.array([one[part][at:] for one in courses]).T for part in range(2))
+        starts = [self._begins_ms(one, pane=pane) for one in range(at, at + len(counts))]
+        adopt(self._lanes, own, (counts, sums), starts_ms=np.array(starts), pane=pane)
+        self.begun_anew.update(own)
+        ended = [one for one in own if self.open.pop(one, None) is not None]
+        self.changed.update(ended)
+        return Adopted(own, ended)
+
+    def _changed_at(self, lane: int, *, pane: int) -> int:
+        """Return since when a lane has another level, as a place in its course."""
+        counts, sums = self._course(lane, pane=pane)
+        count = int(self._lanes["kind"][lane]) == COUNT
+        found = split(counts, sums, least=_LEAST_PANES if count else _LEAST_ROWS)
+        return len(counts) - SHORT[0] if found is None else found.at
 
     def _version(self, lane: int, pane: int) -> str:
         """Return the version that had most predictions in the last hour, or had some last."""

@@ -163,3 +163,19 @@ def _add_log_loss(filling: Filling, one: Rows, own: Ints, known: Known) -> None:
     groups, runs = distinct(known.groups[models[some]])
     lanes = filling.lanes_of(inputs.LOG_LOSS, "", groups)
     filling.add_values(lanes, runs, np.rint(np.minimum(losses, 1.0) * UNIT).astype(np.int64))
+
+
+def part_of(one: Values, from_ms: int, until_ms: int) -> Values | None:
+    """Return the values of a span of time; `None` if there is none."""
+    chosen = (one.times_ms >= from_ms) & (one.times_ms < until_ms)
+    if not chosen.any():
+        return None
+    if chosen.all():
+        return one
+    runs = np.repeat(np.arange(len(one.models)), one.counts)[chosen]
+    counts = np.bincount(runs, minlength=len(one.models))
+    some = counts > 0
+    return Values(
+        *(one.source, one.models[some], counts[some], one.times_ms[chosen], one.values[chosen]),
+        None if one.measures is None else one.measures[some],
+    )

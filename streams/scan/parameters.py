@@ -147,3 +147,10 @@ def check(drift: Drift) -> None:
             " goes by model alone; leave it out"
         )
     parameters_of(drift)
+
+
+def is_other(before: Drift | None, now: Drift | None) -> bool:
+    """Tell whether a monitor is another one, whichever models it watches."""
+    if before is None or now is None:
+        return True
+    return before != msgspec.structs.replace(now, model=before.model)

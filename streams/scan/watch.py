@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 
 from streams.monitors import SCAN, Drift, Monitors
@@ -18,8 +17,9 @@ from streams.scan.inputs import BY_NAME, DISTANCE, INPUTS, RANKS_OF, TRAFFIC, TY
 from streams.scan.known import Known
 from streams.scan.lanes import Ints, Lanes
 from streams.scan.life import Found, Life
-from streams.scan.losses import feed_losses, feed_parts
+from streams.scan.losses import feed_losses, feed_parts, part_of
 from streams.scan.panes import DAY_HOURS, HOUR_MS, HOUR_PANES, KEPT_HOURS, PANE_MS
+from streams.scan.parameters import is_other
 from streams.scan.ranks import Tables
 from streams.scan.records import Written
 from streams.scan.samples import Samples
@@ -138,7 +138,7 @@ class Scan:
         self._drop_unwatched()
         for lane, drift in before.items():
             name = self.lanes.names[lane]
-            if lane in self._life.open and (name is None or _other(drift, self._drift(*name))):
+            if lane in self._life.open and (name is None or is_other(drift, self._drift(*name))):
                 del self._life.open[lane]
                 self._life.changed.add(lane)
 
@@ -151,6 +151,27 @@ class Scan:
             if name is not None and drift is not None:
                 found.add((name[0], drift.name, label(name[1], name[2])))
         return found
+
+    def adopt(self, model: str, key: tuple[str, str], *, at_ms: int) -> set[tuple[str, str]]:
+        """Take a level for usual from a boundary of panes on; return keys of what that ends.
+
+        A key is the name of the monitor that says it is another, and of what.
+        """
+        self._settle()
+        ended: set[tuple[str, str]] = set()
+        for lane in self.lanes.of(model):
+            if lane in self._life.open and self._key(lane) == key:
+                own = self._life.adopt(lane, pane=at_ms // PANE_MS - 1)
+                ended.update(map(self._key, own.ended))
+                begun = self._river.begun(np.array(own.lanes))
+                self._river.begin(begun)
+                self.written.seen_by_river(begun)
+        return ended
+
+    def _key(self, lane: int) -> tuple[str, str]:
+        name = self.lanes.names[lane]
+        drift = None if name is None else self._drift(*name)
+        return ("", "") if name is None or drift is None else (drift.name, label(name[1], name[2]))
 
     def watch(self, code: int, names: Collection[str]) -> None:
         """Say which monitors watch a model version, by its code."""
@@ -273,7 +294,7 @@ class Scan:
         known = Known(self._groups, self._names, kind_of, self.covers)
         feed(self._filling, due, known, from_ms=from_ms, until_ms=until_ms)
         feed_parts(self._filling, due, known, noticed, from_ms=from_ms, until_ms=until_ms)
-        own = [cut for one in losses if (cut := _between(one, from_ms, until_ms)) is not None]
+        own = [cut for one in losses if (cut := part_of(one, from_ms, until_ms)) is not None]
         feed_losses(self._filling, own, self._groups)
 
     # ------------------------------------------------------------------ panes
@@ -368,25 +389,3 @@ class Scan:
         groups = np.arange(len(self.lanes.groups))
         found: Ints = self.lanes.find(BY_NAME["traffic"], "", groups)
         return found
-
-
-def _other(before: Drift | None, now: Drift | None) -> bool:
-    """Tell whether a monitor is another one, whichever models it watches."""
-    if before is None or now is None:
-        return True
-    return before != msgspec.structs.replace(now, model=before.model)
-
-
-def _between(one: Input, from_ms: int, until_ms: int) -> Input | None:
-    chosen = (one.times_ms >= from_ms) & (one.times_ms < until_ms)
-    if not chosen.any():
-        return None
-    if chosen.all():
-        return one
-    runs = np.repeat(np.arange(len(one.models)), one.counts)[chosen]
-    counts = np.bincount(runs, minlength=len(one.models))
-    some = counts > 0
-    return Input(
-        *(one.source, one.models[some], counts[some], one.times_ms[chosen], one.values[chosen]),
-        None if one.measures is None else one.measures[some],
-    )

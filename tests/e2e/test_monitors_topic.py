@@ -1,13 +1,15 @@
-"""Specifications on the topic of a real broker: applied, refused, listed, and as in a replay."""
+"""Specifications and adoptions on topics of a real broker: applied, refused, as in a replay."""
 
 import json
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
 
+from streams.adoption_record import Adoption, adoption_key, write_adoption
 from streams.forget_record import write_forget
 from streams.moments import time_text
 from streams.specification import KEY
@@ -46,6 +48,12 @@ def monitors(broker: Broker, prefix: str, *command: str) -> str:
     return done.stdout
 
 
+def lasts_ms(alert: dict[str, Any], alerts: list[dict[str, Any]]) -> int:
+    """Return how long after a revision of an alert its last one is."""
+    own = [a["at_ms"] for a in alerts if a["alert_id"] == alert["alert_id"]]
+    return int(max(own)) - int(alert["at_ms"])
+
+
 @pytest.mark.timeout(300)
 def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_worker(
     real_broker: Broker, prefix: str, tmp_path: Path
@@ -53,7 +61,7 @@ def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_wor
     """Two changes in advance, one that is refused, and a worker that is killed between them.
 
     In between, windows are compared with a profile, which the topic has. One model is
-    forgotten meanwhile.
+    forgotten meanwhile, and somebody adopts what an alert says.
     """
     own, applied = tmp_path / "own.yaml", tmp_path / "applied.yaml"
     own.write_text(OWN)
@@ -83,16 +91,23 @@ def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_wor
     told = oracle.run("models", "forget", "churn", "--version", "v1", "--at", str(GONE_MS), *where)
     assert told.returncode == 0, told.stderr
 
-    file = builders.write_lines(
-        tmp_path / "events.jsonl",
-        [
-            *lines[:100],
-            json.dumps({"effective_at": FROM_MS, "monitors": shown["monitors"]}).encode(),
-            write_forget("churn", "v1", effective_ms=GONE_MS),
-            *lines[100:],
-            json.dumps({"effective_at": UNTIL_MS, "monitors": None}).encode(),
-        ],
-    )
+    recorded = [
+        *lines[:100],
+        json.dumps({"effective_at": FROM_MS, "monitors": shown["monitors"]}).encode(),
+        write_forget("churn", "v1", effective_ms=GONE_MS),
+        *lines[100:],
+        json.dumps({"effective_at": UNTIL_MS, "monitors": None}).encode(),
+    ]
+    file = builders.write_lines(tmp_path / "plain.jsonl", recorded)
+    plain = oracle.replay(file, "--json", "--monitors", own, out=tmp_path).alerts
+    firsts = [a for a in plain if a["monitor"] == "early"]
+    early = next(a for a in firsts if lasts_ms(a, plain) > 11 * MINUTE_MS)
+    adopted = Adoption(early["alert_id"], early["model"], "ann", "", early["at_ms"] + MINUTE_MS)
+    value = write_adoption(adopted)
+    producer.produce(f"{prefix}.feedback", value, adoption_key(early["alert_id"]))
+    producer.produce(f"{prefix}.feedback", b"{}", adoption_key("nobody"))
+    assert producer.flush(30) == 0
+    file = builders.write_lines(tmp_path / "events.jsonl", [*recorded, value])
     result = oracle.replay(file, "--json", "--monitors", own, out=tmp_path)
     summary = json.loads(result.stdout)
     assert summary["lines"] == len(lines)
@@ -126,6 +141,10 @@ def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_wor
     gone = [one for one in expected.values() if (one["model"], one["version"]) == ("churn", "v1")]
     assert min(one["window_start_ms"] for one in gone) == GONE_MS
     assert any(a["message"] == "the monitor has changed, or is gone" for a in alerts)
+    [over] = [a for a in alerts if a["message"] == "adopted by ann"]
+    assert (over["alert_id"], over["state"]) == (early["alert_id"], "resolved")
+    [letter] = workers.records(real_broker, f"{prefix}.feedback.dlq")
+    assert dict(letter.headers())["driftline.reason"] == b"invalid_feedback"
     [letter] = workers.records(real_broker, f"{prefix}.monitors.dlq")
     headers = dict(letter.headers())
     assert (letter.key(), letter.value()) == (KEY, refused)

@@ -24,13 +24,14 @@ from unittest import mock
 
 import msgspec
 
+from streams.adoption_record import Adoption, adoption_key, write_adoption
 from streams.families.latency import Latency
 from streams.forget_record import forget_key, write_forget
 from streams.monitor.tables import TABLES
 from streams.monitors_file import parse_monitors
 from streams.specification import write_specification
 from tests.builders import HOUR_MS, MINUTE_MS, in_order, prediction
-from tests.driver import TOPICS, Driver, Input, as_inputs, cut
+from tests.driver import TOPICS, Driver, Input, as_inputs, batch_of, cut
 from tests.golden import results, traffic
 from tests.golden.watching import SENSITIVE, Spec, with_window
 
@@ -83,6 +84,7 @@ _AFTER: Spec = {
     "reference": SENSITIVE["reference"],
     "thresholds": [*_RULES, _WEB, _HOT, *_LIVES, _LATER],
     "drift": [*SENSITIVE["drift"], *_SCAN],
+    "silences": [{"model": "c*", "between": "00:00-23:59", "why": "all but a minute"}],
 }
 
 
@@ -228,6 +230,7 @@ def record() -> Recorded:
     for model, minutes in (("numbers", -20), ("wide", 30)):
         value = write_forget(model, None, effective_ms=newest_ms + minutes * MINUTE_MS)
         driver.specify(value, key=forget_key(model, None))
+    _adopt(driver, effective_ms=newest_ms + 10 * HOUR_MS)
     for batch in cut(inputs[place // 2 : place], [120]):
         driver.feed(batch)
     driver.pace_ms = 0  # so that rows wait to be counted, and to be taken in order
@@ -241,6 +244,15 @@ def record() -> Recorded:
     results.check("recorded state, opened as it is recorded", found, untouched)
     recorded.results = results.lines_of(found)
     return recorded
+
+
+def _adopt(driver: Driver, *, effective_ms: int) -> None:
+    """Order every partition to adopt something at a time that never comes."""
+    value = write_adoption(Adoption("a1", "scored", "ann", "", effective_ms))
+    rows = [(TOPICS.feedback, adoption_key("a1"), value)]
+    for part, own in enumerate(driver.monitors):
+        batch = batch_of(TOPICS.feedback, rows, offsets=range(1))
+        driver._take(part, driver.monitor.step(own, [batch], now_ms=driver.now_ms))
 
 
 def _write_down(recorded: Recorded, driver: Driver, rest: list[Input]) -> None:

@@ -12,12 +12,15 @@ from confluent_kafka import Producer
 from typer.testing import CliRunner
 
 from agents.cli import app
+from agents.settings import Settings
 from agents.sinks.sql import Sql, SqlOptions
+from agents.topic_records import records_of
+from streams.adoption_record import Adoption, adoption_key, read_adoption, write_adoption
 from streams.errors import ConfigError
 from streams.topics import Topics
 from tests.brokers import Broker
 from tests.histories import rows
-from tests.sinking import TOPICS, Log, alert, run
+from tests.sinking import TOPICS, Log, alert, letters, run
 
 EVIL = "\x1b[31mfraud[/a]"
 
@@ -28,7 +31,7 @@ class Installation:
     def __init__(self, broker: Broker, prefix: str) -> None:
         self._broker, self._prefix = broker, prefix
         topics = Topics(prefix)
-        broker.create_topics({topics.alerts: 2, topics.feedback: 2})
+        broker.create_topics({topics.alerts: 2, topics.feedback: 1})
         producer = Producer(broker.client())
         for one in (
             alert(alert_id="aa1"),
@@ -102,6 +105,54 @@ def test_a_verdict_that_makes_no_sense_is_refused(
     assert said in str(result.exception)
 
 
+def test_what_a_detector_has_found_is_adopted_and_of_an_incident_all_such(
+    embedded_broker: Broker, prefix: str
+) -> None:
+    topics = Topics(prefix)
+    embedded_broker.create_topics({topics.alerts: 2, topics.feedback: 1})
+    producer = Producer(embedded_broker.client())
+    drift = {"kind": "drift", "incident_id": "in", "evidence": {"input": "feature:age"}}
+    for one in (
+        alert(alert_id="in", kind="incident", monitor="incident"),
+        alert(alert_id="aa1", **drift),
+        alert(alert_id="ab2", **drift),
+        alert(alert_id="c3", incident_id="in"),
+        alert("resolved", 1, alert_id="d4", **drift),
+    ):
+        producer.produce(topics.alerts, msgspec.json.encode(one), one.alert_id)
+    assert producer.flush(30) == 0
+    servers = embedded_broker.bootstrap_servers
+
+    def adopt(*command: str) -> Result:
+        where = ["--prefix", prefix, "--bootstrap-servers", servers]
+        return CliRunner().invoke(app, ["alerts", "adopt", *command, *where])
+
+    one = adopt("aa", "--by", "ann", "--at", "2026-01-31", "--note", "new prices")
+    every = adopt("in", "--by", "ann", "--at", "2026-02-01")
+
+    assert (one.exit_code, every.exit_code) == (0, 0), (one, every)
+    assert "feature:age of fraud is usual as it is, says ann" in one.stdout
+    assert "2026-01-31T00:00:00Z, event time" in one.stdout
+    messages = records_of(Settings(prefix=prefix, bootstrap_servers=servers), topics.feedback)
+    found = [read_adoption(m.value() or b"", key=m.key()) for m in messages]
+    assert [(a.alert_id, a.by, a.note) for a in found] == [
+        ("aa1", "ann", "new prices"),
+        ("aa1", "ann", ""),
+        ("ab2", "ann", ""),
+    ]
+    for command, said in (
+        (("c3", "--by", "ann"), "accuracy-drop: the limit of a rule is that of the monitors file"),
+        (("d4", "--by", "ann"), "alert d4 is resolved: there is nothing to adopt"),
+        (("gone", "--by", "ann"), "no alert 'gone'"),
+        (("aa1", "--by", " "), "--by: say who adopts it"),
+        (("aa1", "--by", "ann", "--at", "soon"), "--at: 'soon' is no time"),
+        (("aa1", "--by", "ann", "--note", "x" * 3_000), "the order is refused"),
+    ):
+        refused = adopt(*command)
+        assert isinstance(refused.exception, ConfigError), refused
+        assert said in str(refused.exception)
+
+
 def test_the_history_keeps_the_last_verdict_on_an_alert(tmp_path: Path) -> None:
     log = Log()
     for verdict in ("true", "false"):
@@ -114,9 +165,13 @@ def test_the_history_keeps_the_last_verdict_on_an_alert(tmp_path: Path) -> None:
             "monitor": "accuracy-drop",
         }
         log.put(TOPICS.feedback, b"a1", msgspec.json.encode(value))
+    # What is for workers alone is passed over.
+    adopted = write_adoption(Adoption("a1", "fraud", "ann", "", 1_767_225_600_000))
+    log.put(TOPICS.feedback, adoption_key("a1"), adopted)
     url = f"sqlite:///{tmp_path}/history.db"
 
     run(Sql(SqlOptions(target=url)), log, tmp_path)
 
     [row] = rows(url, "SELECT alert_id, verdict, by FROM feedback")
     assert tuple(row) == ("a1", "false", "ann")
+    assert letters(tmp_path) == []

@@ -26,6 +26,7 @@ from agents.tables import parse_columns
 from driftline import Action, Actions, Alert, Alerts, Publisher
 from streams import monitors as specification
 from streams import monitors_file as layout
+from streams.adoption_record import read_adoption
 from streams.consequences import Consequence
 from streams.distributions import Distribution
 from streams.events import decode_label, decode_prediction
@@ -199,6 +200,9 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
             kinds.add("action")
             assert set(names_found) == set(Action.__struct_fields__)
             msgspec.json.decode(line, type=Action)
+        elif "adopt" in names_found:
+            kinds.add("adoption")
+            read_adoption(line.encode())
         elif "alert_id" in names_found:
             kinds.add("alert")
             assert set(names_found) == set(Alert.__struct_fields__)
@@ -223,8 +227,8 @@ def test_json_examples_are_what_the_code_reads_and_writes() -> None:
             decode = decode_label if kind_of(line.encode()) == "label" else decode_prediction
             decode(line.encode())
 
-    told = {"metric", "alert", "model", "distribution"}
-    assert kinds == {"prediction", "label", "reading", "verdict", "action", *told}
+    told = {"metric", "alert", "model", "distribution", "action", "adoption"}
+    assert kinds == {"prediction", "label", "reading", "verdict", *told}
 
 
 def test_python_examples_compile_and_call_what_there_is() -> None:
