@@ -1,16 +1,18 @@
 """What an alert points to: the data, the model itself, or what is around it.
 
-It follows from what its metric rests on, so that a new metric needs no line here.
+It follows from what its metric rests on, or from what an input of the scan declares, so that a new
+one needs no line here.
 """
 
 from streams import families
 from streams.alerts import Alert
 from streams.families.family import ON_LABELS, RESOURCES, Metric, Part
+from streams.scan import inputs as scan_inputs
 
 DATA, MODEL, ENVIRONMENT = "data", "model", "environment"
 CAUSES = (DATA, MODEL, ENVIRONMENT)
 
-_LOSS, _TIME = "loss", "ms"
+_TIME = "ms"
 
 
 def cause_of(alert: Alert) -> str:
@@ -25,11 +27,11 @@ def cause_of(alert: Alert) -> str:
     if isinstance(name, str):
         about = families.CATALOGUE.metric(name.partition(":")[0])
         return MODEL if about is None else _of_metric(about)
-    source = str(alert.evidence.get("input", ""))
-    about = families.CATALOGUE.metric(source.partition(":")[0])
-    if about is not None:
-        return _of_metric(about)
-    return MODEL if source.partition(":")[0] == _LOSS else DATA
+    source = str(alert.evidence.get("input", "")).partition(":")[0]
+    if source in scan_inputs.CAUSES:
+        return scan_inputs.CAUSES[source]
+    about = families.CATALOGUE.metric(source)
+    return DATA if about is None else _of_metric(about)
 
 
 def _of_metric(about: Metric) -> str:

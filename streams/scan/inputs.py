@@ -32,6 +32,8 @@ class Input(NamedTuple):
         What one is, in the unit that alerts tell.
     worse
         In which direction it is worse; 0 for a change that is neither.
+    cause
+        What it points to where it is another than usual: data, model or environment.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Input(NamedTuple):
     serves: str = ""
     unit: float = 1.0
     worse: int = 0
+    cause: str = "data"
 
 
 class Ranked(NamedTuple):
@@ -76,30 +79,32 @@ LARGEST_LOG_LOSS = 8.0
 """A larger one counts as this: a single answer that was sure and wrong says no more."""
 
 _FEW_ROWS = 5
-_NAMED: dict[str, Any] = {"least": _FEW_ROWS, "most": MOST_NAMES, "worse": 1}
+_WORSE: dict[str, Any] = {"worse": 1, "cause": "model"}
+_AROUND: dict[str, Any] = {"cause": "environment"}
+_NAMED: dict[str, Any] = {"least": _FEW_ROWS, "most": MOST_NAMES, **_WORSE}
 _CLASS: dict[str, Any] = {"watched": "loss_by_class", "head": "loss:class", **_NAMED}
 _SEGMENT: dict[str, Any] = {"watched": "loss_by_segment", "head": "loss:segment", **_NAMED}
 
-WRONG = Input("wrong", "loss", SHARE, worse=1)
-DISTANCE = _ranked("distance", watched="loss", worse=1)
+WRONG = Input("wrong", "loss", SHARE, **_WORSE)
+DISTANCE = _ranked("distance", watched="loss", **_WORSE)
 FEATURE = Ranked(
     Input("feature", "features", NUMBER, serves="type", head="feature"),
     Input("feature value", "", NUMBER),
     Input("feature spread", "features", NUMBER, head="feature"),
 )
 SCORE = _ranked("score", watched="score", spread=True)
-LATENCY = _ranked("latency", watched="latency")
-DELAY = _ranked("delay", watched="label_delay")
+LATENCY = _ranked("latency", watched="latency", **_AROUND)
+DELAY = _ranked("delay", watched="label_delay", **_AROUND)
 MISSING = Input("missing", "missing", SHARE, of_rows=True, complement=True)
 CLASS = Input("class", "predictions", SHARE, of_rows=True, head="prediction")
-TRAFFIC = Input("traffic", "traffic", COUNT, least=1)
-LABELS = Input("labels", "labels", COUNT, least=1)
+TRAFFIC = Input("traffic", "traffic", COUNT, least=1, **_AROUND)
+LABELS = Input("labels", "labels", COUNT, least=1, **_AROUND)
 VERSION = Input("version", "", COUNT)
-LOG_LOSS = Input("log loss", "log_loss", NUMBER, unit=LARGEST_LOG_LOSS, worse=1)
+LOG_LOSS = Input("log loss", "log_loss", NUMBER, unit=LARGEST_LOG_LOSS, **_WORSE)
 CLASS_WRONG = Input("class wrong", kind=SHARE, **_CLASS)
 TYPE = Input("type", "type", SHARE)
 UNSEEN = Input("unseen", "unseen", SHARE)
-COVERAGE = Input("coverage", "coverage", SHARE, worse=-1)
+COVERAGE = Input("coverage", "coverage", SHARE, worse=-1, **_AROUND)
 LABELLED = Input("labelled", "", COUNT, serves="coverage")
 FAILED = Input("failed", "", COUNT)
 SEGMENT_WRONG = Input("segment wrong", kind=SHARE, **_SEGMENT)
@@ -165,6 +170,12 @@ def label(place: int, name: str) -> str:
     spread = ":spread" if one.name.endswith(" spread") else ""
     head = one.head or one.watched
     return f"{head}:{name}{spread}" if name else f"{head}{spread}"
+
+
+CAUSES = {
+    label(place, "").partition(":")[0]: one.cause for place, one in enumerate(INPUTS) if one.watched
+}
+"""What alerts on an input point to, by what they say before its name."""
 
 
 def segment_of(place: int, name: str) -> str:

@@ -194,7 +194,11 @@ def test_every_metric_points_to_a_cause(name: str) -> None:
         ({"metric": "gpu_utilization"}, "environment"),
         ({"metric": "recall_difference:country"}, "model"),
         ({"input": "loss"}, "model"),
+        ({"input": "loss:class:fraud"}, "model"),
         ({"input": "feature:age"}, "data"),
+        ({"input": "unseen:country"}, "data"),
+        ({"input": "traffic"}, "environment"),
+        ({"input": "label_delay"}, "environment"),
     ],
 )
 def test_a_cause_follows_from_what_an_alert_rests_on(evidence: dict[str, str], cause: str) -> None:
