@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.feedback import found_alert, read_alerts, write_record
+from agents.feedback import found_alert, read_alerts, write
 from agents.monitors_topic import time_of
 from agents.printable import printable
 from agents.settings import Settings
-from streams.adoption_record import Adoption, adoption_key, read_adoption, write_adoption
+from streams.adoption_record import ADOPTED, Adoption, read_adoption, write_adoption
 from streams.alerts import Alert
 from streams.errors import ConfigError, RecordError
 from streams.moments import time_text
 from streams.topics import Topics
-
-ADOPTED = "drift"
-"""The kind of alerts that can be; rules have limits of the monitors file."""
 
 
 def adopt(settings: Settings, given: str, *, by: str, at: str | None, note: str) -> int:
@@ -36,8 +33,7 @@ def adopt(settings: Settings, given: str, *, by: str, at: str | None, note: str)
     effective_ms, topic = time_of(at), Topics(settings.prefix).feedback
     alerts = read_alerts(settings)
     for alert in adoptable(found_alert(alerts, given, settings), alerts):
-        key, value = order(alert, by=by, note=note, effective_ms=effective_ms)
-        offset = write_record(settings, key, value)
+        offset = write(settings, order(alert, by=by, note=note, effective_ms=effective_ms))
         about = alert.evidence.get("input", alert.monitor)
         said = f"{about} of {alert.model} is usual as it is, says {by}"
         print(printable(f"written: {topic}@{offset}: {said}"))
@@ -69,8 +65,8 @@ def adoptable(alert: Alert, alerts: Sequence[Alert]) -> list[Alert]:
     return found
 
 
-def order(alert: Alert, *, by: str, note: str, effective_ms: int) -> tuple[bytes, bytes]:
-    """Return key and value of an order.
+def order(alert: Alert, *, by: str, note: str, effective_ms: int) -> Adoption:
+    """Return an order to adopt an alert.
 
     Raises
     ------
@@ -80,9 +76,7 @@ def order(alert: Alert, *, by: str, note: str, effective_ms: int) -> tuple[bytes
     if not by.strip():
         raise ConfigError("--by: say who adopts it, such as --by ann@example.com")
     given = Adoption(alert.alert_id, alert.model, by.strip(), note, effective_ms)
-    key, value = adoption_key(alert.alert_id), write_adoption(given)
     try:
-        read_adoption(value, key=key)
+        return read_adoption(write_adoption(given))
     except RecordError as error:
         raise ConfigError(f"the order is refused: {error.detail}") from None
-    return key, value

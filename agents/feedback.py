@@ -20,6 +20,7 @@ from agents.settings import Settings
 from agents.sinks.contract import Kind, RefusedError
 from agents.sinks.decoding import decoded
 from agents.topic_records import deliver, records_of
+from streams.adoption_record import Adoption, adoption_key, write_adoption
 from streams.alerts import Alert
 from streams.errors import ConfigError, NoAnswerError
 from streams.moments import time_text
@@ -191,19 +192,18 @@ def _check_topic(settings: Settings, topic: str) -> None:
         )
 
 
-def write(settings: Settings, said: Verdict) -> int:
-    """Write a verdict, and wait until it is there; return its offset.
+def write(settings: Settings, said: Verdict | Adoption) -> int:
+    """Write a verdict, or an order to adopt, and wait until it is there; return its offset.
 
     Raises
     ------
     ConfigError, NoAnswerError
         If the topic does not exist, or the brokers refuse it or do not answer.
     """
-    return write_record(settings, said.alert_id.encode(), msgspec.json.encode(said))
-
-
-def write_record(settings: Settings, key: bytes, value: bytes) -> int:
-    """Write any feedback likewise."""
+    if isinstance(said, Adoption):
+        key, value = adoption_key(said.alert_id), write_adoption(said)
+    else:
+        key, value = said.alert_id.encode(), msgspec.json.encode(said)
     topic = Topics(settings.prefix).feedback
     _check_topic(settings, topic)
     try:

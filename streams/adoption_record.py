@@ -15,6 +15,9 @@ from streams.moments import parse_time_ms
 
 LARGEST_BYTES = 10_000
 
+ADOPTED = "drift"
+"""The kind of alerts that can be adopted; rules have limits of the monitors file."""
+
 _KIND = "adopt"
 
 

@@ -1,6 +1,6 @@
 """A step, as far as it is about orders to adopt a level that an alert is about."""
 
-from streams.adoption_record import Adoption, is_adoption, read_adoption
+from streams.adoption_record import ADOPTED, Adoption, is_adoption, read_adoption
 from streams.errors import RecordError
 from streams.moments import time_text
 from streams.monitor.adoptions import MOST_WAITING, Waiting
@@ -65,7 +65,7 @@ class Adopting(OrderedForgetting):
             self._say(f"{self._place(order)}: no alert {given.alert_id!r} of {given.model!r} fires")
             return
         code, key, alert = found
-        if alert.kind != "drift":
+        if alert.kind != ADOPTED:
             self.adoptions_left += 1
             self._say(f"{self._place(order)}: {key[0]!r} cannot be adopted: {_LIMIT}")
             return

@@ -1,4 +1,7 @@
-"""From the fleet to a verdict: a person says of an alert what it was, and sees what that makes."""
+"""From the fleet to a verdict: a person says of an alert what it was, and sees what that makes.
+
+Another one is adopted.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,14 @@ from confluent_kafka import Producer
 from agents import feedback, topics_admin
 from agents.embedded import EmbeddedBroker
 from agents.settings import Settings
+from agents.topic_records import records_of
 from agents.web.history import History
 from agents.web.own_history import OwnHistory
 from agents.web.run import Address, serving
+from streams.adoption_record import is_adoption, read_adoption
 from tests import webs
 from tests.browser import Browser, browser
-from tests.sinking import TOPICS
+from tests.sinking import START_MS, TOPICS, alert
 
 EVIL = "<b>ann</b>"
 
@@ -44,13 +49,22 @@ async def _judge(page: Browser, address: str) -> None:
         "[...document.querySelectorAll('section[aria-label*=precise] td')]"
         ".some(cell => cell.textContent === '100 %')"
     )
+    link = "[...document.querySelectorAll('td.text a')].find(a => a.textContent.includes('loss'))"
+    await page.run(f"{link}.click()")
+    adopt = "[...document.querySelectorAll('.verdict button')].find(b => b.title.includes('usual'))"
+    await page.until(adopt)
+    await page.run(f"{adopt}.click()")
+    await page.until(f"{said}.includes('Adopt the level, says {EVIL}')")
 
 
 def test_a_verdict_given_on_the_page_is_on_kafka_and_makes_a_precision(tmp_path: Path) -> None:
     with EmbeddedBroker(dict.fromkeys(topics_admin.wanted(TOPICS), 1)) as broker:
         settings = Settings(bootstrap_servers=broker.bootstrap_servers, embedded=True)
         producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
-        for entry in webs.a_log("fraud").entries:
+        log = webs.a_log("fraud")
+        drift = {"kind": "drift", "monitor": "loss-scan", "message": "loss went from 1 to 2"}
+        log.add(alert(alert_id="d1", model="fraud", at_ms=START_MS, **drift))
+        for entry in log.entries:
             producer.produce(entry.topic, entry.value, entry.key)
         assert producer.flush(30) == 0
 
@@ -67,7 +81,13 @@ def test_a_verdict_given_on_the_page_is_on_kafka_and_makes_a_precision(tmp_path:
         ):
             page = asyncio.run(look(running.link))
         [said] = feedback.read_verdicts(settings)
+        [order] = [
+            read_adoption(message.value() or b"", key=message.key())
+            for message in records_of(settings, TOPICS.feedback)
+            if is_adoption(message.key())
+        ]
 
     assert page.complaints == []
     assert (said.alert_id, said.verdict, said.by) == ("a0", "true", EVIL)
     assert (said.model, said.monitor) == ("fraud", "accuracy-drop")
+    assert (order.alert_id, order.model, order.by) == ("d1", "fraud", EVIL)

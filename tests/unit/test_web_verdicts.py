@@ -16,9 +16,10 @@ from agents.history import database
 from agents.web.history import History
 from agents.web.judging import Write
 from agents.web.run import Address, serving
+from streams.adoption_record import Adoption
 from streams.errors import NoAnswerError
 from streams.verdicts import Verdict
-from tests.sinking import MINUTE_MS, START_MS, TOPICS
+from tests.sinking import MINUTE_MS, START_MS, TOPICS, alert
 from tests.webs import a_log, api, rows, write
 
 LATER_MS = START_MS + 30 * MINUTE_MS
@@ -55,7 +56,7 @@ def post(port: int, body: Any, **headers: str) -> tuple[int, Any]:
 
 
 def test_a_verdict_is_written_with_what_its_alert_is_about(url: str) -> None:
-    written: list[Verdict] = []
+    written: list[Verdict | Adoption] = []
     with page(url, lambda said: written.append(said) or 0) as port:  # type: ignore[func-returns-value]
         status, told = post(port, GOOD, Origin=f"http://127.0.0.1:{port}")
 
@@ -76,7 +77,7 @@ def test_a_verdict_is_written_with_what_its_alert_is_about(url: str) -> None:
     ],
 )
 def test_pages_of_others_write_nothing(url: str, headers: dict[str, str], status: int) -> None:
-    written: list[Verdict] = []
+    written: list[Verdict | Adoption] = []
     with page(url, lambda said: written.append(said) or 0) as port:  # type: ignore[func-returns-value]
         got, _ = post(port, GOOD, **headers)
 
@@ -102,6 +103,44 @@ def test_what_is_no_verdict_is_told_why(
     assert (got, list(told)) == (status, [key])
 
 
+def drifting(folder: Path) -> str:
+    """Return a history with an incident of two alerts of the scan and one of a rule."""
+    log = a_log("fraud")
+    drift = {"kind": "drift", "incident_id": "in"}
+    for one in (
+        alert(alert_id="in", kind="incident", monitor="incident"),
+        alert(alert_id="d1", **drift),
+        alert(alert_id="d2", **drift),
+        alert(alert_id="d3", **drift, state="resolved"),
+        alert(alert_id="r1", incident_id="in"),
+    ):
+        log.add(one)
+    return write(log, folder)
+
+
+@pytest.mark.parametrize(("name", "adopted"), [("d1", ["d1"]), ("in", ["d1", "d2"])])
+def test_a_level_is_adopted_of_an_alert_and_of_an_incident_what_can_be(
+    tmp_path: Path, name: str, adopted: list[str]
+) -> None:
+    written: list[Verdict | Adoption] = []
+    with page(drifting(tmp_path), lambda said: written.append(said) or 0) as port:  # type: ignore[func-returns-value]
+        status, told = post(port, GOOD | {"alert_id": name, "verdict": "adopt"})
+
+    assert (status, told["verdict"], told["alerts"]) == (200, "adopt", len(adopted))
+    orders = [one for one in written if isinstance(one, Adoption)]
+    assert sorted(one.alert_id for one in orders) == adopted
+    assert {(one.model, one.by, one.note) for one in orders} == {("fraud", "ann", GOOD["note"])}
+
+
+@pytest.mark.parametrize("name", ["d3", "r1"])
+def test_of_a_rule_and_of_what_is_over_nothing_is_adopted(tmp_path: Path, name: str) -> None:
+    with page(drifting(tmp_path), lambda _: 0) as port:
+        status, told = post(port, GOOD | {"alert_id": name, "verdict": "adopt"})
+
+    assert status == 404
+    assert "there is nothing to adopt" in told["missing"]
+
+
 def test_a_page_without_brokers_says_how_to_judge(url: str) -> None:
     with page(url, None) as port:
         status, told = post(port, GOOD)
@@ -111,7 +150,7 @@ def test_a_page_without_brokers_says_how_to_judge(url: str) -> None:
 
 
 def test_brokers_that_do_not_answer_are_said(url: str) -> None:
-    def away(_: Verdict) -> int:
+    def away(_: Verdict | Adoption) -> int:
         raise NoAnswerError("no broker confirmed it in 30 s")
 
     with page(url, away) as port:

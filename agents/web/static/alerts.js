@@ -139,6 +139,7 @@ function members(panels, page) {
 
 // ------------------------------------------------------------------ verdicts
 const SAID = [["true", "Right", "something was wrong"], ["false", "False alarm", "nothing was wrong"], ["expected", "Expected", "it was no surprise, such as a planned change"]];
+const ADOPT = ["adopt", "Adopt the level", "it is usual from now on: the alert is resolved, and what comes is compared with the new level"];
 const NAME = "driftline.by";
 
 function judging(alert, page) {
@@ -148,9 +149,10 @@ function judging(alert, page) {
     const by = el("input", { type: "text", placeholder: "Your name", "aria-label": "Your name", maxlength: 200, value: localStorage.getItem(NAME) ?? "", autocomplete: "username" });
     const note = el("input", { type: "text", placeholder: "Why (optional)", "aria-label": "Why", maxlength: 2000, class: "note" });
     const told = el("span", { class: "dim", role: "status" }, said ? judged(said) : "Was it right?");
-    const buttons = SAID.map(([verdict, title, help]) => el("button", { type: "button", title: help, "aria-pressed": String(said?.verdict === verdict), onclick: () => judge(verdict) }, title));
+    const adopts = alert.state === "firing" && ["drift", "incident"].includes(alert.kind);
+    const buttons = (adopts ? [...SAID, ADOPT] : SAID).map(([verdict, title, help]) => el("button", { type: "button", title: help, "aria-pressed": String(said?.verdict === verdict), onclick: () => judge(verdict) }, title));
     const judge = async (verdict) => {
-      if (!by.value.trim()) { told.textContent = "Write your name first: a verdict says who judges."; by.focus(); return; }
+      if (!by.value.trim()) { told.textContent = "Write your name first: it says who judges."; by.focus(); return; }
       localStorage.setItem(NAME, by.value.trim());
       buttons.forEach((button) => { button.disabled = true; });
       told.textContent = "Writing…";
@@ -158,7 +160,7 @@ function judging(alert, page) {
         const response = await fetch("/verdicts", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ alert_id: alert.alert_id, verdict, by: by.value.trim(), note: note.value }) });
         const answer = await response.json();
         told.textContent = response.ok ? `Written: ${judged(answer)}` : shown(answer.away ?? answer.missing ?? answer.wrong ?? "It could not be written.");
-        if (response.ok) buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(SAID[at][0] === verdict)));
+        if (response.ok) buttons.forEach((button, at) => button.setAttribute("aria-pressed", String((SAID[at] ?? ADOPT)[0] === verdict)));
       } catch { told.textContent = "The server does not answer: nothing was written."; }
       buttons.forEach((button) => { button.disabled = false; });
     };
@@ -166,7 +168,7 @@ function judging(alert, page) {
   });
 }
 
-const judged = (said) => `${SAID.find(([name]) => name === said.verdict)?.[1] ?? said.verdict}, says ${shown(said.by)}${said.note ? `: ${shown(said.note)}` : ""}`;
+const judged = (said) => `${[...SAID, ADOPT].find(([name]) => name === said.verdict)?.[1] ?? said.verdict}, says ${shown(said.by)}${said.note ? `: ${shown(said.note)}` : ""}`;
 const percent = (value) => (value === null ? NONE : `${Math.round(value * 100)} %`);
 
 function precise(panels, page) {
