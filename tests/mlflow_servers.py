@@ -43,11 +43,14 @@ class Memory:
         self.tags: dict[str, dict[str, str]] = {}
         self.logged: dict[str, dict[str, list[Value]]] = {}
         self.registered: dict[tuple[str, str], dict[str, str]] = {}
+        self.aliases: dict[tuple[str, str], str] = {}
 
     def __call__(self, post: Post) -> tuple[int, bytes]:
-        call = post.path.removeprefix(_API).replace("/", "_").replace("-", "_")
+        path, _, query = post.path.removeprefix(_API).partition("?")
+        call = path.replace("/", "_").replace("-", "_") + ("_asked" if query else "")
+        told = dict(urllib.parse.parse_qsl(query)) if query else post.json
         try:
-            return 200, json.dumps(getattr(self, f"_{call}")(post.json)).encode()
+            return 200, json.dumps(getattr(self, f"_{call}")(told)).encode()
         except Refused as error:
             return error.status, json.dumps({"error_code": error.code}).encode()
 
@@ -100,8 +103,31 @@ class Memory:
         self.registered[asked["name"], asked["version"]][asked["key"]] = asked["value"]
         return {}
 
-    def register(self, name: str) -> None:
-        self.registered[name, "1"] = {}
+    def _registered_models_alias_asked(self, asked: Any) -> Any:
+        if (asked["name"], asked["alias"]) not in self.aliases:
+            raise Refused(400, "INVALID_PARAMETER_VALUE")
+        return {"model_version": {"version": self.aliases[asked["name"], asked["alias"]]}}
+
+    def _registered_models_alias(self, asked: Any) -> Any:
+        if (asked["name"], asked["version"]) not in self.registered:
+            raise Refused(404, "RESOURCE_DOES_NOT_EXIST")
+        self.aliases[asked["name"], asked["alias"]] = asked["version"]
+        return {}
+
+    def _model_versions_search_asked(self, asked: Any) -> Any:
+        name = re.fullmatch("name=(['\"])(.*)\\1", asked["filter"])
+        assert name is not None
+        versions = [version for model, version in self.registered if model == name[2]]
+        return {"model_versions": [{"version": version} for version in sorted(versions)]}
+
+    def register(self, name: str, versions: int = 1) -> None:
+        self.registered |= {(name, str(number + 1)): {} for number in range(versions)}
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        self.aliases[name, alias] = version
+
+    def alias_of(self, name: str, alias: str) -> str:
+        return self.aliases[name, alias]
 
     def tags_of(self, name: str) -> dict[str, str]:
         return dict(self.registered[name, "1"])
@@ -123,9 +149,18 @@ class Real:
     def __init__(self, url: str) -> None:
         self.url, self.experiment = url, ""
 
-    def register(self, name: str) -> None:
+    def register(self, name: str, versions: int = 1) -> None:
         self._ask("registered-models/create", body={"name": name})
-        self._ask("model-versions/create", body={"name": name, "source": "s3://none/model"})
+        for _ in range(versions):
+            self._ask("model-versions/create", body={"name": name, "source": "s3://none/model"})
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        told = {"name": name, "alias": alias, "version": version}
+        self._ask("registered-models/alias", body=told)
+
+    def alias_of(self, name: str, alias: str) -> str:
+        found = self._ask("registered-models/alias", name=name, alias=alias)
+        return str(found["model_version"]["version"])
 
     def tags_of(self, name: str) -> dict[str, str]:
         found = self._ask("model-versions/get", name=name, version="1")["model_version"]

@@ -46,8 +46,11 @@ def receiving() -> Iterator[Receiver]:
     receiver, freed = Receiver(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.posts.append(Post(self.path, headers, body))
             status = receiver.answers.pop(0) if receiver.answers else 200

@@ -16,6 +16,7 @@ from agents.sinks.runner import Pace, Runner
 from agents.sinks.telemetry import SinkHealth
 from driftline.places import Gap
 from driftline.reader import Entry
+from streams.actions import Action
 from streams.alerts import Alert
 from streams.metrics import Metric
 from streams.topics import Topics
@@ -66,6 +67,22 @@ def alert(state: str = "firing", revision: int = 0, **changes: object) -> Alert:
     return msgspec.structs.replace(record, **changes)
 
 
+def action(what: str = "retrain", **changes: object) -> Action:
+    record = Action(
+        action_id="c1",
+        action=what,
+        model="fraud",
+        version="3",
+        segment="",
+        monitor="accuracy-drop",
+        alert_id="a1",
+        at_ms=START_MS,
+        severity="critical",
+        message="accuracy is 0.4, below 0.8",
+    )
+    return msgspec.structs.replace(record, **changes)
+
+
 OWNED = {"owner": "risk", "runbook": "https://wiki/f?a=1&b=2", "tags": {"tier": "1", "a.b": "x"}}
 """Whom a model belongs to, also as no monitors file would have it."""
 
@@ -85,8 +102,12 @@ class Log:
         self.gaps: list[Gap] = []
         self.committed = 0
 
-    def add(self, *records: Metric | Alert, at_ms: int | None = None) -> None:
+    def add(self, *records: Metric | Alert | Action, at_ms: int | None = None) -> None:
         for record in records:
+            if isinstance(record, Action):
+                key = record.action_id.encode()
+                self.put(TOPICS.actions, key, msgspec.json.encode(record), at_ms)
+                continue
             if isinstance(record, Metric):
                 self.put(TOPICS.metrics, metric_key(record), msgspec.json.encode(record), at_ms)
             else:

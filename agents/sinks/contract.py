@@ -118,7 +118,7 @@ class Sink:
     name
         What it is called on the command line.
     reads
-        Which topics it is handed.
+        Which topics it is handed, where no option says otherwise.
     options
         A `msgspec.Struct`: each field is an option of the command, a field `target` its argument.
     port
@@ -137,6 +137,11 @@ class Sink:
     examples: ClassVar[tuple[str, ...]] = ()
 
     _ids: Identify = staticmethod(dict)
+
+    @property
+    def wanted(self) -> tuple[Kind, ...]:
+        """Which topics it is handed with the options that it has."""
+        return self.reads
 
     def identify(self, ids: Identify) -> None:
         """Take what tells whether topics are still the same; called once, before `start`."""

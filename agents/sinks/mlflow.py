@@ -3,14 +3,15 @@
 Rules of this file:
 
 * MLflow is asked by its REST API (2.0), which every server of it has: nothing is installed.
-* The next offsets of metrics are a tag of the experiment, written once MLflow has the values.
-  Alerts are read anew at every start: which fire is what they say together.
+* The next offsets of metrics and actions are a tag of the experiment, written once MLflow has what
+  they say. Alerts are read anew at every start: which fire is what they say together.
 * A value that is logged again is the same to MLflow: run, name, time, step and value are its key.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -19,8 +20,10 @@ import msgspec
 
 from agents.exits import say
 from agents.printable import printable
-from agents.sinks.contract import Sink, Upsert, option
+from agents.sinks.contract import Clock, Kind, Sink, Upsert, option
+from agents.sinks.mlflow_aliases import Aliases
 from agents.sinks.posting import Poster, judge, secret_in
+from streams.actions import Action
 from streams.alerts import SEVERITIES, Alert, alert_id
 from streams.durations import format_duration
 from streams.errors import ConfigError
@@ -51,6 +54,14 @@ class MlflowOptions(msgspec.Struct, frozen=True, kw_only=True):
         str, option("Where runs are; made if it is not there. One for each sink.", "NAME")
     ] = "driftline"
     segments: Annotated[bool, option("Also log values of segments, a run for each.")] = False
+    aliases: Annotated[
+        str | None,
+        option(
+            "Move this alias of the registry as actions ask: rollback from the version that they "
+            "are about, promote to it.",
+            "NAME",
+        ),
+    ] = None
     authorization_file: Annotated[
         str | None, option("Has what the Authorization header says, such as Bearer ….", "FILE")
     ] = None
@@ -71,14 +82,19 @@ class Mlflow(Sink):
     examples = (
         "driftline sink mlflow http://localhost:5000",
         "driftline sink mlflow https://mlflow.example.com --experiment fraud --segments",
+        "driftline sink mlflow http://localhost:5000 --aliases champion",
     )
 
-    def __init__(self, options: MlflowOptions) -> None:
+    def __init__(self, options: MlflowOptions, *, clock: Clock | None = None) -> None:
         secret = secret_in(options.authorization_file, option="--authorization-file")
         url = f"{options.target.rstrip('/')}/api/2.0/mlflow/"
         self._calls = {
             call: Poster(url + call, authorization=secret, allow_private=True) for call in _CALLS
         }
+        self._now_ms = clock or (lambda: time.time_ns() // 1_000_000)
+        self._aliases: Aliases | None = None
+        if options.aliases is not None:
+            self._aliases = Aliases(url, options.aliases, authorization=secret)
         self._experiment, self._segments = options.experiment, options.segments
         self._experiment_id = ""
         self._runs: dict[tuple[str, ...], str] = {}
@@ -88,6 +104,11 @@ class Mlflow(Sink):
         self._statuses: dict[tuple[str, str], str] = {}
         self._unsaid: dict[tuple[str, str], None] = {}
         self._ready = False
+
+    @property
+    def wanted(self) -> tuple[Kind, ...]:
+        """Metrics and alerts, and actions where these move an alias."""
+        return self.reads if self._aliases is None else (*self.reads, "actions")
 
     def start(self) -> Mapping[Place, int]:
         """Find or make the experiment, and return the next offsets of metrics that it has."""
@@ -129,7 +150,9 @@ class Mlflow(Sink):
                 told = {"run_id": self._run_id(run), "metrics": values[first : first + _AT_ONCE]}
                 self._ask("runs/log-batch", told)
         for upsert in upserts:
-            if upsert.kind == "metrics":
+            if self._aliases is not None and isinstance(upsert.record, Action):
+                self._aliases.take(upsert.record, now_ms=self._now_ms())
+            if upsert.kind != "alerts":
                 self._next[upsert.topic, upsert.partition] = upsert.offset + 1
 
     def caught_up(self) -> None:

@@ -19,6 +19,7 @@ from streams.ownership import is_url
 
 OLD_MS = 3_600_000
 INCIDENTS, ALERTS, ALL = "incidents", "alerts", "all"
+ACTIONS = "actions"
 Notify: TypeAlias = Annotated[
     str, option("What is told of: incidents, the alerts in them, or all of both.", "WHAT")
 ]
@@ -77,6 +78,8 @@ def check_notify(notify: str) -> str:
     ConfigError
         If there is no such choice.
     """
+    if notify == ACTIONS:
+        raise ConfigError("--notify: actions are for programs: driftline sink webhook posts them")
     if notify not in (INCIDENTS, ALERTS, ALL):
         raise ConfigError(f"--notify: {notify!r} must be {INCIDENTS}, {ALERTS} or {ALL}")
     return notify

@@ -114,8 +114,10 @@ class Poster:
         judge(answer.status, self.said(answer))
         return answer.body
 
-    def ask(self, body: bytes, headers: Mapping[str, str] | None = None) -> Answer:
-        """Post, and return what the server answers, whatever that means.
+    def ask(
+        self, body: bytes, headers: Mapping[str, str] | None = None, *, method: str = "POST"
+    ) -> Answer:
+        """Post, and return what the server answers, whatever that means; GET has no body.
 
         Raises
         ------
@@ -126,7 +128,8 @@ class Poster:
         """
         connection = self._connection(self._address())
         try:
-            connection.request("POST", self._path, body, {**self._headers, **(headers or {})})
+            sent = None if method == "GET" else body
+            connection.request(method, self._path, sent, {**self._headers, **(headers or {})})
             response = connection.getresponse()
             return Answer(response.status, response.read(self._answer_bytes))
         except (OSError, http.client.HTTPException) as error:

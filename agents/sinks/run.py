@@ -135,7 +135,7 @@ def hand_on(
 
 def _topics(sink: Sink, settings: Settings) -> list[str]:
     topics = Topics(settings.prefix)
-    wanted: list[str] = [getattr(topics, kind) for kind in sink.reads]
+    wanted: list[str] = [getattr(topics, kind) for kind in sink.wanted]
     missing = [name for name in wanted if name not in topics_admin.existing(settings)]
     if missing:
         raise ConfigError(

@@ -140,7 +140,7 @@ class Runner:
             except RefusedError as error:
                 self._set_aside(entry, error)
             else:
-                if upsert.kind in self._sink.reads:
+                if upsert.kind in self._sink.wanted:
                     upserts.append(upsert)
         return upserts
 

@@ -8,17 +8,24 @@ import hashlib
 import hmac
 import re
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from agents.sinks.contract import Clock, Target, option
-from agents.sinks.notifying import INCIDENTS, Notifier, Notify, Summary
+from agents.exits import say
+from agents.printable import printable
+from agents.sinks.contract import Clock, Kind, RefusedError, Target, Upsert, option
+from agents.sinks.notifying import ACTIONS, INCIDENTS, Notifier, Summary, iso
 from agents.sinks.posting import Poster, secret_in
 from agents.sinks.templates import TEMPLATES
+from streams.actions import Action
 from streams.alerts import Alert, alert_id
 from streams.errors import ConfigError
 from streams.nearest import nearest
+
+OLD_ACTION_MS = 86_400_000
+"""What was asked for so long ago is not to be done any more."""
 
 _PREFIX = "whsec_"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
@@ -38,7 +45,14 @@ class WebhookOptions(msgspec.Struct, frozen=True, kw_only=True):
         str | None, option("Has what the Authorization header says, such as Bearer ….", "FILE")
     ] = None
     key_file: Annotated[str | None, option("Has the routing key of PagerDuty.", "FILE")] = None
-    notify: Notify = INCIDENTS
+    notify: Annotated[
+        str,
+        option(
+            "What is told of: incidents, the alerts in them, all of both, or actions: what alerts "
+            "ask for.",
+            "WHAT",
+        ),
+    ] = INCIDENTS
     allow_private: Annotated[
         bool, option("Also post to addresses that are not of the public internet.")
     ] = False
@@ -60,11 +74,17 @@ class Webhook(Notifier):
         "driftline sink webhook https://hooks.slack.com/services/… --template slack",
         "driftline sink webhook https://events.pagerduty.com/v2/enqueue --template pagerduty "
         "--key-file key",
+        "driftline sink webhook https://example.com/retrain --notify actions --secret-file secret",
         "driftline sink webhook http://localhost:8080/ --allow-private --test",
     )
 
     def __init__(self, options: WebhookOptions, *, clock: Clock | None = None) -> None:
-        super().__init__(notify=options.notify, clock=clock)
+        self._of_actions = options.notify == ACTIONS
+        super().__init__(notify=INCIDENTS if self._of_actions else options.notify, clock=clock)
+        if self._of_actions and options.template != "plain":
+            raise ConfigError(
+                "--notify actions: programs take these as they are, with --template plain"
+            )
         if options.template not in TEMPLATES:
             raise ConfigError(
                 f"--template: {options.template!r}: no such template"
@@ -81,6 +101,30 @@ class Webhook(Notifier):
             authorization=secret_in(options.authorization_file, option="--authorization-file"),
             allow_private=options.allow_private,
         )
+
+    @property
+    def wanted(self) -> tuple[Kind, ...]:
+        """Alerts, or what they ask for."""
+        return ("actions",) if self._of_actions else self.reads
+
+    def write(self, upserts: Sequence[Upsert]) -> None:
+        """Post alerts as they are told of; actions one by one, but for those that are too old."""
+        if not self._of_actions:
+            super().write(upserts)
+            return
+        for upsert in upserts:
+            place, action = upsert[1:4], upsert.record
+            if place in self._told or not isinstance(action, Action):
+                continue
+            if action.at_ms < self._now_ms() - OLD_ACTION_MS:
+                say(f"too old, and not posted: {printable(action.action_id)} of {action.at_ms}")
+                continue
+            told = {"type": f"action.{action.action}", "timestamp": iso(action.at_ms)}
+            try:
+                self._post(action.action_id, {**told, "data": action})
+            except RefusedError as error:
+                raise RefusedError(error.reason, error.detail, upsert=upsert) from None
+            self._told.add(place)
 
     def tell(self, alert: Alert) -> None:
         """Post one alert."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agents.sinks.mlflow import Mlflow, MlflowOptions, key_of
+from streams.actions import Action
 from streams.errors import ConfigError
 from tests import mlflow_servers
 from tests.mlflow_servers import Memory, Real, Value
 from tests.receivers import receiving
-from tests.sinking import MINUTE_MS, START_MS, Log, alert, letters, metric, run
+from tests.sinking import MINUTE_MS, START_MS, Log, action, alert, letters, metric, run
 
 NAME = "o'brien \"<b> ünï"
 END_MS = START_MS + MINUTE_MS
@@ -43,7 +45,7 @@ def logged(log: Log, server: Memory | Real, folder: Path, **changes: object) -> 
 
 def sink(server: Memory | Real, **changes: object) -> Mlflow:
     options = {"target": server.url, "experiment": server.experiment or "driftline", **changes}
-    return Mlflow(MlflowOptions(**options))  # type: ignore[arg-type]
+    return Mlflow(MlflowOptions(**options), clock=lambda: START_MS)  # type: ignore[arg-type]
 
 
 def test_final_values_have_the_time_of_their_window_whatever_their_names(
@@ -174,3 +176,45 @@ def test_a_server_that_is_no_mlflow_is_refused() -> None:
 
         with pytest.raises(ConfigError, match="does not answer as MLflow does"):
             Mlflow(MlflowOptions(target=receiver.url)).start()
+
+
+@pytest.mark.parametrize(
+    ("asked", "comes_to"),
+    [
+        pytest.param(action("rollback", version="3"), "2", id="to the version before"),
+        pytest.param(action("rollback", version="3", parameters={"to": 1}), "1", id="to another"),
+        pytest.param(action("rollback", version="2"), "3", id="moved already"),
+        pytest.param(action("promote", version="1"), "1", id="promote"),
+        pytest.param(action("promote", version="9"), "3", id="no such version"),
+        pytest.param(action("retrain", version="3"), "3", id="something else"),
+        pytest.param(action("rollback", version="3", at_ms=START_MS - 86_400_001), "3", id="old"),
+    ],
+)
+def test_an_alias_is_moved_as_actions_ask(
+    asked: Action, comes_to: str, server: Memory | Real, tmp_path: Path
+) -> None:
+    name = f"{NAME} {server.experiment}".replace('"', "")
+    server.register(name, 3)
+    server.set_alias(name, "champion", "3")
+    log = Log()
+    log.add(msgspec.structs.replace(asked, model=name))
+
+    logged(log, server, tmp_path, aliases="champion")
+    again = sink(server, aliases="champion").start()
+    logged(log, server, tmp_path, aliases="champion")
+
+    assert server.alias_of(name, "champion") == comes_to
+    assert again == {("driftline.actions", 0): 1}
+    assert letters(tmp_path) == []
+
+
+def test_no_alias_is_moved_where_nobody_asked_for_that(tmp_path: Path) -> None:
+    with mlflow_servers.in_memory() as server:
+        server.register("fraud", 3)
+        server.set_alias("fraud", "champion", "3")
+        log = Log()
+        log.add(action("rollback", version="3"))
+
+        logged(log, server, tmp_path)
+
+        assert server.alias_of("fraud", "champion") == "3"

@@ -18,13 +18,14 @@ import pytest
 from agents.sinks import posting
 from agents.sinks.apprise import Apprise, AppriseOptions
 from agents.sinks.contract import AwayError, RefusedError
+from agents.sinks.notifying import check_notify
 from agents.sinks.posting import Poster
 from agents.sinks.templates import TEMPLATES
 from agents.sinks.webhook import Webhook, WebhookOptions
 from streams.errors import ConfigError
 from tests import oracle
 from tests.receivers import Receiver, receiving
-from tests.sinking import MINUTE_MS, OWNED, START_MS, Log, alert, letters, run
+from tests.sinking import MINUTE_MS, OWNED, START_MS, Log, action, alert, letters, run
 
 SECRET = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 HOUR_MS = 60 * MINUTE_MS
@@ -421,3 +422,42 @@ def test_a_test_that_is_not_delivered_is_one_line_and_one_that_is_says_so(
     assert failed.returncode == 2
     assert failed.stderr == "driftline: the test was not delivered: 127.0.0.1 answers 503\n"
     assert (delivered.returncode, delivered.stdout) == (0, "the test was delivered\n")
+
+
+def test_actions_are_posted_one_by_one_where_they_are_asked_for(
+    receiver: Receiver, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log, now_ms = Log(), START_MS + 24 * HOUR_MS
+    old, new = action(action_id="c0", at_ms=START_MS - 1), action(parameters={"n": 3})
+    log.add(alert(), old, new, action("rollback", action_id="c2"))
+    receiver.answers = [503, 200, 422]
+
+    run(webhook(receiver, notify="actions", now_ms=now_ms), log, tmp_path)
+
+    ids = [post.headers["webhook-id"] for post in receiver.posts]
+    assert ids == ["c1", "c1", "c2"]
+    assert receiver.posts[0].json == {
+        "type": "action.retrain",
+        "timestamp": "2026-01-01T00:00:00Z",
+        "data": msgspec.to_builtins(new),
+    }
+    assert [one["reason"] for one in letters(tmp_path)] == ["http_422"]
+    assert "too old, and not posted: c0" in capfd.readouterr().err
+
+
+def test_alerts_alone_are_posted_where_nothing_else_is_asked_for(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    log = Log()
+    log.add(action(), alert())
+
+    run(webhook(receiver), log, tmp_path)
+
+    assert [post.json["type"] for post in receiver.posts] == ["alert.firing"]
+
+
+def test_actions_are_for_programs(receiver: Receiver) -> None:
+    with pytest.raises(ConfigError, match="programs take these as they are"):
+        webhook(receiver, notify="actions", template="slack")
+    with pytest.raises(ConfigError, match="driftline sink webhook posts them"):
+        check_notify("actions")
