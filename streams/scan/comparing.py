@@ -8,9 +8,10 @@ from streams.scan import judging, tails
 from streams.scan.budgets import Budgets
 from streams.scan.early import scatter, units
 from streams.scan.judging import Judged, hold_back, judge, judge_early, usual_of, windows_of
-from streams.scan.lanes import Floats, Ints, Lanes
+from streams.scan.lanes import Floats, Ints, Lanes, Mask
 from streams.scan.life import Life, Seen
 from streams.scan.panes import (
+    DAY_HOURS,
     HOUR_PANES,
     KEPT_HOURS,
     KEPT_PANES,
@@ -19,7 +20,7 @@ from streams.scan.panes import (
     SHORT,
     is_weekend,
 )
-from streams.scan.reference import rates
+from streams.scan.reference import Reference, rates
 from streams.scan.weeks import are_new
 
 _LANES_AT_ONCE = 4_096
@@ -40,15 +41,9 @@ class Comparing:
 
     def _one_short(self, own: Ints, panes: Ints) -> Judged:
         lanes = self._lanes
-        counts = lanes["pane_rows"][panes % KEPT_PANES][:, own].astype(np.float64)
-        sums = lanes["pane_sum"][panes % KEPT_PANES][:, own] / units(lanes["kind"][own])
         kinds, least, limit = self._settings(own)
-        known = lanes.reference(own)
-        hours = panes // HOUR_PANES
-        each, place = np.unique(hours, return_inverse=True)
-        rate = rates(known, kinds, each, (each // 24 + 3) % 7 >= 5)
-        usual = usual_of(known, kinds, rate)
-        found = windows_of(counts, sums, rate[place], usual[place], lengths=SHORT, first=0)
+        known, hours = lanes.reference(own), panes // HOUR_PANES
+        found = self._windows("pane", own, known, slots=panes % KEPT_PANES, hours=hours)
         days = lanes["days"][own]
         late = judge(
             found, known, kinds=kinds, least=least, limit=limit, days=np.maximum(days, 1.0)
@@ -85,15 +80,9 @@ class Comparing:
 
     def _one_long(self, own: Ints, hours: Ints) -> Judged:
         lanes = self._lanes
-        slots = hours % KEPT_HOURS
-        counts = lanes["hour_rows"][slots][:, own].astype(np.float64)
-        sums = lanes["hour_sum"][slots][:, own] / units(lanes["kind"][own])
         kinds, least, limit = self._settings(own)
         known, days = lanes.reference(own), lanes["days"][own]
-        rate = rates(known, kinds, hours, (hours // 24 + 3) % 7 >= 5)
-        found = windows_of(
-            *(counts, sums, rate, usual_of(known, kinds, rate)), lengths=LONG, first=len(SHORT)
-        )
+        found = self._windows("hour", own, known, slots=hours % KEPT_HOURS, hours=hours)
         late = judge(
             found, known, kinds=kinds, least=least, limit=limit, days=np.maximum(days, 1.0)
         )
@@ -103,6 +92,26 @@ class Comparing:
         since = hours[0] + 1 - (lanes["first_hour"][own] + days * 24)
         usable = (days > 0) & ((np.array(LONG)[:, None] <= since) | (np.array(LONG)[:, None] == 24))
         return Judged(np.where(days > 0, late.z, 0.0), np.where(usable, late.beyond, 0))
+
+    def _windows(
+        self, name: str, own: Ints, known: Reference, *, slots: Ints, hours: Ints
+    ) -> judging.Windows:
+        """Add up windows of panes, or of hours, which go back from the newest."""
+        lanes, kinds = self._lanes, self._lanes["kind"][own]
+        lengths, first = (SHORT, 0) if name == "pane" else (LONG, len(SHORT))
+        order, starts, ends = pieces_of(hours, lengths)
+        places = np.ix_(slots[order], own)
+        rows, sums = (
+            np.add.reduceat(lanes[f"{name}_{what}"][places].astype(np.float64), starts, axis=0)
+            for what in ("rows", "sum")
+        )
+        each = hours[order][starts]
+        rate = rates(known, kinds, each, _are_weekend(each))
+        return windows_of(
+            *(rows, sums / units(kinds), rate, usual_of(known, kinds, rate)),
+            lengths=ends,
+            first=first,
+        )
 
     def deviations(self, own: Ints, pane: int, *, by_hour: bool) -> tuple[Ints, Floats]:
         """Return how far the newest pane, or hour, is from the usual, where it has rows.
@@ -126,6 +135,40 @@ class Comparing:
     def _settings(self, own: Ints) -> tuple[Ints, Floats, Floats]:
         lanes = self._lanes
         return lanes["kind"][own], lanes["least"][own], tails.limits(self._budgets.of(own))
+
+
+def pieces_of(hours: Ints, lengths: Sequence[int]) -> tuple[Ints, Ints, list[int]]:
+    """Put together what windows have where the same is usual: by hour of the day, and weekend.
+
+    Parameters
+    ----------
+    hours
+        Of panes, or hours, the newest first.
+    lengths
+        Of windows, in such; they rise.
+
+    Returns
+    -------
+    order, starts, ends
+        In which order these are, where pieces begin in that, and how many pieces each window has.
+
+    Examples
+    --------
+    >>> order, starts, ends = pieces_of(np.array([30, 29, 6, 5]), [1, 4])
+    >>> order.tolist(), starts.tolist(), ends
+    ([0, 1, 3, 2], [0, 1, 3], [1, 3])
+    """
+    window = np.searchsorted(lengths, np.arange(len(hours)), side="right")
+    keys = (window * 2 + _are_weekend(hours)) * DAY_HOURS + hours % DAY_HOURS
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    ends = np.searchsorted(window[order][starts], np.arange(len(lengths)), side="right")
+    return order, starts, ends.tolist()
+
+
+def _are_weekend(hours: Ints) -> Mask:
+    found: Mask = (hours // DAY_HOURS + 3) % 7 >= 5
+    return found
 
 
 def _chunks(lanes: Ints) -> Iterator[Ints]:

@@ -138,12 +138,17 @@ class River:
     # ------------------------------------------------------------------ written down
     def pack(self, lanes: Sequence[int]) -> list[Any]:
         """Return what is known of those of some lanes that have begun."""
-        return [[lane, *self._packed(lane)] for lane in lanes if self._has(lane)]
+        own = self.begun(np.array(lanes, np.int64))
+        columns = [state.pack(own) for state in self._states]
+        return [
+            [lane, *self._packed(lane, place, columns)] for place, lane in enumerate(own.tolist())
+        ]
 
-    def _packed(self, lane: int) -> Iterator[Any]:
-        for kind, state in zip(KINDS, self._states, strict=True):
+    def _packed(self, lane: int, place: int, columns: Sequence[bytes]) -> Iterator[Any]:
+        for kind, state, packed in zip(KINDS, self._states, columns, strict=True):
+            size = state.lane_bytes
             yield kind.watcher.version
-            yield state.pack(np.array([lane]))
+            yield packed[place * size : (place + 1) * size]
             yield kind.watcher.pack_rest(state, lane)
 
     def restore(self, lanes: Sequence[int], packed: Sequence[Any]) -> None:
