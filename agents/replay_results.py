@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agents.folding import folded
 from agents.printable import printable
 from agents.printing import add_names, add_numbers, plain_console, print_table
+from agents.replay_few import longer_window
 from agents.replay_letters import Letters
 from agents.replay_moved import Moved
 from streams import families
@@ -113,12 +115,14 @@ class Results:
             console.print(printable(oddity), soft_wrap=True)
         if self.metrics:
             print_table(console, self._metrics_table(console))
+            if few := longer_window(map(json.loads, self.metrics)):
+                console.print(few, soft_wrap=True)
         moved = Moved(self.metrics)
         if moved.rows:
             print_table(console, moved.table(console))
         for kind in self.kinds:
             console.print(printable(kind), soft_wrap=True)
-        for alert in self.alerts:
+        for alert in folded(self.alerts):
             console.print(_alert_line(alert), soft_wrap=True)
         for action in map(json.loads, self.actions):
             console.print(_action_line(action), soft_wrap=True)

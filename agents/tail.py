@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from agents import clients, topics_admin
 from agents.ends import offsets_since
+from agents.folding import Folding
 from agents.settings import Settings
 from agents.tail_lines import KINDS, window_length_ms
 from driftline.reader import Reader
@@ -98,7 +99,7 @@ def tail(
     if since_ms is not None:
         places = [(name, number) for name, count in partitions.items() for number in range(count)]
         start = offsets_since(AdminClient(clients.admin(settings)), places, since_ms)
-    follow = follow and not latest
+    follow, folding = follow and not latest, Folding()
     # Failures are raised, so the client logs hardly anything.
     kafka = {"log_level": 2, **settings.kafka}
     try:
@@ -110,7 +111,9 @@ def tail(
                 messages = iter(_last_of_keys(messages))
             for message in messages:
                 one = KINDS[kind](message)
-                if selection.takes(one.record, deleted=message.value() is None):
+                if not selection.takes(one.record, deleted=message.value() is None):
+                    continue
+                if json_output or latest or kind != "alerts" or not folding.hides(one.record):
                     sys.stdout.write((one.json if json_output else one.line) + "\n")
                     sys.stdout.flush()
     except KafkaException as error:

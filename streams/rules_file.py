@@ -61,11 +61,35 @@ def _rule(
 ) -> list[Threshold] | list[Absence | Composite]:
     for kind in OTHER_KINDS:
         if isinstance(given, dict) and not given.keys().isdisjoint(kind.keys):
+            _check_keys(place, given, kind, usual)
             found = entry("threshold", place, given, kind)
             where = f"threshold {found.name!r}"
             found.check(where)
             return _of_slo(found, where, models) if isinstance(found, Slo) else [found]
     return [_threshold(entry("threshold", place, given, usual), models)]
+
+
+def _check_keys(
+    place: int,
+    given: Mapping[Any, Any],
+    kind: type[Absence] | type[Composite] | type[Slo],
+    usual: type[Any],
+) -> None:
+    """Refuse what rules with a limit may say, and this kind may not: it is no misspelt key."""
+    known, others = (
+        {field.encode_name for field in msgspec.structs.fields(one)} for one in (kind, usual)
+    )
+    for key in given:
+        if key in others - known:
+            kinds = ", ".join(rule_kinds.BY_NAME)
+            own = next(name for name in kind.keys if name in given)
+            said = (
+                "; absent_for itself says for how long" if kind is Absence and key == "for" else ""
+            )
+            raise ConfigError(
+                f"threshold {given.get('name', place)!r}: no such key {key!r} beside {own}: it is"
+                f" of rules with a limit ({kinds}); leave it out{said}"
+            )
 
 
 def _of_slo(slo: Slo, where: str, models: Mapping[str, Task]) -> list[Threshold]:

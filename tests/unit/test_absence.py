@@ -228,6 +228,12 @@ def test_a_detector_may_be_a_member() -> None:
         ({"metric": "accuracy", "absent_for": "1h"}, "metric: 'accuracy' is unknown; known are"),
         ({"metric": "labels", "absent_for": "soon"}, "absent_for: 'soon' is no duration"),
         ({"metric": "labels", "absent_for": "1h", "window": "1h"}, "no such key 'window'"),
+        (
+            {"metric": "labels", "absent_for": "1h", "for": "5m"},
+            r"'c': no such key 'for' beside absent_for: it is of rules with a limit \(below, above,"
+            r" falls_by, rises_by\); leave it out; absent_for itself says for how long",
+        ),
+        ({"metric": "labels", "absent_for": "1h", "models": "m"}, "'models'; did you mean model?"),
         ({"name": "wrong", "all": ["slow"]}, "the name 'wrong' is used twice"),
     ],
 )

@@ -256,6 +256,15 @@ def test_a_report_of_a_replay_has_what_values_of_the_newest_hour_are_like(
     assert (bins[0]["from"], bins[-1]["below"] > 119) == (60.0, True)
 
 
+def test_a_recording_of_few_predictions_a_window_is_told_to_take_longer_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replay(a_table(tmp_path), columns=COLUMNS)  # 10 an hour, for 20 hours
+
+    said = capsys.readouterr().out
+    assert "too few to compare one with another: try --window 6h" in said.replace("\n", " ")
+
+
 # ------------------------------------------------------------------ the demo's
 def test_the_demo_leaves_its_whole_history_as_of_the_end_of_the_last_window(
     history: str, tmp_path: Path
