@@ -14,6 +14,7 @@ from agents.settings import Settings
 from agents.tail import Selection, tail
 from streams.metrics import Metric
 from tests.brokers import Broker
+from tests.sinking import alert
 
 MS = 1_767_225_600_000
 FIRST = Metric(
@@ -186,3 +187,23 @@ def test_a_deleted_alert_is_named(
     assert shown(embedded_broker, topic, capsys) == [
         "2026-01-01 00:00:00  deleted   alert 081e6acaa1ab8a32"
     ]
+
+
+def test_an_incident_of_the_alert_before_it_has_a_line_for_programs_alone(
+    any_broker: Broker, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = f"{prefix}.alerts"
+    any_broker.create_topics({topic: 1})
+    producer = Producer(any_broker.client())
+    for record in (
+        alert(incident_id="i"),
+        alert(alert_id="i", kind="incident", monitor="incident", evidence={"alerts": 1}),
+    ):
+        producer.produce(topic, msgspec.json.encode(record), record.alert_id.encode())
+    assert producer.flush(30) == 0
+
+    (line,) = shown(any_broker, topic, capsys)
+
+    assert "accuracy-drop" in line
+    assert len(shown(any_broker, topic, capsys, json_output=True)) == 2
+    assert len(shown(any_broker, topic, capsys, latest=True)) == 2
