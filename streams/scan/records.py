@@ -43,8 +43,8 @@ class Written:
         filling: Filling,
         tally: Tally,
     ) -> None:
-        self._lanes, self._samples, self._tables, self._sets = lanes, samples, tables, sets
-        self._life, self._filling, self._tally = life, filling, tally
+        self._lanes, self._samples, self._tables, self.sets = lanes, samples, tables, sets
+        self._life, self._filling, self.tally = life, filling, tally
         self.river = River()
         self._changed: dict[tuple[str, int, int], None] = {}
         self._steps: dict[int, Any] = {}  # None once it is in the lanes
@@ -115,13 +115,16 @@ class Written:
         if (pane + 1) % HOUR_PANES == 0:
             hour = pane // HOUR_PANES
             slots.append(("hours", hour % KEPT_HOURS // DAY_HOURS))
-            for chunk in np.unique(self._lanes.moments.lanes // CHUNK).tolist():
-                self._changed["moments", chunk, hour % DAY_HOURS] = None
         for chunk in chunks:
             for part, slot in slots:
                 self._changed[part, chunk, slot] = None
         for lane in self._filling.take_drawn():
             self._changed[_RANKS, lane // CHUNK, 0] = None
+
+    def measured(self, hour: int) -> None:
+        """Note that lanes that learn have the moments of an hour."""
+        for chunk in np.unique(self._lanes.moments.lanes // CHUNK).tolist():
+            self._changed["moments", chunk, hour % DAY_HOURS] = None
 
     # ------------------------------------------------------------------ writing
     def changes(self) -> Iterator[tuple[Key, Any]]:
@@ -134,9 +137,9 @@ class Written:
         changed, self._changed = sorted(self._changed), {}
         for part, chunk, slot in changed:
             yield (part, chunk, slot), self._content(part, chunk, slot)
-        for model, place in sorted(self._tally.changed):
-            yield (_TALLY, model, place), self._tally.pack(model, place)
-        self._tally.changed.clear()
+        for model, place in sorted(self.tally.changed):
+            yield (_TALLY, model, place), self.tally.pack(model, place)
+        self.tally.changed.clear()
         if self._anew:
             self._anew = False
             self._gone.update(self._steps)
@@ -162,7 +165,7 @@ class Written:
                 [
                     self._samples.pack(one),
                     self._tables.pack(int(self._lanes["table"][one])),
-                    *([codes] if (codes := self._sets.pack(one)) else []),
+                    *([codes] if (codes := self.sets.pack(one)) else []),
                 ]
                 for one in lanes
             ]
@@ -194,7 +197,7 @@ class Written:
                 self._steps[place] = content
             return
         if part == _TALLY:
-            self._tally.restore(str(place), int(slot), content)
+            self.tally.restore(str(place), int(slot), content)
             return
         if content is None:
             return
@@ -221,7 +224,7 @@ class Written:
         self._lanes.reserve(chunk)
         for lane, (sample, table, *codes) in enumerate(content, start=chunk * CHUNK):
             self._samples.restore(lane, sample)
-            self._sets.restore(lane, codes[0] if codes else b"")
+            self.sets.restore(lane, codes[0] if codes else b"")
             row = int(self._lanes["table"][lane])
             if table:
                 row = self._tables.put(np.frombuffer(table, "<f8").astype(np.float64), row=row)

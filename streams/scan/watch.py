@@ -317,6 +317,7 @@ class Scan:
         ends_hour = (pane + 1) % HOUR_PANES == 0
         if ends_hour:
             growing.close_hour(lanes, hour)
+            self.written.measured(hour)
         short = self._comparing.short(pane)
         yield from map(self._alarm, self._life.take(short, pane=pane))
         if ends_hour:
