@@ -21,19 +21,33 @@ DEADLINE_S = 90
 
 OWN = """
 reference: 100
-thresholds: [{name: floor, metric: accuracy, below: 0.89, minimum: 10, by: value, window: 1h}]
+thresholds:
+  - name: floor
+    metric: accuracy
+    below: 0.89
+    minimum: 10
+    by: value
+    window: 1h
+    then: [rollback, {action: retrain, cooldown: 5m}]
 """
 APPLIED = """
 reference: 100
 settings: {window: 1h}
 thresholds:
-  - {name: floor, metric: accuracy, below: 0.89, minimum: 10, by: value, window: 1h}
+  - name: floor
+    metric: accuracy
+    below: 0.89
+    minimum: 10
+    by: value
+    window: 1h
+    then: [rollback, {action: retrain, cooldown: 5m}]
   - {name: eu, metric: recall, segment: region=eu, below: 0.9, minimum: 5, by: value, window: 10m}
   - {name: slow, metric: latency_p50_ms, above: 20, minimum: 20, by: value, window: 1h}
 drift:
   - name: early
     input: loss
     detector: page_hinkley
+    then: {action: retrain, cooldown: 1m}
     parameters: {reference: 20, block: 1, threshold: 1, delta: 0.01}
 models: {churn: {task: multiclass}, fraud: {baseline: {file: ref.json}}}
 """
@@ -46,6 +60,10 @@ def monitors(broker: Broker, prefix: str, *command: str) -> str:
     done = oracle.run("monitors", *command, *where)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout
+
+
+def _turn(action: dict[str, Any]) -> tuple[int, str]:
+    return action["at_ms"], action["action_id"]
 
 
 def lasts_ms(alert: dict[str, Any], alerts: list[dict[str, Any]]) -> int:
@@ -135,6 +153,13 @@ def test_what_is_applied_takes_effect_as_in_a_replay_whatever_happens_to_the_wor
     differing = [(metrics.get(k), v) for k, v in expected.items() if metrics.get(k) != v]
     assert (len(differing), differing[:3]) == (0, [])
     assert alerts == found
+    asked = [
+        json.loads(m.value() or b"") for m in workers.records(real_broker, f"{prefix}.actions")
+    ]
+    replayed = [json.loads(line) for line in (tmp_path / "actions.jsonl").read_text().splitlines()]
+    assert sorted(asked, key=_turn) == sorted(replayed, key=_turn)
+    assert {a["monitor"] for a in asked} == {"floor", "early"}
+    assert {a["alert_id"] for a in asked} <= {a["alert_id"] for a in alerts}
     compared = {v["window_start_ms"] for v in expected.values() if "psi" in str(v["metric"])}
     assert FROM_MS <= min(compared) <= max(compared) < UNTIL_MS
     assert {a["monitor"] for a in alerts} >= {"floor", "eu", "slow", "early"}
