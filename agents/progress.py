@@ -22,7 +22,7 @@ LOOK_S = 1.0
 """How often a caller looks, at most."""
 
 SUSPENDED_S = 5.0
-"""A caller that has not looked for this long was suspended itself."""
+"""A caller that has not looked for this long, or half of what may stall, was suspended itself."""
 
 _NEVER = float("-inf")
 
@@ -39,6 +39,8 @@ class Watch:
     Examples
     --------
     >>> watch = Watch(4.0, now_s=0.0)
+    >>> for second in range(5):
+    ...     watch.looked(second)
     >>> watch.verdict(3.9)
     >>> watch.verdict(4.0)
     'the event loop has been blocked for 4 s'
@@ -46,6 +48,7 @@ class Watch:
 
     def __init__(self, stall_s: float, *, now_s: float) -> None:
         self._stall_s = stall_s
+        self._suspended_s = min(SUSPENDED_S, stall_s / 2)
         self._loop_s = now_s
         self._looked_s = now_s
         self._fair_s = now_s
@@ -98,7 +101,7 @@ class Watch:
 
     def looked(self, now_s: float) -> None:
         """Note that the caller is about to judge; to be called every `LOOK_S`."""
-        if now_s - self._looked_s > SUSPENDED_S:
+        if now_s - self._looked_s > self._suspended_s:
             self._fair_s = self._loop_s = now_s
         self._looked_s = now_s
 
@@ -112,7 +115,7 @@ class Watch:
 
     def verdict(self, now_s: float) -> str | None:
         """Say what stalls, or None."""
-        if now_s - self._looked_s > SUSPENDED_S:
+        if now_s - self._looked_s > self._suspended_s:
             return None
         if (blocked_s := now_s - self._loop_s) >= self._stall_s:
             return f"the event loop has been blocked for {blocked_s:.0f} s"

@@ -44,7 +44,9 @@ def _judge(name: str, trial: Trial) -> list[str]:
         trial.close()
 
 
-@pytest.mark.parametrize("name", ["inside-transactions", "zombie"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("inside-transactions", marks=pytest.mark.long), "zombie"]
+)
 def test_no_number_changes_when_workers_are_harmed(
     real_broker: Broker, truth: Truth, tmp_path: Path, name: str
 ) -> None:

@@ -123,7 +123,7 @@ def test_workers_start_anew_and_say_the_same_again(
     assert sizes(installed, prefix, STATE + RESULTS) == dict.fromkeys(STATE + RESULTS, 0)
     settings = Settings(bootstrap_servers=installed.bootstrap_servers, prefix=prefix)
     partitions = topics_admin.check(settings)
-    assert partitions.pop(f"{prefix}.monitors") == 1
+    assert {partitions.pop(f"{prefix}.{name}") for name in ("monitors", "feedback")} == {1}
     assert set(partitions.values()) == {PARTITIONS}
     assert own_configs(installed, prefix) == {name: value for name, (_, value) in OWN.items()}
     for name in (*STATE, *RESULTS):

@@ -27,10 +27,10 @@ NEXT = msgspec.structs.replace(FIRST, action_id="c3", action="retrain")
 
 
 @pytest.fixture
-def prefix(any_broker: Broker, prefix: str) -> str:
+def prefix(real_broker: Broker, prefix: str) -> str:
     """Extend the common fixture: this prefix has its topic, and records."""
-    any_broker.create_topics({f"{prefix}.actions": 1})
-    producer = Producer(any_broker.client())
+    real_broker.create_topics({f"{prefix}.actions": 1})
+    producer = Producer(real_broker.client())
     values = [msgspec.json.encode(one) for one in (FIRST, OTHER)]
     for value in (*values, b"{}", None, msgspec.json.encode(NEXT)):
         producer.produce(f"{prefix}.actions", value, b"key")
@@ -39,13 +39,13 @@ def prefix(any_broker: Broker, prefix: str) -> str:
 
 
 def test_what_was_not_handled_comes_again_and_other_records_are_passed_over(
-    any_broker: Broker, prefix: str
+    real_broker: Broker, prefix: str
 ) -> None:
     asked = {"prefix": prefix, "group_id": f"{prefix}-trainer", "start": "earliest"}
-    with Actions(any_broker.bootstrap_servers, model="fraud", **asked) as actions:  # type: ignore[arg-type]
+    with Actions(real_broker.bootstrap_servers, model="fraud", **asked) as actions:  # type: ignore[arg-type]
         first = [next(actions), next(actions)]
         invalid = actions.invalid
-    with Actions(any_broker.bootstrap_servers, model="fraud", **asked) as actions:  # type: ignore[arg-type]
+    with Actions(real_broker.bootstrap_servers, model="fraud", **asked) as actions:  # type: ignore[arg-type]
         again = next(actions)
 
     assert (first, again, invalid) == ([FIRST, NEXT], NEXT, 1)

@@ -519,12 +519,12 @@ def test_the_watchdog_ends_a_worker_and_says_why(
 
 
 def test_the_watchdog_forgives_a_worker_that_was_suspended(installation: Installation) -> None:
-    worker = installation.start(stall_timeout="4s", session_timeout="30s")
+    worker = installation.start(stall_timeout="10s", session_timeout="30s")
     installation.send(1_000)
     installation.wait_until(installation.totals)
 
     worker.send_signal(signal.SIGSTOP)
-    time.sleep(8)
+    time.sleep(12)
     worker.send_signal(signal.SIGCONT)
     installation.send(1_000)
     installation.wait_until_counted()

@@ -228,6 +228,8 @@ MAY_NAME = {
     "agents/feedback.py",  # the precision of monitors, not of models
     "agents/cli/alerts.py",
     "benchmarks/exact.py",
+    "streams/scan/inputs.py",  # inputs of its own, some of which are called like metrics
+    "streams/scan/parameters.py",
 }
 #: Where they are made, and where they are compared with those of others.
 NAME_ALL = {

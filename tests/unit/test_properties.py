@@ -22,8 +22,9 @@ from tests.builders import (
     regression,
 )
 from tests.driver import BOTH, NOW_MS, TOPICS, Driver, Input, as_inputs, cut, disorder_of
-from tests.examples import some
+from tests.examples import ALL, some
 
+COUNT = 80 if ALL else 50
 QUICK = settings(max_examples=some(12))
 SENSITIVE = Monitors(
     baseline=(20 * MINUTE_MS, 40 * MINUTE_MS),
@@ -120,9 +121,9 @@ def traffic(draw: st.DrawFn) -> list[Event]:
     """Draw a history of one kind of model, in an order of arrival."""
     seed = draw(st.integers(0, 2**32 - 1))
     arrivals = {
-        "binary": lambda: history(seed, count=80),
-        "multiclass": lambda: multiclass(seed, count=80, classes=("a", "", "c d", 4, "True")),
-        "regression": lambda: regression(seed, count=80),
+        "binary": lambda: history(seed, count=COUNT),
+        "multiclass": lambda: multiclass(seed, count=COUNT, classes=("a", "", "c d", 4, "True")),
+        "regression": lambda: regression(seed, count=COUNT),
     }[draw(st.sampled_from(["binary", "multiclass", "regression"]))]()
     bound_ms = draw(st.sampled_from([1, MINUTE_MS, HOUR_MS]))
     return delayed(arrivals, seed=seed, bound_ms=bound_ms)

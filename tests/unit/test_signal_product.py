@@ -49,15 +49,10 @@ def write(model: str, stream: Stream, file: Path) -> None:
     file.write_text("".join(f"{json.dumps(event)}\n" for _, event in lines))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name",
-    [
-        "error-5-20",
-        *(
-            pytest.param(name, marks=pytest.mark.long)
-            for name in ("feature-missing", "segment-50", "release-25", "gauss-sd-1.5-x1000")
-        ),
-    ],
+    ["error-5-20", "feature-missing", "segment-50", "release-25", "gauss-sd-1.5-x1000"],
 )
 def test_a_replay_of_the_records_raises_the_same_alerts(name: str, tmp_path: Path) -> None:
     stream, _ = draw(name, RATE, 1)
