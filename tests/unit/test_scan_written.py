@@ -18,7 +18,7 @@ def traffic(hours: int, *, per_hour: int) -> list[Event]:
     events: list[Event] = []
     for number, at in enumerate(np.sort(rng.integers(0, hours * HOUR_MS, hours * per_hour))):
         early, at_ms = at < HOUR_MS, START_MS + int(at)
-        size = "n/a" if at > (hours - 3) * HOUR_MS else float(rng.normal())
+        size = "n/a" if at > (hours - 0.9) * HOUR_MS else float(rng.normal())
         features = {"city": f"town {number % 7}" if early else "Rome", "size": size}
         site = "rare" if early and number % 4 == 0 else "ab"[number % 2]
         events.append(
@@ -30,7 +30,7 @@ def traffic(hours: int, *, per_hour: int) -> list[Event]:
                 segments={"site": site},
             )
         )
-        delay_ms = (number % 5) * 30 * MINUTE_MS + 1
+        delay_ms = 59 * MINUTE_MS + number % 5
         events.append(label(f"m-{number}", label=number % 3 % 2, timestamp_ms=at_ms + delay_ms))
     return sorted(events, key=lambda one: one["timestamp_ms"])
 
@@ -49,7 +49,7 @@ def known_of(driver: Driver) -> dict[Any, Any]:
 
 def driven(events: list[Event], *, restarts: bool) -> Driver:
     driver = Driver(monitors=Monitors(drifts=DEFAULT_SCANS))
-    for number, records in enumerate(cut(as_inputs(events), [37])):
+    for number, records in enumerate(cut(as_inputs(events), [23])):
         driver.feed(records)
         if restarts and number % 2:
             driver.restart(random.Random(number))
