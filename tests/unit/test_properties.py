@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from streams.chosen import ALL, Choice
 from streams.hash_index import SEED_BYTES
 from streams.monitors import Drift, Monitors, Threshold, Window
+from tests import examples
 from tests.builders import (
     HOUR_MS,
     MINUTE_MS,
@@ -22,9 +23,9 @@ from tests.builders import (
     regression,
 )
 from tests.driver import BOTH, NOW_MS, TOPICS, Driver, Input, as_inputs, cut, disorder_of
-from tests.examples import ALL, some
+from tests.examples import some
 
-COUNT = 80 if ALL else 50
+COUNT = 80 if examples.ALL else 50
 QUICK = settings(max_examples=some(12))
 SENSITIVE = Monitors(
     baseline=(20 * MINUTE_MS, 40 * MINUTE_MS),
