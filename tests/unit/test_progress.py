@@ -210,3 +210,16 @@ def test_a_look_that_is_a_little_late_forgives_nothing(pause_s: float, stalls: b
     watch.looked(STALL_S)
 
     assert (watch.verdict(STALL_S) is not None) == stalls
+
+
+@pytest.mark.parametrize(("pause_s", "says"), [(2.0, "the event loop"), (2.001, None)])
+def test_a_short_limit_forgives_a_pause_of_half_of_it(pause_s: float, says: str | None) -> None:
+    """Where both loop and caller did not run, the machine was busy, or the process suspended."""
+    watch = Watch(4.0, now_s=0.0)
+    for second in (1.0, 2.0):
+        watch.looked(second)
+
+    watch.looked(2.0 + pause_s)
+
+    found = watch.verdict(2.0 + pause_s)
+    assert found is None if says is None else (found or "").startswith(says)
