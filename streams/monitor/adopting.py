@@ -3,8 +3,9 @@
 from streams.adoption_record import ADOPTED, Adoption, is_adoption, read_adoption
 from streams.errors import RecordError
 from streams.moments import time_text
-from streams.monitor.adoptions import MOST_WAITING, Waiting
+from streams.monitor.adoptions import Waiting
 from streams.monitor.ordered_forgetting import OrderedForgetting
+from streams.monitor.orders import MOST_WAITING
 from streams.partitioning import partition_of
 from streams.scan.panes import PANE_MS
 from streams.steps import Batch, DeadLetter

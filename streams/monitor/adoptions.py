@@ -11,10 +11,7 @@ from typing import Any
 import msgspec
 
 from streams.adoption_record import Adoption
-from streams.shown import NEVER_MS
-
-MOST_WAITING = 10_000
-"""More that wait for their time are refused."""
+from streams.monitor.orders import Orders
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):
@@ -33,49 +30,12 @@ class Waiting(msgspec.Struct, frozen=True, array_like=True):
     from_ms: int = -1
 
 
-class Adoptions:
-    """Orders of a partition.
-
-    Attributes
-    ----------
-    waiting
-        Those whose boundary is known come first, in its order.
-    changed
-        Offsets of orders that are not written down as they are.
-    """
-
-    def __init__(self) -> None:
-        self.waiting: list[Waiting] = []
-        self.changed: set[int] = set()
+class Adoptions(Orders[Waiting]):
+    """Orders of a partition."""
 
     def add(self, offset: int, given: Adoption) -> bool:
         """Let one wait until its boundary is known; tell whether there was room."""
-        if len(self.waiting) >= MOST_WAITING:
-            return False
-        self._put(Waiting(offset, given))
-        self.changed.add(offset)
-        return True
-
-    @property
-    def unscheduled(self) -> list[Waiting]:
-        """Those whose boundary is not known."""
-        return [one for one in self.waiting if one.from_ms < 0]
-
-    def schedule(self, order: Waiting, *, from_ms: int) -> None:
-        """Say when one takes effect."""
-        self.waiting.remove(order)
-        self._put(msgspec.structs.replace(order, from_ms=from_ms))
-        self.changed.add(order.offset)
-
-    def _put(self, order: Waiting) -> None:
-        self.waiting.append(order)
-        self.waiting.sort(key=_turn)
-
-    def next(self, until_ms: int) -> Waiting | None:
-        """Return the next one that takes effect until then."""
-        if self.waiting and 0 <= self.waiting[0].from_ms <= until_ms:
-            return self.waiting[0]
-        return None
+        return self.let_wait(Waiting(offset, given))
 
     def done(self, order: Waiting) -> None:
         """Be done with one."""
@@ -97,7 +57,3 @@ class Adoptions:
         self.waiting = [one for one in self.waiting if one.offset != offset]
         if content is not None:
             self._put(msgspec.convert([offset, *content], Waiting))
-
-
-def _turn(order: Waiting) -> tuple[int, int]:
-    return (order.from_ms if order.from_ms >= 0 else NEVER_MS), order.offset

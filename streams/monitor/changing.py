@@ -14,7 +14,7 @@ from streams.forget_record import is_forget, read_forget
 from streams.metric_ranges import of_hosts
 from streams.model_keys import Name
 from streams.moments import time_text
-from streams.monitor import forgets
+from streams.monitor import orders
 from streams.monitor.hourly import Hourly
 from streams.monitor.replacement import Replacement
 from streams.monitor.specifications import MOST_WAITING, Change
@@ -74,7 +74,7 @@ class Changing(Hourly):
         if value is None:
             return
         if not self.state.forgets.add(offset, read_forget(value, key=key)):
-            said = f"{forgets.MOST_WAITING:,} others wait for their time already"
+            said = f"{orders.MOST_WAITING:,} others wait for their time already"
             raise RecordError("invalid_monitors", said)
 
     def schedule(self) -> None:

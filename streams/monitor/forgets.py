@@ -17,11 +17,9 @@ import numpy as np
 from streams.features import choose
 from streams.forget_record import Forget
 from streams.model_keys import Models, Name, pack_names
+from streams.monitor.orders import Orders
 from streams.outcomes import FateRows, Ints, OutcomeRows, Outcomes, PredictionRows
 from streams.shown import NEVER_MS
-
-MOST_WAITING = 10_000
-"""More that wait for their time are refused."""
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
@@ -57,60 +55,29 @@ class Sorted(NamedTuple):
     gone: int
 
 
-class Forgets:
+class Forgets(Orders[Order]):
     """Orders of a partition.
 
     Attributes
     ----------
-    waiting
-        Those that have come and are not in effect: first those whose boundary is known, in its
-        order.
     past
         Those in effect that are still to be observed.
     put_off
         Offset of a record, and those of its rows that are put off.
     parts
         Of how many parts more of a record than one it is to be known that they are done with.
-    changed
-        Offsets of orders that are not written down as they are.
     """
 
     def __init__(self) -> None:
-        self.waiting: list[Order] = []
+        super().__init__()
         self.past: list[Order] = []
         self.put_off: list[tuple[int, Outcomes]] = []
         self.parts = Counter[int]()
-        self.changed: set[int] = set()
 
     # ------------------------------------------------------------------ coming, taking effect
     def add(self, offset: int, given: Forget) -> bool:
         """Let one wait until its boundary is known; tell whether there was room."""
-        if len(self.waiting) >= MOST_WAITING:
-            return False
-        self.waiting.append(Order(offset, given.model, given.version, given.effective_ms))
-        self.changed.add(offset)
-        return True
-
-    @property
-    def unscheduled(self) -> list[Order]:
-        """Those whose boundary is not known."""
-        return [one for one in self.waiting if one.from_ms < 0]
-
-    def schedule(self, order: Order, *, from_ms: int) -> None:
-        """Say when one takes effect."""
-        self.waiting.remove(order)
-        self._put(msgspec.structs.replace(order, from_ms=from_ms))
-        self.changed.add(order.offset)
-
-    def _put(self, order: Order) -> None:
-        self.waiting.append(order)
-        self.waiting.sort(key=_turn)
-
-    def next(self, until_ms: int) -> Order | None:
-        """Return the next one that takes effect until then."""
-        if self.waiting and 0 <= self.waiting[0].from_ms <= until_ms:
-            return self.waiting[0]
-        return None
+        return self.let_wait(Order(offset, given.model, given.version, given.effective_ms))
 
     def begin(self, order: Order) -> list[tuple[int, Outcomes]]:
         """Let the next one be in effect; return all rows that were put off, to be sorted anew."""
@@ -206,10 +173,6 @@ class Forgets:
             self.past.append(order)
         else:
             self._put(order)
-
-
-def _turn(order: Order) -> tuple[int, int]:
-    return (order.from_ms if order.from_ms >= 0 else NEVER_MS), order.offset
 
 
 def _chosen(record: Outcomes, names: Sequence[Name], rows: Sequence[Ints], fates: Ints) -> Outcomes:

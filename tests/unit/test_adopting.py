@@ -26,7 +26,7 @@ from streams.watchers.lanes import Input
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event
 from tests.driver import TOPICS, Driver, How, as_inputs, batch_of, cut
 from tests.examples import some
-from tests.unit.test_scan import DAY_MS, EVERY, LOSS, after_ms, shifted, times, traffic, wrong
+from tests.unit.test_scan import DAY_MS, EVERY, LOSS, WAYS, after_ms, shifted, times, traffic, wrong
 
 KEY = "loss", "loss"
 PANE_MS = 10 * MINUTE_MS
@@ -176,13 +176,7 @@ EVERYTHING = Monitors(drifts=EVERY)
 
 @settings(max_examples=some(4), phases=(Phase.generate,))  # to shrink it takes minutes
 @given(
-    st.builds(
-        How,
-        st.lists(st.integers(20, 400), min_size=1, max_size=3),
-        st.sampled_from([1, 2, 4]),
-        st.integers(0, 3),
-        rows=st.sampled_from([60, 50_000]),
-    ),
+    WAYS,
     st.integers(0, 50),
 )
 def test_adopting_does_not_depend_on_steps_partitions_or_restarts(how: How, seed: int) -> None:

@@ -30,6 +30,16 @@ LOSS = Drift(name="loss", input="loss", detector=SCAN)
 EVERY = DEFAULT_SCANS
 
 
+WAYS = st.builds(
+    How,
+    st.lists(st.integers(20, 400), min_size=1, max_size=3),
+    st.sampled_from([1, 2, 4]),
+    st.integers(0, 3),
+    rows=st.sampled_from([60, 50_000]),
+)
+"""How records are cut, dealt out, and read again."""
+
+
 # --- losses alone
 
 
@@ -221,13 +231,7 @@ def shifted(events: list[Event], day: float, **features: Any) -> list[Event]:
 
 @settings(max_examples=some(4), phases=(Phase.generate,))  # to shrink it takes minutes
 @given(
-    st.builds(
-        How,
-        st.lists(st.integers(20, 400), min_size=1, max_size=3),
-        st.sampled_from([1, 2, 4]),
-        st.integers(0, 3),
-        rows=st.sampled_from([60, 50_000]),
-    ),
+    WAYS,
     st.integers(0, 50),
 )
 def test_findings_do_not_depend_on_steps_partitions_or_restarts(how: How, seed: int) -> None:
