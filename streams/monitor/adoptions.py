@@ -39,7 +39,7 @@ class Adoptions(Orders[Waiting]):
 
     def done(self, order: Waiting) -> None:
         """Be done with one."""
-        self.waiting.remove(order)
+        self._take_out(order.offset)
         self.changed.add(order.offset)
 
     # ------------------------------------------------------------------ written down
@@ -54,6 +54,6 @@ class Adoptions(Orders[Waiting]):
 
     def restore(self, offset: int, content: Sequence[Any] | None) -> None:
         """Put back what `changes` returned."""
-        self.waiting = [one for one in self.waiting if one.offset != offset]
+        self._take_out(offset)
         if content is not None:
             self._put(msgspec.convert([offset, *content], Waiting))

@@ -8,7 +8,7 @@ which labels may come, there are no such rows any more, and the order is done wi
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -81,7 +81,7 @@ class Forgets(Orders[Order]):
 
     def begin(self, order: Order) -> list[tuple[int, Outcomes]]:
         """Let the next one be in effect; return all rows that were put off, to be sorted anew."""
-        self.waiting.remove(order)
+        self._take_out(order.offset)
         self.past.append(msgspec.structs.replace(order, begun=True))
         self.changed.add(order.offset)
         put_off, self.put_off = self.put_off, []
@@ -95,9 +95,10 @@ class Forgets(Orders[Order]):
         keep_ms
             Rows that are older count nowhere.
         """
-        done = [one for one in self.past if one.from_ms + keep_ms <= watermark_ms]
-        self.past = [one for one in self.past if one not in done]
-        self.changed.update(one.offset for one in done)
+        kept = [one for one in self.past if one.from_ms + keep_ms > watermark_ms]
+        if len(kept) < len(self.past):
+            self.changed.update({one.offset for one in self.past} - {one.offset for one in kept})
+            self.past = kept
 
     # ------------------------------------------------------------------ rows
     def sort(self, record: Outcomes, known: Collection[Name]) -> Sorted | None:
@@ -135,21 +136,20 @@ class Forgets(Orders[Order]):
 
     def bounds(self, name: Name) -> tuple[int, int]:
         """Return from when on rows of a model count, and until when they do now."""
-        if not (self.past or self.waiting):
-            return -1, NEVER_MS
-        past = [one.from_ms for one in self.past if one.is_for(name)]
-        next_ms = [o.from_ms for o in self.waiting if o.from_ms >= 0 and o.is_for(name)]
-        return max(past, default=-1), min(next_ms, default=NEVER_MS)
+        return _bounds_by((*self.past, *self.waiting), name)
 
     def _bounds(self, names: Sequence[Name]) -> tuple[Ints, Ints] | tuple[None, None]:
         """Return from when on rows of each model count, and until when they do now."""
-        models = {one.model for one in (*self.past, *self.waiting)}
-        places = [place for place, name in enumerate(names) if name[0] in models]
+        own: dict[str, list[Order]] = {}
+        for one in (*self.past, *self.waiting):
+            own.setdefault(one.model, []).append(one)
+        places = [place for place, name in enumerate(names) if name[0] in own]
         if not places:
             return None, None
         since_ms, until_ms = np.full(len(names), -1), np.full(len(names), NEVER_MS)
         for place in places:
-            since_ms[place], until_ms[place] = self.bounds(names[place])
+            name = names[place]
+            since_ms[place], until_ms[place] = _bounds_by(own[name[0]], name)
         return since_ms, until_ms
 
     # ------------------------------------------------------------------ written down
@@ -165,7 +165,7 @@ class Forgets(Orders[Order]):
     def restore(self, offset: int, content: Sequence[Any] | None) -> None:
         """Put back what `changes` returned."""
         self.past = [one for one in self.past if one.offset != offset]
-        self.waiting = [one for one in self.waiting if one.offset != offset]
+        self._take_out(offset)
         if content is None:
             return
         order = Order(offset, *content)
@@ -173,6 +173,14 @@ class Forgets(Orders[Order]):
             self.past.append(order)
         else:
             self._put(order)
+
+
+def _bounds_by(orders: Iterable[Order], name: Name) -> tuple[int, int]:
+    """Return from when on rows of a model count by some orders, and until when they do now."""
+    own = [one for one in orders if one.is_for(name)]
+    since_ms = max((one.from_ms for one in own if one.begun), default=-1)
+    until_ms = min((o.from_ms for o in own if not o.begun and o.from_ms >= 0), default=NEVER_MS)
+    return since_ms, until_ms
 
 
 def _chosen(record: Outcomes, names: Sequence[Name], rows: Sequence[Ints], fates: Ints) -> Outcomes:
