@@ -5,12 +5,14 @@ A monitors file says it for all models (`baseline`) or for those of a name or pa
 
 import fnmatch
 from collections.abc import Callable, Mapping
+from datetime import date
 from typing import Any, TypeAlias
 
 import msgspec
 
 from streams.durations import format_duration, parse_duration_ms
-from streams.errors import ConfigError
+from streams.errors import ConfigError, RecordError
+from streams.moments import parse_time_ms, time_text
 from streams.nearest import nearest
 from streams.profiles import Profile, read_profile
 
@@ -54,15 +56,25 @@ class Trailing(msgspec.Struct, frozen=True):
     ----------
     weekday
         Whether only those of the same weekday.
+    hour
+        Whether only the same hour of them, UTC, as that in which a window begins.
     """
 
     days: int
     weekday: bool = False
+    hour: bool = False
 
     def __str__(self) -> str:
-        """Name it for people."""
-        which = f"same weekdays of the last {self.days} days" if self.weekday else ""
-        return which or ("the last day" if self.days == 1 else f"the last {self.days} days")
+        """Name it for people.
+
+        Examples
+        --------
+        >>> str(Trailing(1)), str(Trailing(28, weekday=True, hour=True))
+        ('the last day', 'same hour of same weekdays of the last 28 days')
+        """
+        days = "the last day" if self.days == 1 else f"the last {self.days} days"
+        days = f"same weekdays of {days}" if self.weekday else days
+        return f"same hour of {days}" if self.hour else days
 
     @property
     def before(self) -> range:
@@ -70,12 +82,41 @@ class Trailing(msgspec.Struct, frozen=True):
         return range(_WEEK, self.days + 1, _WEEK) if self.weekday else range(1, self.days + 1)
 
 
-Comparison: TypeAlias = Own | OfProfile | OfVersion | Trailing
+class Between(msgspec.Struct, frozen=True):
+    """Some whole days, UTC, of all versions, once they are over; the last one is exclusive.
 
-DAY_MS = 86_400_000
+    Attributes
+    ----------
+    first, end
+        How many days after 1970.
+    """
+
+    first: int
+    end: int
+
+    def __str__(self) -> str:
+        """Name it for people.
+
+        Examples
+        --------
+        >>> str(Between(20454, 20468))
+        '2026-01-01 to 2026-01-15'
+        """
+        return " to ".join(time_text(day * DAY_MS)[:10] for day in (self.first, self.end))
+
+
+Comparison: TypeAlias = Own | OfProfile | OfVersion | Trailing | Between
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 MOST_DAYS = 35
 _WEEK = 7
-_NAMES = ("file", "version", "trailing", "own")
+_NAMES = ("file", "version", "trailing", "from", "own")
+_ALSO = {
+    "same_weekday": ("trailing", "trailing: 28d"),
+    "same_hour": ("trailing", "trailing: 28d"),
+    "until": ("from", "from: 2026-01-01"),
+}
+"""Keys that belong to others, and what these look like."""
 
 
 def says_spans(given: object) -> bool:
@@ -103,15 +144,17 @@ def read_comparison(given: Mapping[str, Any], *, where: str) -> Comparison:
     streams.errors.ConfigError: baseline: no such key 'filex'; did you mean file?
     """
     for name in given:
-        if name not in (*_READERS, "same_weekday"):
-            raise ConfigError(f"{where}: no such key {name!r:.40}{nearest(str(name), _NAMES)}")
-    said = [name for name in given if name != "same_weekday"]
+        if name not in (*_READERS, *_ALSO):
+            names = nearest(str(name), (*_NAMES, *_ALSO))
+            raise ConfigError(f"{where}: no such key {name!r:.40}{names}")
+    said = [name for name in given if name not in _ALSO]
+    for name, (whose, example) in _ALSO.items():
+        if name in given and whose not in said:
+            raise ConfigError(f"{where}: {name} belongs to {whose}, such as {example}")
     if not said:
         raise ConfigError(f"{where}: says nothing; say one of {', '.join(_NAMES)}")
     if len(said) > 1:
         raise ConfigError(f"{where}: says {' and '.join(said)}; say one of them")
-    if len(given) > 1 and said != ["trailing"]:
-        raise ConfigError(f"{where}: same_weekday belongs to trailing, such as trailing: 28d")
     return _READERS[said[0]](given, where)
 
 
@@ -140,9 +183,12 @@ def _own(given: Mapping[str, Any], where: str) -> Own:
 
 
 def _trailing(given: Mapping[str, Any], where: str) -> Trailing:
-    span, weekday = given["trailing"], given.get("same_weekday", False)
-    if not isinstance(weekday, bool):
-        raise ConfigError(f"{where}: same_weekday: {weekday!r:.60} must be true or false")
+    span = given["trailing"]
+    same = {name: given.get(name, False) for name in ("same_weekday", "same_hour")}
+    for name, one in same.items():
+        if not isinstance(one, bool):
+            raise ConfigError(f"{where}: {name}: {one!r:.60} must be true or false")
+    weekday, hour = same.values()
     where = f"{where}: trailing"
     if not isinstance(span, str):
         raise ConfigError(f"{where}: {span!r:.60} is no duration such as 28d")
@@ -151,7 +197,38 @@ def _trailing(given: Mapping[str, Any], where: str) -> Trailing:
         raise ConfigError(f"{where}: {span!r} is no whole number of days from 1d to {MOST_DAYS}d")
     if weekday and days < _WEEK:
         raise ConfigError(f"{where}: {span!r} holds no day of the same weekday; take 7d or more")
-    return Trailing(days, weekday)
+    return Trailing(days, weekday, hour)
+
+
+def _between(given: Mapping[str, Any], where: str) -> Between:
+    if "until" not in given:
+        raise ConfigError(f"{where}: from: needs until, such as until: 2026-01-15")
+    first, end = (_day(given[name], f"{where}: {name}") for name in ("from", "until"))
+    if end <= first:
+        raise ConfigError(
+            f"{where}: until: {time_text(end * DAY_MS)[:10]} is not after"
+            f" from: {time_text(first * DAY_MS)[:10]}"
+        )
+    if end - first > MOST_DAYS:
+        raise ConfigError(f"{where}: {end - first} days are more than {MOST_DAYS}")
+    return Between(first, end)
+
+
+def _day(given: object, where: str) -> int:
+    """Return the day that begins at a time."""
+    if isinstance(given, date):  # YAML makes dates of what looks like one
+        given = given.isoformat()
+    if isinstance(given, bool) or not isinstance(given, str | int):
+        raise ConfigError(f"{where}: {given!r:.60} is no day; write it as 2026-01-31")
+    try:
+        day, rest = divmod(parse_time_ms(given, setting=where), DAY_MS)
+    except RecordError as error:
+        raise ConfigError(error.detail) from None
+    if rest:
+        raise ConfigError(f"{where}: {str(given)!r} is within a day, UTC; write a whole one")
+    if day < 0:
+        raise ConfigError(f"{where}: {str(given)!r} is before 1970")
+    return day
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any], str], Comparison]] = {
@@ -159,6 +236,7 @@ _READERS: dict[str, Callable[[Mapping[str, Any], str], Comparison]] = {
     "profile": _profile,
     "version": _version,
     "trailing": _trailing,
+    "from": _between,
     "own": _own,
 }
 
@@ -181,16 +259,17 @@ def check_comparisons(
     """
     for name, found in every.items():
         where = f"baseline of {name!r}: {found}"
-        if not isinstance(found, OfVersion | Trailing):
+        if not isinstance(found, OfVersion | Trailing | Between):
             continue
         if not spans_ms:
             raise ConfigError(
                 f"{where}: leave `baseline: off` out, with which nothing is kept of models"
             )
-        if isinstance(found, Trailing) and DAY_MS % pane_ms:
-            panes = format_duration(pane_ms)
+        hour = isinstance(found, Trailing) and found.hour
+        if not isinstance(found, OfVersion) and (HOUR_MS if hour else DAY_MS) % pane_ms:
+            panes, what = format_duration(pane_ms), "an hour" if hour else "a day"
             raise ConfigError(
-                f"{where}: panes of {panes} do not divide a day; take windows that do, such as 5m"
+                f"{where}: panes of {panes} do not divide {what}; take windows that do, such as 5m"
             )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.comparing import FIRST_DAY, NEVER_MS, Comparing, Grown, Panes
+from streams.cells.comparing import NEVER_MS, Comparing, Grown, Panes
 from streams.cells.inheriting import busiest
 from streams.cells.levels import BASELINES, DAY_MS, FIRST_COARSE, HOUR_MS
 from streams.cells.names import grown
@@ -73,7 +73,7 @@ class Baselines:
         rows: int = 0,
     ) -> None:
         self._side, self._names, self._world = side, names, side.world
-        self.comparing = Comparing(side, names, Grown(self._number, self._passed))
+        self.comparing = Comparing(side, names, Grown(self._number, self.passed_ms))
         self.spans_ms, self._rows = tuple(spans_ms), rows
         self.cut(pane_ms)
         self._begun_ms, self._source = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -206,9 +206,10 @@ class Baselines:
         if bucket not in self._open:
             return []
         from_ms = int(self._passed_ms[bucket])
+        codes = np.array(sorted(self._open[bucket]), np.int64)
+        collected = [bool(self.comparing) and self.comparing.collects(c) for c in codes.tolist()]
         self._passed_ms[bucket] = until_ms
         self.changed.add(bucket)
-        codes = np.array(sorted(self._open[bucket]), np.int64)
         begun_ms = self._begun_ms[codes]
         found = (begun_ms >= from_ms) & (self._source[codes] >= 0)
         early_ms = self._early_ms[codes]
@@ -218,8 +219,8 @@ class Baselines:
         for code in codes[begun_ms <= until_ms - self.spans_ms[-1]].tolist():
             if not self.comparing.collects(code):
                 self._close(code)
-        if from_ms // DAY_MS < until_ms // DAY_MS and self.comparing:
-            found |= np.array([self.comparing.collects(code) for code in codes.tolist()])
+        if from_ms // DAY_MS < until_ms // DAY_MS:
+            found |= np.array(collected)
         return [int(code) for code in codes[found]]
 
     def _pass(self, start_ms: int, places: Sequence[tuple[int, int]]) -> int:
@@ -261,14 +262,13 @@ class Baselines:
         return len(own)
 
     def _add_days(self, rows: Rows, subjects: Ints, models: Ints) -> int:
-        """Add panes to the days that they are of; return how many cells."""
+        """Add panes to the hours or days that they are of; return how many cells."""
         starts_ms = (self._side.table.key[rows] & ((1 << PANE_BITS) - 1)) * self._pane_ms
         added = 0
         for start_ms in np.unique(starts_ms).tolist():
-            wanted = (starts_ms == start_ms) & self.comparing.collected(models, start_ms)
-            own = np.flatnonzero(wanted)
-            if len(own):
-                number = FIRST_DAY + start_ms // DAY_MS
+            now = starts_ms == start_ms
+            for number, codes in self.comparing.collected(models[now], start_ms):
+                own = np.flatnonzero(now & np.isin(models, codes))
                 self._add(rows[own], subjects[own], models[own], number)
                 added += len(own)
         return added
@@ -340,7 +340,7 @@ class Baselines:
             whose[inherits] = world.of(source[inherits], world.segments[subjects[inherits]])
         return Panes(whose, np.where(inherits, others, own), np.arange(len(subjects)))
 
-    def _passed(self, models: Ints) -> Ints:
+    def passed_ms(self, models: Ints) -> Ints:
         """Return until when panes of models were added."""
         return self._passed_ms[self._world.bucket_of[models]]
 

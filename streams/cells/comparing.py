@@ -4,17 +4,25 @@ What is said holds for windows that begin from a moment on, a boundary of panes;
 while older windows are still revised. Profiles are cells of no model, with numbers of their own.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.cells.levels import BASELINES, DAY_MS
+from streams.cells.levels import DAY_MS
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.profiling import forget_part, put_part
+from streams.cells.summed import (
+    FIRST_PROFILE,
+    added_to,
+    compared_numbers,
+    is_over,
+    is_summed,
+    outlived,
+)
 from streams.comparisons import (
-    MOST_DAYS,
+    Between,
     Comparison,
     OfProfile,
     OfVersion,
@@ -28,10 +36,6 @@ Ints = NDArray[np.int64]
 Name = tuple[str, str]
 
 NEVER_MS = 1 << 62
-FIRST_DAY = BASELINES.first + (1 << 12)
-"""Number of the pane of what was added up of the first day of 1970, as it was over."""
-
-FIRST_PROFILE = BASELINES.first + (1 << 18)
 
 
 class Said(NamedTuple):
@@ -158,6 +162,11 @@ class Comparing:
         """Tell whether a version is not to be forgotten, since others are compared with it."""
         model, version = self._names[code]
         found = compared_with(self._said[-1].every, model) if self._said else None
+        if isinstance(found, Between):
+            subjects = self._side.world.subjects
+            subject = subjects.of(np.array([code]), subjects.names.codes([""]))
+            number = np.array([added_to(found, found.first * DAY_MS)])
+            return bool(self._side.find(subject, number)[0] >= 0)
         return isinstance(found, OfVersion) and found.version == version
 
     def followers(self, codes: Collection[int]) -> list[int]:
@@ -176,23 +185,27 @@ class Comparing:
 
     # ------------------------------------------------------------------ days
     def collects(self, code: int) -> bool:
-        """Tell whether days of a model are added up."""
-        return bool(self) and any(isinstance(span.found, Trailing) for span in self.spans(code))
+        """Tell whether hours or days of a model are still added up."""
+        if not self:
+            return False
+        passed_ms = int(self._grown.passed_ms(np.array([code]))[0])
+        return any(is_summed(span.found, passed_ms) for span in self.spans(code))
 
-    def collected(self, models: Ints, start_ms: int) -> NDArray[np.bool_]:
-        """Tell of which models the pane that begins then is added to its day."""
-        own = [
-            code
-            for code in np.unique(models).tolist()
-            for span in self.spans(code)
-            if isinstance(span.found, Trailing) and span.from_ms <= start_ms < span.until_ms
-        ]
-        return np.isin(models, own)
+    def collected(self, models: Ints, start_ms: int) -> Iterator[tuple[int, list[int]]]:
+        """Yield to which number the pane that begins then is added, and of which models."""
+        found: dict[int, list[int]] = {}
+        for code in np.unique(models).tolist():
+            for span in self.spans(code):
+                if span.from_ms <= start_ms < span.until_ms:
+                    number = added_to(span.found, start_ms)
+                    if number is not None:
+                        found.setdefault(number, []).append(code)
+        yield from found.items()
 
     def outlived(self, until_ms: int) -> list[int]:
-        """Return the days that no window is compared with that begins from then on."""
-        oldest = FIRST_DAY + until_ms // DAY_MS - MOST_DAYS
-        return [n for n in self._side.members if FIRST_DAY <= n < min(oldest, FIRST_PROFILE)]
+        """Return what was added up and no window is compared with that begins from then on."""
+        every = [found for one in self._said for found in one.every.values()]
+        return outlived(self._side.members, every, until_ms)
 
     # ------------------------------------------------------------------ profiles
     def _take_profiles(self) -> None:
@@ -243,10 +256,10 @@ class Comparing:
                     case OfVersion():
                         place = here, subjects[here], starts_ms[here]
                         self._put_version(panes, *place, (self._names[code][0], span.found))
-                    case Trailing():
+                    case Trailing() | Between():
                         panes.numbers[here] = -1
                         place = here, subjects[here], starts_ms[here]
-                        more.append(self._days(*place, (self._names[code][0], span.found)))
+                        more.append(self._summed(*place, (self._names[code][0], span.found)))
         if not more:
             return panes
         every = Panes(*(np.concatenate(column) for column in zip(panes, *more, strict=True)))
@@ -271,23 +284,23 @@ class Comparing:
             panes.whose[here] = world.of(sources, world.segments[subjects])
             panes.numbers[here] = self._grown.longest(sources, starts_ms)
 
-    def _days(
-        self, here: Ints, subjects: Ints, starts_ms: Ints, which: tuple[str, Trailing]
+    def _summed(
+        self, here: Ints, subjects: Ints, starts_ms: Ints, which: tuple[str, Trailing | Between]
     ) -> Panes:
         """Return the days that windows are compared with, of all versions, once they are over."""
         model, found = which
         world = self._side.world.subjects
-        day = starts_ms // DAY_MS
         codes = np.array(sorted(self._versions.get(model, {}).values()), np.int64)
-        over = self._grown.passed_ms(codes).min(initial=NEVER_MS) >= day * DAY_MS
-        here, subjects, day = here[over], subjects[over], day[over]
-        before = np.array(found.before, np.int64)
-        each = len(before) * len(codes)
+        passed_ms = self._grown.passed_ms(codes).min(initial=NEVER_MS)
+        over = is_over(found, starts_ms, passed_ms)
+        here, subjects = here[over], subjects[over]
+        before = compared_numbers(found, starts_ms[over])
+        each = before.shape[1] * len(codes)
         segments = np.repeat(world.segments[subjects], each)
         owners = np.repeat(here, each)
-        sources = np.tile(np.repeat(codes, len(before)), len(here))
-        numbers = FIRST_DAY + (day[:, None] - np.tile(before, len(codes))).ravel()
-        known = numbers >= FIRST_DAY
+        sources = np.tile(np.repeat(codes, before.shape[1]), len(here))
+        numbers = np.tile(before, len(codes)).ravel()
+        known = numbers >= 0
         whose = world.of(sources[known], segments[known])
         return Panes(whose, numbers[known], owners[known])
 
@@ -305,4 +318,4 @@ def _reads(found: Comparison, model: str, others: Collection[Name]) -> bool:
     """Tell whether windows of a model that go by this are compared with cells of others."""
     if isinstance(found, OfVersion):
         return (model, found.version) in others
-    return isinstance(found, Trailing)
+    return isinstance(found, Trailing | Between)

@@ -7,10 +7,11 @@ import msgspec
 import numpy as np
 from xxhash import xxh3_64_hexdigest
 
-from streams.cells.comparing import FIRST_PROFILE, Comparing, Name
+from streams.cells.comparing import Comparing, Name
 from streams.cells.hour_windows import view_of
 from streams.cells.levels import Places
 from streams.cells.store import Cells
+from streams.cells.summed import FIRST_PROFILE
 from streams.cells.view import CellView, Judgements, Rows, Windows
 from streams.distributions import Series
 from streams.edges import MOST_BINS, binned, cuts_of, score_edges, value_edges

@@ -117,7 +117,10 @@ class Forgetting(Changing):
         """Forget models whose life has ended, some at once."""
         state = self.state
         gone = []
-        for code in state.silence.due(at_ms)[:_MOST_AT_ONCE]:
+        due = state.silence.due(at_ms)[:_MOST_AT_ONCE]
+        if due and state.windows.baselines.comparing:  # what is compared with them is whole
+            self.grow_baselines(whole=True)
+        for code in due:
             if state.windows.baselines.comparing.keeps(code):
                 state.silence.put_off(code, at_ms)
             elif not state.alerts.fires(code) or state.alerts.only_scanned(code):

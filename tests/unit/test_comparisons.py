@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -9,8 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.comparisons import OfVersion, Own, Trailing, compared_with, read_comparison
+from streams.cells.summed import FIRST_DAY, FIRST_PROFILE
+from streams.comparisons import (
+    Between,
+    OfVersion,
+    Own,
+    Trailing,
+    compared_with,
+    read_comparison,
+)
 from streams.errors import ConfigError, RecordError
+from streams.moments import time_text
 from streams.monitors import Monitors, Threshold, Window
 from streams.monitors_file import parse_monitors
 from streams.specification import monitors_of, write_specification
@@ -33,6 +43,7 @@ def days_of(
     version: str = "v1",
     model: str = "m",
     each: int = 25,
+    every_ms: int = 10 * MINUTE_MS,
 ) -> list[Event]:
     """Make so many rows in each quarter of days; `amount` is about a mean by the day."""
     rng = random.Random(f"{model} {version}")
@@ -41,13 +52,25 @@ def days_of(
             f"{model}-{version}-{day}-{quarter}-{n}",
             model=model,
             version=version,
-            timestamp_ms=MIDNIGHT_MS + day * DAY_MS + quarter * 6 * HOUR_MS + n * 10 * MINUTE_MS,
+            timestamp_ms=MIDNIGHT_MS + day * DAY_MS + quarter * 6 * HOUR_MS + n * every_ms,
             features={"amount": mean_of(day) + rng.random()},
         )
         for day in days
         for quarter in range(4)
         for n in range(each)
     ]
+
+
+ONE_HOUR = (Window(HOUR_MS, HOUR_MS),)
+
+
+def day_text(day: int) -> str:
+    """Return a day so many days after that of the first rows, as files have it."""
+    return time_text(MIDNIGHT_MS + day * DAY_MS)[:10]
+
+
+def between(first: int, end: int) -> Between:
+    return Between(MIDNIGHT_MS // DAY_MS + first, MIDNIGHT_MS // DAY_MS + end)
 
 
 def spec(at_ms: int, **content: Any) -> bytes:
@@ -181,6 +204,98 @@ def test_days_that_nobody_needs_are_forgotten() -> None:
     assert 30 < len(numbers) < 42
 
 
+def test_windows_are_compared_with_the_same_hour_of_the_last_days() -> None:
+    """Mornings are unlike evenings: a day as a whole is none of them."""
+    events = days_of(range(5), lambda _: 1.0, each=20, every_ms=MINUTE_MS)
+    for event in events:
+        event["features"]["amount"] += 100 * (event["timestamp_ms"] // (6 * HOUR_MS) % 4)
+    monitors = msgspec.structs.replace(hours(Trailing(2, hour=True)), windows=ONE_HOUR)
+    days = msgspec.structs.replace(monitors, compared={"*": Trailing(2)})
+
+    same = by_day(ran(events, monitors=monitors), "ks:amount")
+
+    assert min(same) == 2.0  # of one day there are too few rows in an hour
+    assert max(same.values()) < 0.4
+    assert min(by_day(ran(events, monitors=days), "ks:amount").values()) >= 0.5
+
+
+def test_the_same_hour_of_the_same_weekday_alone() -> None:
+    days = [2, 3, 9, 10, 16, 17]
+    means = {3: 100.0, 10: 100.0, 17: 100.0}
+    events = days_of(days, lambda day: means.get(day, 1.0), each=20, every_ms=MINUTE_MS)
+    monitors = hours(Trailing(28, weekday=True, hour=True))
+    both = msgspec.structs.replace(monitors, windows=ONE_HOUR)
+
+    ks = by_day(ran(events, monitors=both), "ks:amount")
+
+    assert sorted(ks) == [day + quarter / 4 for day in (16, 17) for quarter in range(4)]
+    assert max(ks.values()) < 0.5
+
+
+def test_windows_are_compared_with_the_days_of_a_range_once_these_are_over() -> None:
+    events = days_of(range(6), lambda day: 100.0 if day in {2, 5} else 1.0)
+
+    driver = ran(events, monitors=hours(between(1, 3)))
+
+    ks = by_day(driver, "ks:amount")
+    assert sorted(ks) == [day + quarter / 4 for day in (3, 4, 5) for quarter in range(4)]
+    # Half of the range is like every day.
+    assert {day for day, value in ks.items() if not 0.4 < value < 0.7} == set()
+    [told] = driver.models.values()
+    assert told["reference"] == f"{day_text(1)} to {day_text(3)}"
+    assert told["reference_since_ms"] == MIDNIGHT_MS + 3 * DAY_MS
+    assert told["reference_rows"] == 200
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "said"), [(7, 9, "not over yet"), (-9, -7, "no rows")], ids=["later", "gone"]
+)
+def test_a_range_without_rows_is_no_reference_and_models_say_so(
+    first: int, end: int, said: str
+) -> None:
+    driver = ran(days_of(range(5), lambda _: 1.0), monitors=hours(between(first, end)))
+
+    [told] = driver.models.values()
+    assert not by_day(driver, "ks:amount")
+    assert told["reference"] == f"{day_text(first)} to {day_text(end)}: {said}"
+    assert (told["reference_rows"], told["reference_since_ms"]) == (0, -1)
+
+
+def test_versions_of_a_range_are_not_forgotten_while_others_are_compared_with_it() -> None:
+    old, new = days_of(range(4), float), days_of(range(4, 40), lambda _: 9.0, version="v2", each=5)
+
+    kept = ran([*old, *new], monitors=hours(between(0, 3)), forget_ms=5 * DAY_MS, size=200)
+
+    assert set(kept.monitors[0].codes) == {("m", "v1"), ("m", "v2")}
+    assert min(by_day(kept, "ks:amount", version="v2").values()) == 1.0
+
+
+def test_a_range_that_nobody_names_any_more_and_hours_that_nobody_needs_are_forgotten() -> None:
+    events = days_of(range(45), float, each=5)
+    own = msgspec.structs.replace(hours(between(0, 2)), windows=ONE_HOUR)
+    how: dict[str, Any] = {"monitors": own, "size": 200}
+    specs = (
+        spec(
+            MIDNIGHT_MS + day * DAY_MS,
+            baseline={"trailing": "28d", "same_hour": True, "same_weekday": weekday},
+        )
+        for day, weekday in ((4, False), (20, True))
+    )
+
+    before, after = ran(events, **how), ran(events, *specs, **how)
+
+    assert len(sums_of(before)) == 1
+    # Of a quarter the first hour alone has rows.
+    assert 4 * 34 < len(sums_of(after)) < 4 * 38
+    assert not {*sums_of(before)} & {*sums_of(after)}
+
+
+def sums_of(driver: Driver) -> list[int]:
+    """Return numbers of what was added up."""
+    members = driver.monitors[0].windows.grid.predictions.members
+    return [number for number in members if FIRST_DAY <= number < FIRST_PROFILE]
+
+
 @given(size=st.integers(20, 700), partitions=st.integers(1, 3), restarts=st.booleans())
 @settings(max_examples=some(6))
 def test_it_is_the_same_for_any_cuts_partitions_and_restarts(
@@ -192,15 +307,22 @@ def test_it_is_the_same_for_any_cuts_partitions_and_restarts(
         days_of(range(2, 14), lambda _: 1.0, model="other", each=2),
     )
     specs = (
-        spec(MIDNIGHT_MS + 3 * DAY_MS + HOUR_MS, models={"m": {"baseline": {"trailing": "3d"}}}),
+        spec(
+            MIDNIGHT_MS + 3 * DAY_MS + HOUR_MS,
+            models={
+                "m": {"baseline": {"trailing": "3d"}},
+                "other": {"baseline": {"from": day_text(4), "until": day_text(6)}},
+            },
+        ),
         spec(
             MIDNIGHT_MS + 7 * DAY_MS + HOUR_MS,
-            baseline={"trailing": "2d"},
+            baseline={"from": day_text(7), "until": day_text(9)},
             models={"m": {"baseline": {"version": "v1"}}},
         ),
-        spec(MIDNIGHT_MS + 11 * DAY_MS, baseline={"trailing": "3d"}),
+        spec(MIDNIGHT_MS + 11 * DAY_MS, baseline={"trailing": "3d", "same_hour": True}),
     )
-    how: dict[str, Any] = {"monitors": hours(None), "forget_ms": 3 * DAY_MS}
+    both = msgspec.structs.replace(hours(None), windows=(*HOURS.windows, *ONE_HOUR))
+    how: dict[str, Any] = {"monitors": both, "forget_ms": 3 * DAY_MS}
     plain = ran(events, *specs, **how)
 
     again = ran(events, *specs, size=size, partitions=partitions, restarts=restarts, **how)
@@ -241,6 +363,20 @@ def test_a_name_comes_before_patterns_and_these_in_their_order() -> None:
         ({"trailing": "7d", "same_weekday": 1}, "same_weekday: 1 must be true or false"),
         ({"version": "1", "same_weekday": True}, "same_weekday belongs to trailing"),
         ({"version": "1", "own": True}, "says version and own; say one of them"),
+        ({"trailing": "7d", "same_hour": "yes"}, "same_hour: 'yes' must be true or false"),
+        ({"version": "1", "same_hour": True}, "same_hour belongs to trailing"),
+        ({"until": "2026-01-15"}, "until belongs to from, such as from: 2026-01-01"),
+        ({"from": "2026-01-01"}, "from: needs until, such as until: 2026-01-15"),
+        (
+            {"from": "2026-01-15", "until": "2026-01-15"},
+            "until: 2026-01-15 is not after from: 2026-01-15",
+        ),
+        ({"from": "2026-01-01", "until": "2026-02-06"}, "36 days are more than 35"),
+        ({"from": "2026-01-01T12:00", "until": "2026-02-06"}, "'2026-01-01T12:00' is within a day"),
+        ({"from": "monday", "until": "2026-02-06"}, "from: 'monday' is no time"),
+        ({"from": True, "until": "2026-02-06"}, "from: True is no day; write it as 2026-01-31"),
+        ({"from": "1969-12-01", "until": "1969-12-03"}, "'1969-12-01' is before 1970"),
+        ({"unti": "2026-01-01"}, "no such key 'unti'; did you mean until?"),
         ({"own": False}, "own: False must be true, or left out"),
     ],
 )
@@ -257,8 +393,22 @@ def test_what_a_worker_does_not_keep_is_refused() -> None:
         Driver(monitors=off)
     with pytest.raises(ConfigError, match="panes of 7h do not divide a day"):
         Driver(monitors=wide)
+    with pytest.raises(ConfigError, match="panes of 7h do not divide a day"):
+        Driver(monitors=msgspec.structs.replace(wide, compared={"*": between(0, 3)}))
+    six = msgspec.structs.replace(HOURS, compared={"*": Trailing(7, hour=True)})
+    with pytest.raises(ConfigError, match="panes of 6h do not divide an hour"):
+        Driver(monitors=six)
     with pytest.raises(Exception, match="panes of 7h do not divide a day"):
         monitors_of(b'{"baseline": {"trailing": "7d"}}', Monitors(windows=wide.windows))
+
+
+def test_days_may_be_dates_of_yaml() -> None:
+    said = {"from": date(2026, 1, 1), "until": "2026-01-15"}
+
+    found = read_comparison(said, where="baseline")
+
+    assert found == Between(20454, 20468)
+    assert str(found) == "2026-01-01 to 2026-01-15"
 
 
 # --- a number of rows
