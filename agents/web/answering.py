@@ -19,6 +19,7 @@ from agents.web.known import Known
 from agents.web.owning import Owned
 from agents.web.screens import CATALOGUE
 from agents.web.screens.screen import Answer, Asked, Panel, View
+from agents.web.settled import Later
 from agents.web.told import Told
 
 _BOARDS = 4
@@ -26,18 +27,38 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Answering:
-    """Answer questions of addresses from a history; any thread may call it."""
+    """Answer questions of addresses from a history; any thread may call it.
+
+    Parameters
+    ----------
+    later
+        Takes what is too long for an answer in haste.
+    """
 
     def __init__(
-        self, history: History, following: Following, *, told: Callable[[], Told] | None = None
+        self,
+        history: History,
+        following: Following,
+        *,
+        told: Callable[[], Told] | None = None,
+        later: Later | None = None,
     ) -> None:
         self._history, self._following, self._told = history, following, told
+        self._later = later
         self._owned = Owned()
         self._boards: OrderedDict[int, Board] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, screen: str, parameters: Mapping[str, str]) -> Answer:
+    def __call__(
+        self, screen: str, parameters: Mapping[str, str], *, haste: bool = False
+    ) -> Answer:
         """Answer a screen.
+
+        Parameters
+        ----------
+        haste
+            Of series that are too long, answer with one window of several, say of how many in the
+            fact `sampled`, and let the rest be read later.
 
         Raises
         ------
@@ -52,7 +73,7 @@ class Answering:
         """
         found = CATALOGUE[screen]
         asked: Asked = msgspec.convert(dict(parameters), found.asks, strict=False)
-        keeping = self._following.settled.begin()
+        keeping = self._following.settled.begin(self._later if haste else None)
         with self._history.connected() as connection:
             known = Known(connection, asked.at, keeping=keeping)
             at_ms = time.time_ns() // 1_000_000 if asked.at is None else asked.at
@@ -60,7 +81,10 @@ class Answering:
             told = None if self._told is None else self._told()
             if told is not None and asked.at is None:
                 board = self._owned(board, told.monitors)
-            return found.answer(View(known, board, at_ms, told), asked)
+            answer = found.answer(View(known, board, at_ms, told), asked)
+            if known.every > 1:
+                answer.facts["sampled"] = known.every
+            return answer
 
     def _board_at(self, known: Known, at_ms: int) -> Board:
         """Return a board of a time that has passed: it is made once, for all who ask."""

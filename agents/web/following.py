@@ -6,6 +6,7 @@ if they have grown, the lines of models that these rows are of are read anew.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +43,8 @@ class News(NamedTuple):
         Whether it has all of them.
     judged_ms
         When the last verdict on an alert became visible.
+    series
+        How many long series were read since the page began.
     """
 
     metrics: int = 0
@@ -52,6 +55,7 @@ class News(NamedTuple):
     models: int = 0
     ready: bool = False
     judged_ms: int = 0
+    series: int = 0
 
 
 class Following:
@@ -115,6 +119,7 @@ class Following:
         if not self.news.ready or metrics < self.news.metrics:  # or it is another history
             self.settled.clear()
             self._read_board(known, at_ms)
+            gc.freeze()  # thousands of lines hold no cycles; looking for some took answers 100 ms
         elif (metrics, alerts) != (self.news.metrics, self.news.alerts):
             revised = _revised(connection, self.news.metrics, metrics)
             self.settled.forget(revised)

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, text
 
 from agents.web.alert_questions import ALERTS, OF_MODEL, OWNERS, REVISIONS
 from agents.web.settled import Keeping, Key, Part, Settled
+from agents.web.window_questions import ASOF, EACH, LIVE, NAMES, STARTS, TOGETHER
 
 _AHEAD_MS = 300_000
 """So far may a window begin after it was published: clocks differ."""
@@ -35,6 +36,9 @@ MOST_ALERTS = 10_000
 
 MOST_POINTS = 600
 """So many points has a series; of more windows, several make one."""
+
+MOST_READ = 2_100
+"""So many windows are read at most for one answer, if the rest can be read later."""
 
 MOST_WINDOWS = 300_000
 """So many windows of a series are looked for at most, a month of ten seconds: each is looked for,
@@ -100,7 +104,12 @@ class Known:
     until_ms
         What became visible later is not seen; None: what is known now.
     keeping
-        Keeps long series of now; begun before it was connected.
+        Keeps long series; begun before it was connected.
+
+    Attributes
+    ----------
+    every
+        Of so many windows one was read where a series was too long to be read at once; 1: all were.
     """
 
     def __init__(
@@ -111,14 +120,19 @@ class Known:
         keeping: Keeping | None = None,
     ) -> None:
         self.connection, self.until_ms = connection, until_ms
+        self.every = 1
         self._keeping = Settled().begin() if keeping is None else keeping
         self._live = until_ms is None
         self._table = "metrics" if self._live else "metric_revisions"
 
+    def at(self, until_ms: int) -> Known:
+        """Return what was known at another time."""
+        return Known(self.connection, until_ms, keeping=self._keeping)
+
     # ------------------------------------------------------------------ names
     def names(self) -> list[tuple[str, str]]:
         """Return every model and version, by a seek for each."""
-        rows = self.connection.execute(text(_NAMES.format(table=self._table)))
+        rows = self.connection.execute(text(NAMES.format(table=self._table)))
         return [(model, version) for model, version in rows]
 
     def versions(self, model: str) -> list[str]:
@@ -196,9 +210,9 @@ class Known:
         """Return metrics of a span by metric and start; of too many windows, several make one."""
         if not metrics:
             return []
-        if span.together == 1 or not self._live:
+        if span.together == 1:
             return self._read_points(who, span, metrics)
-        return self._long_points(who, span, metrics)
+        return self._long_points(self._key(who, span, metrics), span)
 
     def sampled(self, who: Who, span: Span, metrics: Sequence[str], *, every: int) -> list[Point]:
         """Return metrics of one window of so many, by metric and start.
@@ -207,44 +221,63 @@ class Known:
         """
         if not metrics:
             return []
-        if every == 1 or not self._live:
-            return self._read_points(who, span, metrics, every=every)
-        return self._long_points(who, span, metrics, every=every)
+        if every == 1:
+            return self._read_points(who, span, metrics)
+        return self._long_points(self._key(who, span, metrics, every=every), span)
 
-    def _long_points(
-        self, who: Who, span: Span, metrics: Sequence[str], *, every: int = 0
-    ) -> list[Point]:
-        """Read of a long series what is not kept of it."""
-        step_ms = (every or span.together) * span.length_ms
-        # Kept from a round time on, so that a range that moves on is one that is kept.
-        key = Key(who, tuple(metrics), span.first_ms, span.length_ms, step_ms, bool(every))
+    def fill(self, key: Key, span: Span) -> bool:
+        """Read a piece more of a long series, to be kept; return whether that was the last."""
         part = self._keeping.get(key) or Part(span.first_ms, [])
-        rest = [
-            point
-            for name in metrics
-            for point in self._read_points(who, span, (name,), from_ms=part.until_ms, every=every)
-        ]
-        points = sorted((*part.points, *rest), key=lambda one: (one.metric, one.start_ms))
-        whole_ms = span.last_ms - (span.last_ms - span.first_ms) % step_ms
-        kept = [one for one in points if one.start_ms < whole_ms]
-        self._keeping.put(key, Part(whole_ms, kept))
-        return points
+        steps = max(MOST_READ * key.length_ms // (key.step_ms * len(key.metrics)), 1)
+        until_ms = part.until_ms + steps * key.step_ms
+        piece = {"first": part.until_ms, "last": min(until_ms - 1, span.last_ms)}
+        points = [*part.points, *self._read_points(key.who, span, key.metrics, piece)]
+        return self._keep(key, span, points, until_ms=until_ms)
+
+    def _key(self, who: Who, span: Span, metrics: Sequence[str], *, every: int = 0) -> Key:
+        # Kept from a round time on, so that a range that moves on is one that is kept.
+        step_ms = (every or span.together) * span.length_ms
+        first_ms, length_ms = span.first_ms, span.length_ms
+        return Key(who, tuple(metrics), first_ms, length_ms, step_ms, bool(every), self.until_ms)
+
+    def _long_points(self, key: Key, span: Span) -> list[Point]:
+        """Read of a long series what is not kept of it; of too much, one window of several."""
+        part = self._keeping.get(key) or Part(span.first_ms, [])
+        missing = span._replace(first_ms=part.until_ms).windows * len(key.metrics)
+        rest = {"first": part.until_ms, "last": span.last_ms}
+        if not key.sampled and missing > MOST_READ and self._keeping.ask_later(key, span):
+            self.every = max(self.every, every := -(-missing // MOST_READ))
+            rest["step"] = every * span.length_ms
+        else:
+            every = 1
+            rest["step"] = key.step_ms if key.sampled else span.length_ms
+        read = self._read_points(key.who, span, key.metrics, rest, each=key.sampled)
+        points = sorted((*part.points, *read), key=lambda one: (one.metric, one.start_ms))
+        if every == 1:
+            self._keep(key, span, points, until_ms=span.last_ms + 1)
+            return points
+        return [_standing_for(one, every, span.together) for one in points]
+
+    def _keep(self, key: Key, span: Span, points: Sequence[Point], *, until_ms: int) -> bool:
+        """Keep the whole steps up to a time; return whether those are all that there are."""
+        whole_ms = span.last_ms - (span.last_ms - span.first_ms) % key.step_ms
+        end_ms = min(until_ms, whole_ms)
+        self._keeping.put(key, Part(end_ms, [one for one in points if one.start_ms < end_ms]))
+        return end_ms == whole_ms
 
     def _read_points(
         self,
         who: Who,
         span: Span,
         metrics: Sequence[str],
+        bound: Mapping[str, int] | None = None,
         *,
-        from_ms: int | None = None,
-        every: int = 0,
+        each: bool = False,
     ) -> list[Point]:
-        """Read a series: one window of `every`, or, of 0, all of them, several as one point."""
-        source = _LIVE if self._live else _ASOF
-        question = (_EACH if every or span.together == 1 else _TOGETHER).format(source=source)
-        bound = _bound(span) | ({} if from_ms is None else {"first": from_ms})
-        bound |= {"step": every * span.length_ms} if every else {}
-        return self._asked(question, who, metrics, bound)
+        """Read a series, or what is bound of it: each window, or several of them as one point."""
+        source = LIVE if self._live else ASOF
+        question = (EACH if each or span.together == 1 else TOGETHER).format(source=source)
+        return self._asked(question, who, metrics, _bound(span) | dict(bound or {}))
 
     def _asked(
         self, question: str, who: Who, metrics: Sequence[str], bound: Mapping[str, int]
@@ -252,7 +285,7 @@ class Known:
         names = {f"m{number}": name for number, name in enumerate(metrics)}
         wanted = ", ".join(f"(:{name})" for name in names)
         rows = self.connection.execute(
-            text(f"{_STARTS.format(wanted=wanted)} {question}"),
+            text(f"{STARTS.format(wanted=wanted)} {question}"),
             {**who._asdict(), **bound, **names, "until": self.until_ms},
         ).fetchall()
         return _points(rows)
@@ -316,6 +349,11 @@ def _points(rows: Iterable[Any]) -> list[Point]:
     return sorted(found, key=lambda one: (one.metric, one.start_ms))
 
 
+def _standing_for(point: Point, every: int, most: int) -> Point:
+    """Return a point that is of so many times as many windows as were read."""
+    return msgspec.structs.replace(point, windows=min(point.windows * every, most))
+
+
 def _bound(span: Span) -> dict[str, int]:
     return {
         "first": span.first_ms,
@@ -333,51 +371,3 @@ def _alert(row: Any) -> dict[str, Any]:
     texts = ("owner", "runbook", "incident_id")
     found |= {name: found[name] or "" for name in texts if name in found}
     return found | {"silenced": bool(found.get("silenced"))}
-
-
-_NAMES = """
-WITH RECURSIVE models(model) AS (
-    SELECT min(model) FROM {table} UNION ALL
-    SELECT (SELECT min(t.model) FROM {table} t WHERE t.model > models.model)
-    FROM models WHERE models.model IS NOT NULL
-), found(model, version) AS (
-    SELECT model, (SELECT min(t.version) FROM {table} t WHERE t.model = models.model)
-    FROM models WHERE models.model IS NOT NULL UNION ALL
-    SELECT model, (
-        SELECT min(t.version) FROM {table} t
-        WHERE t.model = found.model AND t.version > found.version
-    ) FROM found WHERE found.version IS NOT NULL
-)
-SELECT model, version FROM found WHERE version IS NOT NULL
-"""
-_STARTS = """
-WITH RECURSIVE starts(s) AS (
-    SELECT CAST(:first AS BIGINT) UNION ALL
-    SELECT s + :step FROM starts WHERE s + :step <= :last
-), wanted(metric) AS (VALUES {wanted})
-"""
-# CROSS JOIN: SQLite then goes from starts to windows, as it must.
-_LIVE = """
-FROM wanted CROSS JOIN starts CROSS JOIN metrics r
-WHERE r.model = :model AND r.version = :version AND r.segment = :segment
-  AND r.window_start_ms = s AND r.window_end_ms = s + :length AND r.metric = wanted.metric
-"""
-_ASOF = """
-FROM wanted CROSS JOIN starts CROSS JOIN metric_revisions r
-WHERE r.id = (
-    SELECT max(x.id) FROM metric_revisions x
-    WHERE x.model = :model AND x.version = :version AND x.segment = :segment
-      AND x.window_start_ms = s AND x.window_end_ms = s + :length AND x.metric = wanted.metric
-      AND x.visible_at_ms <= :until
-  ) AND NOT r.deleted
-"""
-_EACH = """
-SELECT s, r.metric, r.value, r.low, r.high, r.count, r.coverage, r.revision, r.final, 1
-{source}
-"""
-_TOGETHER = """
-SELECT min(s), r.metric,
-       sum(r.value * (r.count + 1)) / sum(r.count + 1), min(r.value), max(r.value), sum(r.count),
-       avg(r.coverage), max(r.revision), min(CASE WHEN r.final THEN 1 ELSE 0 END), count(*)
-{source} GROUP BY r.metric, (s - :first) / :together
-"""

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from agents.exits import say
 from agents.web.answering import Answering
+from agents.web.filling import Filling
 from agents.web.following import Following, News
 from agents.web.guard import Guard, is_loopback
 from agents.web.history import History
@@ -95,19 +96,22 @@ def serving(
     guard = Guard(host=address.host, names=address.names, token=token)
     listening = _listen(address)
     port = listening.getsockname()[1]
-    following = Following(history, tell=lambda news: site.tell(news))  # noqa: PLW0108 - made below
+    following = Following(history, tell=lambda _: site.tell())
+    filling = Filling(history, following.settled, tell=lambda: site.tell())  # noqa: PLW0108
     site = Site(
         guard=guard,
-        answer=Answering(history, following, told=told),
-        news=lambda: _noted(following.news, note()),
+        answer=Answering(history, following, told=told, later=filling.ask),
+        news=lambda: _noted(following.news._replace(series=filling.filled), note()),
         judge=Judging(history, judge),
     )
     following.start()
+    filling.start()
     server = _Serving(site, listening)
     try:
         yield Running(_link(address.host, port, token), port, following)
     finally:
         server.stop()
+        filling.stop()
         following.stop()
 
 

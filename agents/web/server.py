@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -47,6 +48,7 @@ _THREADS = 4
 _MOST_LISTENERS = 64
 _BEAT_S = 15.0
 _SAID_CHARS = 300
+_SHORT_BYTES = 1_000
 
 
 class File(NamedTuple):
@@ -104,7 +106,7 @@ class Site:
         )
         return app
 
-    def tell(self, _: News) -> None:
+    def tell(self) -> None:
         """Wake those who listen; any thread may call it."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake)
@@ -176,7 +178,9 @@ class Site:
         return _json(HTTPStatus.OK, titles)
 
     async def _api(self, request: web.Request) -> web.StreamResponse:
-        return await self._answered(request, lambda answer: _json(HTTPStatus.OK, answer))
+        return await self._answered(
+            request, lambda answer: _json(HTTPStatus.OK, answer), haste=True
+        )
 
     async def _csv(self, request: web.Request) -> web.StreamResponse:
         screen, name = request.match_info["screen"], request.match_info["panel"]
@@ -192,26 +196,40 @@ class Site:
         return await self._answered(request, written)
 
     async def _answered(
-        self, request: web.Request, write: Callable[[Any], web.Response]
+        self,
+        request: web.Request,
+        write: Callable[[Any], web.Response],
+        *,
+        haste: bool = False,
     ) -> web.StreamResponse:
-        work = partial(self._work, request.match_info["screen"], dict(request.query), write)
-        response = await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        response.enable_compression()
-        return response
+        asked = request.match_info["screen"], dict(request.query)
+        pack = "gzip" in request.headers.get("Accept-Encoding", "").lower()
+
+        def work() -> web.Response:
+            began_s = time.thread_time()
+            response = self._work(*asked, write, haste=haste)
+            if pack:
+                _pack(response)
+            took_ms = (time.thread_time() - began_s) * 1_000
+            response.headers["Server-Timing"] = f"cpu;dur={took_ms:.1f}"
+            return response
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _work(
-        self, screen: str, parameters: Mapping[str, str], write: Callable[[Any], web.Response]
+        self,
+        screen: str,
+        parameters: Mapping[str, str],
+        write: Callable[[Any], web.Response],
+        *,
+        haste: bool,
     ) -> web.Response:
-        began_s = time.thread_time()
         if screen not in CATALOGUE:
             return _json(HTTPStatus.NOT_FOUND, {"missing": "there is no such screen"})
         try:
-            response = write(self._answer(screen, parameters))
+            return write(self._answer(screen, parameters, haste=haste))
         except Exception as error:  # noqa: BLE001 - told to who asks: topics may have had anything
             return _failed(f"screen {screen}", error)
-        took_ms = (time.thread_time() - began_s) * 1_000
-        response.headers["Server-Timing"] = f"cpu;dur={took_ms:.1f}"
-        return response
 
     async def _verdicts(self, request: web.Request) -> web.StreamResponse:
         if not is_json(request.headers):
@@ -262,6 +280,15 @@ def _files(folder: Path) -> dict[str, File]:
             body = path.read_bytes()
             found[path.name] = File(body, kind, hashlib.sha256(body).hexdigest()[:16])
     return found
+
+
+def _pack(response: web.Response) -> None:
+    """Compress what is long, in a fifth of the time that takes a tenth less."""
+    body = response.body
+    if isinstance(body, bytes) and len(body) > _SHORT_BYTES:
+        response.body = gzip.compress(body, compresslevel=1, mtime=0)
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
 
 
 def _json(status: HTTPStatus, value: Any) -> web.Response:

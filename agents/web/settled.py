@@ -5,13 +5,14 @@ Rules of this file:
 * A part of a series is kept until a revision of one of its windows comes, whatever it is of.
 * What was read before that revision and is handed in after it is not kept.
 * Keys count all windows of a series as one, so that it is either there up to a time, or not.
+* What is too long for one answer is read later: whoever asks is shown a sample until then.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ class Key(NamedTuple):
     ----------
     sampled
         Whether a step has its first window alone, or all of them in one point.
+    until_ms
+        As of when; None: now.
     """
 
     who: Who
@@ -35,6 +38,7 @@ class Key(NamedTuple):
     length_ms: int
     step_ms: int
     sampled: bool = False
+    until_ms: int | None = None
 
 
 class Part(NamedTuple):
@@ -52,9 +56,15 @@ class Settled:
         self._lock = threading.Lock()
         self._changes = 0
 
-    def begin(self) -> Keeping:
-        """Return what a reader uses that connects to the database after this."""
-        return Keeping(self, self._changes)
+    def begin(self, later: Later | None = None) -> Keeping:
+        """Return what a reader uses that connects to the database after this.
+
+        Parameters
+        ----------
+        later
+            Takes what is too long to be read at once; None: all is read at once.
+        """
+        return Keeping(self, self._changes, later)
 
     def get(self, key: Key) -> Part | None:
         """Return what is kept of a series, of the same steps from the same time or before."""
@@ -90,11 +100,15 @@ class Settled:
             self._parts.clear()
 
 
+Later = Callable[[Key, "Span"], None]
+
+
 class Keeping(NamedTuple):
     """What one reader uses: it keeps nothing that was revised since it began."""
 
     settled: Settled
     changes: int
+    later: Later | None = None
 
     def get(self, key: Key) -> Part | None:
         """Return what is kept of a series."""
@@ -103,6 +117,13 @@ class Keeping(NamedTuple):
     def put(self, key: Key, part: Part) -> None:
         """Keep a part, if nothing has changed."""
         self.settled.put(key, part, changes=self.changes)
+
+    def ask_later(self, key: Key, span: Span) -> bool:
+        """Let a series be read later, if that is possible."""
+        if self.later is None:
+            return False
+        self.later(key, span)
+        return True
 
 
 def _cut(key: Key, part: Part, from_ms: int) -> Part:

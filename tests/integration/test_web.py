@@ -6,6 +6,9 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
+from agents.web import known
 from tests import webs
 from tests.browser import Browser, browser
 from tests.sinking import MINUTE_MS, START_MS, Log, metric
@@ -158,3 +161,23 @@ def test_a_line_goes_on_where_one_window_of_several_is_drawn(tmp_path: Path) -> 
 
     with webs.page(webs.write(log, tmp_path)) as running:
         assert asyncio.run(look(running.link)) == [[2, 0], [2, 0]]
+
+
+def test_a_sample_is_shown_until_all_is_read_at_an_earlier_time_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known, "MOST_READ", 100)
+    log, windows = Log(), 700
+    for number in range(windows):
+        at = START_MS + number * MINUTE_MS
+        log.add(metric(window_start_ms=at, window_end_ms=at + MINUTE_MS), at_ms=at)
+    then = START_MS + windows * MINUTE_MS
+
+    async def look(address: str) -> list[int]:
+        async with browser() as page:
+            await page.go(f"{address}#/model?model=fraud&at={then}")
+            await page.until("document.querySelector('path.line') && notice.hidden")
+            return [one.count("/api/model") for one in page.requests]
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        assert sum(asyncio.run(look(running.link))) > 1

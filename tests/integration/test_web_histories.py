@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import time
 import uuid
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from agents.history import reading
+from agents.web import known
 from agents.web.known import MOST_POINTS, Known, Span, Who
 from tests import webs
 from tests.histories import ask as ask_history
@@ -74,6 +80,45 @@ def test_a_long_series_is_thinned_and_says_so(url: str, tmp_path: Path) -> None:
     ]
     assert [row["value"] for row in beside[:3]] == [0.0, 1.0, 0.0]
     assert [row["value"] for row in again[:4]] == [0.0, 1.0, 7.0, 1.0]
+
+
+def test_what_is_too_long_for_one_answer_is_a_sample_until_all_of_it_is_read(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(known, "MOST_READ", 500)
+    log, count = Log(), 2 * MOST_POINTS + 5
+    then = START_MS + count * MINUTE_MS
+    for number in range(count):
+        at = START_MS + number * MINUTE_MS
+        own = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS, "low": None, "high": None}
+        log.add(metric(value=5.0 if number == 700 else 1.0, **own), at_ms=then)
+    log.add(metric(value=9.0, **own), at_ms=then + MINUTE_MS)
+    asked, earlier = {"model": "fraud", "since": then}, {"model": "fraud", "at": then}
+
+    def whole(port: int, asked: dict[str, Any]) -> Any:
+        deadline_s = time.monotonic() + 30
+        while "sampled" in (answer := api(port, "model", **asked))["facts"]:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        return answer
+
+    with webs.page(webs.write(log, tmp_path, url)) as running:
+        first = api(running.port, "model", **asked)
+        answer, past = whole(running.port, asked), whole(running.port, earlier)
+    with webs.page(url) as fresh:
+        exact = webs.ask(fresh.port, f"/csv/model/quality?{urlencode(asked)}")  # is never a sample
+
+    assert first["facts"]["sampled"] == 3
+    assert first["panels"]["changed"]["rows"] == []  # they may be of other windows
+    sample, found = rows(first, "quality"), rows(answer, "quality")
+    assert [row["window_start_ms"] for row in sample] == [row["window_start_ms"] for row in found]
+    assert {row["windows"] for row in sample} == {3}
+    assert max(row["high"] for row in found[:-1]) == 5.0
+    assert found[-1]["high"] == 9.0
+    assert rows(past, "quality")[-1]["high"] == 1.0
+    assert [row["high_after"] for row in rows(answer, "changed")] == [9.0]
+    told = list(csv.DictReader(io.StringIO(exact.body.decode())))
+    assert [float(row["high"]) for row in told] == [row["high"] for row in found]
 
 
 def test_an_earlier_time_shows_what_asof_shows(url: str, tmp_path: Path) -> None:

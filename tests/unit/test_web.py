@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import http.client
 import io
 import re
@@ -88,6 +89,18 @@ def test_pages_of_others_are_refused(port: int) -> None:
     assert ask(port, "/", **navigated, Sec_Fetch_Dest="document").status == 200
     assert ask(port, "/api/fleet?at=1", **navigated, Sec_Fetch_Dest="iframe").status == 403
     assert ask(port, "/", **navigated).status == 403
+
+
+def test_long_answers_are_packed_for_those_who_can_unpack_them(port: int) -> None:
+    plain = ask(port, "/api/fleet")
+    packed = ask(port, "/api/fleet", Accept_Encoding="gzip, deflate")
+    short = ask(port, "/api/none", Accept_Encoding="gzip")
+
+    assert "Content-Encoding" not in {*plain.headers, *short.headers}
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert len(packed.body) < len(plain.body)
+    assert gzip.decompress(packed.body) == plain.body
+    assert float(packed.headers["Server-Timing"].removeprefix("cpu;dur=")) > 0
 
 
 def test_only_questions_are_answered(port: int) -> None:

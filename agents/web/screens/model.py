@@ -216,20 +216,26 @@ def _beside(known: Known, chosen: Choice) -> dict[str, Panel]:
 
 def _since(known: Known, chosen: Choice, metric: str, since_ms: int) -> dict[str, Panel]:
     """Return a metric as it was known before, and the windows that are not what they were."""
-    names = (metric,)
-    then = Known(known.connection, since_ms).points(chosen.who, chosen.span, names)
+    names, earlier = (metric,), known.at(since_ms)
+    then = earlier.points(chosen.who, chosen.span, names)
     now = known.points(chosen.who, chosen.span, names)
+    known.every = max(known.every, earlier.every)
+    columns = (f"{name}_{when}" for when in ("before", "after") for name in _COMPARED)
+    whole = known.every == 1  # else each may be of other windows
+    return {
+        "then": series(then, names, chosen.span),
+        "changed": Panel(("window_start_ms", *columns), _differing(then, now) if whole else []),
+    }
+
+
+def _differing(then: Iterable[Point], now: Iterable[Point]) -> list[tuple[Any, ...]]:
     before, after = ({one.start_ms: one for one in points} for points in (then, now))
     rows = []
     for start_ms in sorted(before.keys() | after.keys()):
         old, new = before.get(start_ms), after.get(start_ms)
         if old is None or new is None or _known(old) != _known(new):
             rows.append((start_ms, *_known(old), *_known(new)))
-    columns = (f"{name}_{when}" for when in ("before", "after") for name in _COMPARED)
-    return {
-        "then": series(then, names, chosen.span),
-        "changed": Panel(("window_start_ms", *columns), rows),
-    }
+    return rows
 
 
 _COMPARED = ("value", "low", "high", "count", "revision", "final")

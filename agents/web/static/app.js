@@ -97,6 +97,7 @@ function show(module, response, text, page, moved) {
   }
   current.text = text;
   current.drawn = page;
+  current.sampled = answer.facts.sampled;
   told();
   const focused = document.activeElement, top = window.scrollY;
   module.draw(main, answer, page);
@@ -118,6 +119,7 @@ function say(text) {
 // What there is to tell while a screen is drawn.
 function told() {
   if (news.away) say(`What is shown may be old: ${news.away}`);
+  else if (current.sampled) say(`One window of every ${current.sampled} is shown until all of this range are read, in a moment.`);
   else notice.hidden = true;
 }
 
@@ -185,7 +187,9 @@ function heard(said) {
   if (before.oldest_ms === undefined) times();
   told();
   const grew = ["metrics", "alerts", "models", "ready", "away", "judged_ms"].some((name) => before[name] !== news[name]);
-  if (grew && current.page && !current.page.parameters.at) later(Math.max(0, dueAt - Date.now()));
+  if (!current.page) return;
+  if (current.sampled && before.series !== news.series) later(0); // of an earlier time, too
+  else if (grew && !current.page.parameters.at) later(Math.max(0, dueAt - Date.now()));
 }
 
 function keys(event) {

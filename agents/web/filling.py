@@ -1,0 +1,96 @@
+"""Read long series piece by piece, in a thread, for those who were shown a sample of them.
+
+Rules of this file:
+
+* A piece costs as much as an answer may, and between two of them others have their turn.
+* Only what somebody asks for is read, the last that was asked for first.
+* What cannot be read is forgotten: whoever still wants it asks again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from agents.web.history import History
+from agents.web.known import Known, Span
+from agents.web.settled import Key, Settled
+
+_MOST = 16
+_SHARE = 4
+"""Of so many parts of a core it takes one."""
+
+
+class Filling:
+    """Read what is asked for later.
+
+    Parameters
+    ----------
+    tell
+        Called in that thread when a series is there.
+
+    Attributes
+    ----------
+    filled
+        How many series it has read, which grows.
+    """
+
+    def __init__(self, history: History, settled: Settled, tell: Callable[[], None]) -> None:
+        self.filled = 0
+        self._history, self._settled, self._tell = history, settled, tell
+        self._asked: OrderedDict[Key, Span] = OrderedDict()
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="driftline-fill", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._stop.set()
+        with self._changed:
+            self._changed.notify()
+        self._thread.join()
+
+    def ask(self, key: Key, span: Span) -> None:
+        """Read this series next; any thread may call it."""
+        with self._changed:
+            self._asked[key] = span
+            self._asked.move_to_end(key)
+            while len(self._asked) > _MOST:
+                self._asked.popitem(last=False)
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while (asked := self._next()) is not None:
+            began_s = time.thread_time()
+            try:
+                done = self._read(*asked)
+            except Exception:  # noqa: BLE001 - whoever asks for an answer is told
+                self._forget(*asked)
+            else:
+                if done:
+                    self._forget(*asked)
+                    self.filled += 1
+                    self._tell()
+            self._stop.wait((_SHARE - 1) * (time.thread_time() - began_s))
+
+    def _next(self) -> tuple[Key, Span] | None:
+        with self._changed:
+            while not self._asked and not self._stop.is_set():
+                self._changed.wait()
+            return None if self._stop.is_set() else next(reversed(self._asked.items()))
+
+    def _read(self, key: Key, span: Span) -> bool:
+        keeping = self._settled.begin()
+        with self._history.connected() as connection:
+            return Known(connection, key.until_ms, keeping=keeping).fill(key, span)
+
+    def _forget(self, key: Key, span: Span) -> None:
+        with self._changed:
+            if self._asked.get(key) == span:  # or else more of it was asked for meanwhile
+                del self._asked[key]
