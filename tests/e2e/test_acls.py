@@ -130,5 +130,5 @@ def test_a_forged_internal_record_ends_a_worker_with_its_place_and_the_way_out(
         assert ended.code == MISTAKE, ended
         assert "Traceback" not in ended.said
         assert f"{prefix}-{topic}.{topic}/0@0" in last
-        assert "only workers may write" in last or topic != "outcomes"
+        assert "it is damaged" in last or topic != "outcomes"
         assert f"driftline topics reset --bootstrap-servers {secure_broker.sasl_servers}" in last
