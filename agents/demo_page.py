@@ -89,6 +89,7 @@ def demo_page(bootstrap_servers: str) -> Iterator[DemoPage | None]:
         return
     from agents import feedback  # noqa: PLC0415
     from agents.web.history import History  # noqa: PLC0415 - an extra
+    from agents.web.listening import Listening  # noqa: PLC0415
     from agents.web.own_history import OwnHistory  # noqa: PLC0415
     from agents.web.run import Address, serving  # noqa: PLC0415
 
@@ -96,10 +97,12 @@ def demo_page(bootstrap_servers: str) -> Iterator[DemoPage | None]:
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         OwnHistory(settings, Path(folder), tell=lambda _: None) as own,
+        Listening(settings) as listening,
         serving(
             history := History(own.url),
             Address(),
             note=lambda: own.wrong,
+            told=listening.told,
             judge=partial(feedback.write, settings),
         ) as running,
     ):

@@ -89,6 +89,8 @@ def test_the_page_shows_the_model_leaves_a_report_and_stays_until_it_is_told_to_
         (link,) = (line.removeprefix("Look at it: ").strip() for line in said if "Look at" in line)
         with urllib.request.urlopen(f"{link}api/fleet", timeout=30) as answer:
             fleet = json.load(answer)
+        with urllib.request.urlopen(f"{link}api/pipeline", timeout=30) as answer:
+            pipeline = json.load(answer)
 
         demo.send_signal(signal.SIGINT)
         demo.communicate(timeout=90)
@@ -96,6 +98,9 @@ def test_the_page_shows_the_model_leaves_a_report_and_stays_until_it_is_told_to_
         demo.kill()
 
     assert [row[0] for row in fleet["panels"]["models"]["rows"]] == [MODEL]
+    assert pipeline["facts"]["told"] == {"workers": 1, "wrong": None}
+    told = ("workers", "fates", "letters", "costs")
+    assert all(pipeline["panels"][name]["rows"] for name in told)
     assert any("all as it must be" in line for line in said)
     (report,) = (line.partition(" any browser: ")[2].strip() for line in said if "open it" in line)
     views = read(Path(url2pathname(urlsplit(report).path)))["views"]

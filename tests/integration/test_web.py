@@ -11,7 +11,7 @@ import pytest
 from agents.web import known
 from tests import webs
 from tests.browser import Browser, browser
-from tests.sinking import MINUTE_MS, START_MS, Log, metric
+from tests.sinking import MINUTE_MS, START_MS, Log, action, metric
 
 MODELS = ("fraud", *webs.NASTY)
 
@@ -42,12 +42,19 @@ async def _through(page: Browser, address: str) -> None:
     await page.until(
         "document.querySelector('path.mark.critical') && document.querySelector('path.line')"
     )
+    asked = await page.run("document.querySelector('section[aria-label*=asked] tbody').innerText")
+    assert "retrain" in asked
+    assert '{"to":"<b>"}' in asked
 
 
 def test_from_fleet_to_every_model_without_a_complaint_or_a_request_elsewhere(
     tmp_path: Path,
 ) -> None:
-    url = webs.write(webs.a_log(*MODELS), tmp_path)
+    log = webs.a_log(*MODELS)
+    for number in range(len(MODELS)):
+        asked = {"action_id": f"c{number}", "parameters": {"to": "<b>"}}
+        log.add(action(alert_id=f"a{number}", **asked))
+    url = webs.write(log, tmp_path)
 
     async def look(address: str) -> Browser:
         async with browser() as page:

@@ -15,7 +15,7 @@ from agents.web.screens import CATALOGUE
 from tests import webs
 from tests.browser import Browser, browser
 from tests.debian import program
-from tests.sinking import MINUTE_MS, START_MS, Log, metric
+from tests.sinking import MINUTE_MS, START_MS, Log, action, metric
 
 AXE = "axe-core@4.14.1"
 LOOKS = [(width, dark) for width in (1400, 390) for dark in (False, True)]
@@ -37,6 +37,7 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
 def a_log() -> Log:
     """Return what leaves no screen empty."""
     log = webs.a_log("fraud", *webs.NASTY)
+    log.add(action(alert_id="a0"))
     for number in range(webs.WINDOWS):
         at = START_MS + number * MINUTE_MS
         own = {"window_start_ms": at, "window_end_ms": at + MINUTE_MS}

@@ -35,7 +35,7 @@ from streams.errors import ConfigError
 from streams.metrics import Metric
 from streams.monitors_file import parse_monitors
 from tests import webs
-from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, alert, metric
+from tests.sinking import MINUTE_MS, START_MS, TOPICS, Log, action, alert, metric
 from tests.webs import api, ask, rows
 
 TOKEN = "0123456789abcdef-token"
@@ -477,6 +477,33 @@ def test_an_incident_stands_for_its_alerts_and_opens_with_them(tmp_path: Path) -
     assert rows(opened, "causes") == [{"cause": "data", "alerts": 2, "score": 1.0, "signs": "a, b"}]
     assert rows(opened, "evidence") == [{"what": "alerts", "value": 2}]
     assert line["open_alerts"] == 3
+
+
+def test_an_alert_and_its_incident_say_what_was_asked_for(tmp_path: Path) -> None:
+    log = Log()
+    log.add(
+        metric(metric="predictions"),
+        alert(alert_id="in", kind="incident"),
+        alert(alert_id="one", incident_id="in"),
+        alert(alert_id="two", incident_id="in"),
+    )
+    then = START_MS + MINUTE_MS
+    own = {"alert_id": "one", "incident_id": "in", "parameters": {"to": "<b>"}}
+    log.add(action("rollback", **own), action(action_id="c2", alert_id="x"), at_ms=then)
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        found = {
+            name: api(running.port, "alerts", what="alerts", alert=name)
+            for name in ("in", "one", "two")
+        }
+        before = api(running.port, "alerts", alert="in", at=then - 1)
+
+    asked = {name: rows(answer, "actions") for name, answer in found.items() if name != "two"}
+    (line,) = asked["in"]
+    assert (line["action"], line["parameters"]) == ("rollback", '{"to":"<b>"}')
+    assert asked["one"] == [line]
+    assert "actions" not in found["two"]["panels"]
+    assert "actions" not in before["panels"]
 
 
 def test_an_alert_that_was_deleted_is_gone(tmp_path: Path) -> None:

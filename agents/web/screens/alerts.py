@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from agents.web.asked_for import COLUMNS as ASKED_FOR
+from agents.web.asked_for import asked_for
 from agents.web.board import SEVERITIES
 from agents.web.known import MOST_ALERTS, Known, Span, Who
 from agents.web.said import verdicts
@@ -129,6 +131,8 @@ def _opened(view: View, alert_id: str) -> tuple[dict[str, Panel], dict[str, Any]
         "revisions": Panel(columns, [tuple(one[name] for name in columns) for one in revisions]),
         "picture": panel,
     }
+    if asked := asked_for(view.known, alert_id):
+        panels["actions"] = Panel(ASKED_FOR, asked)
     if alert["kind"] == "incident":
         members = [
             one for one in view.known.alerts(alert["model"]) if one["incident_id"] == alert_id

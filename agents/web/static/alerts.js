@@ -116,6 +116,7 @@ function opened(alert, panels, page) {
     judging(alert, page),
     picture(alert, panels, write, page),
     panels.members && members(panels, page),
+    panels.actions && asked(panels.actions, page),
     alert.incident_id && el("p", { class: "sub" }, "One of the alerts of ", el("a", { href: href({ alert_id: alert.incident_id }, page) }, "an incident"), "."),
     el("div", { class: "grid-2" },
       panel("Evidence", { csv: page.csv("evidence") }, table([
@@ -135,6 +136,17 @@ function members(panels, page) {
   const causes = records(panels.causes).map((one) => `Points to ${shown(one.cause)}, ${Math.round(one.score * 100)} %: ${shown(one.signs || `${one.alerts} alerts`)}`);
   return panel("Alerts of this incident", { csv: page.csv("members"), notes: causes },
     list(records(panels.members), page, "Alerts of this incident"));
+}
+
+// What somebody or something else is to do: see the topic of actions.
+function asked(found, page) {
+  return panel("What was asked for", { csv: page.csv("actions"), wide: true, help: "Actions that the monitors file lets these alerts ask for; others carry them out" }, table([
+    { title: "Began", number: true, cell: (row) => el("time", { title: utc(row.at_ms) }, time(row.at_ms)) },
+    { title: "Action", cell: (row) => shown(row.action) },
+    { title: "Monitor", kind: "text", cell: (row) => shown(row.monitor) },
+    { title: "Of", narrow: false, cell: (row) => shown([row.version, row.segment].filter(Boolean).join(" / ")) || NONE },
+    { title: "Parameters", kind: "text", narrow: false, cell: (row) => (row.parameters === "{}" ? NONE : el("code", null, shown(row.parameters))) },
+  ], records(found), { label: "What was asked for" }));
 }
 
 // ------------------------------------------------------------------ verdicts
