@@ -1,5 +1,6 @@
 """Cells of dictionaries, one row after the other: what families must get of any real store."""
 
+import copy
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -202,6 +203,14 @@ class PlainCells:
         models = [self._grid.models[self.window_of(one)] for one in group.tolist()]
         found = [of_code[pair] for pair in zip(models, code.tolist(), strict=True)]
         return np.array([self._grid.name(name) for name in found], np.int64)
+
+    def of_feature(self, name: str) -> "PlainCells | None":
+        windows = [(window, name) for window in self.keys]
+        if not self._grid.features.intersection(windows):
+            return None
+        found = copy.copy(self)
+        found.keys = windows
+        return found
 
     def wants(self, *_: str) -> bool:
         return True

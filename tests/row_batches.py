@@ -101,7 +101,7 @@ class Batch:
     def _blocks(self) -> list[Block]:
         random, size = self.random, self.size
         parts = np.array_split(random.permutation(size), 3)[:2]
-        layouts = (("age", "city"), ("zip", "age", "debt"))
+        layouts = (("cost", "age", "city"), ("queue_ms", "zip", "age", "debt"))
         blocks = []
         for rows, names in zip(parts, layouts, strict=True):
             shape = len(rows), len(names)

@@ -51,6 +51,10 @@ class Texts:
             self.texts.append(text)
         return code
 
+    def find(self, text: str) -> int:
+        """Return the code of a text, -1 if it has none."""
+        return self._code_of.get(text, -1)
+
     def codes(self, texts: Iterable[str]) -> Ints:
         """Return the codes of texts."""
         return np.array([self.code(text) for text in texts], np.int64)

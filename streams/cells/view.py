@@ -263,8 +263,21 @@ class CellView:
             known[key] = column.merged(rows, unit, len(window))
         return window, feature, _values(known[key], len(window))
 
+    def of_feature(self, name: str) -> "OtherView | None":
+        """Return what windows have of a feature; `None` where none has it."""
+        code = self._windows.grid.world.features.find(name)
+        if code < 0:
+            return None
+        rows, unit, window, feature = self._windows.units
+        own = feature[unit] == code
+        if not own.any():
+            return None
+        columns = self._windows.grid.predictions.units.columns
+        place = rows[own], window[unit[own]]
+        return OtherView(self._family, columns, place, self._windows, len(self._windows))
+
     @cached_property
-    def baseline(self) -> "BaselineView | None":
+    def baseline(self) -> "OtherView | None":
         """The same columns of what every group is compared with; `None` where none has that."""
         compared, known = self._windows.compared, self._windows.baseline_rows(self._family)
         if compared is None or known is None or self._family.reads is not Reads.PREDICTIONS:
@@ -279,7 +292,7 @@ class CellView:
             there = own[found] == keys
             rows, found = rows[there], found[there]
             columns = side.units.columns
-        return BaselineView(self._family, columns, (rows, found), self._windows, self.groups)
+        return OtherView(self._family, columns, (rows, found), self._windows, self.groups)
 
     def _of_groups(self, column: Any) -> Any:
         return column[self.window] if self._of_features else column
@@ -334,8 +347,8 @@ class CellView:
         return self._wanted is None or not self._wanted.isdisjoint(metrics)
 
 
-class BaselineView:
-    """What a family sees of baselines: groups are those of the windows that are compared."""
+class OtherView:
+    """What a family sees of baselines, or of one feature: groups are those of the windows."""
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ from streams.families.roc_auc import RocAuc
 from streams.families.schema import Schema
 from streams.families.score import Score
 from streams.families.selection_gap import SelectionGap
+from streams.families.serving import Serving
 from streams.families.std import Std
 from streams.families.sure import Sure
 from streams.families.traffic import Traffic
@@ -44,6 +45,7 @@ CATALOGUE = Catalogue(
         Distribution(),
         FeatureValues(),
         Schema(),
+        Serving(),
         Answers(),
         PredictionShare(),
         Score(),

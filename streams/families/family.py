@@ -80,9 +80,6 @@ EVERY_TASK = frozenset({BINARY, MULTICLASS, REGRESSION, TEXT})
 CLASSIFICATION = frozenset({BINARY, MULTICLASS})
 
 
-# --- columns
-
-
 class Counts(msgspec.Struct, frozen=True):
     """How many rows were in each of a few bins."""
 
@@ -104,9 +101,6 @@ class Sums(msgspec.Struct, frozen=True):
 
 
 Column: TypeAlias = Counts | Totals | Sparse | Sums
-
-
-# --- metrics
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +266,9 @@ class Cells(Columns, Protocol):
 
     def classes(self, group: Ints, code: Ints) -> Ints:
         """Return codes in `names` for codes of classes within the models of groups."""
+
+    def of_feature(self, name: str) -> Columns | None:
+        """Return what windows have of a feature; `None` where none has it."""
 
     def wants(self, *metrics: str) -> bool:
         """Tell whether any of some metrics is asked for; what is not need not be computed."""

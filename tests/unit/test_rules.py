@@ -220,7 +220,7 @@ def test_a_rule_sees_the_value_that_is_published_of_its_window(kind: str, metric
             f"p{i}",
             timestamp_ms=at_ms,
             latency_ms=i,
-            features={"f": i if i % 9 else "?"},
+            features={"f": i if i % 9 else "?", "cost": i / 8, "queue_ms": i},
             **content,
         )
         events += [event, label(f"p{i}", timestamp_ms=at_ms, label=truth)]
