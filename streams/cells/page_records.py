@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from streams.cells.book import Pages
+from streams.cells.book import Ints, Pages, Rows
 from streams.cells.metric_sets import MetricSets
-from streams.cells.records import Name, ints, numbered
+from streams.cells.numbering import Encoded, numbered
+from streams.cells.records import Name, ints
 from streams.cells.store import PANE_BITS
+from streams.columns.joined import Joined, Texts, array_head
 from streams.errors import StateError
 
 _FINAL, _WAITING = 1, 2
@@ -19,52 +22,48 @@ Key = tuple[Any, ...]
 class PageRecords:
     """Writes down what was published of windows of one size, and reads it back."""
 
-    def __init__(self, pages: Pages, sets: MetricSets, names: Callable[[int], Name]) -> None:
-        self.pages, self._sets, self._names = pages, sets, names
+    def __init__(self, pages: Pages, sets: MetricSets, names: Sequence[Name]) -> None:
+        self.pages, self._sets = pages, sets
+        segments = pages.cells.world.subjects.names.texts
+        self._models, self._segments = Encoded(names), Encoded(segments)
 
     def _key(self, number: int, bucket: int) -> Key:
         window = self.pages.window
         return "page", window.size_ms, window.hop_ms, number, bucket
 
-    def write(self) -> Iterator[tuple[Key, list[Any] | None]]:
+    def write(self) -> Iterator[tuple[Key, msgspec.Raw | None]]:
         """Yield a record for everything that has changed since."""
-        pages, cells = self.pages, self.pages.cells
+        cells = self.pages.cells
         places = sorted(cells.dirty)
         cells.dirty.clear()
-        found = [cells.rows_of(*place) for place in places]
-        if not found:
+        if not places:
             return
-        rows, subjects = np.concatenate(found), cells.world.subjects
-        own = cells.table.key[rows] >> PANE_BITS
-        flags = pages.final[rows] * _FINAL + pages.waiting[rows] * _WAITING
-        columns = [
-            subjects.models[own].tolist(),
-            subjects.segments[own].tolist(),
-            pages.published[rows].tolist(),
-        ]
-        numbers = pages.revision[rows].astype("<u4").tobytes(), flags.astype("<u1").tobytes()
-        end = 0
-        for place, mine in zip(places, found, strict=True):
-            start, end = end, end + len(mine)
-            if end == start:
-                yield self._key(*place), None
-            else:
-                named = self._named(*(column[start:end] for column in columns))
-                span = numbers[0][4 * start : 4 * end], numbers[1][start:end]
-                yield self._key(*place), [*named, *span]
+        rows, bounds = cells.rows_by(places)
+        there = np.diff(bounds) > 0
+        contents = iter(self._contents(rows, bounds[np.append(there, True)]))
+        for place, has in zip(places, there.tolist(), strict=True):
+            yield self._key(*place), msgspec.Raw(next(contents)) if has else None
 
-    def _named(self, models: list[int], segments: list[int], sets: list[int]) -> list[Any]:
-        """Return names of models, segments and metrics, and the place of each row's among them."""
-        texts = self.pages.cells.world.subjects.names.texts
-        model, own = numbered(models)
-        segment, name = numbered(segments)
-        known, published = numbered(sets)
-        return [
-            [self._names(code) for code in model],
-            [texts[code] for code in segment],
-            [self._sets.names_of(one) for one in known],
-            *(own, name, published),
-        ]
+    def _contents(self, rows: Rows, begins: Ints) -> list[bytes]:
+        """Return what is written of the rows of every record."""
+        pages, subjects = self.pages, self.pages.cells.world.subjects
+        own = pages.cells.table.key[rows] >> PANE_BITS
+        flags = pages.final[rows] * _FINAL + pages.waiting[rows] * _WAITING
+        model = numbered(subjects.models[own], begins)
+        segment = numbered(subjects.segments[own], begins)
+        sets, of = np.unique(pages.published[rows], return_inverse=True)
+        published = numbered(of, begins)
+        named = [_encode(self._sets.names_of(one)) for one in sets.tolist()]
+        records = Joined(len(begins) - 1)
+        records.same(array_head(8))
+        model.add_texts(records, self._models.texts())
+        segment.add_texts(records, self._segments.texts())
+        published.add_texts(records, Texts.of(named))
+        for one in (model, segment, published):
+            one.add_places(records)
+        records.binary(pages.revision[rows].astype("<u4").view(np.uint8), 4 * begins)
+        records.binary(flags.astype("<u1"), begins)
+        return records.records()
 
     def deletions(self, number: int, bucket: int) -> Iterator[tuple[Key, None]]:
         """Yield what deletes a record."""
@@ -98,3 +97,6 @@ class PageRecords:
             waiting=signs & _WAITING != 0,
             published=hashes[published],
         )
+
+
+_encode = msgspec.msgpack.Encoder().encode

@@ -7,16 +7,18 @@ record, too (`lacking`). A record that would be larger than a topic takes is cut
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.cells.lacking import EVERYTHING
+from streams.cells.numbering import Encoded, numbered
+from streams.cells.packed import Packed, PackedUnits, Part
 from streams.cells.prediction_cells import PredictionCells
 from streams.cells.store import PANE_BITS, ROWS, Cells
-from streams.columns import Table
+from streams.columns.joined import Joined, array_head, bounds_of
 from streams.columns.packing import Reader
 from streams.errors import StateError
 from streams.families.family import Family
@@ -24,9 +26,11 @@ from streams.families.family import Family
 LARGEST_BYTES = 500_000
 
 _ROWS_VERSION = 1
-_LENGTH_BYTES = 4
 
+Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
+Place = tuple[int, int]
+"""A pane, and a bucket of models."""
 Name = tuple[str, str]
 
 
@@ -36,40 +40,23 @@ class Written(NamedTuple):
     number: int
     bucket: int
     part: int
-    content: list[Any] | None
+    content: Any
 
 
-class Part(NamedTuple):
-    """What some columns of a table hold, rows behind each other."""
+class _Cut(NamedTuple):
+    """Rows as they are cut into records.
 
-    name: str
-    version: int
-    columns: list[tuple[str, str]]
+    Attributes
+    ----------
+    parts
+        Of every place, how many records it has.
+    begins, of
+        Of every record, its first row, and its place.
+    """
 
-
-class _Packed:
-    """Rows of a table, by part: their bytes, and the lengths of these."""
-
-    def __init__(self, table: Table, rows: Rows, parts: Sequence[Part]) -> None:
-        self._parts: list[tuple[Part, bytes, list[int], bytes]] = []
-        self.sizes = np.zeros(len(rows), np.int64)
-        for part in parts:
-            data, ends = table.pack(rows, part.columns)
-            lengths = np.diff(ends, prepend=0)
-            self.sizes += lengths
-            bounds = [0, *ends.tolist()]
-            self._parts.append((part, data.tobytes(), bounds, lengths.astype("<u4").tobytes()))
-
-    def content(self, start: int, end: int) -> dict[str, tuple[int, bytes, bytes]]:
-        """Return the rows of a span as a part of a record."""
-        return {
-            part.name: (
-                part.version,
-                lengths[_LENGTH_BYTES * start : _LENGTH_BYTES * end],
-                data[bounds[start] : bounds[end]],
-            )
-            for part, data, bounds, lengths in self._parts
-        }
+    parts: list[int]
+    begins: list[int]
+    of: list[Place]
 
 
 def parts_of(families: Sequence[Family], *, rows: bool) -> list[Part]:
@@ -88,16 +75,18 @@ class CellRecords:
     Parameters
     ----------
     names
-        Returns the name of a model by its code.
+        Of models and versions, by code; the list grows.
     """
 
-    def __init__(self, side: Cells, names: Callable[[int], Name]) -> None:
-        self.side, self._names = side, names
+    def __init__(self, side: Cells, names: Sequence[Name]) -> None:
+        self.side = side
         self._parts = parts_of(side.families, rows=True)
         self._unit_parts: list[Part] = []
         if isinstance(side, PredictionCells):
             self._unit_parts = parts_of(side.unit_families, rows=False)
-        self._several: dict[tuple[int, int], int] = {}
+        subjects = side.world.subjects
+        self._models, self._segments = Encoded(names), Encoded(subjects.names.texts)
+        self._several: dict[Place, int] = {}
         self.too_large: dict[int, int] = {}
 
     def write(self, *, limit_bytes: int) -> Iterator[Written]:
@@ -109,34 +98,69 @@ class CellRecords:
         side = self.side
         places = sorted(side.dirty)
         side.dirty.clear()
-        found = [side.rows_of(*place) for place in places]
-        if not found:
+        if not places:
             return
-        rows = np.concatenate(found)
-        packed = _Packed(side.table, rows, self._parts)
-        units = _Units(side, rows, self._unit_parts) if self._unit_parts else None
+        rows, bounds = side.rows_by(places)
+        packed = Packed(side.table, rows, self._parts)
+        units = None
+        if self._unit_parts:
+            units = PackedUnits(side, rows, self._unit_parts)
         sizes = packed.sizes if units is None else packed.sizes + units.sizes
-        subjects = side.world.subjects
-        own = side.table.key[rows] >> PANE_BITS
-        models, segments = subjects.models[own].tolist(), subjects.segments[own].tolist()
+        models = side.world.subjects.models[side.table.key[rows] >> PANE_BITS]
         for large in np.flatnonzero(sizes > limit_bytes).tolist():
-            self.too_large.setdefault(models[large], int(sizes[large]))
-        end = 0
-        for place, own in zip(places, found, strict=True):
-            start, end = end, end + len(own)
-            lacking = side.lacking.of(place)
-            cuts = _cuts(sizes[start:end]) if len(own) or lacking else [0]
-            for part, (first, last) in enumerate(pairwise(cuts)):
-                span = start + first, start + last
-                whose = models[slice(*span)], segments[slice(*span)]
-                content = [
-                    *self._named(*whose),
-                    packed.content(*span),
-                    [] if units is None else units.content(*span),
-                    lacking,
-                ]
-                yield Written(*place, part, content)
-            yield from self._surplus(place, len(cuts) - 1)
+            self.too_large.setdefault(int(models[large]), int(sizes[large]))
+        cut = self._cut(places, bounds, sizes)
+        contents = iter(self._contents(rows, cut, packed, units))
+        for place, parts in zip(places, cut.parts, strict=True):
+            for part in range(parts):
+                yield Written(*place, part, msgspec.Raw(next(contents)))
+            if parts != 1 or self._several:
+                yield from self._surplus(place, parts)
+
+    def _cut(self, places: Sequence[Place], bounds: Ints, sizes: Ints) -> _Cut:
+        """Cut rows into records; a place without rows has one if it lacks anything."""
+        lacking = self.side.lacking
+        total = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        large = np.diff(total[bounds]) > LARGEST_BYTES
+        cut, starts = _Cut([], [], []), bounds.tolist()
+        for index, place in enumerate(places):
+            start, end = starts[index], starts[index + 1]
+            begins = [start]
+            if start == end and not (lacking and lacking.of(place)):
+                begins = []
+            elif large[index]:
+                begins = [start + first for first in _cuts(sizes[start:end])[:-1]]
+            cut.parts.append(len(begins))
+            cut.begins.extend(begins)
+            cut.of.extend([place] * len(begins))
+        return cut
+
+    def _contents(
+        self, rows: Rows, cut: _Cut, packed: Packed, units: PackedUnits | None
+    ) -> list[bytes]:
+        """Return what is written of the rows of every record."""
+        side, subjects = self.side, self.side.world.subjects
+        begins = np.array([*cut.begins, len(rows)], np.int64)
+        own = side.table.key[rows] >> PANE_BITS
+        model = numbered(subjects.models[own], begins)
+        segment = numbered(subjects.segments[own], begins)
+        records = Joined(len(cut.begins))
+        records.same(array_head(7))
+        model.add_texts(records, self._models.texts())
+        segment.add_texts(records, self._segments.texts())
+        model.add_places(records)
+        segment.add_places(records)
+        packed.add(records, begins)
+        if units is None:
+            records.same(array_head(0))
+        else:
+            units.add(records, begins)
+        if side.lacking:
+            lacking = [_encode(side.lacking.of(place)) for place in cut.of]
+            records.span(b"".join(lacking), bounds_of(lacking))
+        else:
+            records.same(array_head(0))
+        return records.records()
 
     def _surplus(self, place: tuple[int, int], parts: int) -> Iterator[Written]:
         """Delete what a record was cut into and is no longer; remember what it is cut into."""
@@ -144,13 +168,6 @@ class CellRecords:
             yield Written(*place, part, None)
         if parts > 1:
             self._several[place] = parts
-
-    def _named(self, models: list[int], segments: list[int]) -> list[Any]:
-        """Return names of models and segments, and the place of each row's among them."""
-        texts = self.side.world.subjects.names.texts
-        model, own = numbered(models)
-        segment, name = numbered(segments)
-        return [[self._names(code) for code in model], [texts[code] for code in segment], own, name]
 
     def drop(self, number: int) -> Iterator[Written]:
         """Forget a pane; yield what deletes its records."""
@@ -213,45 +230,6 @@ class CellRecords:
             self._several[number, bucket] = max(known, part + 1)
 
 
-class _Units:
-    """The units of cells, packed, in the order of the cells."""
-
-    def __init__(self, side: Cells, cells: Rows, parts: list[Part]) -> None:
-        assert isinstance(side, PredictionCells)
-        self._side = side
-        found = [
-            np.stack([places, np.full(len(places), layout), first])
-            for layout, places, first in side.units_of(cells)
-        ]
-        owner, kind, first = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
-        order = np.lexsort((kind, owner))
-        self._owner, self._kind = owner[order], kind[order]
-        widths = np.array([len(names) for names in side.layouts], np.int64)
-        width = widths[self._kind]
-        starts = np.cumsum(width) - width
-        rows = np.repeat(first[order] - starts, width) + np.arange(int(width.sum()))
-        self._packed = _Packed(side.units, rows.astype(np.int32), parts)
-        self._ends = [*starts.tolist(), len(rows)]
-        bounds = np.searchsorted(self._owner, np.arange(len(cells) + 1))
-        packed = np.concatenate([[0], np.cumsum(self._packed.sizes)])
-        named = np.array([side.name_bytes(layout) for layout in range(len(widths))], np.int64)
-        sizes = np.diff(packed[self._ends]) + named[self._kind]
-        self.sizes = np.diff(np.concatenate([[0], np.cumsum(sizes)])[bounds])
-        self._bounds, self._kinds = bounds.tolist(), self._kind.tolist()
-
-    def content(self, start: int, end: int) -> list[Any]:
-        """Return the units of a span of cells as a part of a record."""
-        first, last = self._bounds[start], self._bounds[end]
-        kinds, kind = numbered(self._kinds[first:last])
-        texts = self._side.world.features.texts
-        return [
-            [[texts[code] for code in self._side.layouts[one].tolist()] for one in kinds],
-            (self._owner[first:last] - start).astype("<u4").tobytes(),
-            kind,
-            self._packed.content(self._ends[first], self._ends[last]),
-        ]
-
-
 def _cuts(sizes: NDArray[np.int64]) -> list[int]:
     """Return where to cut so that no part is larger than it may be, unless a row alone is."""
     total = np.cumsum(sizes)
@@ -263,19 +241,6 @@ def _cuts(sizes: NDArray[np.int64]) -> list[int]:
         cuts.append(max(end, cuts[-1] + 1))
         before = int(total[cuts[-1] - 1])
     return cuts
-
-
-def numbered(column: Sequence[int]) -> tuple[list[int], bytes]:
-    r"""Return what is different in a column, as it appears, and the place of each among it.
-
-    Examples
-    --------
-    >>> numbered([70, 71, 70])
-    ([70, 71], b'\x00\x00\x01\x00\x00\x00')
-    """
-    known = dict[int, int]()
-    places = [known.setdefault(one, len(known)) for one in column]
-    return list(known), np.array(places, "<u2").tobytes()
 
 
 def ints(data: bytes, kind: str, below: int) -> NDArray[np.int64]:
@@ -318,3 +283,6 @@ def _unpack(table: Any, rows: Rows, content: dict[str, list[Any]], parts: list[P
         starts = np.cumsum(sizes) - sizes
         table.unpack(rows, np.frombuffer(data, np.uint8), starts, part.columns)
     return other
+
+
+_encode = msgspec.msgpack.Encoder().encode

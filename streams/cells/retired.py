@@ -1,6 +1,6 @@
 """Windows that a state has and the settings do not say any more: they end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from streams.cells.book import Due, Pages
@@ -36,10 +36,10 @@ class Retired:
     Parameters
     ----------
     names
-        Returns the name of a model by its code.
+        Of models and versions, by code; the list grows.
     """
 
-    def __init__(self, sets: MetricSets, world: World, names: Callable[[int], Name]) -> None:
+    def __init__(self, sets: MetricSets, world: World, names: Sequence[Name]) -> None:
         self._sets, self._world, self._names = sets, world, names
         self._known: dict[Window, PageRecords] = {}
 

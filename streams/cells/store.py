@@ -5,6 +5,7 @@ declare, and how many rows were counted.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ ROWS = ("", "rows")
 """Name of the column that every cell has: how many rows were counted, by their weights."""
 
 NONE = -1
+_NONE: dict[int, list[NDArray[np.int32]]] = {}
 
 
 class World:
@@ -111,9 +113,10 @@ class Cells:
             places = (keys & ((1 << PANE_BITS) - 1)) << BUCKET_BITS | buckets
             order = np.argsort(places, kind="stable")
             values, starts = np.unique(places[order], return_index=True)
-            for place, own in zip(values.tolist(), np.split(fresh[order], starts[1:]), strict=True):
+            fresh, bounds = fresh[order], [*starts.tolist(), len(fresh)]
+            for place, (start, end) in zip(values.tolist(), pairwise(bounds), strict=True):
                 pane = self.members.setdefault(place >> BUCKET_BITS, {})
-                pane.setdefault(place & ((1 << BUCKET_BITS) - 1), []).append(own)
+                pane.setdefault(place & ((1 << BUCKET_BITS) - 1), []).append(fresh[start:end])
         return rows
 
     def touch(self, models: NDArray[np.integer], numbers: Ints) -> list[tuple[int, int]]:
@@ -129,6 +132,18 @@ class Cells:
     def rows_of(self, number: int, bucket: int) -> NDArray[np.int32]:
         """Return the rows of a pane and bucket."""
         return self.rows_at([(number, bucket)])
+
+    def rows_by(self, places: Sequence[tuple[int, int]]) -> tuple[NDArray[np.int32], Ints]:
+        """Return the rows of panes and buckets, and where those of each begin."""
+        sizes, every = [0], list[NDArray[np.int32]]()
+        for number, bucket in places:
+            parts = self.members.get(number, _NONE).get(bucket, [])
+            if len(parts) > 1:  # a step that finds new cells adds a part, and most steps look here
+                parts[:] = [np.concatenate(parts)]
+            every += parts
+            sizes.append(len(parts[0]) if parts else 0)
+        rows = np.concatenate(every) if every else np.empty(0, np.int32)
+        return rows, np.cumsum(np.array(sizes, np.int64))
 
     def every_row(self) -> NDArray[np.int32]:
         """Return the rows of all cells."""

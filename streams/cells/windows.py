@@ -69,10 +69,10 @@ class WindowCells:
         self.judges = judges
         self._merged_hour = -1
         self.publisher = Publisher(self.sets, names)
-        self._cell_records = [CellRecords(side, names.__getitem__) for side in self.grid.sides]
+        self._cell_records = [CellRecords(side, names) for side in self.grid.sides]
         self._settings = windowing
-        self._page_records = [PageRecords(p, self.sets, names.__getitem__) for p in self.pages]
-        self._retired = Retired(self.sets, world, names.__getitem__)
+        self._page_records = [PageRecords(p, self.sets, names) for p in self.pages]
+        self._retired = Retired(self.sets, world, names)
         self.before: Layout | None = None
         self.coarse = CoarsePanes(self.grid, list(zip(KINDS, self._cell_records, strict=True)))
 

@@ -1126,3 +1126,98 @@ EXPORT int driftline_unpack_rows(const column *columns, int64_t count, const int
     progress[0] = n;
     return DONE;
 }
+
+/* --- records of MessagePack: every record has the same pieces in the same order, see joined.py */
+
+enum { SAME = 0, SPAN = 1, BINARY = 2, ARRAY = 3, TEXTS = 4 };
+
+typedef struct {
+    int64_t kind;
+    const uint8_t *data;
+    int64_t size;
+    const int64_t *numbers; /* bounds of the records' bytes, one more than records; or lengths */
+    const int64_t *chosen;  /* texts: which of them, one record's behind the other's */
+    const int64_t *starts;  /* of the texts in the data, one more than texts */
+    int64_t texts;
+} piece;
+
+#define MOST_HEAD 5 /* bytes */
+
+/* How bytes (0xc4 in one byte, in two, in four), or an array, begin. */
+static uint8_t *put_head(uint8_t *to, int kind, uint64_t length) {
+    int bytes = 4;
+    if (kind == ARRAY && length < 16) {
+        *to++ = (uint8_t)(0x90 | length);
+        return to;
+    }
+    if (kind == BINARY && length < 1 << 8)
+        bytes = 1;
+    else if (length < 1 << 16)
+        bytes = 2;
+    *to++ = (uint8_t)(kind == ARRAY ? 0xdc + (bytes == 4) : 0xc4 + (bytes >> 1));
+    while (bytes--)
+        *to++ = (uint8_t)(length >> 8 * bytes);
+    return to;
+}
+
+/* Texts of a record, as an array; NULL if there is something wrong, or no room. */
+static uint8_t *put_texts(uint8_t *to, const uint8_t *end, const piece *of, int64_t i) {
+    int64_t first = of->numbers[i], last = of->numbers[i + 1];
+    if (end - to < MOST_HEAD)
+        return NULL;
+    to = put_head(to, ARRAY, (uint64_t)(last - first));
+    for (int64_t k = first; k < last; k++) {
+        int64_t text = of->chosen[k];
+        if (text < 0 || text >= of->texts)
+            return NULL;
+        int64_t start = of->starts[text], size = of->starts[text + 1] - start;
+        if (start < 0 || size < 0 || start + size > of->size || size > end - to)
+            return NULL;
+        memcpy(to, of->data + start, (size_t)size);
+        to += size;
+    }
+    return to;
+}
+
+EXPORT int driftline_join_records(const piece *pieces, int64_t count, int64_t n, uint8_t *out,
+                                  int64_t capacity, int64_t *ends, int64_t *progress) {
+    uint8_t *to = out + progress[1];
+    for (int64_t i = progress[0]; i < n; i++) {
+        for (int64_t p = 0; p < count; p++) {
+            const piece *of = pieces + p;
+            int64_t start = 0, size = of->size;
+            if (of->kind == TEXTS) {
+                if (of->numbers[i] < 0 || of->numbers[i] > of->numbers[i + 1])
+                    return BAD_ROW;
+                to = put_texts(to, out + capacity, of, i);
+                if (!to)
+                    return BAD_ROW;
+                continue;
+            }
+            if (of->kind == ARRAY) {
+                size = 0;
+                start = of->numbers[i];
+                if (start < 0 || start > UINT32_MAX)
+                    return BAD_ROW;
+            } else if (of->kind != SAME) {
+                start = of->numbers[i];
+                size = of->numbers[i + 1] - start;
+                if (start < 0 || start > of->numbers[i + 1] || of->numbers[i + 1] > of->size)
+                    return BAD_ROW;
+            }
+            if (size + MOST_HEAD > capacity - (to - out))
+                return ROOM;
+            if (of->kind == ARRAY)
+                to = put_head(to, ARRAY, (uint64_t)start);
+            else if (of->kind == BINARY)
+                to = put_head(to, BINARY, (uint64_t)size);
+            if (size)
+                memcpy(to, of->data + start, (size_t)size);
+            to += size;
+        }
+        ends[i] = to - out;
+        progress[0] = i + 1;
+        progress[1] = to - out;
+    }
+    return DONE;
+}

@@ -32,7 +32,7 @@ Progress = NDArray[np.int64]
 def _load() -> Any:
     try:
         library = ctypes.CDLL(str(LIBRARY))
-        library.driftline_unpack_rows.restype = ctypes.c_int
+        library.driftline_join_records.restype = ctypes.c_int
     except (OSError, AttributeError):  # not there, or of an older source
         return None
     return library

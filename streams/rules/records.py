@@ -36,15 +36,13 @@ class RuleRecords:
             f"{pace.name}{kind}" for kind in kinds
         )
         self._known: dict[tuple[int, int], CellRecords] = {}
-        self._references = [
-            CellRecords(side, names.__getitem__) for side in watch.references.grid.sides
-        ]
+        self._references = [CellRecords(side, names) for side in watch.references.grid.sides]
 
     def _cells(self, pane_ms: int, side: int) -> CellRecords:
         known = self._known.get((pane_ms, side))
         if known is None:
             cells = self._watch.grid(pane_ms).sides[side]
-            known = self._known[pane_ms, side] = CellRecords(cells, self._names.__getitem__)
+            known = self._known[pane_ms, side] = CellRecords(cells, self._names)
         return known
 
     def write(self, *, limit_bytes: int) -> Iterator[tuple[Key, Any]]:

@@ -39,7 +39,7 @@ ALL = NOTHING._replace(panes_ms=DAY_MS)
 
 def merged(grid: Grid, finished: Finished = ALL, *, most: int = 1 << 30) -> CoarsePanes:
     """Merge the panes of a grid, so many cells at a time."""
-    records = [CellRecords(side, lambda code: (f"m{code}", "")) for side in grid.sides]
+    records = [CellRecords(side, [(f"m{code}", "") for code in range(100)]) for side in grid.sides]
     coarse = CoarsePanes(grid, list(zip(KINDS, records, strict=True)))
     list(coarse.merge(finished, pane_ms=FINE_MS, most=most))
     while coarse.behind:
@@ -126,8 +126,8 @@ def test_what_is_merged_is_deleted_and_written_once() -> None:
     """Nor is it written again while the next hour fills."""
     case = Case(1)
     grid = case.counted(case.tables)
-    names = {code: (f"m{code}", "") for code in range(3)}
-    records = [CellRecords(side, names.__getitem__) for side in grid.sides]
+    names = [(f"m{code}", "") for code in range(3)]
+    records = [CellRecords(side, names) for side in grid.sides]
     coarse = CoarsePanes(grid, list(zip(KINDS, records, strict=True)))
     log = {}
     for records_of in records:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "streams" / "columns" / "kernels.c"
 FLAGS = ("-O1", "-g", "-std=gnu11", "-shared", "-fPIC", "-fsanitize=address,undefined")
-TESTS = ("test_columns.py", "test_packed_rows.py", "test_column_limits.py")
+TESTS = ("test_columns.py", "test_packed_rows.py", "test_column_limits.py", "test_joined.py")
 RUN = """
 import sys
 from pathlib import Path

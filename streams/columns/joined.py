@@ -1,0 +1,249 @@
+"""Many records of MessagePack at once, put together from columns.
+
+A record of state costs more to put together than what it says costs to count, where models are many
+and each has few rows. Here a record is a row of pieces that all records have, and a call into the
+kernels joins the pieces of all of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.columns import kernels
+
+Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
+
+_SAME, _SPAN, _BINARY, _ARRAY, _TEXTS = range(5)
+_HEAD_BYTES = 5  # at most
+_MOST_SHORT = 15
+
+
+class _Piece(ctypes.Structure):
+    _fields_ = (
+        ("kind", ctypes.c_int64),
+        ("data", ctypes.c_void_p),
+        ("size", ctypes.c_int64),
+        ("numbers", ctypes.c_void_p),
+        ("chosen", ctypes.c_void_p),
+        ("starts", ctypes.c_void_p),
+        ("texts", ctypes.c_int64),
+    )
+
+
+@cache
+def _several(count: int) -> type[ctypes.Array[_Piece]]:
+    """Return the type of an array; one that is made for each call is a cycle for each call."""
+    return _Piece * count
+
+
+_NOTHING: Bytes = np.zeros(1, np.uint8)
+_NO_NUMBERS: Ints = np.zeros(1, np.int64)
+
+
+class Texts(NamedTuple):
+    """Things as they are written, behind each other, and where each begins.
+
+    Attributes
+    ----------
+    starts
+        One more than things.
+    """
+
+    data: Bytes
+    starts: Ints
+
+    @classmethod
+    def of(cls, pieces: Sequence[bytes]) -> Texts:
+        """Put things together that are written already."""
+        return cls(_column(b"".join(pieces)), bounds_of(pieces))
+
+
+class _Given(NamedTuple):
+    kind: int
+    data: Bytes
+    numbers: Ints
+    chosen: Ints = _NO_NUMBERS
+    starts: Ints = _NO_NUMBERS
+
+
+class Joined:
+    r"""Pieces of so many records, in their order.
+
+    Examples
+    --------
+    >>> records = Joined(2)
+    >>> records.same(b"\x93")
+    >>> records.array(np.array([1, 0]))
+    >>> records.span(b"\x07", np.array([0, 1, 1]))
+    >>> records.binary(b"abc", np.array([0, 1, 3]))
+    >>> records.same(b"\xc0")
+    >>> [msgspec.msgpack.decode(one) for one in records.records()]
+    [[[7], b'a', None], [[], b'bc', None]]
+
+    What many records name is written once:
+
+    >>> named = Texts.of([msgspec.msgpack.encode(name) for name in ("f", "g")])
+    >>> records = Joined(2)
+    >>> records.texts(named, np.array([1, 0, 1]), np.array([0, 2, 3]))
+    >>> [msgspec.msgpack.decode(one) for one in records.records()]
+    [['g', 'f'], ['g']]
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._given: list[_Given] = []
+        self._compiled = kernels.available
+
+    def same(self, data: bytes) -> None:
+        """Add bytes that all records have."""
+        self._given.append(_Given(_SAME, _column(data), _NO_NUMBERS))
+
+    def span(self, data: bytes | Bytes, bounds: Ints) -> None:
+        """Add bytes as they are: those of every record begin where those of the one before end."""
+        self._add(_SPAN, data, bounds, self._count + 1)
+
+    def binary(self, data: bytes | Bytes, bounds: Ints) -> None:
+        """Add bytes as MessagePack says that they are bytes."""
+        self._add(_BINARY, data, bounds, self._count + 1)
+
+    def array(self, lengths: Ints) -> None:
+        """Begin arrays, of some length each; what is in them follows."""
+        self._add(_ARRAY, b"", lengths, self._count)
+
+    def texts(self, texts: Texts, chosen: Ints, bounds: Ints) -> None:
+        """Add an array of some of the texts to every record.
+
+        Parameters
+        ----------
+        chosen, bounds
+            Which, those of one record behind those of the one before; where those of each begin.
+        """
+        self._add(_TEXTS, texts.data, bounds, self._count + 1)
+        if len(chosen) != int(bounds[-1]):
+            raise ValueError(f"{len(chosen)} texts for {bounds[-1]} places")
+        chosen = np.ascontiguousarray(chosen, np.int64) if len(chosen) else _NO_NUMBERS
+        self._given[-1] = self._given[-1]._replace(chosen=chosen, starts=texts.starts)
+
+    def _add(self, kind: int, data: bytes | Bytes, numbers: Ints, size: int) -> None:
+        if len(numbers) != size:
+            raise ValueError(f"{len(numbers)} numbers for {self._count} records")
+        numbers = np.ascontiguousarray(numbers, np.int64)
+        self._given.append(_Given(kind, _column(data), numbers if size else _NO_NUMBERS))
+
+    def records(self) -> list[bytes]:
+        """Return the records.
+
+        Raises
+        ------
+        IndexError
+            Bytes of a record are not there, or end before they begin; or a length is negative.
+        """
+        if not self._compiled:
+            return [self._plain(row) for row in range(self._count)]
+        data, ends = self._joined()
+        whole = data.tobytes()
+        return [whole[start:end] for start, end in pairwise([0, *ends.tolist()])]
+
+    def _joined(self) -> tuple[Bytes, Ints]:
+        pieces = _several(len(self._given))(*map(_piece, self._given))
+        ends, done = np.empty(self._count, np.int64), kernels.progress()
+        out = np.empty(self._most_bytes(), np.uint8)
+        fate = kernels.call(
+            "driftline_join_records",
+            *(pieces, len(pieces), self._count, out, len(out), ends, done),
+        )
+        assert fate == kernels.DONE
+        return out[: done[1]], ends
+
+    def _most_bytes(self) -> int:
+        """Return room for all records; of what is wrong the kernel tells, however little it is."""
+        size = _HEAD_BYTES
+        for one in self._given:
+            size += self._count * (len(one.data) if one.kind == _SAME else _HEAD_BYTES)
+            size += len(one.data) if one.kind in (_SPAN, _BINARY) else 0
+            if one.kind == _TEXTS:
+                there = (one.chosen >= 0) & (one.chosen < len(one.starts) - 1)
+                size += int(np.diff(one.starts)[one.chosen[there]].sum())
+        return size
+
+    def _plain(self, row: int) -> bytes:
+        return b"".join(_part(one, row) for one in self._given)
+
+
+def _column(data: bytes | Bytes) -> Bytes:
+    if isinstance(data, bytes):
+        return np.frombuffer(data, np.uint8)
+    return data
+
+
+def _piece(given: _Given) -> _Piece:
+    where = given.data if len(given.data) else _NOTHING
+    columns = (given.numbers, given.chosen, given.starts)
+    addresses = (column.ctypes.data for column in columns)
+    return _Piece(given.kind, where.ctypes.data, len(given.data), *addresses, len(given.starts) - 1)
+
+
+def _part(given: _Given, row: int) -> bytes:
+    """Return the piece of one record: in the twin's words, which are the kernel's."""
+    kind, data, numbers, chosen, starts = given
+    if kind == _SAME:
+        return data.tobytes()
+    if kind == _ARRAY:
+        if numbers[row] < 0:
+            kernels.bad_row()
+        return array_head(int(numbers[row]))
+    start, end = int(numbers[row]), int(numbers[row + 1])
+    if kind == _TEXTS:
+        return _array(data.tobytes(), starts.tolist(), chosen[start:end].tolist())
+    if not 0 <= start <= end <= len(data):
+        kernels.bad_row()
+    own = data[start:end].tobytes()
+    return _encode(own) if kind == _BINARY else own
+
+
+def _array(data: bytes, starts: Sequence[int], chosen: Sequence[int]) -> bytes:
+    if not all(0 <= one < len(starts) - 1 for one in chosen):
+        kernels.bad_row()
+    return array_head(len(chosen)) + b"".join(data[starts[n] : starts[n + 1]] for n in chosen)
+
+
+def array_head(length: int) -> bytes:
+    r"""Return how an array begins.
+
+    Examples
+    --------
+    >>> array_head(3), array_head(16)
+    (b'\x93', b'\xdc\x00\x10')
+    """
+    return _encode([None] * length)[: -length or None]
+
+
+def map_head(length: int) -> bytes:
+    r"""Return how a map begins.
+
+    Examples
+    --------
+    >>> map_head(2)
+    b'\x82'
+    """
+    if length > _MOST_SHORT:
+        return b"\xde" + length.to_bytes(2, "big")
+    return bytes([0x80 | length])
+
+
+def bounds_of(pieces: Sequence[bytes]) -> Ints:
+    """Return where pieces begin that are behind each other, and where the last ends."""
+    sizes = np.fromiter(map(len, pieces), np.int64, len(pieces))
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+
+
+_encode = msgspec.msgpack.Encoder().encode
