@@ -26,7 +26,9 @@ class Format(NamedTuple):
     name
         What such a record is, for people.
     schema
-        The only one that this build reads, and writes.
+        The one that this build writes.
+    before
+        How many schemas before it this build reads, too.
 
     Examples
     --------
@@ -40,6 +42,7 @@ this is driftline 0.1.0, which reads format 4: run driftline 0.2.0 or a later ve
 
     name: str
     schema: int
+    before: int = 0
 
     @property
     def head(self) -> tuple[int, str]:
@@ -61,7 +64,7 @@ this is driftline 0.1.0, which reads format 4: run driftline 0.2.0 or a later ve
         """
         if not isinstance(schema, int) or isinstance(schema, bool):
             self.refuse()
-        if schema == self.schema:
+        if self.schema - self.before <= schema <= self.schema:
             return
         newer = schema > self.schema
         known = isinstance(version, str) and 0 < len(version) <= _LONGEST_VERSION

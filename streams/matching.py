@@ -155,7 +155,7 @@ class Matching:
     def _count_known(self, slots: Slots, checksums: Any) -> None:
         held = self._state.held
         fates = np.where(held.checksum[slots] == checksums, _DUPLICATE, _CONFLICTING)
-        self.rows.count(held.identity[slots], fates)
+        self.rows.count(held.identity[slots], fates, held.time_ms[slots])
         for fate, count in enumerate(np.bincount(fates).tolist()):
             if count:
                 self.fates[MODEL_FATES[fate]] += count

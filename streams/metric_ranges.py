@@ -10,7 +10,15 @@ import numpy as np
 
 from streams import families
 from streams.errors import ConfigError
-from streams.families.family import BINARY, EVERY_TASK, MULTICLASS, RESOURCES, Metric, Part
+from streams.families.family import (
+    BINARY,
+    EVERY_TASK,
+    MULTICLASS,
+    ON_FATES,
+    RESOURCES,
+    Metric,
+    Part,
+)
 from streams.nearest import nearest
 from streams.rule_kinds import RuleKind
 
@@ -61,6 +69,8 @@ def of_hosts(metric: str) -> bool:
 
 
 def _wrong_part(about: Metric, colon: str, part: str) -> str | None:
+    if about.rests_on == ON_FATES:
+        return " goes by records that come again or too late, of which rules see none"
     if about.part is Part.NONE and colon:
         return f": {about.name} is of the whole model; leave {part!r} out"
     if about.part is Part.KEY:

@@ -23,7 +23,8 @@ class ModelFates:
     --------
     >>> fates = ModelFates()
     >>> late = MODEL_FATES.index("late_label")
-    >>> fates.add(FateRows(np.array([3]), np.array([late]), np.array([2])), lambda code: ("m", ""))
+    >>> rows = FateRows(*map(np.array, ([3], [late], [2], [0], [-1])))
+    >>> fates.add(rows, lambda code: ("m", ""))
     >>> fates.of(3)["late_label"], fates.of(4)["late_label"]
     (2, 0)
     >>> [(bucket, content)] = fates.changes()

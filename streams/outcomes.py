@@ -18,7 +18,10 @@ from streams.features import Block
 from streams.formats import Format
 from streams.model_keys import Models
 
-FORMAT = Format("an outcomes record", 4)
+FORMAT = Format("an outcomes record", 5, before=1)
+
+_WITHOUT_TIMES = 4
+"""Format of records whose fates have no times."""
 
 MODEL_FATES = (
     "duplicate_prediction",
@@ -120,11 +123,17 @@ class FateRows(msgspec.Struct):
         Index into `Outcomes.models`.
     fate
         Index into `MODEL_FATES`.
+    time_ms
+        Event time of the prediction; -1 where that is not known.
+    segments
+        Index into `Outcomes.segment_sets`, likewise.
     """
 
     model: Codes
     fate: Signs
     count: Ints
+    time_ms: Ints
+    segments: Codes
 
     @classmethod
     def none(cls) -> "FateRows":
@@ -134,7 +143,7 @@ class FateRows(msgspec.Struct):
     @property
     def columns(self) -> tuple[Any, ...]:
         """All of it."""
-        return self.model, self.fate, self.count
+        return self.model, self.fate, self.count, self.time_ms, self.segments
 
 
 class Outcomes(msgspec.Struct):
@@ -191,7 +200,7 @@ OUTCOME_KINDS = (
     "<f8",
 )
 
-FATE_KINDS = ("<i4", "<i1", "<i8")
+FATE_KINDS = ("<i4", "<i1", "<i8", "<i8", "<i4")
 
 
 def encode_clock(notice: ClockNotice) -> bytes:
@@ -207,8 +216,9 @@ def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
     StateError
         If another version of driftline wrote it in a form that this one cannot read.
     """
-    schema, version, *fields = _decode_parts(value)
-    FORMAT.check(_decode(schema), _decode(version))
+    head, version, *fields = _decode_parts(value)
+    schema = _decode(head)
+    FORMAT.check(schema, _decode(version))
     if len(fields) == 1:
         return ClockNotice(*_decode(fields[0]))
     keys, checks, names = _decode_columns(fields[0])
@@ -221,7 +231,7 @@ def decode_outcomes(value: bytes) -> Outcomes | ClockNotice:
         PredictionRows(*_columns(_decode_columns(predictions), (*PREDICTION_KINDS, "<i4"))),
         [_block(*block) for block in _decode_blocks(features)],
         OutcomeRows(*_columns(_decode_columns(outcomes), (*OUTCOME_KINDS, "<i4"))),
-        FateRows(*_columns(_decode_columns(fates), FATE_KINDS)),
+        _fates(_decode_columns(fates), timed=schema != _WITHOUT_TIMES),
     )
 
 
@@ -235,6 +245,14 @@ _decode_blocks = msgspec.msgpack.Decoder(list[tuple[list[str], memoryview, memor
 
 def _columns(packed: Sequence[memoryview], kinds: Sequence[str]) -> Iterator[Any]:
     return (np.frombuffer(column, kind) for column, kind in zip(packed, kinds, strict=True))
+
+
+def _fates(packed: Sequence[memoryview], *, timed: bool) -> FateRows:
+    if timed:
+        return FateRows(*_columns(packed, FATE_KINDS))
+    model, fate, count = _columns(packed, FATE_KINDS[:3])
+    nothing = np.full(len(model), -1)
+    return FateRows(model, fate, count, nothing, nothing.astype(np.int32))
 
 
 def _block(names: list[str], rows: memoryview, values: memoryview) -> Block:

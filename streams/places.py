@@ -277,6 +277,7 @@ class SegmentPlaces(Places):
         for side, rows, others in (
             ("predictions", table.predictions, later[0]),
             ("outcomes", table.outcomes, later[1]),
+            ("fates", table.fates, None),
         ):
             segments = rows.segments.astype(np.int64)
             for model, own in _by_code(rows.model, self._are_full(rows.model, others)):

@@ -79,13 +79,13 @@ class Relabelling:
         *,
         retract: Sequence[bool],
         refuse: Refuse,
-    ) -> tuple[OutcomeChunk | None, tuple[Codes, Ints] | None]:
+    ) -> tuple[OutcomeChunk | None, tuple[Codes, Ints, Ints] | None]:
         """Let labels and retractions of known predictions take effect.
 
         Returns
         -------
         tuple
-            What took effect and what no longer does, in order; and identity and fate of what
+            What took effect and what no longer does, in order; and identity, fate and time of what
             models can be asked for, see `MODEL_FATES`. `None` if nothing.
         """
         rows = self._read(slots)
@@ -210,8 +210,8 @@ class Relabelling:
             label=(np.array(label_ms), np.array(number, np.float64), np.array(code, np.int32)),
         )
 
-    def _of_models(self) -> tuple[Codes, Ints] | None:
-        """Return identity and fate of labels that models can be asked for; count these fates."""
+    def _of_models(self) -> tuple[Codes, Ints, Ints] | None:
+        """Return identity, fate and time of what models can be asked for; count these fates."""
         if not self._fated:
             return None
         slots, kinds = np.divmod(np.array(self._fated), _KINDS)
@@ -219,7 +219,7 @@ class Relabelling:
         for kind, count in enumerate(np.bincount(kinds).tolist()):
             if count and kind != _LATE:  # whoever buries the label counts that
                 self._fates[MODEL_FATES[kind]] += count
-        return self._state.held.identity[slots], kinds
+        return self._state.held.identity[slots], kinds, self._state.held.time_ms[slots]
 
 
 def outcomes_of(

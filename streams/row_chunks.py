@@ -63,7 +63,7 @@ class OutcomeChunk(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Rows of all kinds; the models of `fates` are the join's codes, too."""
+    """Rows of all kinds; the models of `fates` are identities of the join, with their segments."""
 
     predictions: PredictionChunk
     outcomes: OutcomeChunk

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from streams.grouping import distinct
 from streams.identities import Identities
 from streams.model_keys import pack_names
 from streams.outcomes import FORMAT, MODEL_FATES, Codes, FateRows, Ints
@@ -28,17 +27,17 @@ class RowCollector:
         self.strings, self.identities = strings, identities
         self.predictions: list[PredictionChunk] = []
         self.outcomes: list[OutcomeChunk] = []
-        self._fates: list[tuple[Codes, Ints]] = []
+        self._fates: list[tuple[Codes, Ints, Ints]] = []
 
-    def count(self, identity: Codes, fates: Ints) -> None:
+    def count(self, identity: Codes, fates: Ints, times_ms: Ints) -> None:
         """Count what became of records of known predictions.
 
         Parameters
         ----------
-        fates
-            Of each, an index into `MODEL_FATES`.
+        fates, times_ms
+            Of each, an index into `MODEL_FATES`, and the time of its prediction.
         """
-        self._fates.append((identity, fates))
+        self._fates.append((identity, fates, times_ms))
 
     def encode(self) -> Iterator[tuple[int, bytes]]:
         """Yield partition and value of every record that the rows need."""
@@ -46,22 +45,24 @@ class RowCollector:
             return
         rows = together(self.predictions, self.outcomes, self._counts())
         owner_of, model_of = self.identities.owner, self.identities.model
-        owners = [owner_of[model_of[some.identity]] for some in rows[:2]]
-        owners.append(owner_of[rows.fates.model])
+        identities = rows.predictions.identity, rows.outcomes.identity, rows.fates.model
+        owners = [owner_of[model_of[some]] for some in identities]
         for partition in np.flatnonzero(np.bincount(np.concatenate(owners))).tolist():
             mine = [np.flatnonzero(owner == partition) for owner in owners]
             for value in self._values(rows.chosen(*mine)):
                 yield partition, value
 
     def _counts(self) -> FateRows:
-        """Return how often each fate of each model came."""
+        """Return how often each fate of each model came, of predictions of the same time."""
         if not self._fates:
             return FateRows.none()
-        identity, fate = (np.concatenate(column) for column in zip(*self._fates, strict=True))
+        identity, fate, time_ms = map(np.concatenate, zip(*self._fates, strict=True))
         kinds = len(MODEL_FATES)
-        values, places = distinct(self.identities.model[identity] * kinds + fate)
-        counts = np.bincount(places, minlength=len(values))
-        return FateRows((values // kinds).astype("<i4"), (values % kinds).astype("<i1"), counts)
+        which = identity.astype(np.int64) * kinds + fate
+        found, counts = np.unique(np.stack([which, time_ms]), axis=1, return_counts=True)
+        who, fate = np.divmod(found[0], kinds)
+        segments = np.full(len(who), -1, "<i4")  # those of the identity, as they are written
+        return FateRows(who.astype("<i4"), fate.astype("<i1"), counts, found[1], segments)
 
     def _values(self, rows: Rows) -> Iterator[bytes]:
         size_bytes = sum(block.values.nbytes for block in rows.predictions.features)
@@ -79,10 +80,10 @@ class RowCollector:
         (p_code, o_code, o_label), strings = renumber(
             [predictions.code, outcomes.code, outcomes.label_code]
         )
-        (p_who, o_who), codes = renumber([predictions.identity, outcomes.identity])
-        (model_of, f_model), models = renumber(
-            [self.identities.model[codes].astype("<i4"), fates.model]
+        (p_who, o_who, f_who), codes = renumber(
+            [predictions.identity, outcomes.identity, fates.model]
         )
+        [model_of], models = renumber([self.identities.model[codes].astype("<i4")])
         names = pack_names([self.identities.models.values[code] for code in models])
         keys = [column.tobytes() for column in self.identities.keys(models)]
         set_of, sets = _numbered([self.identities.values[code][2] for code in codes])
@@ -97,7 +98,8 @@ class RowCollector:
                     for block in p.features
                 ],
                 [*(column.tobytes() for column in o), set_of[o_who].tobytes()],
-                [column.tobytes() for column in (f_model, fates.fate, fates.count)],
+                [column.tobytes() for column in (model_of[f_who], *fates.columns[1:-1])]
+                + [set_of[f_who].tobytes()],
             )
         )
 

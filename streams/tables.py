@@ -56,7 +56,8 @@ def table_of(records: Sequence[Outcomes], codes_of: Callable[[Models], Ints]) ->
         texts = _codes(record.strings, strings)
         pairs = _codes(record.segment_sets, sets)
         p, o = record.predictions, record.outcomes
-        fates.append((models[record.fates.model], *record.fates.columns[1:]))
+        f = record.fates
+        fates.append((models[f.model], *f.columns[1:-1], pairs[f.segments]))
         predictions.append(
             (models[p.model], *_fields(p)[1:4], texts[p.code], *_fields(p)[5:7], pairs[p.segments])
         )
@@ -113,6 +114,8 @@ def without(table: Table, models: Collection[int]) -> tuple[Table, int]:
     codes = list(models)
     predictions = ~np.isin(table.predictions.model, codes)
     outcomes = ~np.isin(table.outcomes.model, codes)
+    fates = ~np.isin(table.fates.model, codes)
+    table = table._replace(fates=FateRows(*(column[fates] for column in table.fates.columns)))
     gone = int(np.count_nonzero(~predictions) + np.count_nonzero(~outcomes))
     return (_chosen(table, predictions, outcomes), gone) if gone else (table, 0)
 

@@ -14,7 +14,7 @@ from streams.cells.store import NONE, ROWS, Cells, World
 from streams.columns import Table
 from streams.families.family import OTHER, OTHER_APART, Family, Reads
 from streams.features import Block
-from streams.outcomes import OutcomeRows, PredictionRows
+from streams.outcomes import FateRows, OutcomeRows, PredictionRows
 from streams.readings import ReadingRows
 from streams.tables import OutcomeColumns, class_places, segment_layers
 from streams.tables import Table as Rows
@@ -53,6 +53,12 @@ class ReadingsSeen(NamedTuple):
     values: Mapping[str, NDArray[np.float64]]
 
 
+class FatesSeen(NamedTuple):
+    """What a family sees of fates: of each record, the place of its fate in `MODEL_FATES`."""
+
+    fate: NDArray[np.integer]
+
+
 class Observed(NamedTuple):
     """What all families see of a batch, by name of the column; counted into any grid.
 
@@ -86,7 +92,8 @@ class Grid:
     def __init__(self, families: Sequence[Family], world: World) -> None:
         self.world, self.families = world, families
         by_reads = {r: [f for f in families if f.reads is r] for r in Reads}
-        self.predictions = PredictionCells(by_reads[Reads.PREDICTIONS], world)
+        self._of_fates = by_reads[Reads.FATES]
+        self.predictions = PredictionCells([*by_reads[Reads.PREDICTIONS], *self._of_fates], world)
         self.outcomes = Cells(by_reads[Reads.OUTCOMES], world)
         self.resources = Cells(by_reads[Reads.RESOURCES], world)
         self.sides: tuple[Cells, ...] = (self.predictions, self.outcomes, self.resources)
@@ -101,7 +108,8 @@ class Grid:
         predictions, features, outcomes = {}, [], {}
         if len(table.predictions.time_ms):
             seen = PredictionsSeen(table.predictions, self._predicted(table, columns))
-            predictions = _observed(side.families, seen)
+            families = [one for one in side.families if one.reads is Reads.PREDICTIONS]
+            predictions = _observed(families, seen)
             features = [
                 (block, _observed(side.unit_families, FeaturesSeen(block)))
                 for block in table.features
@@ -238,17 +246,30 @@ class Grid:
         _add(side.table, observed, own, cells, None)
         return found, panes
 
+    def count_fates(self, table: Rows, numbers: Ints, chosen: Mask) -> Iterator[tuple[Ints, Ints]]:
+        """Count what became of records; yield subjects and panes that have changed."""
+        every = np.repeat(np.flatnonzero(chosen), table.fates.count[chosen])
+        if not (len(every) and self._of_fates):
+            return
+        rows = FateRows(*(column[every] for column in table.fates.columns))
+        columns, numbers = self.predictions.table.columns, numbers[every]
+        seen = _observed(self._of_fates, FatesSeen(rows.fate))
+        for own, subjects, cells in self._layers(table, rows, numbers, None, None):
+            for name, values in seen.items():
+                columns[name].add(cells, 1, _part(values, own), None)
+            yield subjects, numbers if own is None else numbers[own]
+
     def _layers(
         self,
         table: Rows,
-        rows: PredictionRows | OutcomeRows,
+        rows: PredictionRows | OutcomeRows | FateRows,
         numbers: Ints,
         chosen: Mask | None,
         wanted: Wanted | None,
     ) -> Iterator[tuple[Ints | None, Ints, NDArray[np.int32]]]:
         """Yield, for every layer of segments, the rows (`None`: all), subjects and cells."""
         subjects = self.world.subjects
-        side = self.predictions if rows is table.predictions else self.outcomes
+        side = self.outcomes if rows is table.outcomes else self.predictions
         for names, layer, name in segment_layers(table, rows.segments):
             own: Ints | None = layer
             kept = None if chosen is None else chosen[layer]
@@ -270,7 +291,7 @@ class Grid:
             yield own, found, side.find(found, panes, add=True)
 
 
-_PLACES = {reads: place for place, reads in enumerate(Reads)}
+_PLACES = {Reads.PREDICTIONS: 0, Reads.OUTCOMES: 1, Reads.RESOURCES: 2, Reads.FATES: 0}
 
 
 def _observed(families: Sequence[Family], seen: Any) -> dict[tuple[str, str], Any]:

@@ -94,6 +94,9 @@ class WindowCells:
                 changed += self.grid.count_predictions(table, observed, numbers, chosen=mask)
             else:
                 changed += self.grid.count_outcomes(table, observed, numbers, chosen=mask)
+        if len(table.fates.model):
+            numbers = table.fates.time_ms // way.pane_ms
+            changed += self.grid.count_fates(table, numbers, numbers >= max(oldest, 0))
         if changed:
             self.changed(np.concatenate([s << PANE_BITS | n for s, n in changed]))
         return late

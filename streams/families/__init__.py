@@ -13,6 +13,7 @@ from streams.families.confusion import Confusion
 from streams.families.distribution import Distribution
 from streams.families.error_rate import ErrorRate
 from streams.families.error_size import ErrorSize
+from streams.families.fates import Fates
 from streams.families.feature_values import FeatureValues
 from streams.families.label_delay import LabelDelay
 from streams.families.latency import Latency
@@ -37,6 +38,7 @@ CATALOGUE = Catalogue(
     (
         ErrorRate(),
         Traffic(),
+        Fates(),
         Latency(),
         LabelDelay(),
         MissingRate(),

@@ -38,11 +38,12 @@ KINDS = ("binary", "probability", "multiclass", "regression", "text")
 
 
 class Reads(StrEnum):
-    """What a family reads."""
+    """What a family reads; fates are counted in the cells of predictions."""
 
     PREDICTIONS = "predictions"
     OUTCOMES = "outcomes"
     RESOURCES = "resources"
+    FATES = "fates"
 
 
 class Scope(StrEnum):
@@ -69,11 +70,13 @@ class Across(StrEnum):
 
 
 PREDICTIONS, OUTCOMES, RESOURCES = Reads.PREDICTIONS, Reads.OUTCOMES, Reads.RESOURCES
+FATES = Reads.FATES
 WINDOW, FEATURE = Scope.WINDOW, Scope.FEATURE
 
 ON_PREDICTIONS = frozenset({PREDICTIONS})
 ON_LABELS = frozenset({OUTCOMES})
 ON_READINGS = frozenset({RESOURCES})
+ON_FATES = frozenset({FATES})
 
 BINARY, MULTICLASS, REGRESSION, TEXT = "binary", "multiclass", "regression", "text"
 EVERY_TASK = frozenset({BINARY, MULTICLASS, REGRESSION, TEXT})

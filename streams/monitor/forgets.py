@@ -120,17 +120,19 @@ class Forgets(Orders[Order]):
         early = [rows.time_ms < until_ms[rows.model] for rows in (p, o)]
         now = [np.flatnonzero(c & e) for c, e in zip(counted, early, strict=True)]
         later = [np.flatnonzero(c & ~e) for c, e in zip(counted, early, strict=True)]
-        f = record.fates.model
+        f, fate_ms = record.fates.model, record.fates.time_ms
         own = np.isin(f, np.concatenate([p.model[now[0]], o.model[now[1]]]))
         there = np.array([name in known for name in names], np.bool_)
-        fates = np.flatnonzero(own | there[f] | (since_ms[f] < 0))
+        kept = (own | there[f] | (since_ms[f] < 0)) & ((fate_ms < 0) | (fate_ms >= since_ms[f]))
+        after = fate_ms >= until_ms[f]
+        fates, fates_later = np.flatnonzero(kept & ~after), np.flatnonzero(kept & after)
         gone = sum(int(np.count_nonzero(~c)) for c in counted)
         if not gone and not any(map(len, later)) and len(fates) == len(f):
             return None
-        nothing = np.empty(0, np.int64)
+        waits = any(map(len, (*later, fates_later)))
         return Sorted(
             _chosen(record, names, now, fates),
-            _chosen(record, names, later, nothing) if any(map(len, later)) else None,
+            _chosen(record, names, later, fates_later) if waits else None,
             gone,
         )
 

@@ -4,10 +4,12 @@ import json
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.chosen import Choice
 from streams.errors import RecordError
 from streams.forget_record import forget_key, read_forget, write_forget
 from streams.monitors import DEFAULTS, Monitors, Threshold
@@ -16,12 +18,13 @@ from tests.driver import TOPICS, Driver, How, as_inputs, cut, disorder_of
 from tests.examples import some
 from tests.unit.test_forgetting import KINDS, WATCHED, burst, clock_on, entries, forgotten, known
 
+COUNTED = msgspec.structs.replace(WATCHED, metrics=(Choice(include=("correction_rate",)),))
 Order = tuple[int, str, str | None]
 """Minute, model, version."""
 
 
 def driver_of(orders: list[Order], **options: Any) -> Driver:
-    defaults = {"window_ms": 2 * MINUTE_MS, "horizon_ms": MINUTE_MS, "monitors": WATCHED}
+    defaults = {"window_ms": 2 * MINUTE_MS, "horizon_ms": MINUTE_MS, "monitors": COUNTED}
     driver = Driver(**defaults | options)
     for minute, model, version in orders:
         order(driver, minute, model, version)

@@ -11,7 +11,7 @@ import pytest
 from streams.chosen import Choice
 from streams.families import CATALOGUE
 from streams.families.catalogue import Catalogue
-from streams.families.family import ON_READINGS, Part
+from streams.families.family import ON_FATES, ON_READINGS, Part
 from streams.monitors import Monitors, Threshold
 from streams.rule_kinds import BY_NAME
 from tests.builders import (
@@ -194,7 +194,7 @@ def test_a_correction_takes_back_no_more_than_was_counted() -> None:
 
 
 OF_FEATURES = CATALOGUE.of_part(Part.FEATURE)
-OF_ROWS = {n: m for n, m in CATALOGUE.metrics.items() if m.rests_on != ON_READINGS}
+OF_ROWS = {n: m for n, m in CATALOGUE.metrics.items() if m.rests_on not in (ON_READINGS, ON_FATES)}
 KINDS = {
     "binary": lambda i: {"prediction": i % 2, "score": (i % 7) / 10, "label": i % 3 % 2},
     "multiclass": lambda i: {
