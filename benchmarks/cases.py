@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from agents.local_kafka import LocalKafka
@@ -25,7 +26,8 @@ _traffic = partial(live.Traffic, seconds=25.0, warm_s=10.0)
 _WARM_BROKER_S = 150.0
 _LATE_S, _FEW = 0.5, 100
 _PART = 0.4  # of a core: on two cores, two workers leave more to the broker than it needs
-_LATENCY_OPTIONS = ("--disorder", "500ms")
+_ALARMED = Path(__file__).with_name("latency.yaml")
+_LATENCY_OPTIONS = ("--disorder", "500ms", "--monitors", str(_ALARMED))
 
 
 class Bench:
@@ -264,9 +266,9 @@ def _case(
 def _jobs() -> list[Case]:
     kinds = {
         "same-job": ("join, confusion, Brier, score histograms", SAME_JOB),
-        "full": ("default monitoring of 8 features, with detectors", FULL),
+        "full": ("default monitoring of 8 features, with the scan", FULL),
         "no-features": ("the same without features", Job(features=False)),
-        "no-detectors": ("features, no detectors", Job(detectors=False)),
+        "no-detectors": ("features, no scan", Job(detectors=False)),
     }
     # Where measuring begins, the monitor may be half a million events behind the join: see `Cost`.
     return [_case("jobs", name, says, job=job, share=3.0) for name, (says, job) in kinds.items()]

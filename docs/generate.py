@@ -26,7 +26,7 @@ from agents.sinks.telemetry import SINK
 from agents.telemetry_catalogue import RESOURCES, WORKER, Entry
 from streams import families
 from streams.families.family import EVERY_TASK, MULTICLASS, Metric, Part
-from streams.monitors import DEFAULTS, SCAN, Drift, Threshold
+from streams.monitors import DEFAULT_DRIFTS
 from streams.rule_kinds import OTHER_KINDS, RULE_KINDS, RuleKind
 from streams.scan.inputs import WATCHED
 from streams.scan.parameters import BUDGETS
@@ -133,24 +133,10 @@ def _shown(template: str) -> str:
 
 def default_monitors() -> str:
     """Return what is watched where nobody says what."""
-    found: list[tuple[Threshold | Drift, str]] = [(one, _rule(one)) for one in DEFAULTS.thresholds]
-    found += [(drift, _drift(drift)) for drift in DEFAULTS.drifts]
     return table(
-        ["monitor", "fires when", "severity"],
-        [[f"`{monitor.name}`", when, monitor.severity] for monitor, when in found],
+        ["monitor", "fires when the scan finds a change of", "severity"],
+        [[f"`{one.name}`", f"`{one.input}`", one.severity] for one in DEFAULT_DRIFTS],
     )
-
-
-def _rule(rule: Threshold) -> str:
-    whole = "the whole interval of " if rule.by == "interval" else ""
-    side = "below" if rule.falling else "above"
-    return f"{whole}`{rule.metric}` is more than {100 * rule.given:g} % {side} the reference"
-
-
-def _drift(drift: Drift) -> str:
-    test = {"adwin": "ADWIN", "page_hinkley": "Page-Hinkley", SCAN: "the scan"}[drift.detector]
-    what = "a numeric feature" if drift.input == "features" else f"the {drift.input}"
-    return f"{test} finds a change of {what}"
 
 
 def topics() -> str:

@@ -57,7 +57,8 @@ class Costs(Spent):
     rows, values, windows
         By code of the model: rows counted, values fed to detectors, windows published.
     monitors
-        By name of a drift monitor: seconds, and values that it saw.
+        By name of a drift monitor: seconds, and values that it saw; those of the scan, which look
+        at the same sums, are one, and see rows.
     """
 
     COUNTING, ORDERED, PUBLISHING, WRITING = "counting", "in order", "publishing", "writing state"

@@ -263,17 +263,7 @@ def counted_for(monitors: Monitors) -> tuple[Family, ...]:
     return counted(monitors.metrics, [one.metric for one in monitors.thresholds])
 
 
-DEFAULT_THRESHOLDS = (
-    Threshold(name="accuracy-drop", metric="accuracy", kind="falls_by", given=0.10),
-    Threshold(name="mae-rise", metric="mae", kind="rises_by", given=0.25),
-)
 DEFAULT_DRIFTS = (
-    Drift(name="loss-drift", input="loss", detector="adwin"),
-    Drift(name="loss-drift-page-hinkley", input="loss", detector="page_hinkley"),
-    Drift(name="score-drift", input="score", severity="info"),
-    Drift(name="feature-drift", input="features", severity="info"),
-)
-DEFAULT_SCANS = (
     Drift(name="loss-scan", input="loss", detector=SCAN),
     Drift(name="class-loss-scan", input="loss_by_class", detector=SCAN),
     Drift(name="segment-loss-scan", input="loss_by_segment", detector=SCAN),
@@ -290,12 +280,12 @@ DEFAULT_SCANS = (
     Drift(name="latency-scan", input="latency", detector=SCAN, severity="info"),
     Drift(name="label-delay-scan", input="label_delay", detector=SCAN, severity="info"),
 )
-"""What ``defaults: scan`` says in place of `DEFAULT_DRIFTS`."""
+"""The scan, on every input."""
 
 VALUES = ("hash", "never")
 """How values of features may be told."""
 
-DEFAULTS = Monitors(thresholds=DEFAULT_THRESHOLDS, drifts=DEFAULT_DRIFTS)
+DEFAULTS = Monitors(drifts=DEFAULT_DRIFTS)
 
 
 def pane_ms(windows: tuple[Window, ...]) -> int:

@@ -20,12 +20,9 @@ from streams.file_values import converted, entry
 from streams.monitors import (
     BASELINE_MS,
     DEFAULT_DRIFTS,
-    DEFAULT_SCANS,
-    DEFAULT_THRESHOLDS,
     LONGEST_BASELINE_MS,
     MOST_BASELINES,
     MOST_WINDOWS_OF_EVENT,
-    SCAN,
     SHORTEST_BASELINE_MS,
     VALUES,
     Coarse,
@@ -78,7 +75,7 @@ class Layout(msgspec.Struct, forbid_unknown_fields=True):
     """The whole file; `settings` belongs to the worker and is not read here."""
 
     settings: dict[str, Any] = {}
-    defaults: bool | Literal["scan"] = True
+    defaults: bool = True
     windows: list[Any] = []
     coarse: bool | dict[str, Any] = False
     baseline: bool | str | list[str] | dict[str, Any] = True
@@ -113,8 +110,8 @@ def parse_monitors(data: object, *, file: str = "monitors.yaml") -> Monitors:
     Examples
     --------
     >>> rule = {"name": "floor", "metric": "accuracy", "below": 0.9}
-    >>> [t.name for t in parse_monitors({"thresholds": [rule]}).thresholds]
-    ['floor', 'accuracy-drop', 'mae-rise']
+    >>> [one.name for one in parse_monitors({"thresholds": [rule]}).every()][:3]
+    ['floor', 'loss-scan', 'class-loss-scan']
     >>> parse_monitors({"thresholds": [rule | {"below": 90}]})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     streams.errors.ConfigError: monitors.yaml: threshold 'floor': below: 90 ... did you mean 0.9?
@@ -141,8 +138,7 @@ def _parse(data: object) -> Monitors:
     every: list[Monitor] = [
         *rules,
         *drifts,
-        *(DEFAULT_THRESHOLDS if file.defaults else ()),
-        *_default_drifts(file.defaults),
+        *(_left(DEFAULT_DRIFTS, drifts) if file.defaults else ()),
     ]
     _check_names(every)
     _check_members(every)
@@ -176,10 +172,16 @@ def _parse(data: object) -> Monitors:
     )
 
 
-def _default_drifts(given: bool | str) -> tuple[Drift, ...]:
-    if not given:
-        return ()
-    return DEFAULT_SCANS if given == SCAN else DEFAULT_DRIFTS
+def _left(defaults: tuple[Drift, ...], own: list[Drift]) -> list[Drift]:
+    """Return the default monitors that no detector of the file, of the same name, replaces."""
+    replaced = {one.name: one for one in own}
+    for one in defaults:
+        if one.name in replaced and (model := replaced[one.name].model) != one.model:
+            raise ConfigError(
+                f"drift {one.name!r}: model: {model!r}: a default monitor, which is of every model,"
+                " has this name, and would be left out of all others; give it another name"
+            )
+    return [one for one in defaults if one.name not in replaced]
 
 
 def _of(entries: list[Any]) -> list[tuple[int, Any]]:

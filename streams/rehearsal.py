@@ -22,7 +22,7 @@ from streams.families.family import OUTCOMES, PREDICTIONS, RESOURCES, Part
 from streams.join import Join
 from streams.metrics import Metric
 from streams.monitor import Monitor
-from streams.monitors import DEFAULT_DRIFTS, DEFAULT_THRESHOLDS, Drift, Monitors, Threshold
+from streams.monitors import DEFAULT_DRIFTS, Drift, Monitors, Threshold
 from streams.monitors import Monitor as Watched
 from streams.nearest import nearest
 from streams.outcomes import Outcomes, decode_outcomes
@@ -32,7 +32,7 @@ MOST_CLASSES = 1_000
 """So many classes of a model are told apart; the numbers of a regression would be more."""
 
 _ROWS = {PREDICTIONS: "predictions", OUTCOMES: "labels"}
-_DEFAULTS = frozenset(one.name for one in (*DEFAULT_THRESHOLDS, *DEFAULT_DRIFTS))
+_DEFAULTS = frozenset(one.name for one in DEFAULT_DRIFTS)
 _decode = msgspec.json.Decoder(Metric).decode
 
 

@@ -21,6 +21,7 @@ from river import drift
 from sklearn import metrics as reference
 
 ROOT = Path(__file__).parents[1]
+RAW = ROOT / "tests" / "raw.yaml"
 END_OF_9999_MS = 253_402_300_800_000
 LINE_LIMIT_BYTES = 4 << 20
 #: How many differences a verdict spells out.

@@ -13,7 +13,7 @@ from streams.monitor.forgets import Order
 from streams.monitor.pace import Budget, Load, budget_of
 from streams.monitor.specifications import Change
 from streams.monitor.state import MonitorState
-from streams.monitors import Threshold, Window
+from streams.monitors import SCAN, Threshold, Window
 from streams.outcomes import Outcomes
 from streams.places import Filled
 from streams.released import losses, seen
@@ -160,8 +160,12 @@ class Work(Adopting):
             for one in lost if state.drifts.covers("loss") else ():
                 for found in state.drifts.advance([one], state.costs):
                     state.alerts.drifted(found)
+        started_s = state.costs.now_s()
         for alarm in state.scan.advance(due, lost, state.noticed, **span):
             self._alarm(alarm)
+        if state.scan.active:
+            rows = sum(one.due(from_ms, until_ms) for one in due)
+            state.costs.fed(SCAN, started_s=started_s, values=rows)
         for found in state.drifts.advance(seen(due, state.drifts.covers, **span), state.costs):
             state.alerts.drifted(found)
         for finding in state.rules.advance(due, state.hosts.due(until_ms), **span):

@@ -38,7 +38,7 @@ def test_every_number_is_right_and_the_change_is_noticed() -> None:
     assert summary.false_alarms == ()
     assert summary.compared == 30 * len(METRICS) + 1
     assert summary.delay_s is not None
-    assert 0 < summary.delay_s < 120
+    assert 0 < summary.delay_s < 600  # the scan looks at ten minutes
     assert code == 0
     assert time.monotonic() - started_s < 120
 

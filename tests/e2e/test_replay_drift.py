@@ -19,7 +19,7 @@ class Replayed:
         lines = builders.as_lines(events)
         file = builders.write_lines(folder / "events.jsonl", lines)
         self.expected = oracle.expect(lines, window_ms=WINDOW_MS)
-        self.alerts = oracle.replay(file, out=folder).alerts
+        self.alerts = oracle.replay(file, "--monitors", oracle.RAW, out=folder).alerts
 
     def adwin(self, model: str) -> list[builders.Event]:
         """Return the firings of ADWIN on the loss of one model."""

@@ -33,7 +33,11 @@ def shuffled_results(folder: Path, shuffled_lines: list[bytes]) -> dict[int, ora
     """Replay the shuffled history over 1, 4 and 16 partitions."""
     file = builders.write_lines(folder / "shuffled.jsonl", shuffled_lines)
     return {
-        partitions: oracle.replay(file, out=folder / f"over-{partitions}", partitions=partitions)
+        partitions: oracle.replay(
+            *(file, "--monitors", oracle.RAW),
+            out=folder / f"over-{partitions}",
+            partitions=partitions,
+        )
         for partitions in (1, 4, 16)
     }
 

@@ -20,7 +20,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[bytes], ora
     events = builders.delayed(builders.history(5, count=12_000), seed=6, bound_ms=60_000)
     lines = builders.as_lines(events)
     file = builders.write_lines(folder / "events.jsonl", lines)
-    result = oracle.replay(file, "--json", out=folder)
+    result = oracle.replay(file, "--json", "--monitors", oracle.RAW, out=folder)
     return lines, result, json.loads(result.stdout)["disorder_ms"]
 
 
@@ -35,13 +35,13 @@ def test_two_workers_say_what_replay_says(
     """The second worker joins half-way; metrics and alerts are equal, field for field."""
     lines, result, disorder_ms = replayed
     workers.create_topics(real_broker, prefix, partitions=PARTITIONS)
-    disorder = ("--disorder", f"{disorder_ms + 60_000}ms")
+    options = "--monitors", str(oracle.RAW), "--disorder", f"{disorder_ms + 60_000}ms"
     expected = {workers.key(metric): workers.identity(metric) for metric in result.metrics}
 
     workers.produce(real_broker, prefix, lines[: len(lines) // 2])
-    with workers.worker(real_broker, prefix, tmp_path / "a.log", *disorder):
+    with workers.worker(real_broker, prefix, tmp_path / "a.log", *options):
         time.sleep(4)
-        with workers.worker(real_broker, prefix, tmp_path / "b.log", *disorder):
+        with workers.worker(real_broker, prefix, tmp_path / "b.log", *options):
             workers.produce(real_broker, prefix, lines[len(lines) // 2 :])
             deadline = time.monotonic() + DEADLINE_S
             metrics, alerts = workers.said(real_broker, prefix)

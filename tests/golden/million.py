@@ -21,6 +21,7 @@ from tests.builders import HOUR_MS, MINUTE_MS, START_MS
 from tests.driver import TOPICS, Driver, Input
 from tests.golden import results
 from tests.golden.results import SHOWN, Results
+from tests.golden.watching import PLAIN
 
 NAME = "million"
 PREDICTIONS = 520_000
@@ -178,8 +179,8 @@ def _labels(c: _Columns, rows: Ints, at_ms: Ints, turns: Ints) -> Iterator[Input
 
 
 def run() -> Results:
-    """Run the recording to its end, with the default monitors."""
-    monitors = parse_monitors({"windows": ["1h"]})
+    """Run the recording to its end, with the usual monitors."""
+    monitors = parse_monitors(PLAIN)
     driver = Driver(partitions=PARTITIONS, disorder_ms=5_000, monitors=monitors, log_bytes=10**6)
     driver.monitor.hold_metrics = True
     digest = hashlib.sha256()

@@ -16,7 +16,7 @@ from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Arrival, Event
 from tests.driver import TOPICS, Input, as_inputs, disorder_of
 from tests.faults import truth
 from tests.golden import oddities, traffic
-from tests.golden.watching import ALL, DETECTORS, PLAIN, SENSITIVE, Spec, with_window
+from tests.golden.watching import ALL, DETECTORS, PLAIN, SENSITIVE, USUAL, Spec, with_window
 
 SECOND_MS = 1_000
 
@@ -94,12 +94,12 @@ def _many_classes() -> Stream:
 
 
 def _drifting() -> Stream:
-    """Frozen models that become worse and better, with corrections; the default monitors."""
+    """Frozen models that become worse and better, with corrections; the usual monitors."""
     arrivals = []
     for model, before, after in (("worse", 0.1, 0.4), ("better", 0.4, 0.1), ("same", 0.2, 0.2)):
         one = builders.drifting(model, seed=5, before=before, after=after, count=3_000)
         arrivals += [*one, *builders.corrections(one, every=9, after_ms=5 * MINUTE_MS)]
-    return _of(builders.in_order(arrivals), {})
+    return _of(builders.in_order(arrivals), USUAL)
 
 
 def _rows_with_labels() -> Stream:
@@ -151,7 +151,8 @@ def _demo() -> Stream:
     """The demo's traffic, with a simple model in the place of the one that learns."""
     rows = demo_model.shuttle_rows()[demo_model.TRAINING_ROWS :][:2_500]
     scenario = demo_model.plan_traffic(_as_sensors_say, rows, start_ms=START_MS, swap_only=True)
-    return Stream([_demo_input(event) for event in scenario.events], {"windows": ["1m"]}, 60_000)
+    watched = USUAL | {"windows": ["1m"]}
+    return Stream([_demo_input(event) for event in scenario.events], watched, 60_000)
 
 
 def _as_sensors_say(sensors: demo_model.Features) -> float:
@@ -172,7 +173,7 @@ def _demo_input(event: demo_model.Sent) -> Input:
 
 
 def _benchmark() -> Stream:
-    """A load of the benchmarks: 20 models with 4 features, the default monitors."""
+    """A load of the benchmarks: 20 models with 4 features, the usual monitors."""
     load, inputs = Load(events=6_000, models=20, features=4, spacing_ms=SECOND_MS), []
     for chunk in load.chunks():
         for topic, records in (
@@ -180,7 +181,7 @@ def _benchmark() -> Stream:
             (TOPICS.labels, label_records(chunk, delay_ms=load.delay_ms)),
         ):
             inputs += [(topic, one["key"].encode(), one["value"].encode()) for one in records]
-    return Stream(inputs, {"windows": ["30m"]}, 2 * HOUR_MS)
+    return Stream(inputs, USUAL | {"windows": ["30m"]}, 2 * HOUR_MS)
 
 
 # --- all of them

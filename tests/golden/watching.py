@@ -82,16 +82,37 @@ def drifts() -> list[Spec]:
     ]
 
 
+#: The default monitors when the streams were recorded: river's detectors on values as they are.
+RULES: tuple[Spec, ...] = (
+    {"name": "accuracy-drop", "metric": "accuracy", "falls_by": 0.10},
+    {"name": "mae-rise", "metric": "mae", "rises_by": 0.25},
+)
+RAW: tuple[Spec, ...] = (
+    {"name": "loss-drift", "input": "loss"},
+    {"name": "loss-drift-page-hinkley", "input": "loss", "detector": "page_hinkley"},
+    {"name": "score-drift", "input": "score", "severity": "info"},
+    {"name": "feature-drift", "input": "features", "severity": "info"},
+)
+
+USUAL: Spec = {"defaults": False, "thresholds": [*RULES], "drift": [*RAW]}
+
 ALL: Spec = {
     "reference": 80,
     "resolve_after": "15m",
     "evaluate_every": "2m",
+    "defaults": False,
     "windows": ["1h"],
-    "thresholds": thresholds(),
-    "drift": drifts(),
+    "thresholds": [*thresholds(), *RULES],
+    "drift": [*drifts(), *RAW],
 }
 
-DETECTORS: Spec = {"windows": ["1h"], "resolve_after": "10m", "drift": drifts()}
+DETECTORS: Spec = {
+    "defaults": False,
+    "windows": ["1h"],
+    "resolve_after": "10m",
+    "thresholds": [*RULES],
+    "drift": [*drifts(), *RAW],
+}
 
 #: Few rules on everything, so that they fire in any traffic.
 SENSITIVE: Spec = {
@@ -188,5 +209,5 @@ def with_window(rules: list[Spec], window: str) -> list[Spec]:
     return [one | ({"window": window} if one["window"] == "30m" else {}) for one in rules]
 
 
-#: The defaults alone, and windows of an hour.
-PLAIN: Spec = {"windows": ["1h"]}
+#: The defaults of that time alone, and windows of an hour.
+PLAIN: Spec = USUAL | {"windows": ["1h"]}

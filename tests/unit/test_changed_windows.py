@@ -6,17 +6,21 @@ import re
 import pytest
 
 from streams.errors import StateError
-from streams.monitors import DEFAULT_THRESHOLDS, Coarse, Monitors, Window
+from streams.monitors import Coarse, Monitors, Threshold, Window
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, delayed, history, label, prediction
 from tests.driver import Driver, as_inputs, cut, disorder_of
 
 TEN, HALF = Window(10 * MINUTE_MS, 10 * MINUTE_MS), Window(30 * MINUTE_MS, 10 * MINUTE_MS)
 FIVE, DAY = Window(5 * MINUTE_MS, 5 * MINUTE_MS), Window(24 * HOUR_MS, HOUR_MS)
 HORIZON_MS = HOUR_MS
+RULES = (
+    Threshold(name="drop", metric="accuracy", kind="falls_by", given=0.1),
+    Threshold(name="rise", metric="mae", kind="rises_by", given=0.25),
+)
 
 
 def driver_of(*windows: Window, disorder_ms: int = 0, coarse: Coarse | None = None) -> Driver:
-    monitors = Monitors(windows=windows, coarse=coarse, thresholds=DEFAULT_THRESHOLDS)
+    monitors = Monitors(windows=windows, coarse=coarse, thresholds=RULES)
     return Driver(disorder_ms=disorder_ms, monitors=monitors)
 
 

@@ -164,7 +164,7 @@ def test_yaml_examples_parse(tmp_path: Path) -> None:
         for file in re.findall(r"file: (\w+\.json)", example):
             (tmp_path / file).write_bytes(write_profile(one))
         content = with_profiles(yaml.safe_load(example), tmp_path / "monitors.yaml")
-        assert parse_monitors(content).thresholds
+        assert list(parse_monitors(content).every())
 
 
 def test_the_example_file_parses_and_its_settings_are_accepted() -> None:

@@ -4,20 +4,24 @@ import gc
 import random
 from itertools import count, pairwise
 
+import msgspec
 import numpy as np
 import pytest
 from river import drift as river_drift
 
 from streams.errors import StateError
 from streams.monitor import Monitor
-from streams.monitors import DEFAULTS, Monitors, Window
+from streams.monitors import DEFAULT_DRIFTS, DEFAULTS, Monitors, Window
+from streams.monitors_file import parse_monitors
 from streams.outcomes import Outcomes, decode_outcomes
 from streams.rules.lengths import LONG
 from streams.steps import Batch, Effects
 from streams.topics import Topics
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, label, prediction, retraction
 from tests.driver import TOPICS, Driver, as_inputs, batch_of
+from tests.golden import watching
 
+USUAL = parse_monitors(watching.USUAL)
 HOPPING = Monitors(windows=(Window(30 * MINUTE_MS, 10 * MINUTE_MS),))
 
 
@@ -88,7 +92,7 @@ def test_the_loss_drifts_at_the_index_of_bare_river_in_the_order_of_label_time()
         label(event["prediction_id"], timestamp_ms=event["timestamp_ms"] + int(d), label=1 - int(w))
         for event, d, w in zip(made, delays, wrong, strict=True)
     ]
-    driver = Driver(partitions=3, disorder_ms=2 * HOUR_MS)
+    driver = Driver(partitions=3, disorder_ms=2 * HOUR_MS, monitors=USUAL)
     events = sorted([*made, *said], key=lambda _: rng.random())
 
     driver.feed(as_inputs(events))
@@ -120,7 +124,9 @@ def test_labels_of_one_moment_are_taken_in_the_order_of_their_predictions(partit
     for i, miss in enumerate(wrong.tolist()):
         events.append(prediction(f"r{i}", timestamp_ms=START_MS + i * 5_000))
         events.append(label(f"r{i}", timestamp_ms=night_ms, label=1 - int(miss)))
-    driver = Driver(partitions=partitions, disorder_ms=5 * HOUR_MS, horizon_ms=24 * HOUR_MS)
+    driver = Driver(
+        partitions=partitions, disorder_ms=5 * HOUR_MS, horizon_ms=24 * HOUR_MS, monitors=USUAL
+    )
 
     driver.feed(as_inputs(sorted(events, key=lambda _: rng.random())))
     driver.finish()
@@ -320,7 +326,7 @@ def rule_panes(driver: Driver) -> dict[int, bytes]:
 @pytest.mark.parametrize("more", [15, 40])
 def test_late_labels_are_counted_once_whatever_was_taken_before_a_restart(more: int) -> None:
     """With 15 rows each they are not taken yet, with 40 they are, but not written into panes."""
-    drivers = [Driver(pace_ms=0) for _ in range(2)]
+    drivers = [Driver(pace_ms=0, monitors=USUAL) for _ in range(2)]
     first = [prediction(f"p{n}", timestamp_ms=START_MS + n * MINUTE_MS) for n in range(20)]
     late = [label(f"p{n}", timestamp_ms=START_MS + n * MINUTE_MS, label=1) for n in range(more)]
     after = [prediction(f"q{n}", timestamp_ms=START_MS + 20 * MINUTE_MS) for n in range(more)]
@@ -373,7 +379,7 @@ def test_panes_are_written_down_with_the_rows_that_were_taken_and_counted_again_
 
 
 def test_what_was_done_for_a_model_is_counted_as_its_cost() -> None:
-    driver = Driver()
+    driver = Driver(monitors=msgspec.structs.replace(USUAL, drifts=USUAL.drifts + DEFAULT_DRIFTS))
     events = [prediction(f"p{n}", model="big" if n % 4 else "small") for n in range(40)]
     driver.feed(as_inputs([*events, *(label(f"p{n}") for n in range(40))]))
     driver.finish()
@@ -386,6 +392,7 @@ def test_what_was_done_for_a_model_is_counted_as_its_cost() -> None:
     assert seconds["big"] > seconds["small"] > 0
     assert sum(seconds.values()) <= sum(costs.seconds.values()) * 1.001
     assert costs.monitors["loss-drift"][1] == 40
+    assert costs.monitors["scan"][1] == 80
 
 
 def test_a_state_record_of_another_schema_is_refused() -> None:

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from streams.monitors import DEFAULT_DRIFTS, Monitors, Threshold
+from streams.monitors_file import parse_monitors
 from streams.task import Task
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Arrival, Event, delayed, label, prediction
 from tests.driver import Driver, as_inputs, cut, disorder_of
 from tests.examples import some
+from tests.golden import watching
 
 Row = tuple[Any, Any] | tuple[Any, Any, float | None]
 
@@ -191,7 +193,7 @@ def test_the_loss_of_detectors_begins_anew_where_it_becomes_a_distance() -> None
 def test_detectors_of_a_probability_see_how_far_it_is_from_the_truth() -> None:
     rows: list[Row] = [(0.25, 0)] * 300 + [(0.25, 1)] * 300
 
-    driver = ran(pairs(rows), monitors=Monitors(drifts=DEFAULT_DRIFTS))
+    driver = ran(pairs(rows), monitors=parse_monitors(watching.USUAL))
 
     worse = [a for a in driver.alerts if a["monitor"] == "loss-drift" and a["state"] == "firing"]
     assert [alert["direction"] for alert in worse] == ["worse"]
@@ -276,7 +278,7 @@ WATCHED = Monitors(
             window="10m",
         ),
     ),
-    drifts=DEFAULT_DRIFTS,
+    drifts=(*parse_monitors(watching.USUAL).drifts, *DEFAULT_DRIFTS),
 )
 
 

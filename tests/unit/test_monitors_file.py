@@ -55,8 +55,8 @@ def coarse(given: dict[str, Any], window: str = "5m") -> dict[str, Any]:
         (hopping("30d", "1s"), "each event into 2,592,000 windows; at most 4,096, so choose a lo"),
         (drift(input="los"), "drift 'd': input: 'los' is unknown; did you mean loss?"),
         (drift(input="feature:"), "drift 'd': input: 'feature:' is unknown"),
-        ({"defaults": "scn"}, "defaults: 'scn' is unknown; did you mean scan?"),
-        ({"defaults": 7}, "defaults: 7 is unknown; known are false, scan, true"),
+        ({"defaults": "scan"}, "defaults: 'scan' is unknown; known are false, true"),
+        ({"defaults": 7}, "defaults: 7 is unknown; known are false, true"),
         (drift(detector="adwn"), "drift 'd': detector: 'adwn' is unknown"),
         (drift(parameters={"dleta": 1.0}), "drift 'd': detector adwin: unknown parameter 'dleta'"),
         ({"models": {"m": {"task": "binry"}}}, "model 'm': task: 'binry' is unknown; did you mean"),
@@ -65,8 +65,12 @@ def coarse(given: dict[str, Any], window: str = "5m") -> dict[str, Any]:
             "model 'm': positive: 'x' means nothing for task regression",
         ),
         (
-            {"drift": [{"name": "loss-drift", "input": "loss"}]},
-            "the name 'loss-drift' is used twice; the default monitors have names, too",
+            rule(name="loss-scan"),
+            "the name 'loss-scan' is used twice; the default monitors have names, too",
+        ),
+        (
+            {"drift": [{"name": "loss-scan", "input": "loss", "model": "fraud"}]},
+            "drift 'loss-scan': model: 'fraud': a default monitor, which is of every model, has th",
         ),
         ({"coarse": True}, "coarse: no window is merged from hours or days, so nobody would"),
         (coarse({"hour": "1d"}), "coarse: no such key 'hour'; did you mean hours?"),
@@ -160,3 +164,13 @@ def test_a_rule_for_many_models_may_fit_some_of_them_only() -> None:
 
 def test_a_window_may_hop_as_often_as_four_weeks_do_by_ten_minutes() -> None:
     assert parse_monitors(hopping("28d", "10m")).windows == (Window(28 * 86_400_000, 600_000),)
+
+
+def test_a_detector_of_the_name_of_a_default_monitor_takes_its_place() -> None:
+    """So one is set, and a file that had the name before it was a default one is still read."""
+    given = drift(name="loss-scan", detector="scan", severity="critical")
+
+    found, usual = parse_monitors(given), parse_monitors({})
+
+    assert sorted(one.name for one in found.drifts) == sorted(one.name for one in usual.drifts)
+    assert [one.severity for one in found.drifts if one.name == "loss-scan"] == ["critical"]

@@ -18,7 +18,7 @@ RULES: list[dict[str, Any]] = [
     {"name": "a", "metric": "accuracy", "below": 0.9, "for": "10m", "clear": 0.95},
     {"name": "a", "metric": "labels", "absent_for": "10m"},
     {"name": "a", "slo": {"metric": "accuracy", "objective": 0.99}},
-    {"name": "a", "any": ["loss-drift"]},
+    {"name": "a", "any": ["loss-scan"]},
 ]
 
 

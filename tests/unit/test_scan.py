@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from streams.errors import ConfigError
-from streams.monitors import DEFAULT_SCANS, SCAN, Drift, Monitors
+from streams.monitors import DEFAULT_DRIFTS, SCAN, Drift, Monitors
 from streams.monitors_file import parse_monitors
 from streams.noticed import Noticed
 from streams.scan.inputs import INPUTS
@@ -27,7 +27,7 @@ from tests.examples import some
 
 DAY_MS = 24 * HOUR_MS
 LOSS = Drift(name="loss", input="loss", detector=SCAN)
-EVERY = DEFAULT_SCANS
+EVERY = DEFAULT_DRIFTS
 
 
 WAYS = st.builds(
@@ -340,12 +340,13 @@ def test_a_model_that_is_forgotten_leaves_nothing() -> None:
 # --- what is said of it
 
 
-def test_the_scan_can_be_the_default_for_everything() -> None:
-    found = parse_monitors({"defaults": "scan"})
+def test_a_model_that_nobody_described_gets_the_scan_of_everything() -> None:
+    found = parse_monitors({})
 
     assert {one.input for one in found.drifts} == set(BUDGETS)
     assert {one.detector for one in found.drifts} == {"scan"}
-    assert [one.name for one in found.thresholds] == ["accuracy-drop", "mae-rise"]
+    assert found == Driver().monitor.monitors
+    assert not found.thresholds
 
 
 @pytest.mark.parametrize(
@@ -378,10 +379,10 @@ def test_a_budget_that_no_monitor_can_keep_is_refused(given_: float) -> None:
 
 
 def test_all_warnings_of_a_model_share_one_budget_and_infos_another() -> None:
-    found = allowances(DEFAULT_SCANS, per_month=1.0)
-    tenth = allowances(DEFAULT_SCANS, per_month=0.1)
+    found = allowances(DEFAULT_DRIFTS, per_month=1.0)
+    tenth = allowances(DEFAULT_DRIFTS, per_month=0.1)
 
-    warnings = [found[one.name] for one in DEFAULT_SCANS if one.severity != "info"]
+    warnings = [found[one.name] for one in DEFAULT_DRIFTS if one.severity != "info"]
     assert sum(warnings) == pytest.approx(12)
     assert sum(found.values()) - sum(warnings) <= 60
     assert tenth == pytest.approx({name: one / 10 for name, one in found.items()})

@@ -12,7 +12,7 @@ from benchmarks.signal.models import classifier, of_labels
 from benchmarks.signal.product import alerts_of
 from benchmarks.signal.stream import DAY_MS, MONDAY_MS, Floats, Ints, Rng, Stream, made
 from streams.categories import category
-from streams.monitors import DEFAULT_SCANS, Monitors
+from streams.monitors import DEFAULT_DRIFTS, Monitors
 from streams.scan.parameters import BUDGETS
 
 RATE = 15_000
@@ -105,7 +105,7 @@ def alerts() -> dict[str, list[dict[str, Any]]]:
     """Return by model what begins to fire after its change: all go through one run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stream, "DAYS", DAYS)
-        found = alerts_of(dict(_streams()), Monitors(drifts=DEFAULT_SCANS))
+        found = alerts_of(dict(_streams()), Monitors(drifts=DEFAULT_DRIFTS))
     return {model: [one for one in own if begins(one)] for model, own in found.items()}
 
 

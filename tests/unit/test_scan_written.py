@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from streams.monitors import DEFAULT_SCANS, Monitors
+from streams.monitors import DEFAULT_DRIFTS, Monitors
 from tests.builders import HOUR_MS, MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs, cut
 
@@ -48,7 +48,7 @@ def known_of(driver: Driver) -> dict[Any, Any]:
 
 
 def driven(events: list[Event], *, restarts: bool) -> Driver:
-    driver = Driver(monitors=Monitors(drifts=DEFAULT_SCANS))
+    driver = Driver(monitors=Monitors(drifts=DEFAULT_DRIFTS))
     for number, records in enumerate(cut(as_inputs(events), [23])):
         driver.feed(records)
         if restarts and number % 2:

@@ -96,7 +96,7 @@ def test_models_are_listed_by_what_they_cost_and_only_the_dearest() -> None:
 def test_drift_monitors_are_listed_with_the_values_that_they_saw() -> None:
     monitors = {one.monitor: one.values for one in _status().monitor_costs}
 
-    assert monitors == {"loss-drift": 3, "loss-drift-page-hinkley": 3}
+    assert monitors == {"scan": 56}
 
 
 def test_people_see_tables_and_machines_see_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +112,7 @@ def test_people_see_tables_and_machines_see_json(capsys: pytest.CaptureFixture[s
     assert "worker w on here, driftline 1.0: ready" in short
     assert "3 models" in short
     assert "publishing" not in short
-    assert all(text in tables for text in ("monitor: publishing", "loss-drift", "m0"))
+    assert all(text in tables for text in ("monitor: publishing", "scan", "m0"))
     assert decoded["records"] == 1_000
 
 

@@ -294,7 +294,7 @@ def test_the_proposed_limit_raises_as_many_alarms_as_it_says_in_a_replay(
         pytest.param(
             "flooor", "--propose: 'flooor' is no monitor of --monitors; did you mean floor?"
         ),
-        pytest.param("loss-drift", "'loss-drift' has no limit of its own"),
+        pytest.param("loss-scan", "'loss-scan' has no limit of its own"),
         pytest.param("never", "'never' was never judged"),
     ],
 )
