@@ -78,6 +78,23 @@ def resolve(alert: Alert, *, at_ms: int, message: str) -> Alert:
     )
 
 
+def retract(alert: Alert, *, at_ms: int, message: str, evidence: dict[str, Any]) -> Alert:
+    """Return the revision that takes an alert back, with what of its evidence is another now."""
+    return msgspec.structs.replace(
+        alert,
+        state="retracted",
+        at_ms=at_ms,
+        message=message,
+        revision=alert.revision + 1,
+        evidence=alert.evidence | evidence,
+    )
+
+
+def order_of(alert: Alert) -> tuple[bool, str, int]:
+    """Return what orders revisions of one monitor and moment: what is taken back makes room."""
+    return alert.state != "retracted", alert.alert_id, alert.revision
+
+
 def say_again(alert: Alert, *, at_ms: int, ticked: bool) -> Alert:
     """Return the revision that tells of an alert as its silence has ended."""
     observed = {"observed": {"tick": True}} if ticked else {}

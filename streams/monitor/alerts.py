@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from streams.alerts import Alert, resolve, say_again
+from streams.alerts import Alert, order_of, resolve, say_again
 from streams.consequences import Consequence, consequences
 from streams.model_keys import Name
 from streams.monitor.firings import Firing, packed, unpacked
@@ -22,12 +22,14 @@ from streams.monitor.rule_alerts import (
     absence_alert,
     composite_alert,
     threshold_alert,
+    threshold_retracted,
 )
 from streams.monitors import SCAN, Monitor
 from streams.ownership import Ownership
 from streams.rules import Finding
 from streams.rules.absences import Absent
 from streams.rules.composites import Combined, Turn
+from streams.rules.retracting import Retraction
 from streams.scan.alerts import monitor_of, over, revised, scan_alert
 from streams.scan.watch import Alarm
 from streams.silences import Silences
@@ -119,9 +121,12 @@ class Alerts:
         self._end(model, key, min(at_ms, ends_ms), f"no further drift of {key[1]}")
         return False
 
-    def judged(self, found: Finding) -> None:
-        """Take a rule that has begun to be violated, or is no longer."""
+    def judged(self, found: Finding | Retraction) -> None:
+        """Take a rule that has begun to be violated, or is no longer, or never should have been."""
         model, key = found.model, (found.threshold.name, "")
+        if isinstance(found, Retraction):
+            self._close(model, key, found.at_ms, lambda one: threshold_retracted(one, found))
+            return
         if not found.violated:
             back = f"{found.threshold.metric} is {found.value:.4g}, back within {found.limit:.4g}"
             self._end(model, key, found.at_ms, back)
@@ -306,7 +311,7 @@ class Alerts:
         self.said_again = set()
         for model in sorted(revisions):
             found = revisions[model]
-            found.sort(key=lambda a: (a.at_ms, a.monitor, a.alert_id, a.revision))
+            found.sort(key=lambda a: (a.at_ms, a.monitor, *order_of(a)))
             yield from found
 
     def take_then(self) -> Mapping[tuple[str, int], tuple[Consequence, ...]]:
@@ -342,12 +347,15 @@ class Alerts:
         (self._silent.add if firing.silent_ms >= 0 else self._silent.discard)((model, key))
 
     def _end(self, model: int, key: Key, at_ms: int, message: str) -> None:
+        self._close(model, key, at_ms, lambda one: resolve(one, at_ms=at_ms, message=message))
+
+    def _close(self, model: int, key: Key, at_ms: int, ended: Callable[[Alert], Alert]) -> None:
         alert, _, quiet, *_ = self._speak(model, key, until_ms=at_ms)
         self._silent.discard((model, key))
         del self._firing[model][key]
         if not self._firing[model]:
             del self._firing[model]
-        over = resolve(alert, at_ms=at_ms, message=message)
+        over = ended(alert)
         self._turn(model, key, over, fires=False)
         self.changed.add(model)
         if not quiet:

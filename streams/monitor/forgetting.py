@@ -16,6 +16,7 @@ from streams.monitor.writing import MERGED_CELLS
 from streams.noticed import show
 from streams.outcomes import Ints
 from streams.probabilities import Oddity, no_probabilities, note
+from streams.rules.ground_records import OPENED
 from streams.rules.records import OF_MODELS
 from streams.shown import NEVER_MS
 from streams.steps import Record
@@ -188,7 +189,7 @@ class Forgetting(Changing):
     def _delete_watched(self, code: int) -> None:
         """Delete what rules, detectors and alerts know of a model."""
         name = self.state.names[code]
-        for table in ("firing", "lives", *OF_MODELS):
+        for table in ("firing", "lives", OPENED, *OF_MODELS):
             self._write(table, name, None)
         for drift, (_, bucket) in self.state.drifts.forget(code):
             self._write("lanes", (*name, drift, bucket), None)

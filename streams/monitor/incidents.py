@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from streams.alerts import SEVERITIES, Alert, alert_id
+from streams.alerts import SEVERITIES, Alert, alert_id, order_of
 from streams.causes import DATA, ENVIRONMENT, MODEL, cause_of
 from streams.monitors import SCAN
 
@@ -33,7 +33,7 @@ _SIGNS = 5
 """So many members are named as signs of a cause."""
 
 
-Turn = tuple[str, int, bool, str, str, int]
+Turn = tuple[str, int, bool, str, bool, str, int]
 
 
 class Member(msgspec.Struct, array_like=True):
@@ -195,7 +195,7 @@ def _is_of_rows(alert: Alert) -> bool:
 
 def _turn(alert: Alert, *, late: bool) -> Turn:
     in_rows = late or _is_of_rows(alert)
-    return alert.model, alert.at_ms, in_rows, alert.monitor, alert.alert_id, alert.revision
+    return alert.model, alert.at_ms, in_rows, alert.monitor, *order_of(alert)
 
 
 def _begin(alert: Alert) -> Incident:

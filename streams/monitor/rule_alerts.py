@@ -3,7 +3,7 @@
 from typing import Any
 
 from streams import families
-from streams.alerts import Alert, alert_id
+from streams.alerts import Alert, alert_id, retract
 from streams.durations import format_duration
 from streams.model_keys import Name
 from streams.moments import time_text
@@ -12,6 +12,7 @@ from streams.rule_kinds import Slo
 from streams.rules import Finding
 from streams.rules.absences import Absent
 from streams.rules.composites import Combined
+from streams.rules.retracting import Retraction
 
 ABSENCE, COMPOSITE = "absence", "composite"
 KEEPS_NOBODY = frozenset({ABSENCE, COMPOSITE})
@@ -49,6 +50,35 @@ def threshold_alert(name: Name, found: Finding) -> Alert:
             **({} if found.window_ms is None else {"window_ms": found.window_ms}),
             **({} if rule.slo is None else {"slo": _burned(rule.slo, rule, found.value)}),
         },
+    )
+
+
+def threshold_retracted(alert: Alert, found: Retraction) -> Alert:
+    """Return the revision that takes back an alert of a metric, and which labels are why."""
+    rule, ground = found.threshold, found.ground
+    kinds = {
+        "corrected": ground.corrected,
+        "retracted": ground.retracted,
+        "late": ground.late,
+    }
+    why = " and ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+    now = "no longer there" if found.value is None else f"{found.value:.4g}"
+    window = {
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "count": found.counts,
+        "start_ms": ground.start_ms,
+        "end_ms": ground.end_ms,
+    }
+    return retract(
+        alert,
+        at_ms=found.at_ms,
+        message=(
+            f"the window it opened on has other labels now ({why}):"
+            f" {rule.metric} is {now}, limit {ground.limit:.4g}"
+        ),
+        evidence={"retraction": {"labels": kinds, "window": window}},
     )
 
 

@@ -19,6 +19,8 @@ from streams.formats import Format
 from streams.monitor.state import MonitorState
 from streams.outcomes import ClockNotice
 from streams.quarantine import Quarantined
+from streams.rules.ground_records import CELLS as GROUND
+from streams.rules.ground_records import OPENED
 from streams.rules.records import FLOORS
 from streams.rules.records import KINDS as RULE_TABLES
 
@@ -210,6 +212,8 @@ TABLES = {
     **dict.fromkeys(CELL_TABLES, Table(_cells, "counts of windows", lose=_lose_cells)),
     PAGES: Table(_cells, "what was published of windows", essential=True),
     **dict.fromkeys(RULE_TABLES, Table(_rules, "what rules know", lose=_lose_rules)),
+    GROUND: Table(_rules, "windows that open alerts rest on", lose=_lose_rules),
+    OPENED: Table(_rules, "what is known of these", of_models=True, lose=_lose_rules),
     "lives": Table(_lives, "rules that wait, or rest", of_models=True),
     "absence": Table(_absence, "when models had records last, as far as rules ask"),
     **dict.fromkeys(

@@ -13,6 +13,7 @@ from streams.monitor.state import MonitorState
 from streams.monitor.tables import is_of, written
 from streams.probabilities import Oddity
 from streams.quarantine import Quarantined
+from streams.rules.ground_records import OPENED
 from streams.rules.records import OF_MODELS
 from streams.steps import DeadLetter, Effects, Record
 from streams.topics import Topics
@@ -280,7 +281,7 @@ class Writing:
             for key, value in self._upserts.items()
             if value is None or not is_of(key, name)
         }
-        for one in ("shown", "classes", "firing", "lives", *OF_MODELS):
+        for one in ("shown", "classes", "firing", "lives", OPENED, *OF_MODELS):
             self._write(one, name, None)
         for drift, (_, bucket) in buckets:
             self._write("lanes", (*name, drift, bucket), None)

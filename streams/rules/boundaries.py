@@ -21,6 +21,12 @@ class Course(NamedTuple):
     boundary_ms: int = -1
     last_ms: int = -1
 
+    def anew(self, pane_ms: int, at_ms: int) -> "Course":
+        """Return how far rules have come that count from now on, in panes of another length."""
+        if self.last_ms < 0:
+            return Course()
+        return Course(*(ms // pane_ms * pane_ms for ms in (at_ms, self.last_ms)))
+
 
 class Steps(NamedTuple):
     """Lengths that decide where boundaries are."""

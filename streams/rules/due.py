@@ -6,17 +6,26 @@ the rows of a model are cut at such moments, and rules take one part of each mod
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.grouping import distinct
+from streams.readings import ReadingRows
+from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS, OF_RESOURCES
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 TIME_BITS = 42
+
+
+class PaneOf(Protocol):
+    """Returns for every row the length of its model's panes, 0 where it is not needed."""
+
+    def __call__(self, models: Ints, *, side: int) -> Ints:
+        """Return it of rows of some kind, by their models."""
 
 
 class Part(NamedTuple):
@@ -55,6 +64,46 @@ class Part(NamedTuple):
             numbers=self.numbers[mask],
             back=self.back[mask],
         )
+
+
+def due_rows(one: Any, span: tuple[int, int], pane_ms_of: PaneOf) -> Iterator[Part]:
+    """Yield what of a batch is due in a span of time, predictions before outcomes.
+
+    Parameters
+    ----------
+    pane_ms_of
+        Returns for every row, by its model, the length of panes, 0 where it is not needed.
+    """
+    table = one.table
+    for rows, times_ms, side in (
+        (table.predictions, table.predictions.time_ms, OF_PREDICTIONS),
+        (table.outcomes, table.outcomes.at_ms, OF_OUTCOMES),
+    ):
+        due = np.flatnonzero((times_ms >= span[0]) & (times_ms < span[1]))
+        if not len(due):
+            continue
+        pane_ms = pane_ms_of(rows.model[due], side=side)
+        due, pane_ms = due[pane_ms > 0], pane_ms[pane_ms > 0]
+        if not len(due):
+            continue
+        starts_ms = times_ms[due] // pane_ms * pane_ms
+        numbers = starts_ms // pane_ms
+        if side == OF_OUTCOMES:
+            numbers = np.maximum(rows.label_ms[due], rows.time_ms[due]) // pane_ms
+        back = numbers * pane_ms != starts_ms
+        yield Part(one, side, due, rows.model[due], starts_ms, numbers, back)
+
+
+def due_readings(one: Any, span: tuple[int, int], pane_ms_of: PaneOf) -> Iterator[Part]:
+    """Yield what of readings of hosts is due, likewise."""
+    rows: ReadingRows = one.rows
+    due = np.flatnonzero((rows.time_ms >= span[0]) & (rows.time_ms < span[1]))
+    pane_ms = pane_ms_of(rows.model[due], side=OF_RESOURCES)
+    due, pane_ms = due[pane_ms > 0], pane_ms[pane_ms > 0]
+    if len(due):
+        numbers = rows.time_ms[due] // pane_ms
+        none = np.zeros(len(due), np.bool_)
+        yield Part(one, OF_RESOURCES, due, rows.model[due], numbers * pane_ms, numbers, none)
 
 
 def rounds(parts: Sequence[Part]) -> Iterator[tuple[list[Part], dict[int, int]]]:

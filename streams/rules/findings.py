@@ -140,7 +140,7 @@ class Judge:
         *,
         is_firing: Callable[[int, str], bool],
     ) -> None:
-        self.publisher, self._judges, self.is_firing = publisher, judges, is_firing
+        self.publisher, self.judges, self.is_firing = publisher, judges, is_firing
         self.lives = Lives()
         self.heard: Callable[[Heard], None] | None = None
 
@@ -156,7 +156,7 @@ class Judge:
         growth = grow(watch, plan, spans) if plan.traffic else {}
         if not len(models):
             return
-        at = Boundaries(models, times_ms, self._judges.at(models, times_ms))
+        at = Boundaries(models, times_ms, self.judges.at(models, times_ms))
         for window in plan.windows:
             yield from _Look(self, watch, plan, window).findings(at, growth)
 

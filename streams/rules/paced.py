@@ -9,9 +9,12 @@ from streams.cells.store import World
 from streams.families.family import Family
 from streams.rules.findings import Finding, Judge
 from streams.rules.floors import Replanned
+from streams.rules.ground_records import GROUNDS, GroundRecords
+from streams.rules.grounds import Grounds
 from streams.rules.lengths import PACES, Pace
 from streams.rules.plan import Plan
 from streams.rules.records import Key, RuleRecords
+from streams.rules.retracting import Retraction
 from streams.rules.watch import RuleWatch
 
 Paced = tuple[Plan | None, ...]
@@ -53,7 +56,8 @@ class PacedRules:
         enough: int,
         baselines: Baselines | None = None,
     ) -> None:
-        self._plans = plans
+        self._plans, self._is_firing = plans, judge.is_firing
+        self.grounds = Grounds(families, world)
 
         def watch(pace: Pace) -> RuleWatch:
             return RuleWatch(
@@ -62,6 +66,7 @@ class PacedRules:
                 plan_of=lambda code: plan_of(code, pace),
                 judge=judge,
                 enough=enough,
+                grounds=self.grounds,
                 baselines=baselines,
             )
 
@@ -69,6 +74,7 @@ class PacedRules:
         self._records = {
             pace: RuleRecords(one, names, pace=pace) for pace, one in self.watches.items()
         }
+        self._ground_records = GroundRecords(self.grounds, names)
 
     @property
     def entries(self) -> int:
@@ -82,7 +88,7 @@ class PacedRules:
     # ------------------------------------------------------------------ going on
     def advance(
         self, waiting: Sequence[Any], readings: Sequence[Any] = (), *, from_ms: int, until_ms: int
-    ) -> Iterator[Finding]:
+    ) -> Iterator[Finding | Retraction]:
         """Count what has become due, and judge at all boundaries that are passed."""
         for pace, one in self.watches.items():
             if any(self._plans(pace)):
@@ -108,9 +114,11 @@ class PacedRules:
                 if model.before[place] or model.after[place]
             ]
             one.replan(changed, at_ms=at_ms, enough=enough)
+        self.grounds.keep(self._is_firing)
 
     def drop_models(self, codes: Collection[int]) -> None:
         """Forget all of some models."""
+        self.grounds.drop_models(codes)
         for one in self.watches.values():
             one.drop_models(codes)
 
@@ -124,6 +132,7 @@ class PacedRules:
         """Yield key and content of everything that has changed since."""
         for one in self._records.values():
             yield from one.write(limit_bytes=limit_bytes)
+        yield from self._ground_records.write(limit_bytes=limit_bytes)
 
     def forget(self, clock_ms: int) -> Iterator[tuple[Key, None]]:
         """Forget panes that no window can reach any more; yield what deletes their records."""
@@ -141,15 +150,20 @@ class PacedRules:
         found: dict[int, tuple[str, int]] = {}
         for one in self._records.values():
             found |= one.take_too_large()
-        return found
+        return found | self._ground_records.take_too_large()
 
     def fold(self, key: Sequence[Any], content: Any, code_of: Callable[[Name], int]) -> set[str]:
         """Fold a record; return the families in it of a version that is not known."""
+        if key[0] in GROUNDS:
+            return self._ground_records.fold(key, content, code_of)
         return self._of(key[0]).fold(key, content, code_of)
 
     def lose(self, key: Sequence[Any]) -> None:
         """Note that a record cannot be read."""
-        self._of(key[0]).lose(key)
+        if key[0] in GROUNDS:
+            self._ground_records.lose(key)
+        else:
+            self._of(key[0]).lose(key)
 
     def _of(self, kind: str) -> RuleRecords:
         every = reversed(self._records.items())

@@ -19,11 +19,14 @@ from streams.grouping import distinct
 from streams.readings import ReadingRows
 from streams.rules.boundaries import Course, Steps, pass_boundaries
 from streams.rules.cells import NEVER_MS, References
-from streams.rules.due import TIME_BITS, Part, arrivals, rounds
+from streams.rules.corrections import correct
+from streams.rules.due import TIME_BITS, Part, arrivals, due_readings, due_rows, rounds
 from streams.rules.findings import Finding, Judge
 from streams.rules.floors import Floors, Replanned
+from streams.rules.grounds import Grounds
 from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS, OF_RESOURCES
 from streams.rules.plan import Plan
+from streams.rules.retracting import Retraction, retractions
 from streams.rules.traffic import Traffics
 
 Ints = NDArray[np.int64]
@@ -38,6 +41,8 @@ class RuleWatch:
         Returns what the rules of a model ask, by its code; `None` where it has no rules.
     enough
         Rows that make a reference.
+    grounds
+        What open alerts rest on, of rules of every pace.
     baselines
         What windows of rules are compared with; `None` for nothing.
 
@@ -63,9 +68,10 @@ class RuleWatch:
         plan_of: Callable[[int], Plan | None],
         judge: Judge,
         enough: int,
+        grounds: Grounds,
         baselines: Baselines | None = None,
     ) -> None:
-        self.baselines = baselines
+        self.baselines, self.grounds = baselines, grounds
         self._families, self.world = families, world
         self._plan_of, self._judge = plan_of, judge
         self.grids: dict[int, Grid] = {}
@@ -92,16 +98,19 @@ class RuleWatch:
         *,
         from_ms: int,
         until_ms: int,
-    ) -> Iterator[Finding]:
+    ) -> Iterator[Finding | Retraction]:
         """Count what has become due, and judge at all boundaries that are passed."""
         if not self._settled:
             self._settled = True
             self.references.settle(enough=self._enough)
-        parts = [part for one in waiting for part in self._due(one, from_ms, until_ms)]
-        parts += [p for one in readings for p in self._due_readings(one, from_ms, until_ms)]
+        span = from_ms, until_ms
+        parts = [p for one in waiting for p in due_rows(one, span, self._pane_ms)]
+        parts += [p for one in readings for p in due_readings(one, span, self._pane_ms)]
         begun: dict[int, int] = {}
         for some, ends_ms in rounds(parts):
             came = self._count(some, begun)
+            correct(self.grounds, some, self._plan_of)
+            yield from self._retract(ends_ms, until_ms)
             models = came.keys() | ends_ms.keys()
             if not ends_ms:
                 models |= self.awake
@@ -109,36 +118,6 @@ class RuleWatch:
             begun = begun | ends_ms
         # Who has no rows in the last round has not come to the end yet.
         yield from self._pass(sorted(self.awake), {}, {}, until_ms)
-
-    def _due(self, one: Any, from_ms: int, until_ms: int) -> Iterator[Part]:
-        table = one.table
-        for rows, times_ms, side in (
-            (table.predictions, table.predictions.time_ms, OF_PREDICTIONS),
-            (table.outcomes, table.outcomes.at_ms, OF_OUTCOMES),
-        ):
-            due = np.flatnonzero((times_ms >= from_ms) & (times_ms < until_ms))
-            if not len(due):
-                continue
-            pane_ms = self._pane_ms(rows.model[due], side=side)
-            due, pane_ms = due[pane_ms > 0], pane_ms[pane_ms > 0]
-            if not len(due):
-                continue
-            starts_ms = times_ms[due] // pane_ms * pane_ms
-            numbers = starts_ms // pane_ms
-            if side == OF_OUTCOMES:
-                numbers = np.maximum(rows.label_ms[due], rows.time_ms[due]) // pane_ms
-            back = numbers * pane_ms != starts_ms
-            yield Part(one, side, due, rows.model[due], starts_ms, numbers, back)
-
-    def _due_readings(self, one: Any, from_ms: int, until_ms: int) -> Iterator[Part]:
-        rows: ReadingRows = one.rows
-        due = np.flatnonzero((rows.time_ms >= from_ms) & (rows.time_ms < until_ms))
-        pane_ms = self._pane_ms(rows.model[due], side=OF_RESOURCES)
-        due, pane_ms = due[pane_ms > 0], pane_ms[pane_ms > 0]
-        if len(due):
-            numbers = rows.time_ms[due] // pane_ms
-            none = np.zeros(len(due), np.bool_)
-            yield Part(one, OF_RESOURCES, due, rows.model[due], numbers * pane_ms, numbers, none)
 
     def _pane_ms(self, models: Ints, *, side: int) -> Ints:
         """Return for every row the length of its model's panes, 0 where it is not needed."""
@@ -275,6 +254,7 @@ class RuleWatch:
         back = np.ones(len(late), np.bool_)
         part = Part(one, OF_OUTCOMES, late, rows.model[late], starts_ms, numbers, back)
         begun = dict(zip(part.models.tolist(), starts_ms.tolist(), strict=True))
+        correct(self.grounds, [part], self._plan_of)
         for code, came in self._count([part], begun).items():
             boundary_ms, last_ms = self.courses.get(code, Course())
             if code not in self.awake:
@@ -302,7 +282,8 @@ class RuleWatch:
             self.floors.replan(one, at_ms=at_ms)
             course = self.courses.get(one.code)
             if course is not None and not one.keeps_panes:
-                self._came_to(one.code, _anew(course, one.after, at_ms))
+                anew = Course() if one.after is None else course.anew(one.after.pane_ms, at_ms)
+                self._came_to(one.code, anew)
         self.traffics.replan({one.code: one for one in every})
         self.changed |= {one.code for one in every if one.code in self.courses}
 
@@ -329,10 +310,29 @@ class RuleWatch:
             )
             self._came_to(code, course)
             if spans:
-                found = by_plan.setdefault(id(plan), (plan, []))[1]
-                found += [(code, *span) for span in spans]
+                own = by_plan.setdefault(id(plan), (plan, []))[1]
+                own += [(code, *span) for span in spans]
         for plan, passed in by_plan.values():
-            yield from self._judge.at(self, plan, np.array(passed, np.int64))
+            for found in self._judge.at(self, plan, np.array(passed, np.int64)):
+                self.grounds.follow(found, plan, self.grid(plan.pane_ms))
+                yield found
+
+    def _retract(self, ends_ms: dict[int, int], until_ms: int) -> Iterator[Retraction]:
+        """Judge again what open alerts rest on, where labels have changed it and it is time.
+
+        That goes before all else of its boundary: corrections that make a window well again would
+        else resolve the alert that they take back.
+        """
+        by_plan: dict[int, tuple[Plan, list[tuple[int, str]]]] = {}
+        for code, rule in sorted(self.grounds.due):
+            plan = self._plan_of(code)
+            due_ms = self.grounds.known[code][rule].due_ms
+            if plan and rule in plan.asked and due_ms <= ends_ms.get(code, until_ms):
+                by_plan.setdefault(id(plan), (plan, []))[1].append((code, rule))
+        for plan, due in by_plan.values():
+            for found in retractions(self._judge, self.grounds, plan, due):
+                self.grounds.close(found.model, found.threshold.name)
+                yield found
 
     def _came_to(self, code: int, course: Course) -> None:
         if course == self.courses.get(code):
@@ -381,14 +381,6 @@ class RuleWatch:
             gone = sorted(number for number in every if (number + 1) * pane_ms <= oldest_ms)
             if gone:
                 yield pane_ms, gone
-
-
-def _anew(course: Course, plan: Plan | None, at_ms: int) -> Course:
-    """Return how far rules have come that count from now on, in panes of another length."""
-    if plan is None or course.last_ms < 0:
-        return Course()
-    boundary_ms, last_ms = (ms // plan.pane_ms * plan.pane_ms for ms in (at_ms, course.last_ms))
-    return Course(boundary_ms, last_ms)
 
 
 def _different(models: Ints, numbers: Ints) -> tuple[Ints, Ints]:

@@ -134,6 +134,7 @@ def test_rules_of_every_kind_fire_in_this_traffic() -> None:
     names = {"usual", "drop", "held", "silent", "unlabelled", "both", "two", "level/1h"}
     assert found >= {(name, "firing") for name in names}
     assert found >= {(name, "resolved") for name in ("held", "silent", "both", "two")}
+    assert found >= {("held", "retracted"), ("level/3d", "retracted")}
     assert actions >= {("held", "retrain"), ("silent", "retrain"), ("both", "rollback")}
     assert "slow" not in {name for name, _ in found}
 

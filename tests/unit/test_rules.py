@@ -303,7 +303,7 @@ def test_no_alert_is_lost_by_not_computing_what_would_not_be_judged(
 
     assert [run(seed) for seed in seeds] == found
     for alerts in found:
-        assert {alert["state"] for alert in alerts} == {"firing", "resolved"}
+        assert {alert["state"] for alert in alerts} >= {"firing", "resolved"}
         assert len({alert["monitor"] for alert in alerts}) > len(rules) / 10
 
 
