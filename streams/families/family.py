@@ -342,6 +342,9 @@ class Family:
         Families whose columns it reads, too; all names of columns are different then.
     basic
         Whether all who read the same rows count it: others may ask how many there are.
+    says
+        Whether it goes by what labels say: one that goes by when they came is not wrong where a
+        label was.
     metrics
         In the order of publication.
     """
@@ -354,6 +357,7 @@ class Family:
     columns: ClassVar[Mapping[str, Column]] = {}
     uses: ClassVar[tuple[type["Family"], ...]] = ()
     basic: ClassVar[bool] = False
+    says: ClassVar[bool] = True
     metrics: ClassVar[tuple[Metric, ...]] = ()
 
     def observe(self, rows: Any) -> Mapping[str, Observed]:  # noqa: ARG002  # it counts nothing

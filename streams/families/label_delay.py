@@ -14,6 +14,7 @@ class LabelDelay(Family):
     """Quantiles of the time from prediction to label."""
 
     name = "label_delay"
+    says = False
     columns = {"delays": Sparse()}
     metrics = tuple(
         Metric(

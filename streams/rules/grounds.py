@@ -172,4 +172,4 @@ def _rests_on_labels(rule: Threshold, asked: Asked) -> bool:
     about = families.CATALOGUE.metric(rule.metric)
     assert about is not None
     alone = asked.family.across is Across.NOTHING and not about.compares
-    return alone and OF_OUTCOMES in asked.sides
+    return alone and asked.family.says and OF_OUTCOMES in asked.sides

@@ -183,10 +183,12 @@ def test_a_rule_of_a_segment_goes_by_labels_of_that() -> None:
         assert states(driver)[:2] == expected
 
 
-def test_a_rule_on_predictions_alone_is_never_taken_back() -> None:
+@pytest.mark.parametrize("metric", ["predictions", "label_delay_p50_ms"])
+def test_what_does_not_go_by_what_labels_say_is_never_taken_back(metric: str) -> None:
     events = in_time(minutes(*RIGHT), again(2, range(20), at=4.5, label=1))
-    driver = watched(events, metric="predictions", kind="above", given=10)
+    driver = watched(events, metric=metric, kind="above", given=-10)
 
+    assert driver.alerts
     assert {state for state, _ in states(driver)} <= {"firing", "resolved"}
     assert all(not one.rules.grounds.known for one in driver.monitors)
 
