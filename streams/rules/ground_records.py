@@ -22,7 +22,7 @@ class GroundRecords:
 
     def __init__(self, grounds: Grounds, names: Sequence[Name]) -> None:
         self._grounds, self._names = grounds, names
-        self._sides = [CellRecords(side, names.__getitem__) for side in grounds.grid.sides]
+        self._sides = [CellRecords(side, names) for side in grounds.grid.sides]
 
     def write(self, *, limit_bytes: int) -> Iterator[tuple[tuple[Any, ...], Any]]:
         """Yield key and content of everything that has changed since."""
