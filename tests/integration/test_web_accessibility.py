@@ -1,4 +1,4 @@
-"""axe-core finds nothing on any screen of the page, light or dark, wide or narrow."""
+"""On every screen, light or dark, wide or narrow: axe-core finds nothing, and nothing moves."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ from tests.sinking import MINUTE_MS, START_MS, Log, action, metric
 AXE = "axe-core@4.14.1"
 LOOKS = [(width, dark) for width in (1400, 390) for dark in (False, True)]
 VIEWS = (*((name, "") for name in CATALOGUE), ("alerts", "state=all&alert=a0"))
+
+_MOVED = """
+const moved = [];
+new PerformanceObserver((list) => moved.push(...list.getEntries().map((one) => one.value)))
+  .observe({ type: "layout-shift", buffered: true });
+"""
+"""Notes whatever changes its place after it was shown."""
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +72,7 @@ async def _findings(page: Browser, address: str, axe: str) -> list[Any]:
             nodes = [node["html"] for node in one["nodes"]]
             found.append((name, one["id"], one["impact"], nodes))
         assert await page.run("document.documentElement.scrollWidth <= innerWidth"), name
+        assert await page.run("moved") == [], name
     return found
 
 
@@ -74,11 +82,16 @@ def _asks(name: str) -> tuple[str, ...]:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("width", "dark"), LOOKS)
-def test_axe_finds_nothing_on_any_screen(axe: str, tmp_path: Path, width: int, dark: bool) -> None:
+def test_axe_finds_nothing_on_any_screen_and_nothing_moves(
+    axe: str, tmp_path: Path, width: int, dark: bool
+) -> None:
     async def look(address: str) -> list[Any]:
         async with browser() as page:
             await page.size(width, 900, dark=dark)
-            return await _findings(page, address, axe)
+            await page.call("Page.addScriptToEvaluateOnNewDocument", source=_MOVED)
+            found = await _findings(page, address, axe)
+            assert page.complaints == []
+            return found
 
     with webs.page(webs.write(a_log(), tmp_path)) as running:
         assert asyncio.run(look(running.link)) == []
