@@ -137,6 +137,11 @@ def _kept(models: int, bench: Bench) -> Figures:  # noqa: ARG001
     return measure.figures_of("benchmarks.kept", "--models", str(models))
 
 
+def _time(models: int, days: int, a_day: int, bench: Bench) -> Figures:  # noqa: ARG001
+    options = ("--models", str(models), "--days", str(days), "--a-day", str(a_day))
+    return measure.figures_of("benchmarks.month", *options)
+
+
 def _backlog(
     bench: Bench,
     *,
@@ -248,6 +253,22 @@ def _memory() -> list[Case]:
             size=n,
         )
         for n in (100, 1_000, 10_000)
+    ]
+
+
+def _month() -> list[Case]:
+    sizes = ((10, 30, 700, False), (10_000, 30, 24, True))
+    return [
+        Case(
+            f"month-{models}",
+            "month",
+            f"{models:,} models, {days} days, {a_day} predictions a day each, 8 features",
+            partial(_time, models, days, a_day),
+            long=long,
+            most_runs=1,
+            size=models,
+        )
+        for models, days, a_day, long in sizes
     ]
 
 
@@ -409,6 +430,7 @@ def _recoveries() -> list[Case]:
 CASES: Sequence[Case] = (
     *_steps(),
     *_memory(),
+    *_month(),
     *_jobs(),
     *_scaling(),
     *_growth(),

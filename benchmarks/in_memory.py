@@ -25,7 +25,7 @@ from streams.steps import Batch, Record
 from streams.topics import Topics
 from streams.topology import build
 
-_TOPICS = Topics("bench")
+TOPICS = Topics("bench")
 
 
 _SAME = {
@@ -38,7 +38,7 @@ _SAME = {
 def measure(load: Load, *, monitors: Monitors, step: int) -> dict[str, float]:
     """Run both stages over a load in one partition."""
     join, monitor = build(
-        _TOPICS,
+        TOPICS,
         window_ms=300_000,
         horizon_ms=3_600_000,
         disorder_ms=5_000,
@@ -59,7 +59,7 @@ def measure(load: Load, *, monitors: Monitors, step: int) -> dict[str, float]:
         started_s = time.process_time()
         effects = join.step(joined, batches, now_ms=now_ms)
         between_s = time.process_time()
-        outcomes = _outcomes(effects.records, offset)
+        outcomes = outcomes_of(effects.records, offset)
         offset = outcomes.next_offset
         begun_s = time.process_time()
         results = monitor.step(monitored, [outcomes], now_ms=now_ms)
@@ -91,8 +91,8 @@ def _steps(load: Load, step: int) -> list[list[Batch]]:
     until_ms = np.concatenate(made_ms)[ends]
     label_ends = np.searchsorted(np.concatenate(said_ms), until_ms).tolist()
     parts = zip(
-        _batches(_TOPICS.predictions, predictions, ends),
-        _batches(_TOPICS.labels, labels, label_ends),
+        _batches(TOPICS.predictions, predictions, ends),
+        _batches(TOPICS.labels, labels, label_ends),
         strict=True,
     )
     return [[batch for batch in pair if batch.offsets] for pair in parts]
@@ -100,21 +100,27 @@ def _steps(load: Load, step: int) -> list[list[Batch]]:
 
 def _batches(topic: str, records: Sequence[dict[str, Any]], ends: Sequence[int]) -> list[Batch]:
     return [
-        Batch(
-            topic=topic,
-            offsets=range(start, end),
-            keys=[record["key"].encode() for record in records[start:end]],
-            values=[record["value"].encode() for record in records[start:end]],
-            times_ms=[START_MS] * (end - start),
-            next_offset=end,
-        )
+        batch_of(topic, records[start:end], start)
         for start, end in pairwise([0, *ends, len(records)])
     ]
 
 
-def _outcomes(records: Sequence[Record], offset: int) -> Batch:
+def batch_of(topic: str, records: Sequence[dict[str, Any]], offset: int) -> Batch:
+    """Return records as a worker reads them, from an offset on."""
     return Batch(
-        topic=_TOPICS.outcomes,
+        topic=topic,
+        offsets=range(offset, offset + len(records)),
+        keys=[record["key"].encode() for record in records],
+        values=[record["value"].encode() for record in records],
+        times_ms=[START_MS] * len(records),
+        next_offset=offset + len(records),
+    )
+
+
+def outcomes_of(records: Sequence[Record], offset: int) -> Batch:
+    """Return what a join has written as the monitor reads it, from an offset on."""
+    return Batch(
+        topic=TOPICS.outcomes,
         offsets=range(offset, offset + len(records)),
         keys=[record.key for record in records],
         values=[record.value for record in records],

@@ -26,6 +26,7 @@ _HEADINGS = {
     "reading": "Reading alone",
     "stages": "Each stage by itself, in memory",
     "memory": "Memory of what is kept of windows",
+    "month": "A month of event time (default monitoring), in memory",
     "jobs": "A worker on a backlog (three times the events)",
     "partitions": "Partitions (default monitoring)",
     "workers": "Workers (same job, 100 models)",
@@ -57,6 +58,13 @@ _COLUMNS: dict[str, tuple[tuple[str, str, int], ...]] = {
         ("pane_cell_bytes", "bytes of a cell of a pane", 0),
         ("hour_cell_bytes", "of an hour", 0),
         ("day_cell_bytes", "of a day", 0),
+    ),
+    "month": (
+        ("lanes", "lanes", 0),
+        ("scan_us_per_lane_and_pane", "scan µs/lane and pane", 2),
+        ("monitor_us_per_event", "monitor CPU µs/event", 1),
+        ("state_bytes_per_lane", "state bytes/lane", 0),
+        ("resident", "resident bytes", 0),
     ),
     "latency": (
         ("rate", "events/s", 0),
