@@ -158,7 +158,7 @@ def main() -> None:
         events=round(predictions * (2 - load.unlabelled)),
         spacing_ms=max(round(_DAY_MS / a_day), 1),
     )
-    monitors = parse_monitors({"defaults": "scan"})
+    monitors = parse_monitors({})
     print(json.dumps(measure(load, monitors=monitors)))
 
 
