@@ -19,7 +19,7 @@ from streams.held import hash_ids
 from streams.model_keys import model_key, pack_names
 from streams.monitor import Monitor
 from streams.monitors import DEFAULTS, Monitors
-from streams.outcomes import FORMAT, ClockNotice, encode_clock
+from streams.outcomes import FATE_KINDS, FORMAT, ClockNotice, encode_clock
 from streams.steps import Batch
 from streams.topics import Topics
 from streams.topology import build
@@ -123,7 +123,7 @@ def _notice(alert: dict[str, Any], *, is_open: bool) -> Notice:
 def _run(monitor: Monitor, streams: Mapping[str, Stream]) -> Iterator[dict[str, Any]]:
     state = monitor.new_state(0)
     offset = 0
-    for steps in zip(*(_steps(model, stream) for model, stream in streams.items()), strict=True):
+    for steps in zip(*(steps_of(model, stream) for model, stream in streams.items()), strict=True):
         until_ms = steps[0][0]
         values = [value for _, own in steps for value in own]
         values.append(encode_clock(_clock(until_ms)))
@@ -155,7 +155,7 @@ def _clock(until_ms: int) -> ClockNotice:
     return ClockNotice(source=0, sources=1, clock_ms=until_ms, newest_ms=until_ms, idle=False)
 
 
-def _steps(model: str, stream: Stream) -> Iterator[tuple[int, list[bytes]]]:
+def steps_of(model: str, stream: Stream) -> Iterator[tuple[int, list[bytes]]]:
     """Yield until when a step goes, and the record that it reads, if there is any."""
     at_ms = stream.outcome_ms
     known = np.flatnonzero(at_ms != NEVER)
@@ -198,7 +198,7 @@ def _record(model: str, stream: Stream, ties: Ints, *, predictions: Ints, outcom
             _packed(_prediction_columns(stream, ties, predictions, versions)),
             blocks if columns and len(predictions) else [],
             _packed(_outcome_columns(stream, ties, outcomes, versions)),
-            _packed([(np.empty(0), kind) for kind in ("<i4", "<i1", "<i8")]),
+            _packed([(np.empty(0), kind) for kind in FATE_KINDS]),
         )
     )
 

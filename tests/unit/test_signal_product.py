@@ -10,9 +10,10 @@ import pytest
 from agents.recordings import Recordings
 from agents.replay import play
 from benchmarks.signal.jobs import draw
-from benchmarks.signal.product import HORIZON_MS, WINDOW_MS, alerts_of
+from benchmarks.signal.product import HORIZON_MS, WINDOW_MS, alerts_of, steps_of
 from benchmarks.signal.stream import HOUR_MS, NEVER, Stream
 from streams.dryrun import DryRun
+from streams.outcomes import Outcomes, decode_outcomes
 
 RATE = 4_000
 LARGE = ("error-5-20", "gauss-sd-1.5-x1000")
@@ -47,6 +48,17 @@ def write(model: str, stream: Stream, file: Path) -> None:
             lines.append((label_ms, {**label, "timestamp_ms": label_ms}))
     lines.sort(key=lambda line: line[0])
     file.write_text("".join(f"{json.dumps(event)}\n" for _, event in lines))
+
+
+def test_what_the_short_cut_writes_is_read_as_what_the_join_writes() -> None:
+    stream, _ = draw("error-5-20", 2_000, 1)
+
+    every = [decode_outcomes(one) for _, own in steps_of("m", stream) for one in own]
+
+    predictions = [len(one.predictions.model) for one in every if isinstance(one, Outcomes)]
+    outcomes = [len(one.outcomes.model) for one in every if isinstance(one, Outcomes)]
+    assert sum(predictions) == len(stream.time_ms)
+    assert sum(outcomes) == np.count_nonzero(stream.outcome_ms != NEVER)
 
 
 @pytest.mark.long

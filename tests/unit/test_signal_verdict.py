@@ -6,6 +6,7 @@ import pytest
 from benchmarks.signal import others
 from benchmarks.signal.changes import CHANGES
 from benchmarks.signal.jobs import OLD, OURS, ROWS, Done, draw
+from benchmarks.signal.page import page
 from benchmarks.signal.product import Notice, notices
 from benchmarks.signal.stationary import RATES, STATIONARY
 from benchmarks.signal.stream import HOUR_MS
@@ -149,6 +150,16 @@ def test_lines_of_the_tables_are_those_of_known_results() -> None:
     assert changes_table(found).splitlines()[2] == (
         "| error 5 → 20 % | never | 4 (50%) | 0 / 2 | 0 / 1 | – / 100% | never / 4 |"
     )
+
+
+def test_the_page_says_how_many_streams_there_were_and_where_rows_were_left_out() -> None:
+    rows = [row.name for row in (*STATIONARY, *CHANGES) if 2_000 in getattr(row, "rates", RATES)]
+    whole = [Done(name, 2_000, seed, noise={OURS: Noise(0, 0)}) for name in rows for seed in (3, 4)]
+
+    said = page([*whole, Done("daily", 200_000, 3, noise={OURS: Noise(0, 0)})])
+
+    some = f"1 at 200,000 (seed 3, 1 of {len(rows)} rows)"
+    assert f"streams of each row here: 2 at 2,000 (seeds 3 to 4), {some}." in said
 
 
 def test_a_psi_is_the_sum_of_differences_by_logarithms() -> None:
