@@ -107,7 +107,8 @@ class Forgets(Orders[Order]):
         Parameters
         ----------
         known
-            Models of which something is known: fates of others come of rows that are left out.
+            Models of which something is known: fates of others, where they have no time, come of
+            rows that are left out.
         """
         if not (self.past or self.waiting):
             return None
@@ -123,7 +124,8 @@ class Forgets(Orders[Order]):
         f, fate_ms = record.fates.model, record.fates.time_ms
         own = np.isin(f, np.concatenate([p.model[now[0]], o.model[now[1]]]))
         there = np.array([name in known for name in names], np.bool_)
-        kept = (own | there[f] | (since_ms[f] < 0)) & ((fate_ms < 0) | (fate_ms >= since_ms[f]))
+        untold = own | there[f] | (since_ms[f] < 0)
+        kept = np.where(fate_ms < 0, untold, fate_ms >= since_ms[f])
         after = fate_ms >= until_ms[f]
         fates, fates_later = np.flatnonzero(kept & ~after), np.flatnonzero(kept & after)
         gone = sum(int(np.count_nonzero(~c)) for c in counted)

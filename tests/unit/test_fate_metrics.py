@@ -9,6 +9,7 @@ import pytest
 
 from streams.chosen import Choice
 from streams.errors import ConfigError
+from streams.forget_record import forget_key, write_forget
 from streams.monitors import Monitors, Window
 from streams.monitors_file import parse_monitors
 from streams.outcomes import FORMAT, decode_outcomes
@@ -142,3 +143,28 @@ def test_a_record_of_the_format_before_has_fates_that_are_in_no_window() -> None
 def _in_format_4(value: bytes) -> bytes:
     parts = msgspec.msgpack.decode(value)
     return msgspec.msgpack.encode([4, *parts[1:-1], parts[-1][:3]])
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_comes_again_of_before_a_model_was_forgotten_is_in_no_window(begun: bool) -> None:
+    driver = Driver(monitors=MONITORS, disorder_ms=MINUTE_MS, horizon_ms=HOUR_MS)
+    at_ms = START_MS + 2 * WINDOW_MS
+    driver.specify(write_forget("m", None, effective_ms=at_ms), key=forget_key("m", None))
+    events = rows()
+    later = [
+        prediction(f"q{n}", timestamp_ms=at_ms + WINDOW_MS + n * 10_000, prediction=1)
+        for n in range(120)
+    ]
+    driver.feed(as_inputs([*events, *later]))
+    if begun:
+        driver.come_to(at_ms + WINDOW_MS)
+    assert bool(driver.monitors[0].forgets.past) is begun
+
+    again = [one for one in events if one["prediction_id"] == "p150" and "model" in one]
+    driver.feed(as_inputs([*again, later[0]]))
+    driver.finish()
+
+    found = {
+        start: value for (name, start), (value, _) in values(driver).items() if name == NAMES[0]
+    }
+    assert found == {3: 1 / 61, 4: 0.0}
