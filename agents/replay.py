@@ -9,6 +9,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,11 +25,14 @@ from agents.replay_letters import Letters
 from agents.replay_results import Results
 from agents.settings import read_monitors_file
 from agents.survey import Survey
+from streams.categories import category_names
 from streams.dryrun import Arrival, DryRun
 from streams.errors import ConfigError, RecordError
 from streams.hash_index import SEED_BYTES
 from streams.heads import Head, head_of, said_in
+from streams.join import Join
 from streams.limits import LIMITS, RecordLimits
+from streams.monitor import Monitor
 from streams.monitors import FORGET_MS, Monitors
 from streams.monitors_file import parse_monitors
 from streams.plausible_times import LATEST_MS, check_time
@@ -65,6 +69,7 @@ def run_replay(
     forget_ms: int = FORGET_MS,
     caps: Caps = CAPS,
     report: Path | None = None,
+    category_key: bytes | None = None,
 ) -> int:
     """Replay recorded events, write the results and print a summary; return the exit code.
 
@@ -78,6 +83,8 @@ def run_replay(
         Where to write every record that cannot be used, and why.
     report
         Where to write a page of all of it.
+    category_key
+        Names categories of distributions, as workers do that have it.
 
     Raises
     ------
@@ -91,7 +98,7 @@ def run_replay(
         _check_report(report, files)
     run, letters, survey = play(
         recordings,
-        DryRun,
+        partial(_named, category_names(category_key)),
         monitors=load_monitors(monitors),
         window_ms=window_ms,
         horizon_ms=horizon_ms,
@@ -118,6 +125,12 @@ def run_replay(
         if report is not None:
             print(f"a page of it in {printable(str(report))}")
     return EXIT_NOTHING_USABLE if results.nothing_was_usable else 0
+
+
+def _named(names: Sequence[str], join: Join, monitor: Monitor, *, partitions: int) -> DryRun:
+    """Return a run in which categories have these names."""
+    monitor.categories = names
+    return DryRun(join, monitor, partitions=partitions)
 
 
 def _check_report(report: Path, files: Sequence[Path]) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from agents.cli.command import Command
 from agents.cli.shared_options import (
+    CategoryKeyFile,
     Columns,
     ForgetAfter,
     Horizon,
@@ -51,6 +52,7 @@ def replay(
     max_model_segments: MaxModelSegments = None,
     columns: Columns = None,
     missing: Missing = None,
+    category_key_file: CategoryKeyFile = None,
     dead_letters: Annotated[
         Path | None,
         typer.Option(
@@ -82,8 +84,10 @@ def replay(
             "max_classes": max_classes,
             "max_model_features": max_model_features,
             "max_model_segments": max_model_segments,
+            "category_key_file": category_key_file,
         }
     )
+    from agents.category_key import read_category_key  # noqa: PLC0415
     from agents.replay import run_replay  # noqa: PLC0415
 
     raise typer.Exit(
@@ -103,6 +107,7 @@ def replay(
             forget_ms=settings.forget_ms,
             caps=settings.caps,
             report=report,
+            category_key=read_category_key(settings.category_key_file),
         )
     )
 

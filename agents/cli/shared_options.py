@@ -52,6 +52,13 @@ ForgetAfter = Annotated[
         metavar="DURATION", help="Models that are silent for so long are forgotten. Default: 35d."
     ),
 ]
+CategoryKeyFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="A secret by which categories of distributions are named. Default: none.",
+    ),
+]
 MaxClasses = Annotated[
     str | None,
     typer.Option(metavar="N", help="A model with more different classes is text. Default: 1000."),

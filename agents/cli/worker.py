@@ -8,6 +8,7 @@ import typer
 
 from agents.cli.command import Command
 from agents.cli.shared_options import (
+    CategoryKeyFile,
     ForgetAfter,
     Horizon,
     Kafka,
@@ -57,13 +58,7 @@ def worker(
         str | None,
         typer.Option(help="Identity of this worker, unique among those that run. Default: random."),
     ] = None,
-    category_key_file: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="A secret by which categories of distributions are named. Default: none.",
-        ),
-    ] = None,
+    category_key_file: CategoryKeyFile = None,
     metrics_host: Annotated[
         str | None, typer.Option(help="Address for Prometheus. Default: 127.0.0.1.")
     ] = None,

@@ -19,9 +19,9 @@ from streams.families.family import (
     TEXT,
     Across,
     Family,
-    Judging,
     Reads,
 )
+from streams.families.judging import Judging
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]

@@ -16,13 +16,13 @@ from streams.families.family import (
     Estimate,
     Floats,
     Ints,
-    Judging,
     Metric,
     Observed,
     Sums,
     labelled,
 )
 from streams.families.intervals import normal
+from streams.families.judging import Judging
 from streams.families.sure import Certain, Sure, certain
 from streams.probabilities import TINY, too_many
 

@@ -386,17 +386,6 @@ class Family:
         raise KeyError(f"family {self.name}: column {column!r} is not declared")
 
 
-class Judging(Family):
-    """A family that tells by the scores of windows whether they are probabilities at all."""
-
-    def improper(self, cells: Cells) -> tuple[Ints, Ints]:
-        """Return how many scores of every group are no probabilities, and how many are.
-
-        The first is 0 where they are few enough.
-        """
-        raise NotImplementedError
-
-
 def labelled(cells: Cells, *kinds: str) -> Mask:
     """Tell which groups have labels and are of models of one of these kinds."""
     wanted = np.array([kind in kinds for kind in KINDS])

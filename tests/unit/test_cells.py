@@ -8,7 +8,7 @@ import pytest
 from streams.cells.grid import Grid
 from streams.cells.store import PANE_BITS
 from streams.cells.view import CellView
-from streams.families.family import Judging
+from streams.families.judging import Judging
 from tests.grid_case import FAMILIES, PANE_MS, Case
 from tests.plain_cells import PlainCells
 

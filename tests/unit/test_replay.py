@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.replay import run_replay
+from streams.categories import category, category_names, codes
 from streams.errors import ConfigError
 
 MS = 1_767_225_600_000
@@ -307,3 +309,23 @@ def test_a_line_lets_a_model_be_forgotten_wherever_it_stands(
         for one in metrics:
             starts[one["version"]].add((one["window_start_ms"] - MS) // 300_000)
         assert starts == {"1": {4, 5, 6, 7}, "2": set(range(8))}
+
+
+def test_categories_are_named_by_the_key_as_workers_name_them(tmp_path: Path) -> None:
+    rows = [
+        GOOD
+        | {"prediction_id": f"p{n}", "timestamp_ms": MS + n * 60_000}
+        | {"features": {"city": "Rome" if n % 3 else "Oslo"}}
+        for n in range(200)
+    ]
+    file, key = write(tmp_path, *rows), b"0123456789abcdef"
+
+    def categories(name: str, **how: Any) -> set[str]:
+        replay(file, out=tmp_path / name, **how)
+        lines = (tmp_path / name / "distributions.jsonl").read_text().splitlines()
+        found = [json.loads(line) for line in lines]
+        return {one for d in found if d["feature"] == "city" for one in d["categories"]}
+
+    texts = [codes(np.array([category(text)]))[0] for text in ("Rome", "Oslo")]
+    assert categories("plain") == {f"#{code}" for code in texts}
+    assert categories("keyed", category_key=key) == {category_names(key)[code] for code in texts}
