@@ -24,7 +24,7 @@ class Alert(msgspec.Struct, frozen=True):
     direction
         `worse`, `better` or `changed`.
     detector
-        Which test said so: `threshold`, `adwin`, `page_hinkley`.
+        Which test said so: `threshold`, `scan`, `adwin`, `page_hinkley`.
     owner, runbook, tags
         What the monitors file said of the model when the alert began; empty where it said nothing.
     incident_id

@@ -145,10 +145,10 @@ class Lanes:
             return
         room = self._columns["used"].shape[-1]
         if size + more > room:
-            extra = max(size + more, room + room // 8) - room
+            wanted = max(size + more, room + room // 2)
             for name, column in self._columns.items():
-                empty = np.zeros((*column.shape[:-1], extra), column.dtype)
-                self._columns[name] = np.concatenate([column, empty], axis=-1)
+                self._columns[name] = np.zeros((*column.shape[:-1], wanted), column.dtype)
+                self._columns[name][..., :room] = column  # what is beyond takes no memory yet
         self.names += [None] * more
         self["table"][size : size + more] = _NO_TABLE
         self._free += range(size + more - 1, size - 1, -1)
