@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from agents.web.board import Board, board_of
+from agents.web.board import Board
 from agents.web.following import Following
 from agents.web.history import History
 from agents.web.known import Known
 from agents.web.owning import Owned
+from agents.web.past import Past
 from agents.web.screens import CATALOGUE
 from agents.web.screens.screen import Answer, Asked, Panel, View
 from agents.web.settled import Later
 from agents.web.told import Told
 
-_BOARDS = 4
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -45,9 +43,7 @@ class Answering:
     ) -> None:
         self._history, self._following, self._told = history, following, told
         self._later = later
-        self._owned = Owned()
-        self._boards: OrderedDict[int, Board] = OrderedDict()
-        self._lock = threading.Lock()
+        self._owned, self._past = Owned(), Past()
 
     def __call__(
         self, screen: str, parameters: Mapping[str, str], *, haste: bool = False
@@ -58,7 +54,8 @@ class Answering:
         ----------
         haste
             Of series that are too long, answer with one window of several, say of how many in the
-            fact `sampled`, and let the rest be read later.
+            fact `sampled`, and of thousands of models at an earlier time with some, say so in the
+            fact `begun`, and let the rest be read later.
 
         Raises
         ------
@@ -77,24 +74,26 @@ class Answering:
         with self._history.connected() as connection:
             known = Known(connection, asked.at, keeping=keeping)
             at_ms = time.time_ns() // 1_000_000 if asked.at is None else asked.at
-            board = self._following.board if asked.at is None else self._board_at(known, asked.at)
+            board, whole = self._board(known, asked, haste=haste)
             told = None if self._told is None else self._told()
             if told is not None and asked.at is None:
                 board = self._owned(board, told.monitors)
             answer = found.answer(View(known, board, at_ms, told), asked)
             if known.every > 1:
                 answer.facts["sampled"] = known.every
+            if not whole:
+                answer.facts["begun"] = True
             return answer
 
-    def _board_at(self, known: Known, at_ms: int) -> Board:
-        """Return a board of a time that has passed: it is made once, for all who ask."""
-        with self._lock:
-            if (board := self._boards.get(at_ms)) is None:
-                board = self._boards[at_ms] = board_of(known, at_ms)
-            self._boards.move_to_end(at_ms)
-            while len(self._boards) > _BOARDS:
-                self._boards.popitem(last=False)
-            return board
+    def _board(self, known: Known, asked: Asked, *, haste: bool) -> tuple[Board, bool]:
+        """Return a board, and whether all models are on it."""
+        now = self._following.board
+        if asked.at is None:
+            return now, True
+        if self._later is None or not haste:
+            return self._past.board(known, asked.at), True
+        model = getattr(asked, "model", "")
+        return self._past.begun(known, asked.at, self._later, now=now, model=model)
 
 
 def as_csv(panel: Panel) -> str:

@@ -44,7 +44,7 @@ class News(NamedTuple):
     judged_ms
         When the last verdict on an alert became visible.
     series
-        How many long series were read since the page began.
+        How much that was shown in part was read in full since the page began.
     """
 
     metrics: int = 0

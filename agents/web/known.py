@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from agents.web.alert_questions import ALERTS, OF_MODEL, OWNERS, REVISIONS
-from agents.web.settled import Keeping, Key, Part, Settled
+from agents.web.settled import Keeping, Key, Part, Piece, Settled
 from agents.web.window_questions import ASOF, EACH, LIVE, NAMES, STARTS, TOGETHER
 
 _AHEAD_MS = 300_000
@@ -245,7 +245,11 @@ class Known:
         part = self._keeping.get(key) or Part(span.first_ms, [])
         missing = span._replace(first_ms=part.until_ms).windows * len(key.metrics)
         rest = {"first": part.until_ms, "last": span.last_ms}
-        if not key.sampled and missing > MOST_READ and self._keeping.ask_later(key, span):
+        if (
+            not key.sampled
+            and missing > MOST_READ
+            and self._keeping.ask_later(key, _filling(key, span))
+        ):
             self.every = max(self.every, every := -(-missing // MOST_READ))
             rest["step"] = every * span.length_ms
         else:
@@ -347,6 +351,12 @@ def _points(rows: Iterable[Any]) -> list[Point]:
     """Make points of rows, by metric and start: databases take longer to sort whole rows."""
     found = [Point(*(*row[:8], bool(row[8]), row[9])) for row in rows]
     return sorted(found, key=lambda one: (one.metric, one.start_ms))
+
+
+def _filling(key: Key, span: Span) -> Piece:
+    return lambda connection, keeping: Known(connection, key.until_ms, keeping=keeping).fill(
+        key, span
+    )
 
 
 def _standing_for(point: Point, every: int, most: int) -> Point:

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from agents.web.known import Point, Span, Who
 
 _MOST = 128
@@ -100,7 +102,11 @@ class Settled:
             self._parts.clear()
 
 
-Later = Callable[[Key, "Span"], None]
+Piece = Callable[["Connection", "Keeping"], bool]
+"""Reads a piece of something long; says whether that was the last."""
+
+Later = Callable[[Hashable, Piece], None]
+"""Takes what is to be read later under a name, again and again until it is done."""
 
 
 class Keeping(NamedTuple):
@@ -118,11 +124,11 @@ class Keeping(NamedTuple):
         """Keep a part, if nothing has changed."""
         self.settled.put(key, part, changes=self.changes)
 
-    def ask_later(self, key: Key, span: Span) -> bool:
+    def ask_later(self, key: Key, piece: Piece) -> bool:
         """Let a series be read later, if that is possible."""
         if self.later is None:
             return False
-        self.later(key, span)
+        self.later(key, piece)
         return True
 
 

@@ -10,6 +10,7 @@ import re
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 import yaml
 
 from agents.history import database
+from agents.web import past
 from agents.web.answering import as_csv
 from agents.web.door import MOST
 from agents.web.following import Following, News
@@ -672,6 +674,34 @@ def test_many_models_are_shown_while_the_rest_is_read(tmp_path: Path) -> None:
     assert [(news.models, news.ready) for news in told] == [(200, False), (210, False), (210, True)]
     assert {line.model for line in following.board.lines.values()} == set(names)
     assert list(following.board.open) == ["m000"]
+
+
+def test_of_many_models_at_an_earlier_time_some_are_shown_until_all_are_read(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_ms = START_MS + 5 * MINUTE_MS
+    with webs.page(url) as running:
+        every = rows(api(running.port, "fleet", at=at_ms), "models")
+        now = rows(api(running.port, "fleet"), "models")
+    monkeypatch.setattr(past, "FEW", 2)
+    last = max(row["model"] for row in every)
+
+    with webs.page(url) as running:
+        first = api(running.port, "fleet", at=at_ms)
+        own = api(running.port, "model", model=last, at=at_ms)
+        deadline_s = time.monotonic() + 30
+        while "begun" in (answer := api(running.port, "fleet", at=at_ms))["facts"]:
+            assert time.monotonic() < deadline_s
+        later = at_ms + MINUTE_MS
+        told = ask(running.port, f"/csv/fleet/models?at={later}").body.decode()
+
+    some = rows(first, "models")
+    assert first["facts"]["begun"]
+    assert 0 < len(some) < len(every) == len(now)
+    assert all(row in every for row in some)
+    assert own["facts"]["health"] == "ok"
+    assert rows(answer, "models") == every
+    assert len(list(csv.DictReader(io.StringIO(told)))) == len(every)  # a CSV is of all
 
 
 def test_a_port_that_is_taken_is_said(url: str, port: int) -> None:

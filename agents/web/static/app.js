@@ -97,7 +97,7 @@ function show(module, response, text, page, moved) {
   }
   current.text = text;
   current.drawn = page;
-  current.sampled = answer.facts.sampled;
+  current.part = answer.facts.sampled || answer.facts.begun ? answer.facts : null;
   told();
   const focused = document.activeElement, top = window.scrollY;
   module.draw(main, answer, page);
@@ -119,7 +119,8 @@ function say(text) {
 // What there is to tell while a screen is drawn.
 function told() {
   if (news.away) say(`What is shown may be old: ${news.away}`);
-  else if (current.sampled) say(`One window of every ${current.sampled} is shown until all of this range are read, in a moment.`);
+  else if (current.part?.begun) say("Some models of this time are shown until all are read, in a moment.");
+  else if (current.part?.sampled) say(`One window of every ${current.part.sampled} is shown until all of this range are read, in a moment.`);
   else notice.hidden = true;
 }
 
@@ -188,7 +189,7 @@ function heard(said) {
   told();
   const grew = ["metrics", "alerts", "models", "ready", "away", "judged_ms"].some((name) => before[name] !== news[name]);
   if (!current.page) return;
-  if (current.sampled && before.series !== news.series) later(0); // of an earlier time, too
+  if (current.part && before.series !== news.series) later(0); // of an earlier time, too
   else if (grew && !current.page.parameters.at) later(Math.max(0, dueAt - Date.now()));
 }
 
