@@ -1,15 +1,19 @@
 """Alerts of rules are taken back where labels that were wrong, or late, are why they opened."""
 
+import json
 import random
 from collections.abc import Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agents.replay import run_replay
 from streams.monitors import Monitors, Threshold
+from streams.monitors_file import parse_monitors
 from tests.builders import MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs, cut
 from tests.examples import some
@@ -219,6 +223,41 @@ def test_cuts_and_restarts_make_no_difference(sizes: list[int], every: int) -> N
 
     assert [s for s, _ in states(whole)] == ["firing", "retracted", "firing", "retracted", "firing"]
     assert parts.alerts == whole.alerts
+
+
+def test_a_worker_takes_back_what_a_replay_of_its_records_takes_back(tmp_path: Path) -> None:
+    """Field for field; the one is cut and read again, the other reads a file."""
+    events, rule = turned(1), {"name": "r", "metric": "accuracy", "below": 0.7, "minimum": 5}
+    said = {"defaults": False, "thresholds": [rule | {"window": "2m", "by": "value"}]}
+    driver = Driver(partitions=2, monitors=parse_monitors(said), disorder_ms=5_000)
+    for turn, batch in enumerate(cut(as_inputs(events), [13])):
+        driver.feed(batch)
+        driver.restart(random.Random(turn))
+    driver.finish()
+    recording, watched_by = tmp_path / "events.jsonl", tmp_path / "monitors.yaml"
+    recording.write_text("\n".join(map(json.dumps, events)))
+    watched_by.write_text(json.dumps(said))
+
+    run_replay(
+        [recording],
+        monitors=watched_by,
+        out=tmp_path / "out",
+        disorder_ms=5_000,
+        columns=None,
+        window_ms=10 * MINUTE_MS,
+        horizon_ms=60 * MINUTE_MS,
+        partitions=3,
+        json_output=False,
+    )
+
+    lines = (tmp_path / "out" / "alerts.jsonl").read_text().splitlines()
+    found = sorted(map(json.loads, lines), key=in_order)
+    assert found == sorted([*driver.alerts, *driver.incidents], key=in_order)
+    assert {one["state"] for one in found} == {"firing", "resolved", "retracted"}
+
+
+def in_order(alert: Event) -> tuple[str, int]:
+    return alert["alert_id"], alert["revision"]
 
 
 def test_nothing_is_kept_once_it_is_over() -> None:
