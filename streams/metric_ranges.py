@@ -111,11 +111,13 @@ def check_limit(metric: str, kind: RuleKind, limit: float, *, where: str) -> Non
         raise ConfigError(f"{where}: {kind.name}: {limit} is no number")
     about = families.CATALOGUE.metric(metric)
     assert about is not None
-    if about.grows and kind.relative:
+    if about.grows and (kind.relative or kind.learns):
         raise ConfigError(
             f"{where}: {kind.name}: {about.name} goes with the length of the window, so that there"
             " is no reference for it; give a number"
         )
+    if kind.learns:
+        return
     # Of relative kinds, what holds of the least reference and of a large one holds of any: all of
     # what is never below 0 leaves 0.
     references = np.array([1e-9, 1.0])
@@ -162,6 +164,26 @@ def check_clear(metric: str, kind: RuleKind, limits: tuple[float, float], *, whe
     if ((inner.lowest > about.highest) | (inner.highest < about.lowest)).all():
         said = f"{about.name} is {_range(about)}"
         raise ConfigError(f"{where}: clear: {clear:g} is never reached: {said}")
+
+
+def check_effect(metric: str, kind: RuleKind, effect: float, *, where: str) -> None:
+    """Refuse a difference from a reference that there is not, or that no value ever has.
+
+    Raises
+    ------
+    ConfigError
+        With the reason.
+    """
+    if not (kind.relative or kind.learns):
+        raise ConfigError(
+            f"{where}: minimum_effect: {kind.name} has no reference to differ from; leave it out"
+        )
+    about = families.CATALOGUE.metric(metric)
+    assert about is not None
+    if not effect < about.highest - about.lowest:
+        raise ConfigError(
+            f"{where}: minimum_effect: {effect:g} never fires: {about.name} is {_range(about)}"
+        )
 
 
 def _range(about: Metric) -> str:

@@ -79,6 +79,9 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Whether its alerts are published; else only composites see that it fires.
     minimum_coverage
         It is not judged where fewer of the predictions of its window have a label.
+    minimum_effect
+        It does not fire where the metric differs by less than this from its reference, in its own
+        unit; `None` where any difference will do.
     short
         Another window that must be beyond the limit, too.
     slo
@@ -103,6 +106,7 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     cooldown_ms: int = 0
     notify: bool = True
     minimum_coverage: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    minimum_effect: Annotated[float, Meta(gt=0)] | None = None
     short: str | None = None
     slo: Slo | None = None
     then: Then = ()
@@ -116,6 +120,11 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def relative(self) -> bool:
         """Whether the limit is relative to the reference."""
         return BY_NAME[self.kind].relative
+
+    @property
+    def learns(self) -> bool:
+        """Whether the limit follows from earlier windows."""
+        return BY_NAME[self.kind].learns
 
 
 SCAN = "scan"

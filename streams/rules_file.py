@@ -10,9 +10,10 @@ from streams import families, rule_kinds
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
 from streams.file_values import entry
-from streams.metric_ranges import check_clear, check_limit, check_metric, of_hosts
+from streams.metric_ranges import check_clear, check_effect, check_limit, check_metric, of_hosts
 from streams.monitors import Monitor, Positive, Threshold
-from streams.rule_kinds import OTHER_KINDS, Absence, Composite, Slo
+from streams.rule_kinds import OTHER_KINDS, Absence, Composite, Learnt, Slo
+from streams.rule_kinds.outside_season import HOUR_MS
 from streams.task import Task
 
 _MINIMUM = next(f.default for f in msgspec.structs.fields(Threshold) if f.name == "minimum")
@@ -147,8 +148,14 @@ def _threshold(threshold: Any, models: Mapping[str, Task]) -> Threshold:
     if threshold.clear is not None:
         limits = limit, threshold.clear
         check_clear(threshold.metric, rule_kinds.BY_NAME[name], limits, where=where)
+    if threshold.minimum_effect is not None:
+        check_effect(
+            threshold.metric, rule_kinds.BY_NAME[name], threshold.minimum_effect, where=where
+        )
+    window_ms = None
     if threshold.window is not None:
-        parse_duration_ms(threshold.window, setting=f"{where}: window")
+        window_ms = parse_duration_ms(threshold.window, setting=f"{where}: window")
+    _check_learnt(threshold, name, limit, window_ms, where)
     common = {
         one.name: getattr(threshold, one.name)
         for one in msgspec.structs.fields(Threshold)
@@ -164,6 +171,24 @@ def _threshold(threshold: Any, models: Mapping[str, Task]) -> Threshold:
         # A window has as many readings as somebody has asked for, and one is as good as many.
         common["minimum"] = 1 if of_hosts(threshold.metric) else _MINIMUM
     return Threshold(**common, kind=name, given=limit)
+
+
+def _check_learnt(
+    threshold: Any, name: str, limit: float, window_ms: int | None, where: str
+) -> None:
+    """Refuse what a kind that goes by earlier windows cannot learn."""
+    kind = rule_kinds.BY_NAME[name]
+    about = families.CATALOGUE.metric(threshold.metric)
+    assert about is not None
+    if not isinstance(kind, Learnt):
+        return
+    if about.compares:
+        raise ConfigError(
+            f"{where}: {name}: {about.name} compares windows with a baseline already; give a number"
+        )
+    length_ms = HOUR_MS if window_ms is None and about.counts else window_ms
+    if (why := kind.refuse(limit, length_ms)) is not None:
+        raise ConfigError(f"{where}: {name}: {limit:g} {why}")
 
 
 def _check_of_hosts(threshold: Any, where: str) -> None:

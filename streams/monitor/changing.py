@@ -183,9 +183,10 @@ class Changing(Hourly):
         for code, monitor in state.alerts.firing():
             if self._has_changed(replaced, code, monitor):
                 state.alerts.end_monitor(code, monitor, at_ms=at_ms, message=_GONE)
-        for code, rule in state.rule_states.lives.remembered():
-            if self._has_changed(replaced, code, rule):
-                state.rule_states.lives.end(code, rule)
+        for known in (state.rule_states.lives, state.rule_states.judge.usuals):
+            for code, rule in known.remembered():
+                if self._has_changed(replaced, code, rule):
+                    known.end(code, rule)
         state.alerts.resolve_after(state.monitors.resolve_ms, at_ms=at_ms)
         state.alerts.silence_anew(at_ms)
 

@@ -189,13 +189,14 @@ class Forgetting(Changing):
     def _delete_watched(self, code: int) -> None:
         """Delete what rules, detectors and alerts know of a model."""
         name = self.state.names[code]
-        for table in ("firing", "lives", OPENED, *OF_MODELS):
+        for table in ("firing", "lives", "usual", OPENED, *OF_MODELS):
             self._write(table, name, None)
         for drift, (_, bucket) in self.state.drifts.forget(code):
             self._write("lanes", (*name, drift, bucket), None)
         self.state.alerts.forget(code)
         self.state.scan.leave(code)
         self.state.rule_states.lives.forget([code])
+        self.state.rule_states.judge.usuals.forget([code])
 
     def _say_forgotten(self, code: int, why: str) -> None:
         model, version = self.state.names[code]

@@ -64,5 +64,6 @@ class RuleStates:
     def forget(self, code: int) -> None:
         """Forget what rules remember of a model from one look to the next."""
         self.lives.forget([code])
+        self.judge.usuals.forget([code])
         self.absences.forget(code)
         self.composites.watch(code, ())

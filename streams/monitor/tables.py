@@ -94,6 +94,11 @@ def _lives(state: MonitorState, _: str, key: Key, content: Any) -> None:
         state.rule_states.lives.restore(state.code((key[0], key[1])), content)
 
 
+def _usual(state: MonitorState, _: str, key: Key, content: Any) -> None:
+    if content is not None:
+        state.rule_states.judge.usuals.restore(state.code((key[0], key[1])), content)
+
+
 def _absence(state: MonitorState, _: str, __: Key, content: Any) -> None:
     for model, version, *last in content or ():
         state.rule_states.absences.restore(state.code((model, version)), last)
@@ -215,6 +220,7 @@ TABLES = {
     GROUND: Table(_rules, "windows that open alerts rest on", lose=_lose_rules),
     OPENED: Table(_rules, "what is known of these", of_models=True, lose=_lose_rules),
     "lives": Table(_lives, "rules that wait, or rest", of_models=True),
+    "usual": Table(_usual, "what is usual of rules that learn it", of_models=True),
     "absence": Table(_absence, "when models had records last, as far as rules ask"),
     **dict.fromkeys(
         FLOORS, Table(_rules, "times from which on rules count", of_models=True, essential=True)

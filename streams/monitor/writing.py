@@ -235,6 +235,8 @@ class Writing:
         state.alerts.changed.clear()
         for code, content in state.rule_states.lives.changes():
             self._write("lives", state.names[code], content)
+        for code, content in state.rule_states.judge.usuals.changes():
+            self._write("usual", state.names[code], content)
         for bucket, last in state.rule_states.absences.changes():
             self._write("absence", (bucket,), last)
 
@@ -281,7 +283,7 @@ class Writing:
             for key, value in self._upserts.items()
             if value is None or not is_of(key, name)
         }
-        for one in ("shown", "classes", "firing", "lives", OPENED, *OF_MODELS):
+        for one in ("shown", "classes", "firing", "lives", "usual", OPENED, *OF_MODELS):
             self._write(one, name, None)
         for drift, (_, bucket) in buckets:
             self._write("lanes", (*name, drift, bucket), None)

@@ -8,9 +8,13 @@ follow from what it declares. Those in `OTHER_KINDS` go by something else.
 from streams.rule_kinds.above import Above
 from streams.rule_kinds.absent_for import Absence
 from streams.rule_kinds.below import Below
+from streams.rule_kinds.beyond_sigma import BeyondSigma
 from streams.rule_kinds.composite import Composite, Quorum
 from streams.rule_kinds.falls_by import FallsBy
 from streams.rule_kinds.kind import Bounds, RuleKind, Severity
+from streams.rule_kinds.learnt import Learnt
+from streams.rule_kinds.outside_season import OutsideSeason
+from streams.rule_kinds.quantile import AboveQuantile, BelowQuantile
 from streams.rule_kinds.rises_by import RisesBy
 from streams.rule_kinds.slo import Slo
 
@@ -21,6 +25,7 @@ __all__ = [
     "Absence",
     "Bounds",
     "Composite",
+    "Learnt",
     "Quorum",
     "RuleKind",
     "Severity",
@@ -32,6 +37,10 @@ RULE_KINDS: tuple[RuleKind, ...] = (
     Above(),
     FallsBy(),
     RisesBy(),
+    BeyondSigma(),
+    AboveQuantile(),
+    BelowQuantile(),
+    OutsideSeason(),
 )
 OTHER_KINDS: tuple[type[Absence] | type[Composite] | type[Slo], ...] = (Absence, Slo, Composite)
 BY_NAME = {kind.name: kind for kind in RULE_KINDS}

@@ -37,12 +37,15 @@ class RuleKind(ABC):
         Type of the number, with its bounds.
     relative
         Whether it rests on the reference.
+    learns
+        Whether it rests on earlier windows, see `streams.rule_kinds.learnt`.
     """
 
     name: ClassVar[str]
     help: ClassVar[str]
     given: ClassVar[Any] = float
     relative: ClassVar[bool] = False
+    learns: ClassVar[bool] = False
 
     @abstractmethod
     def bounds(self, given: float, reference: Floats) -> Bounds:

@@ -18,17 +18,19 @@ from streams.rules.limits import (
     BEYOND,
     UNDECIDED,
     Edges,
-    Levels,
     Readings,
     bounds_of,
     levels,
     limits,
     readings_of,
+    that_matter,
 )
 from streams.rules.lives import Lives, Looks
 from streams.rules.metrics import Asked
 from streams.rules.plan import COVERAGE, Plan, WindowOf
+from streams.rules.said import Said, joined
 from streams.rules.traffic import Growth, grow
+from streams.rules.usual import Usuals
 
 if TYPE_CHECKING:
     from streams.rules.watch import RuleWatch
@@ -90,31 +92,20 @@ class Heard(NamedTuple):
     asked: Asked
 
 
-class _Said(NamedTuple):
-    """What a rule said at some boundaries.
-
-    Attributes
-    ----------
-    where
-        Places of the boundaries.
-    length_ms
-        Of the windows.
-    """
-
-    where: Ints
-    levels: Levels
-    readings: Readings
-    limit: Floats
-    reference: Floats
-    length_ms: Ints
-
-
 class _References(NamedTuple):
     """Metrics of references, how many of these there are, and which is that of every window."""
 
     numbers: Numbers
     size: int
     places: Ints
+
+
+class _Held(NamedTuple):
+    """What windows are held against, and that within which a rule is over."""
+
+    bounds: Bounds
+    back: Bounds
+    reference: Floats
 
 
 class Judge:
@@ -129,6 +120,8 @@ class Judge:
     ----------
     lives
         What rules remember from one look to the next.
+    usuals
+        What is usual of rules that learn it from earlier windows.
     heard
         Is told of every look at a rule, of a run over a recording that asks for it.
     """
@@ -141,7 +134,7 @@ class Judge:
         is_firing: Callable[[int, str], bool],
     ) -> None:
         self.publisher, self.judges, self.is_firing = publisher, judges, is_firing
-        self.lives = Lives()
+        self.lives, self.usuals = Lives(), Usuals()
         self.heard: Callable[[Heard], None] | None = None
 
     def at(self, watch: "RuleWatch", plan: Plan, spans: Ints) -> Iterator[Finding]:
@@ -173,7 +166,7 @@ class _Look:
         A rule with several windows goes by the shortest that holds enough.
         """
         rules, lengths_ms = self._window.thresholds, self._window.lengths_ms
-        said: dict[str, list[_Said]] = {rule.name: [] for rule in rules}
+        said: dict[str, list[Said]] = {rule.name: [] for rule in rules}
         wanted = {rule.name: np.ones(len(at.models), np.bool_) for rule in rules}
         for length_ms in lengths_ms:
             if self._plan.sparing:
@@ -192,7 +185,7 @@ class _Look:
         length_ms: int,
         wanted: dict[str, Mask],
         growth: dict[tuple[str, str], Growth],
-    ) -> Iterator[tuple[Threshold, _Said]]:
+    ) -> Iterator[tuple[Threshold, Said]]:
         """Yield what rules say of windows of one length, where there is enough."""
         rules = self._window.thresholds
         some = np.flatnonzero(np.logical_or.reduce([wanted[rule.name] for rule in rules]))
@@ -227,7 +220,8 @@ class _Look:
             judged = may[rule.name][own]
             if rule.minimum_coverage:
                 judged &= self._coverage(numbers, len(where)) >= rule.minimum_coverage
-            said = self._said(rule, readings, reference, judged)
+            held = self._limits(rule, (at.only(where), length_ms), readings, reference, judged)
+            said = self._said(rule, readings, held, judged)
             if self._window.short_ms is not None:
                 said = self._also(rule, said, at.only(where[said.where]))
             lengths_ms = np.full(len(said.where), length_ms)
@@ -298,10 +292,35 @@ class _Look:
         numbers = self._judge.publisher.compute(known, plan.families, plan.wanted)
         return _References(numbers, len(subject), places.ravel())
 
-    def _said(self, rule: Threshold, readings: Readings, reference: Floats, may: Mask) -> _Said:
+    def _limits(
+        self,
+        rule: Threshold,
+        of: tuple[Boundaries, int],
+        readings: Readings,
+        reference: Floats,
+        may: Mask,
+    ) -> _Held:
+        """Return what windows that end at boundaries, of a length, are held against."""
+        at, length_ms = of
+        if not rule.learns:
+            bounds, back = (bounds_of(rule, reference, back=one) for one in (False, True))
+            return _Held(bounds, back, reference)
+        asked = self._plan.asked[rule.name]
+        enough = may if asked.is_count else may & (readings.rests_on >= rule.minimum)
+        (bounds, usual), back = self._judge.usuals.learn(
+            rule,
+            length_ms,
+            places=(at.models, at.times_ms),
+            readings=readings,
+            may=enough,
+            counts=asked.is_count,
+        )
+        return _Held(bounds, back, usual)
+
+    def _said(self, rule: Threshold, readings: Readings, held: _Held, may: Mask) -> Said:
         """Hold readings against the limits of a rule, where it may judge them."""
         asked = self._plan.asked[rule.name]
-        bounds, back = (bounds_of(rule, reference, back=one) for one in (False, True))
+        bounds, back, reference = held
         may = (
             may & ~np.isnan(readings.value) & ~(np.isnan(bounds.lowest) | np.isnan(bounds.highest))
         )
@@ -312,9 +331,14 @@ class _Look:
             Bounds(*(asked.as_published(bound[where]) for bound in one)) for one in (bounds, back)
         )
         own = readings.only(where)
-        return _Said(
+        return Said(
             where,
-            levels(rule.by, own, Edges(outer, inner, asked.range)),
+            that_matter(
+                rule,
+                levels(rule.by, own, Edges(outer, inner, asked.range)),
+                own.value,
+                reference[where],
+            ),
             own,
             limits(bounds, readings.value)[where],
             reference[where],
@@ -326,7 +350,7 @@ class _Look:
         code = self._judge.publisher.sets.names.code(COVERAGE)
         return np.nan_to_num(readings_of(numbers, [code], size).value)
 
-    def _also(self, rule: Threshold, said: _Said, at: Boundaries) -> _Said:
+    def _also(self, rule: Threshold, said: Said, at: Boundaries) -> Said:
         """Let a rule be violated only where its short window is beyond the limit, too."""
         if not len(said.where):
             return said
@@ -341,9 +365,9 @@ class _Look:
         both = np.where(np.minimum(said.levels, other) == BACK, BACK, said.levels & other)
         return said._replace(levels=both.astype(np.int8))
 
-    def _found(self, at: Boundaries, rule: Threshold, said: list[_Said]) -> Iterator[Finding]:
+    def _found(self, at: Boundaries, rule: Threshold, said: list[Said]) -> Iterator[Finding]:
         """Yield where a rule begins to be violated, and where it is no longer."""
-        every = _joined(said)
+        every = joined(said)
         if every is None:
             return
         looks = Looks(at.models[every.where], at.times_ms[every.where], every.levels)
@@ -368,21 +392,6 @@ class _Look:
                 _known(every.reference[turn]),
                 int(every.length_ms[turn]) if several else None,
             )
-
-
-def _joined(said: list[_Said]) -> _Said | None:
-    """Put what was said of windows of several lengths in the order of boundaries."""
-    said = [one for one in said if len(one.where)]
-    if not said:
-        return None
-    where, levels_, limit, reference, lengths_ms = (
-        np.concatenate([one[place] for one in said]) for place in (0, 1, 3, 4, 5)
-    )
-    readings = Readings(*map(np.concatenate, zip(*(one.readings for one in said), strict=True)))
-    order = np.argsort(where, kind="stable")
-    columns = (where, levels_, limit, reference, lengths_ms)
-    where, levels_, limit, reference, lengths_ms = (column[order] for column in columns)
-    return _Said(where, levels_, readings.only(order), limit, reference, lengths_ms)
 
 
 def _known(number: float) -> float | None:

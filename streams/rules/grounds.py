@@ -34,6 +34,8 @@ class Ground(NamedTuple):
         The window that it opened on; the end is not included.
     limit, falling
         The limit that it opened on, and whether values below it violate the rule.
+    reference
+        What the limit was relative to; `None` for nothing.
     due_ms
         The boundary at which it is judged again; -1 if nothing of it has changed.
     corrected, retracted, late
@@ -50,6 +52,7 @@ class Ground(NamedTuple):
     corrected: int = 0
     retracted: int = 0
     late: int = 0
+    reference: float | None = None
 
 
 class Grounds:
@@ -91,6 +94,7 @@ class Grounds:
             found.at_ms,
             found.limit,
             found.value < found.limit,
+            reference=found.reference,
         )
         self._next += 1
         self._copy(found.model, ground, panes, pane_ms=plan.pane_ms)

@@ -132,6 +132,26 @@ def levels(by: str, readings: Readings, edges: Edges) -> Levels:
     return found
 
 
+def that_matter(rule: Threshold, said: Levels, value: Floats, reference: Floats) -> Levels:
+    """Leave out what differs from its reference by less than a rule asks for.
+
+    Examples
+    --------
+    >>> rule = Threshold(
+    ...     name="r", metric="accuracy", kind="falls_by", given=0.01, minimum_effect=0.05
+    ... )
+    >>> both = np.array([1, 1], np.int8)
+    >>> that_matter(rule, both, np.array([0.86, 0.85]), np.array([0.9, 0.9])).tolist()
+    [0, 1]
+    """
+    if rule.minimum_effect is None:
+        return said
+    effect = np.full(len(value), rule.minimum_effect)
+    large = ~_below(np.abs(value - reference), effect)
+    found: Levels = np.where((said == BEYOND) & ~large, UNDECIDED, said).astype(np.int8)
+    return found
+
+
 def _below(value: Floats, limit: Floats) -> Mask:
     with np.errstate(invalid="ignore"):
         found: Mask = (value < limit) & ~_close(value, limit)

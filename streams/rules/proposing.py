@@ -16,7 +16,7 @@ from streams.metric_ranges import check_clear, check_limit
 from streams.monitors import Threshold
 from streams.rule_kinds import BY_NAME, Bounds
 from streams.rules.findings import Heard
-from streams.rules.limits import BEYOND, Edges, Readings, bounds_of, levels
+from streams.rules.limits import BEYOND, Edges, Readings, bounds_of, levels, that_matter
 from streams.rules.lives import Lives, Looks
 from streams.rules.metrics import Asked
 
@@ -83,6 +83,7 @@ def alarms_with(given: float, of: Listened) -> int:
     bounds = (bounds_of(rule, of.reference, back=back) for back in (False, True))
     outer, inner = (Bounds(*map(of.asked.as_published, one)) for one in bounds)
     said = levels(rule.by, of.readings, Edges(outer, inner, of.asked.range))
+    said = that_matter(rule, said, of.readings.value, of.reference)
     looks = of.looks._replace(levels=said)
     turns = Lives().turns(rule, looks, is_firing=lambda *_: False)
     return int(np.count_nonzero(said[turns] == BEYOND))

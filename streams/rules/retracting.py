@@ -10,7 +10,7 @@ from streams.monitors import Threshold
 from streams.rule_kinds import Bounds
 from streams.rules.findings import Judge
 from streams.rules.grounds import Ground, Grounds
-from streams.rules.limits import BEYOND, Edges, levels, readings_of
+from streams.rules.limits import BEYOND, Edges, levels, readings_of, that_matter
 from streams.rules.plan import Plan
 
 
@@ -87,7 +87,9 @@ def _judged(
         limit = asked.as_published(np.array([ground.limit]))
         none = np.array([np.inf])
         bounds = Bounds(limit, none) if ground.falling else Bounds(-none, limit)
-        level = levels(rule.by, own, Edges(bounds, bounds, asked.range))[0]
+        said = levels(rule.by, own, Edges(bounds, bounds, asked.range))
+        usual = np.nan if ground.reference is None else ground.reference
+        level = that_matter(rule, said, own.value, np.array([usual]))[0]
         enough = asked.is_count or int(own.rests_on[0]) >= rule.minimum
         if level == BEYOND and enough and not np.isnan(own.value[0]):
             continue

@@ -56,6 +56,7 @@ _RULES = with_window(SENSITIVE["thresholds"], "10m")
 _LIVES: list[Spec] = [
     {"name": "silent", "metric": "predictions", "absent_for": "20m"},
     {"name": "waits", "metric": "labels", "below": 1_000, "for": "12h", "window": "10m"},
+    {"name": "usual", "metric": "labels", "beyond_sigma": 8, "window": "10m"},
     {"name": "lengths", "metric": "mean:amount", "above": 1, "minimum": 20, "then": "retrain"},
 ]
 _BEFORE: Spec = SENSITIVE | {
