@@ -2,8 +2,7 @@
 
 A family is one file beside this one, and one line in the catalogue. It never sees models,
 segments, panes, weights or partitions: it says of every row of a batch which bin or value it is,
-and gets arrays back whose entries are all windows at once. Counting, merging, taking back, packing,
-rules, their validation and the docs follow from what it declares.
+and gets arrays back whose entries are all windows at once. All else follows from what it declares.
 """
 
 import math
@@ -27,8 +26,7 @@ CLASS_MASK = (1 << CLASS_BITS) - 1
 
 OTHER = CLASS_MASK
 OTHER_APART = CLASS_MASK - 1
-"""Codes of classes beyond those that get one of their own; the second is of a label that is another
-such class than its prediction, so that it is told what is right."""
+"""Codes of classes beyond those that have their own; the second where label and answer differ."""
 
 MOST_CODES = CLASS_MASK - 1
 """So many classes of a model get a code of their own."""
@@ -132,8 +130,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     compares
         Whether it needs a baseline.
     at_most
-        What its `count` is never above: `predictions`, `labels`, or a column of counts of its
-        family; empty where only computing it tells.
+        What its `count` is never above: `predictions`, `labels`, or a column of its family.
     counts
         Whether it is a number of rows, which rests on nothing and goes with the window's length.
     grows
@@ -343,8 +340,7 @@ class Family:
     basic
         Whether all who read the same rows count it: others may ask how many there are.
     says
-        Whether it goes by what labels say: one that goes by when they came is not wrong where a
-        label was.
+        Whether it goes by what labels say, and not by when they came.
     metrics
         In the order of publication.
     """
