@@ -64,6 +64,7 @@ def grants(prefix: str, *, alerts_group: str | None = None) -> list[Grant]:
         *groups,
         Grant("tail", "topic", topics.metrics, ("Read",)),
         Grant("tail", "topic", topics.alerts, ("Read",)),
+        Grant("tail", "topic", topics.actions, ("Read",)),
         *(Grant("tail", "topic", name, ("Read",)) for name in topics.all_dead_letters),
         *(Grant("sink", "topic", name, ("Read",)) for name in topics.results),
         Grant("sink", "topic", topics.feedback, ("Read",)),

@@ -1,4 +1,4 @@
-"""Follow metrics, alerts or dead letters, as lines or as JSON lines; committed records only."""
+"""Follow metrics, alerts, actions or dead letters, as lines or JSON lines: committed ones only."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def tail(
     Parameters
     ----------
     kind
-        ``metrics``, ``alerts`` or ``dlq``, the dead letters of all inputs.
+        ``metrics``, ``alerts``, ``actions`` or ``dlq``, the dead letters of all inputs.
     since_ms
         Begin with what was written then, whatever `from_beginning` says.
     latest

@@ -67,6 +67,15 @@ def alert(message: Message) -> Rendered:
     return _result(value, _alert_line)
 
 
+def action(message: Message) -> Rendered:
+    """Show what is to be done, or that it was deleted."""
+    value = message.value()
+    if value is None:
+        record = {"action_id": (message.key() or b"").decode(errors="replace")}
+        return _deletion(message, record, _action_deletion)
+    return _result(value, _action_line)
+
+
 def dead_letter(message: Message) -> Rendered:
     """Show a record that could not be used, and why."""
     return Rendered(
@@ -85,6 +94,7 @@ def window_length_ms(record: Mapping[str, Any]) -> int | None:
 KINDS: dict[str, Callable[[Message], Rendered]] = {
     "metrics": metric,
     "alerts": alert,
+    "actions": action,
     "dlq": dead_letter,
 }
 """What can be tailed, and how it is shown."""
@@ -205,6 +215,20 @@ def _metric_deletion(record: dict[str, Any]) -> str:
 
 def _alert_deletion(record: dict[str, Any]) -> str:
     return f"{_clock(record['timestamp_ms'])}  deleted   alert {record['alert_id']}"
+
+
+def _action_deletion(record: dict[str, Any]) -> str:
+    return f"{_clock(record['timestamp_ms'])}  deleted   action {record['action_id']}"
+
+
+def _action_line(record: dict[str, Any]) -> str:
+    given = record.get("parameters")
+    shown = f" {json.dumps(given, ensure_ascii=False)}" if isinstance(given, dict) and given else ""
+    return (
+        f"{_clock(record.get('at_ms'))}  {record.get('action', '-')!s:<14}{shown} "
+        f"{_who(record).rstrip('/')} since {record.get('monitor', '-')} says: "
+        f"{record.get('message', '')}{_ownership(record)}"
+    )
 
 
 def _alert_line(record: dict[str, Any]) -> str:

@@ -222,7 +222,16 @@ def _never_enough(rule: Threshold, run: Rehearsal) -> str | None:
     if rule.relative and total < needed:
         rows = _ROWS[reads]
         return f"{rule.kind}: its reference needs {needed:,} {rows}: there were {total:,}"
-    return None
+    return _never_learnt(rule, run) if rule.learns else None
+
+
+def _never_learnt(rule: Threshold, run: Rehearsal) -> str | None:
+    """Say whether there were too few windows for a rule that learns what is usual."""
+    every = [one.rule_states.judge.usuals.lacking(rule.name) for one in run.monitor_states]
+    windows = [count for count in every if count is not None]
+    if len(windows) < len(every):
+        return None
+    return f"{rule.kind}: it never had learnt what is usual: from {max(windows):,} windows at most"
 
 
 def _is_among(name: str, classes: Iterable[str]) -> bool:

@@ -1,4 +1,4 @@
-"""``driftline tail``: print metrics, alerts or dead letters as they come."""
+"""``driftline tail``: print metrics, alerts, actions or dead letters as they come."""
 
 from __future__ import annotations
 
@@ -91,6 +91,26 @@ def _alerts(
     )
 
 
+def _actions(
+    *,
+    model: Model = None,
+    segment: Segment = None,
+    latest: Latest = False,
+    span: Span,
+    brokers: Brokers,
+    json_output: Json = False,
+) -> None:
+    """Print what alerts ask for as it comes."""
+    _tail(
+        "actions",
+        span,
+        brokers=brokers,
+        chosen={"model": model, "segment": segment},
+        latest=latest,
+        json_output=json_output,
+    )
+
+
 def _dead_letters(
     *,
     model: Model = None,
@@ -131,7 +151,7 @@ def _duration_ms(text: str, option: str) -> int:
 
 GROUP = Group(
     "tail",
-    "Print metrics, alerts or dead letters as they come.",
+    "Print metrics, alerts, actions or dead letters as they come.",
     Command(
         _metrics,
         "driftline tail metrics --bootstrap-servers kafka:9092 --model fraud",
@@ -145,6 +165,12 @@ GROUP = Group(
         "driftline tail alerts --from-beginning --no-follow --json | jq .message",
         "driftline tail alerts --latest --model fraud",
         name="alerts",
+    ),
+    Command(
+        _actions,
+        "driftline tail actions --bootstrap-servers kafka:9092",
+        "driftline tail actions --from-beginning --no-follow --json | jq .action",
+        name="actions",
     ),
     Command(
         _dead_letters,

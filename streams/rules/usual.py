@@ -121,6 +121,13 @@ class Usuals:
         """Return the models and rules of which anything is known."""
         return sorted({(code, rule) for code, of in self._known.items() for rule, _ in of})
 
+    def lacking(self, rule: str) -> int | None:
+        """Return how many windows a rule has learnt from at most; `None` if that is enough."""
+        own = [one for of in self._known.values() for (name, _), one in of.items() if name == rule]
+        if any(one.complete for one in own):
+            return None
+        return max((len(one.values) for one in own), default=0)
+
     def end(self, code: int, rule: str) -> None:
         """Forget what is usual of a rule, since it is another now, or gone."""
         of = self._known.get(code, {})

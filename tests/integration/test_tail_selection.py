@@ -189,6 +189,32 @@ def test_a_deleted_alert_is_named(
     ]
 
 
+def test_actions_are_shown_with_why_and_for_whom(
+    embedded_broker: Broker, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = f"{prefix}.actions"
+    embedded_broker.create_topics({topic: 1})
+    producer = Producer(embedded_broker.client())
+    told = {"model": "fraud", "version": "3", "segment": "", "monitor": "floor", "at_ms": MS}
+    retrain = told | {"action": "retrain", "message": "accuracy is 0.8, below 0.9"}
+    for record in (
+        retrain | {"parameters": {"dataset": "last-30d"}, "owner": "risk"},
+        told | {"action": "rollback", "message": "\x1b[2J", "model": "price"},
+    ):
+        producer.produce(topic, json.dumps(record).encode(), record["action"].encode())
+    producer.produce(topic, None, "retrain", timestamp=MS)
+    assert producer.flush(30) == 0
+
+    assert shown(embedded_broker, topic, capsys) == [
+        '2026-01-01 00:00:00  retrain        {"dataset": "last-30d"} fraud/3 since floor says: '
+        "accuracy is 0.8, below 0.9 [owner risk]",
+        "2026-01-01 00:00:00  rollback       price/3 since floor says: \\x1b[2J",
+        "2026-01-01 00:00:00  deleted   action retrain",
+    ]
+    [line] = shown(embedded_broker, topic, capsys, latest=True)
+    assert "price/3" in line
+
+
 def test_an_incident_of_the_alert_before_it_has_a_line_for_programs_alone(
     any_broker: Broker, prefix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -87,6 +87,10 @@ def drift(**fields: Any) -> dict[str, Any]:
             "threshold 'a': falls_by: its reference needs 1,000 labels: there were 60",
         ),
         (
+            rule(beyond_sigma=4, below=None, window="10s", minimum=1),
+            "threshold 'a': beyond_sigma: it never had learnt what is usual: from ",
+        ),
+        (
             rule(metric="predictions", rises_by=0.5, below=None),
             "rises_by: its reference needs 1,000 predictions: there were 60",
         ),
