@@ -105,12 +105,7 @@ class Encoded:
             return self._texts
         count = len(self._known)
         if things[:count] == self._known:
-            more = Texts.of(list(map(_encode, things[count:])))
-            data, starts = self._texts
-            self._texts = Texts(
-                np.concatenate([data, more.data]),
-                np.concatenate([starts, more.starts[1:] + starts[-1]]),
-            )
+            self._texts = self._texts.with_more(list(map(_encode, things[count:])))
         else:
             self._texts = Texts.of(list(map(_encode, things)))
         self._known = things

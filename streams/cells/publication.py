@@ -11,6 +11,7 @@ from streams.cells.metric_sets import MetricSets
 from streams.cells.siblings import SiblingsView
 from streams.cells.view import CellView, Windows
 from streams.chosen import Wanted
+from streams.columns.joined import Bytes, Joined, Texts
 from streams.families.family import (
     BINARY,
     EVERY_TASK,
@@ -22,6 +23,7 @@ from streams.families.family import (
     Reads,
 )
 from streams.families.judging import Judging
+from streams.grouping import distinct
 
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
@@ -83,7 +85,7 @@ class Publisher:
 
     def __init__(self, sets: MetricSets, names: Sequence[tuple[str, str]]) -> None:
         self.sets, self._models = sets, names
-        self._texts: list[bytes] = []
+        self._texts = Texts.of([])
         self._parts: dict[tuple[str, int], Ints] = {}
         self._subjects: dict[int, tuple[bytes, bytes]] = {}
 
@@ -190,42 +192,45 @@ class Publisher:
         revision: NDArray[np.integer],
         final: NDArray[np.bool_],
         coverage: Floats,
-    ) -> Iterator[tuple[int, bytes, bytes]]:
-        """Yield, for every number, the place of its window, and key and value of its record."""
+    ) -> tuple[Ints, list[bytes], list[bytes]]:
+        """Return, for every number, the place of its window, and key and value of its record."""
         self._write_names()
-        heads = self._heads(windows, pane_ms)
-        tails = _tails(coverage, revision, final)
-        columns = (_texts(c) for c in (numbers.value, numbers.low, numbers.high, numbers.counts))
-        texts, places = self._texts, numbers.window.tolist()
-        for place, metric, value, low, high, count in zip(
-            places, numbers.metric.tolist(), *columns, strict=True
+        used, own = distinct(numbers.window)
+        heads = self._heads(windows, used, pane_ms)
+        tails = Texts.of(_tails(coverage[used], revision[used], final[used]))
+        keys, values = Joined(len(own)), Joined(len(own))
+        keys.chosen(Texts.of([key for key, _ in heads]), own)
+        keys.chosen(self._texts, numbers.metric)
+        keys.same(b"]")
+        values.chosen(Texts.of([head for _, head in heads]), own)
+        values.chosen(self._texts, numbers.metric)
+        for name, column in (
+            (b',"value":', numbers.value),
+            (b'"low":', numbers.low),
+            (b'"high":', numbers.high),
+            (b'"count":', numbers.counts),
         ):
-            key, head = heads[place]
-            name = texts[metric]
-            yield (
-                place,
-                b"%b%b]" % (key, name),
-                b'%b"metric":%b,"value":%b,"low":%b,"high":%b,"count":%b%b'
-                % (head, name, value, low, high, count, tails[place]),
-            )
+            values.same(name)
+            values.span(*_texts(column))
+        values.chosen(tails, own)
+        return numbers.window, keys.records(), values.records()
 
     def key(self, windows: Windows, place: int, metric: str, *, pane_ms: int) -> bytes:
         """Return the key of a metric of a window."""
-        return self._heads(windows, pane_ms, only=place)[0][0] + _encode(metric) + b"]"
+        return self._heads(windows, np.array([place]), pane_ms)[0][0] + _encode(metric) + b"]"
 
     def _write_names(self) -> None:
         names = self.sets.names.texts
-        self._texts += map(_encode, names[len(self._texts) :])
+        known = len(self._texts.starts) - 1
+        if len(names) > known:
+            self._texts = self._texts.with_more(list(map(_encode, names[known:])))
 
-    def _heads(
-        self, windows: Windows, pane_ms: int, *, only: int | None = None
-    ) -> list[tuple[bytes, bytes]]:
-        """Return how key and value of a window's records begin."""
-        where = slice(None) if only is None else slice(only, only + 1)
-        starts = (windows.first[where] * pane_ms).tolist()
+    def _heads(self, windows: Windows, places: Ints, pane_ms: int) -> list[tuple[bytes, bytes]]:
+        """Return how key and value of the records of windows begin."""
+        starts = (windows.first[places] * pane_ms).tolist()
         length = windows.panes * pane_ms
         heads = []
-        for subject, start in zip(windows.subject[where].tolist(), starts, strict=True):
+        for subject, start in zip(windows.subject[places].tolist(), starts, strict=True):
             known = self._subjects.get(subject)
             if known is None:
                 known = self._subjects[subject] = self._subject(windows, subject)
@@ -234,7 +239,7 @@ class Publisher:
             heads.append(
                 (
                     b"%b%d,%d," % (key, start, end),
-                    b'%b,"window_start_ms":%d,"window_end_ms":%d,' % (head, start, end),
+                    b'%b,"window_start_ms":%d,"window_end_ms":%d,"metric":' % (head, start, end),
                 )
             )
         return heads
@@ -280,9 +285,9 @@ def _tails(
 ) -> list[bytes]:
     """Return how the values of a window's records end."""
     return [
-        b',"coverage":%b,"revision":%d,"final":%b}' % (share, count, b"true" if end else b"false")
+        b'"coverage":%b,"revision":%d,"final":%b}' % (share, count, b"true" if end else b"false")
         for share, count, end in zip(
-            _texts(coverage), revision.tolist(), final.tolist(), strict=True
+            map(_encode, coverage.tolist()), revision.tolist(), final.tolist(), strict=True
         )
     ]
 
@@ -318,11 +323,13 @@ def _may_have(windows: Windows, family: Family, wanted: Wanted | None) -> bool:
     return any(_TASKS[kind] in tasks for kind in kinds.tolist())
 
 
-def _texts(column: NDArray[Any]) -> list[bytes]:
-    """Write numbers as JSON does; NaN is null."""
-    if not len(column):
-        return []
-    return _encode(column.tolist())[1:-1].split(b",")
+def _texts(column: NDArray[Any]) -> tuple[Bytes, Ints]:
+    """Write numbers as JSON does, each with a comma, and where each begins; NaN is null."""
+    data = np.frombuffer(bytearray(_encode(column.tolist())), np.uint8)[1:]
+    data[-1] = _COMMA
+    ends = np.flatnonzero(data == _COMMA)[: len(column)] + 1
+    return data, np.concatenate([np.zeros(1, np.int64), ends])
 
 
+_COMMA = ord(",")
 _encode = msgspec.json.Encoder().encode

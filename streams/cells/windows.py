@@ -210,7 +210,7 @@ class WindowCells:
         gone = (before != published) & (before != 0)
         chosen = chosen._replace(revised=chosen.revised | gone)
         pages.publish(rows, final=final, published=published, chosen=chosen, now_ms=now_ms)
-        records = self.publisher.records(
+        places, keys, values = self.publisher.records(
             windows,
             numbers.where(chosen.numbers),
             pane_ms=pages.pane_ms,
@@ -219,7 +219,7 @@ class WindowCells:
             coverage=coverage,
         )
         codes = models.tolist()
-        found.records.extend((codes[place], key, value) for place, key, value in records)
+        found.records.extend(zip(models[places].tolist(), keys, values, strict=True))
         for place in np.flatnonzero(gone).tolist():
             for name in self.sets.gone(int(before[place]), int(published[place])):
                 key = self.publisher.key(windows, place, name, pane_ms=pages.pane_ms)

@@ -22,7 +22,7 @@ from streams.columns import kernels
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 
-_SAME, _SPAN, _BINARY, _ARRAY, _TEXTS = range(5)
+_SAME, _SPAN, _BINARY, _ARRAY, _TEXTS, _CHOSEN = range(6)
 _HEAD_BYTES = 5  # at most
 _MOST_SHORT = 15
 
@@ -65,6 +65,14 @@ class Texts(NamedTuple):
     def of(cls, pieces: Sequence[bytes]) -> Texts:
         """Put things together that are written already."""
         return cls(_column(b"".join(pieces)), bounds_of(pieces))
+
+    def with_more(self, pieces: Sequence[bytes]) -> Texts:
+        """Return these, and others behind them."""
+        more = Texts.of(pieces)
+        return Texts(
+            np.concatenate([self.data, more.data]),
+            np.concatenate([self.starts, more.starts[1:] + self.starts[-1]]),
+        )
 
 
 class _Given(NamedTuple):
@@ -133,6 +141,11 @@ class Joined:
         chosen = np.ascontiguousarray(chosen, np.int64) if len(chosen) else _NO_NUMBERS
         self._given[-1] = self._given[-1]._replace(chosen=chosen, starts=texts.starts)
 
+    def chosen(self, texts: Texts, chosen: Ints) -> None:
+        """Add one of the texts to every record, as it is."""
+        self._add(_CHOSEN, texts.data, chosen, self._count)
+        self._given[-1] = self._given[-1]._replace(starts=texts.starts)
+
     def _add(self, kind: int, data: bytes | Bytes, numbers: Ints, size: int) -> None:
         if len(numbers) != size:
             raise ValueError(f"{len(numbers)} numbers for {self._count} records")
@@ -148,7 +161,8 @@ class Joined:
             Bytes of a record are not there, or end before they begin; or a length is negative.
         """
         if not self._compiled:
-            return [self._plain(row) for row in range(self._count)]
+            columns = [_parts(one, self._count) for one in self._given]
+            return list(map(b"".join, zip(*columns, strict=True)))
         data, ends = self._joined()
         whole = data.tobytes()
         return [whole[start:end] for start, end in pairwise([0, *ends.tolist()])]
@@ -170,13 +184,11 @@ class Joined:
         for one in self._given:
             size += self._count * (len(one.data) if one.kind == _SAME else _HEAD_BYTES)
             size += len(one.data) if one.kind in (_SPAN, _BINARY) else 0
-            if one.kind == _TEXTS:
-                there = (one.chosen >= 0) & (one.chosen < len(one.starts) - 1)
-                size += int(np.diff(one.starts)[one.chosen[there]].sum())
+            if one.kind in (_TEXTS, _CHOSEN) and self._count:
+                chosen = one.chosen if one.kind == _TEXTS else one.numbers
+                there = chosen[(chosen >= 0) & (chosen < len(one.starts) - 1)]
+                size += int(np.diff(one.starts)[there].sum())
         return size
-
-    def _plain(self, row: int) -> bytes:
-        return b"".join(_part(one, row) for one in self._given)
 
 
 def _column(data: bytes | Bytes) -> Bytes:
@@ -192,28 +204,38 @@ def _piece(given: _Given) -> _Piece:
     return _Piece(given.kind, where.ctypes.data, len(given.data), *addresses, len(given.starts) - 1)
 
 
-def _part(given: _Given, row: int) -> bytes:
-    """Return the piece of one record: in the twin's words, which are the kernel's."""
+def _parts(given: _Given, count: int) -> list[bytes]:
+    """Return the piece of every record: in the twin's words, which are the kernel's."""
     kind, data, numbers, chosen, starts = given
     if kind == _SAME:
-        return data.tobytes()
+        return [data.tobytes()] * count
+    rows = numbers[:count].tolist()
     if kind == _ARRAY:
-        if numbers[row] < 0:
+        if rows and min(rows) < 0:
             kernels.bad_row()
-        return array_head(int(numbers[row]))
-    start, end = int(numbers[row]), int(numbers[row + 1])
+        return list(map(array_head, rows))
+    if kind == _CHOSEN:
+        return _of(Texts(data, starts), rows)
+    ends = numbers[1 : count + 1].tolist()
     if kind == _TEXTS:
-        return _array(data.tobytes(), starts.tolist(), chosen[start:end].tolist())
+        every = _of(Texts(data, starts), chosen.tolist() if ends and ends[-1] else [])
+        spans = zip(rows, ends, strict=True)
+        return [array_head(end - start) + b"".join(every[start:end]) for start, end in spans]
+    own = [_span(data.tobytes(), *span) for span in zip(rows, ends, strict=True)]
+    return list(map(_encode, own)) if kind == _BINARY else own
+
+
+def _span(data: bytes, start: int, end: int) -> bytes:
     if not 0 <= start <= end <= len(data):
         kernels.bad_row()
-    own = data[start:end].tobytes()
-    return _encode(own) if kind == _BINARY else own
+    return data[start:end]
 
 
-def _array(data: bytes, starts: Sequence[int], chosen: Sequence[int]) -> bytes:
-    if not all(0 <= one < len(starts) - 1 for one in chosen):
+def _of(texts: Texts, chosen: Sequence[int]) -> list[bytes]:
+    every = [_span(texts.data.tobytes(), *span) for span in pairwise(texts.starts.tolist())]
+    if chosen and not 0 <= min(chosen) <= max(chosen) < len(every):
         kernels.bad_row()
-    return array_head(len(chosen)) + b"".join(data[starts[n] : starts[n + 1]] for n in chosen)
+    return [every[one] for one in chosen]
 
 
 def array_head(length: int) -> bytes:

@@ -1129,13 +1129,14 @@ EXPORT int driftline_unpack_rows(const column *columns, int64_t count, const int
 
 /* --- records of MessagePack: every record has the same pieces in the same order, see joined.py */
 
-enum { SAME = 0, SPAN = 1, BINARY = 2, ARRAY = 3, TEXTS = 4 };
+enum { SAME = 0, SPAN = 1, BINARY = 2, ARRAY = 3, TEXTS = 4, CHOSEN = 5 };
 
 typedef struct {
     int64_t kind;
     const uint8_t *data;
     int64_t size;
-    const int64_t *numbers; /* bounds of the records' bytes, one more than records; or lengths */
+    const int64_t *numbers; /* bounds of the records' bytes, one more than records; or lengths;
+                             * of a text that each has, which */
     const int64_t *chosen;  /* texts: which of them, one record's behind the other's */
     const int64_t *starts;  /* of the texts in the data, one more than texts */
     int64_t texts;
@@ -1160,22 +1161,25 @@ static uint8_t *put_head(uint8_t *to, int kind, uint64_t length) {
     return to;
 }
 
+/* A text; NULL if it is not there, or there is no room. */
+static uint8_t *put_text(uint8_t *to, const uint8_t *end, const piece *of, int64_t text) {
+    if (text < 0 || text >= of->texts)
+        return NULL;
+    int64_t start = of->starts[text], size = of->starts[text + 1] - start;
+    if (start < 0 || size < 0 || start + size > of->size || size > end - to)
+        return NULL;
+    memcpy(to, of->data + start, (size_t)size);
+    return to + size;
+}
+
 /* Texts of a record, as an array; NULL if there is something wrong, or no room. */
 static uint8_t *put_texts(uint8_t *to, const uint8_t *end, const piece *of, int64_t i) {
     int64_t first = of->numbers[i], last = of->numbers[i + 1];
     if (end - to < MOST_HEAD)
         return NULL;
     to = put_head(to, ARRAY, (uint64_t)(last - first));
-    for (int64_t k = first; k < last; k++) {
-        int64_t text = of->chosen[k];
-        if (text < 0 || text >= of->texts)
-            return NULL;
-        int64_t start = of->starts[text], size = of->starts[text + 1] - start;
-        if (start < 0 || size < 0 || start + size > of->size || size > end - to)
-            return NULL;
-        memcpy(to, of->data + start, (size_t)size);
-        to += size;
-    }
+    for (int64_t k = first; to && k < last; k++)
+        to = put_text(to, end, of, of->chosen[k]);
     return to;
 }
 
@@ -1186,10 +1190,11 @@ EXPORT int driftline_join_records(const piece *pieces, int64_t count, int64_t n,
         for (int64_t p = 0; p < count; p++) {
             const piece *of = pieces + p;
             int64_t start = 0, size = of->size;
-            if (of->kind == TEXTS) {
-                if (of->numbers[i] < 0 || of->numbers[i] > of->numbers[i + 1])
+            if (of->kind == TEXTS || of->kind == CHOSEN) {
+                if (of->kind == TEXTS && (of->numbers[i] < 0 || of->numbers[i] > of->numbers[i + 1]))
                     return BAD_ROW;
-                to = put_texts(to, out + capacity, of, i);
+                to = of->kind == TEXTS ? put_texts(to, out + capacity, of, i)
+                                       : put_text(to, out + capacity, of, of->numbers[i]);
                 if (!to)
                     return BAD_ROW;
                 continue;

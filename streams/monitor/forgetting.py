@@ -216,7 +216,7 @@ class Forgetting(Changing):
     def take_published(self, found: Publication) -> None:
         """Take what was published of windows."""
         state, topic = self.state, self.topics.metrics
-        self.published += ((code, Record(topic, key, value)) for code, key, value in found.records)
+        self.published += [(code, Record(topic, key, value)) for code, key, value in found.records]
         for code, outside, inside in found.improper:
             self._oddity(no_probabilities(*state.names[code], outside=outside, inside=inside))
         for code in found.windows.tolist():

@@ -180,7 +180,8 @@ class Hourly(Writing):
     def tell_models(self) -> None:
         """Tell what has changed of models."""
         state = self.state
-        facts, versions = state.facts, [version for _, version in state.names]
+        facts = state.facts
+        versions = [version for _, version in state.names] if facts.due else []
         for code in sorted(facts.due - state.quarantined.keys()):
             if state.names[code] not in state.codes:
                 continue

@@ -146,7 +146,7 @@ class Writing:
             self._write("forget", (offset,), content)
         for offset, order in state.adoptions.changes():
             self._write("adopt", (offset,), order)
-        records = [*alerts, *(record for _, record in self.published)]
+        records = [*alerts, *[record for _, record in self.published]]
         if not (changed or self._upserts or records):
             return Effects()
         self._write_clock()

@@ -26,7 +26,7 @@ rows = st.tuples(
 
 def joined(every: list[tuple[list[int], bytes, list[str]]]) -> list[bytes]:
     records = Joined(len(every))
-    records.same(array_head(4))
+    records.same(array_head(5))
     records.array(np.array([len(numbers) for numbers, _, _ in every], np.int64))
     pieces = [b"".join(map(encode, numbers)) for numbers, _, _ in every]
     records.span(b"".join(pieces), bounds_of(pieces))
@@ -36,14 +36,20 @@ def joined(every: list[tuple[list[int], bytes, list[str]]]) -> list[bytes]:
     known = sorted({*texts, "no record has this"})
     bounds = np.cumsum([0, *(len(texts) for _, _, texts in every)])
     chosen = np.array([known.index(text) for text in texts], np.int64)
-    records.texts(Texts.of(list(map(encode, known))), chosen, bounds)
+    named = Texts.of(list(map(encode, known)))
+    records.texts(named, chosen, bounds)
+    records.chosen(named, np.array([len(texts) % len(known) for _, _, texts in every], np.int64))
     return records.records()
 
 
 @given(st.lists(rows, max_size=6))
 @settings(max_examples=some(200))
 def test_records_are_what_messagepack_makes_of_each(every: Any) -> None:
-    found = [[numbers, own, {"key": None}, texts] for numbers, own, texts in every]
+    known = sorted({text for _, _, texts in every for text in texts} | {"no record has this"})
+    found = [
+        [numbers, own, {"key": None}, texts, known[len(texts) % len(known)]]
+        for numbers, own, texts in every
+    ]
 
     for compiled in WAYS:
         with kept_by(compiled):
@@ -93,6 +99,15 @@ def test_a_negative_length_is_refused(way: bool) -> None:
 def test_texts_that_are_not_there_are_refused(way: bool, chosen: list[int]) -> None:
     records = Joined(1)
     records.texts(Texts.of([b"\x01", b"\x02"]), np.array(chosen), np.array([0, 2]))
+
+    with pytest.raises(IndexError, match="no such row"):
+        records.records()
+
+
+@pytest.mark.parametrize("chosen", [2, -1])
+def test_a_text_that_is_not_there_is_refused(way: bool, chosen: int) -> None:
+    records = Joined(1)
+    records.chosen(Texts.of([b"\x01", b"\x02"]), np.array([chosen]))
 
     with pytest.raises(IndexError, match="no such row"):
         records.records()
