@@ -68,6 +68,7 @@ class Pages:
         self.final, self.waiting = np.empty(0, np.bool_), np.empty(0, np.bool_)
         self.published = np.empty(0, np.uint64)
         self.schedule, self.written, self.spending = Schedule(), Revisions(), Spending()
+        self._reread: list[Rows] = []
         self._ends: list[int] = []
         self._ending: dict[int, list[Rows]] = {}
 
@@ -105,13 +106,17 @@ class Pages:
                 heapq.heappush(self._ends, first)
             own.append(rows[firsts == first])
 
-    def change(self, subjects: Ints, numbers: Ints, *, from_ms: int = -1) -> None:
+    def change(
+        self, subjects: Ints, numbers: Ints, *, from_ms: int = -1, reread: bool = False
+    ) -> None:
         """Let the windows of panes wait to be published; no pane may come twice.
 
         Parameters
         ----------
         from_ms
             Windows that begin before have lost panes: they are not published; -1: none has.
+        reread
+            Whether windows wait again after a restart, see `touch_waiting`.
         """
         hops = self.panes // self.hop
         last = numbers - numbers % self.hop
@@ -122,16 +127,27 @@ class Pages:
                 subjects, last, firsts = subjects[whole], last[whole], firsts[whole]
             keys = np.unique(subjects << PANE_BITS | (firsts + _BEFORE_EPOCH))
             rows = self.rows(keys >> PANE_BITS, (keys & _LOW) - _BEFORE_EPOCH)
-            self._wait(rows)
+            self._wait(rows, reread=reread)
             known = self.revision[rows] > 0
             self.schedule.at_once(rows[~known])
             self.schedule.linger(rows[known])
 
-    def _wait(self, rows: Rows) -> None:
+    def _wait(self, rows: Rows, *, reread: bool = False) -> None:
         fresh = rows[~self.waiting[rows]]
-        if len(fresh):
-            self.waiting[fresh] = True
+        if not len(fresh):
+            return
+        self.waiting[fresh] = True
+        if reread:
+            self._reread.append(fresh)
+        else:
             self._touch(fresh)
+
+    def touch_waiting(self) -> None:
+        """Let it be written down, too, that windows wait for rows that were to be read again."""
+        if self._reread:
+            rows = np.concatenate(self._reread)
+            self._touch(rows[self.waiting[rows]])
+            self._reread.clear()
 
     def _touch(self, rows: Rows) -> None:
         keys = self.cells.table.key[rows]

@@ -7,7 +7,7 @@ from streams.cells.names import ClassNames, grown
 from streams.cells.view import Judgements
 from streams.classes import binary_name
 from streams.families.family import KINDS
-from streams.shown import Shown
+from streams.shown import NEVER_MS, Shown
 from streams.task import Judged
 
 Ints = NDArray[np.int64]
@@ -53,3 +53,9 @@ class Judges:
             judged = self._shown[int(models[place])].at(int(times_ms[place]))
             found.kind[place], found.words[place], found.positive[place] = self._numbers(judged)
         return found
+
+    def of_windows(self, models: Ints, final_ms: Ints, final: NDArray[np.bool_]) -> Judgements:
+        """Return the judgement of windows: of those that are final, as they became so."""
+        if not final.any():
+            return self.newest(models)
+        return self.at(models, np.where(final, final_ms, NEVER_MS))

@@ -24,7 +24,7 @@ from streams.cells.records import CellRecords, Name
 from streams.cells.retired import Ended, Retired
 from streams.cells.schedule import Revising
 from streams.cells.store import PANE_BITS, World
-from streams.cells.view import Judgements, Windows
+from streams.cells.view import Windows
 from streams.cells.windowing import Layout, Since, Windowing, key_of, level_ms
 from streams.chosen import Chosen
 from streams.families.family import Family
@@ -98,21 +98,25 @@ class WindowCells:
             numbers = table.fates.time_ms // way.pane_ms
             changed += self.grid.count_fates(table, numbers, numbers >= max(oldest, 0))
         if changed:
-            self.changed(np.concatenate([s << PANE_BITS | n for s, n in changed]))
+            self.changed(np.concatenate([s << PANE_BITS | n for s, n in changed]), reread=True)
         return late
 
-    def changed(self, keys: Ints) -> None:
-        """Let the windows of cells wait that have changed."""
-        keys = np.unique(keys)
-        for pages in self.pages:
-            self._change(pages, keys)
+    def changed(
+        self, keys: Ints, *, reread: bool = False, pages: Sequence[Pages] | None = None
+    ) -> None:
+        """Let windows wait in which cells have changed, unless panes of them are gone.
 
-    def _change(self, pages: Pages, keys: Ints) -> None:
-        """Let windows wait in which cells have changed, unless panes of them are gone."""
-        merged = merged_ms(self.coarse.numbers)
-        since_ms = self.windowing.since_ms.get(key_of(pages.window), -1)
-        from_ms = max(since_ms, merged.get(level_ms(pages.window), -1))
-        pages.change(keys >> PANE_BITS, keys & ((1 << PANE_BITS) - 1), from_ms=from_ms)
+        Parameters
+        ----------
+        reread
+            Whether rows are counted again after a restart until their cells are written down.
+        """
+        keys, merged = np.unique(keys), merged_ms(self.coarse.numbers)
+        places = keys >> PANE_BITS, keys & ((1 << PANE_BITS) - 1)
+        for one in self.pages if pages is None else pages:
+            since_ms = self.windowing.since_ms.get(key_of(one.window), -1)
+            from_ms = max(since_ms, merged.get(level_ms(one.window), -1))
+            one.change(*places, from_ms=from_ms, reread=reread)
 
     def revise(self, model: int, *, clock_ms: int) -> None:
         """Publish all windows of a model again that are not final: it is of another kind now."""
@@ -185,7 +189,7 @@ class WindowCells:
             subject,
             first,
             panes=pages.panes,
-            judged=self._judged(models, ends_ms, final),
+            judged=self.judges.of_windows(models, ends_ms + self.windowing.horizon_ms, final),
             places=self.coarse.places(first * pages.pane_ms, ends_ms, pane_ms=pages.pane_ms),
             compared=self.baselines.of(subject, first * pages.pane_ms),
         )
@@ -226,14 +230,6 @@ class WindowCells:
                 found.records.append((codes[place], key, None))
         found.improper.extend(improper(windows, self.families, codes))
         return found._replace(windows=np.concatenate([found.windows, models]))
-
-    def _judged(self, models: Ints, ends_ms: Ints, final: NDArray[np.bool_]) -> Judgements:
-        """Return what each is judged to be: a window goes by what was known as it became final."""
-        if not final.any():
-            return self.judges.newest(models)
-        never = np.int64(1 << 62)
-        times_ms = np.where(final, ends_ms + self.windowing.horizon_ms, never)
-        return self.judges.at(models, times_ms)
 
     # ------------------------------------------------------------------ forgetting
     def forget(self, clock_ms: int) -> Iterator[tuple[tuple[Any, ...], None]]:
@@ -343,7 +339,7 @@ class WindowCells:
         there = numbers >= 0
         keys = np.unique((keys >> PANE_BITS << PANE_BITS | numbers)[there])
         if len(keys):
-            self._change(pages, keys)
+            self.changed(keys, pages=[pages])
 
     # ------------------------------------------------------------------ written down
     def write(
@@ -370,10 +366,15 @@ class WindowCells:
             cells.too_large.clear()
         return found
 
-    def write_pages(self) -> Iterator[tuple[tuple[Any, ...], Any]]:
-        """Yield key and content of what is known of windows that has changed since."""
-        for pages in self._page_records:
-            yield from pages.write()
+    def write_pages(self, *, whole: bool = True) -> Iterator[tuple[tuple[Any, ...], Any]]:
+        """Yield key and content of what is known of windows that has changed since.
+
+        If it is the whole, also that some wait for rows that would be counted again till then.
+        """
+        for known in self._page_records:
+            if whole:
+                known.pages.touch_waiting()
+            yield from known.write()
 
     def fold(self, key: Sequence[Any], content: Any, code_of: Callable[[Name], int]) -> set[str]:
         """Fold a record; return the families in it of a version that is not known."""

@@ -1,6 +1,6 @@
 """Rows of records are counted into their windows, and wait to be taken in order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -57,9 +57,15 @@ class Counting(Forgetting):
         table, _ = self.strip(table)
         kept, _ = since(table, max(watermark_ms, state.watermark_ms))
         parts = self._observed(kept)
-        self._let_wait(parts, offsets, always=True)
-        if not counted:
-            self._count_into_windows(parts if kept is table else self._observed(table))
+        if counted:
+            self._let_wait(parts, offsets, always=True)
+            return
+        every = parts if kept is table else self._observed(table)
+        codes, _ = self._count_into_windows(every)
+        if self._are_looked_at(codes):
+            self._let_wait(parts, offsets, always=True)
+        else:
+            self.state.only_counted.add(table, offsets)
 
     # ------------------------------------------------------------------ counting
     def count(self, most: int) -> bool:
@@ -91,20 +97,23 @@ class Counting(Forgetting):
         self.improper_scores += sum(part.columns.improper_scores for part, _ in parts)
         codes, too_late = self._count_into_windows(parts)
         self.late_rows += too_late
-        self.unwritten = True
         kept, late = since(table, state.watermark_ms)
         self.late_rows += late
         offsets = [offset for offset, _ in records]
-        if state.specifications.waiting or any(state.looking[code] for code in codes):
+        if self._are_looked_at(codes):
             if late:
                 for part, observed in parts:
                     every = Waiting(*part, observed, [])
                     state.rules.count_late(every, clock_ms=state.watermark_ms)
                 parts = self._observed(kept)
             if self._let_wait(parts, offsets):
-                self.unwritten = False
                 return
-        self.done(offsets)
+        self.state.only_counted.add(table, offsets)
+
+    def _are_looked_at(self, codes: Collection[int]) -> bool:
+        """Tell whether anybody looks at rows of models in order, or may before these are due."""
+        state = self.state
+        return bool(state.specifications.waiting) or any(state.looking[code] for code in codes)
 
     def _sorted(self, records: Sequence[tuple[int, Outcomes]]) -> list[Outcomes]:
         """Return the rows of records that count now; others are put off, or left out."""

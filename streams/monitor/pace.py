@@ -37,7 +37,7 @@ class Load(NamedTuple):
     backlog
         Rows that are not counted yet, these included.
     due
-        Rows that were counted, and could be taken in order.
+        Rows that were counted, and could be taken in order, or only be written down.
     windows
         Windows that wait to be published.
     counted_ms, released_ms

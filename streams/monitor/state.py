@@ -28,7 +28,7 @@ from streams.monitor.restarts import Restarts
 from streams.monitor.rule_states import RuleStates
 from streams.monitor.silence import Silence
 from streams.monitor.specifications import Specifications
-from streams.monitor.waiting import Waiting
+from streams.monitor.waiting import OnlyCounted, Waiting
 from streams.monitors import Monitors, counted_for
 from streams.noticed import Noticed
 from streams.outcomes import ClockNotice, Outcomes
@@ -72,8 +72,9 @@ class MonitorState:
         Likewise, with their rows, which were read again.
     backlog
         Offset and rows of the records that are not counted yet.
-    waiting, hosts
-        Rows, and readings of hosts, that are counted and wait to be taken in order.
+    waiting, only_counted, hosts
+        Rows, and readings of hosts, that are counted and wait to be taken in order, or, as nobody
+        does that, to be written down.
     noticed
         What the models have shown of themselves.
     world, judges, windows, rules, drifts, scan, alerts, incidents, acting
@@ -141,9 +142,9 @@ class MonitorState:
         self.places = {one.kind: one for one in (FeaturePlaces(), SegmentPlaces())}
         self._free: list[int] = []
         self.touched: set[int] = set()
-        self.released_at_ms = self.counted_at_ms = -1
+        self.released_at_ms = self.counted_at_ms = self.swept_ms = -1
         self.held = self.behind = False
-        self.swept_ms = -1
+        self.only_counted = OnlyCounted()
         self.quarantined: dict[int, Quarantined] = {}
         self.oddities: dict[tuple[str, str, str], Oddity] = {}
         self.costs = Costs()

@@ -39,3 +39,29 @@ class Waiting:
         """Return when these are due."""
         times_ms = np.concatenate([self.table.predictions.time_ms, self.table.outcomes.at_ms])
         return times_ms[between(times_ms, from_ms, until_ms)]
+
+
+class OnlyCounted:
+    """Records with rows that are counted in windows, which nobody takes in order.
+
+    What was counted of them is not written down yet: after a restart they are read again.
+
+    Attributes
+    ----------
+    offsets, rows
+        Of the records, and how many rows these have.
+    """
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+        self.rows = 0
+
+    def add(self, table: Table, offsets: list[int]) -> None:
+        """Let records wait."""
+        self.offsets += offsets
+        self.rows += len(table.predictions.time_ms) + len(table.outcomes.time_ms)
+
+    def take(self) -> list[int]:
+        """Return the records, now that all of them is written down."""
+        found, self.offsets, self.rows = self.offsets, [], 0
+        return found

@@ -54,7 +54,7 @@ class Work(Adopting):
             models=len(state.codes),
             arrived=self.rows,
             backlog=sum(rows_of(rows) for _, rows in state.backlog),
-            due=sum(one.due(from_ms, clock_ms) for one in state.waiting),
+            due=state.only_counted.rows + sum(one.due(from_ms, clock_ms) for one in state.waiting),
             windows=state.windows.waiting,
             counted_ms=now_ms - state.counted_at_ms,
             released_ms=now_ms - state.released_at_ms,

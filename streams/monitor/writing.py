@@ -177,14 +177,25 @@ class Writing:
         """Tell what has changed of models; see `hourly`."""
 
     def _write_windows(self) -> None:
-        """Write down what was published; and panes, unless rows in them are."""
+        """Write down what was published; and panes, unless rows in them are read again."""
         state = self.state
-        for (table, *key), content in state.windows.write_pages():
-            self._write(table, tuple(key), content)
-        if state.held and not self.unwritten:
+        # A specification may have somebody look at rows in order that wait to be written down.
+        ordered = bool(state.only_counted.offsets and state.specifications.waiting)
+        whole = not state.held or self.unwritten or ordered
+        self._write_pages(whole=whole)
+        if whole:
+            self._write_counted()
+        else:
             # Nobody reads readings again.
             self._write_kinds(KINDS[-1:])
-            return
+
+    def _write_pages(self, *, whole: bool) -> None:
+        for (table, *key), content in self.state.windows.write_pages(whole=whole):
+            self._write(table, tuple(key), content)
+
+    def _write_counted(self) -> None:
+        """Write down all that follows from rows that are counted: none is counted again."""
+        state = self.state
         self._write_cells()
         for code in sorted(state.touched):
             shown = state.noticed.shown[code]
@@ -197,6 +208,7 @@ class Writing:
         for bucket, begun in state.windows.baselines.changes():
             self._write("baselines", (bucket,), begun)
         state.counted = state.taken
+        self.done(state.only_counted.take())
 
     def _write_readings(self) -> None:
         hosts = self.state.hosts
@@ -288,8 +300,7 @@ class Writing:
         for drift, (_, bucket) in buckets:
             self._write("lanes", (*name, drift, bucket), None)
         self._write_cells()
-        for (page, *key), content in state.windows.write_pages():
-            self._write(page, tuple(key), content)
+        self._write_pages(whole=True)
         self._write_watched()
         self._write("quarantine", name, msgspec.structs.astuple(why)[2:])
         self.published = [one for one in self.published if one[0] != code]
