@@ -367,10 +367,7 @@ class WindowCells:
         return found
 
     def write_pages(self, *, whole: bool = True) -> Iterator[tuple[tuple[Any, ...], Any]]:
-        """Yield key and content of what is known of windows that has changed since.
-
-        If it is the whole, also that some wait for rows that would be counted again till then.
-        """
+        """Yield what has changed of windows; of all, also which wait for rows read again so far."""
         for known in self._page_records:
             if whole:
                 known.pages.touch_waiting()
