@@ -1,6 +1,7 @@
 """Rows whose time has come, as what they add to lanes: all models at once, in no order."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -45,9 +46,7 @@ def feed(
 
 def _predictions(filling: Filling, rows: PredictionRows, own: Ints, known: Known) -> None:
     codes, runs = distinct(rows.model[own])
-    for code, many in zip(codes.tolist(), np.bincount(runs).tolist(), strict=True):
-        version = known.versions[code][1]
-        _count(filling, inputs.VERSION, version, known.groups[[code]], np.array([many]))
+    _versions(filling, codes, np.bincount(runs), known)
     models, runs = distinct(known.groups[rows.model[own]])
     _count(filling, inputs.TRAFFIC, "", models, np.bincount(runs))
     filling.lanes_of(inputs.COVERAGE, "", models)
@@ -58,6 +57,15 @@ def _predictions(filling: Filling, rows: PredictionRows, own: Ints, known: Known
     ties = rows.tie[own]
     for ranked, column in ((inputs.SCORE, rows.score), (inputs.LATENCY, rows.latency_ms)):
         filling.add_ranked(ranked, "", Numbers(models, runs, ties, column[own]))
+
+
+def _versions(filling: Filling, codes: Ints, counts: Ints, known: Known) -> None:
+    """Add how many predictions are of which version, models with the same one at once."""
+    places: dict[str, list[int]] = {}
+    for place, code in enumerate(codes.tolist()):
+        places.setdefault(known.versions[code][1], []).append(place)
+    for version, some in places.items():
+        _count(filling, inputs.VERSION, version, known.groups[codes[some]], counts[some])
 
 
 def _count(filling: Filling, one: inputs.Input, name: str, models: Ints, counts: Ints) -> None:
@@ -82,11 +90,14 @@ def _classes(filling: Filling, given: _Named, known: Known) -> None:
     names, places = class_places(
         *(rows.number[own], rows.code[own], strings), nameless=np.zeros(len(own), bool)
     )
-    keys, runs = distinct(models * len(names) + places)
-    for key, count in zip(keys.tolist(), np.bincount(runs).tolist(), strict=True):
-        model, place = divmod(key, len(names))
-        lane = filling.lanes_of(inputs.CLASS, names[place], np.array([model]))
-        filling.add(lane, np.zeros(1, np.int64), np.array([count * UNIT]))
+    size = int(models.max()) + 1
+    keys, runs = distinct(places * size + models)
+    counts, of = np.bincount(runs), keys // size
+    starts = np.flatnonzero(np.diff(of, prepend=-1))
+    for start, end in pairwise([*starts.tolist(), len(keys)]):
+        some = keys[start:end] % size
+        lanes = filling.lanes_of(inputs.CLASS, names[of[start]], some)
+        filling.add(lanes, np.zeros_like(some), counts[start:end] * UNIT)
 
 
 def _labels(filling: Filling, rows: OutcomeRows, own: Ints, groups: Ints) -> None:
