@@ -19,6 +19,7 @@ MODELS = ("fraud", *webs.NASTY)
 async def _through(page: Browser, address: str) -> None:
     await page.go(address)
     await page.until("document.querySelectorAll('tbody tr').length === 9")
+    assert "still being read" not in await page.run("document.body.innerText")
     names = await page.run("[...document.querySelectorAll('td.name a')].map(a => a.textContent)")
     assert "<img src=x onerror=alert(1)>" in names  # as text
     assert r"\x1b[31mred\x9b2J" in names
@@ -188,3 +189,17 @@ def test_a_sample_is_shown_until_all_is_read_at_an_earlier_time_too(
 
     with webs.page(webs.write(log, tmp_path)) as running:
         assert sum(asyncio.run(look(running.link))) > 1
+
+
+def test_a_history_without_models_says_what_to_do_once_it_is_read(tmp_path: Path) -> None:
+    log = Log()
+    log.add(metric())
+    log.delete(metric())
+
+    async def look(address: str) -> None:
+        async with browser() as page:
+            await page.go(address)
+            await page.until("main.innerText.includes('No models yet')")
+
+    with webs.page(webs.write(log, tmp_path)) as running:
+        asyncio.run(look(running.link))

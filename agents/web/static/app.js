@@ -87,7 +87,7 @@ async function refresh({ moved = false } = {}) {
 
 function show(module, response, text, page, moved) {
   if (response.status === 401) { main.replaceChildren(empty(text)); return; }
-  if (text === current.text && current.drawn === page && !moved) { told(); return; }
+  if (text === current.text && current.drawn === page && current.ready === news.ready && !moved) { told(); return; }
   const answer = JSON.parse(text);
   if (!response.ok) {
     if (answer.away) { say(`The history cannot be read: ${answer.away}`); later(AWAY_MS); return; }
@@ -97,6 +97,7 @@ function show(module, response, text, page, moved) {
   }
   current.text = text;
   current.drawn = page;
+  current.ready = news.ready;
   current.part = answer.facts.sampled || answer.facts.begun ? answer.facts : null;
   told();
   const focused = document.activeElement, top = window.scrollY;

@@ -1,4 +1,6 @@
 // Lines over time in SVG: intervals as bands, provisional values dashed, marks of what happened.
+// The server sends at most 600 points of a series: three of them with bands take 25 to 40 ms, as
+// they do on a canvas with uPlot 1.6.32, which would be 52 kB more to load.
 
 import { el, shown, svg } from "./dom.js";
 import { clock, day, time, utc } from "./format.js";

@@ -65,7 +65,7 @@ function tools(facts, page) {
 }
 
 const notes = (facts, page) => [
-  ...(page.news.ready || page.parameters.at ? [] : ["The history is still being read: more models come."]),
+  ...(page.news.ready !== false || page.parameters.at ? [] : ["The history is still being read: more models come."]),
   ...(facts.owners.length || facts.tags.length ? [] : ["Owners and tags are those that driftline monitors apply has told; without it, they appear with the first alert of a model whose monitors file names them."])];
 
 function list(rows, page) {
