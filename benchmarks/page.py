@@ -52,7 +52,7 @@ _MANY = (
     *("prediction_share", "label_share", "score_mean", "psi:score"),
     *(f"{name}:f{n}" for n in range(4) for name in ("mean", "missing_rate", "psi", "ks")),
 )
-_RECENT, _LOOKS, _BATCH = 24, 5, 50_000
+_RECENT, _LOOKS, _BATCH, _SETTLE_S = 24, 5, 50_000, 10
 _MARK = """
 new MutationObserver(() => {
   const rows = location.hash.startsWith("#/fleet") && document.querySelectorAll("tbody tr").length;
@@ -157,6 +157,7 @@ def main() -> None:
             print("Chromium is not installed: nothing was drawn")
             return
         with webs.page(url) as running:
+            time.sleep(_SETTLE_S)  # it reads all models first
             asyncio.run(_drawn(running.link, asked.days))
 
 
