@@ -13,7 +13,6 @@ from streams.families.confusion import Confusion
 from streams.families.distribution import Distribution
 from streams.families.error_rate import ErrorRate
 from streams.families.error_size import ErrorSize
-from streams.families.fates import Fates
 from streams.families.feature_values import FeatureValues
 from streams.families.label_delay import LabelDelay
 from streams.families.latency import Latency
@@ -23,6 +22,7 @@ from streams.families.pr_auc import PrAuc
 from streams.families.prediction_share import PredictionShare
 from streams.families.quality_gap import QualityGap
 from streams.families.r2 import R2
+from streams.families.record_fates import RecordFates
 from streams.families.regression import Regression
 from streams.families.resources import Resources
 from streams.families.roc_auc import RocAuc
@@ -38,7 +38,7 @@ CATALOGUE = Catalogue(
     (
         ErrorRate(),
         Traffic(),
-        Fates(),
+        RecordFates(),
         Latency(),
         LabelDelay(),
         MissingRate(),

@@ -98,7 +98,12 @@ def test_metrics_are_those_that_a_replay_of_every_task_computes(tmp_path: Path) 
                 "model": model,
                 "timestamp_ms": 1_700_000_001_000 + 100 * number,
                 "prediction": label if number % 3 else other,
-                "features": {"amount": number, "city": "Rome" if number % 5 else 3},
+                "features": {
+                    "amount": number,
+                    "city": "Rome" if number % 5 else 3,
+                    "cost": 0.5,
+                    "queue_ms": 7,
+                },
                 "latency_ms": 3,
                 "segments": {"team": "ab"[number // 6 % 2]},
             }

@@ -44,10 +44,10 @@ _RATES = (
 """Names, fates that are told, those that are added to the rows that counted, and what it is."""
 
 
-class Fates(Family):
+class RecordFates(Family):
     """Shares of records that repeat, correct or miss what is there."""
 
-    name = "fates"
+    name = "record_fates"
     reads = FATES
     columns = {"fates": Sparse()}
     metrics = tuple(
