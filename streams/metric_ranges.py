@@ -73,8 +73,6 @@ def _wrong_part(about: Metric, colon: str, part: str) -> str | None:
         return " goes by records that come again or too late, of which rules see none"
     if about.part is Part.NONE and colon:
         return f": {about.name} is of the whole model; leave {part!r} out"
-    if about.part is Part.KEY:
-        return " compares the segments of a window, and rules read one: give a metric with segment"
     needed = colon or about.needs_part
     if needed and not part:
         return f" needs a {about.part}: {about.name}:<{about.part}>"
@@ -115,6 +113,11 @@ def check_limit(metric: str, kind: RuleKind, limit: float, *, where: str) -> Non
         raise ConfigError(
             f"{where}: {kind.name}: {about.name} goes with the length of the window, so that there"
             " is no reference for it; give a number"
+        )
+    if about.part is Part.KEY and (kind.relative or kind.learns):
+        raise ConfigError(
+            f"{where}: {kind.name}: of {about.name} there is no reference, since which segments"
+            " there are changes; give a number"
         )
     if kind.learns:
         return

@@ -9,6 +9,7 @@ import msgspec
 from streams import families, rule_kinds
 from streams.durations import parse_duration_ms
 from streams.errors import ConfigError
+from streams.families.family import Part
 from streams.file_values import entry
 from streams.metric_ranges import check_clear, check_effect, check_limit, check_metric, of_hosts
 from streams.monitors import Monitor, Positive, Threshold
@@ -98,6 +99,7 @@ def _of_slo(slo: Slo, where: str, models: Mapping[str, Task]) -> list[Threshold]
     told = slo.slo
     kind = models[slo.model].kind if slo.model in models else "auto"
     check_metric(told.metric, task=kind, where=f"{where}: slo")
+    _check_segment(told.metric, slo.segment, f"{where}: slo")
     about = families.CATALOGUE.metric(told.metric)
     assert about is not None
     if about.better not in ("higher", "lower") or (about.lowest, about.highest) != (0.0, 1.0):
@@ -165,6 +167,7 @@ def _threshold(threshold: Any, models: Mapping[str, Task]) -> Threshold:
         if (span := getattr(threshold, key)) is not None:
             setting = f"{where}: {_KEYS.get(key, key)}"
             common[field] = parse_duration_ms(span, setting=setting)
+    _check_segment(threshold.metric, threshold.segment, where)
     if of_hosts(threshold.metric):
         _check_of_hosts(threshold, where)
     if common["minimum"] is msgspec.UNSET:
@@ -189,6 +192,15 @@ def _check_learnt(
     length_ms = HOUR_MS if window_ms is None and about.counts else window_ms
     if (why := kind.refuse(limit, length_ms)) is not None:
         raise ConfigError(f"{where}: {name}: {limit:g} {why}")
+
+
+def _check_segment(metric: str, segment: str, where: str) -> None:
+    """Refuse a segment beside a metric that compares all segments of a key."""
+    about = families.CATALOGUE.metric(metric)
+    if about is not None and about.part is Part.KEY and segment:
+        raise ConfigError(
+            f"{where}: segment: {segment!r}: {metric} compares all segments of a key; leave it out"
+        )
 
 
 def _check_of_hosts(threshold: Any, where: str) -> None:

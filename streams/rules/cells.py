@@ -82,7 +82,7 @@ class References:
     def pass_panes(self, grid: Grid, plan: "Plan", spans: Ints) -> None:
         """Add the panes of spans, rows of model, start and end, to references that want more."""
         names = self.world.subjects.names
-        for segment in sorted(plan.segments):
+        for segment in sorted(plan.named):
             subjects = self.world.subjects.of(spans[:, 0], names.code(segment))
             for side in plan.sides:
                 self._pass_panes(grid, plan, spans, subjects=subjects, side=side)

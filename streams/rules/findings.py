@@ -261,7 +261,8 @@ class _Look:
         else:
             enough = asked.most(windows) >= rule.minimum
         if (floors := self._watch.floors).highest_ms >= 0:
-            enough &= floors.at_least(at.models, rule.segment, asked.sides) <= starts_ms
+            for segment in (rule.segment, asked.compared or rule.segment):
+                enough &= floors.at_least(at.models, segment, asked.sides) <= starts_ms
         if traffic is not None:
             return enough
         if rule.relative:

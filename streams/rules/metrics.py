@@ -7,13 +7,27 @@ from numpy.typing import NDArray
 
 from streams import bins, families
 from streams.cells.view import CellView, Windows
-from streams.families.family import OUTCOMES, PREDICTIONS, RESOURCES, Family, Metric
+from streams.families.family import OUTCOMES, PREDICTIONS, RESOURCES, Family, Metric, Part
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 OF_PREDICTIONS, OF_OUTCOMES, OF_RESOURCES = 0, 1, 2
 """Of which rows a reference is: places in `Grid.sides`."""
+
+
+_ANY = "*"
+
+
+def any_segment(segment: str) -> str:
+    """Return what stands for all segments of the key of one.
+
+    Examples
+    --------
+    >>> any_segment("region=eu")
+    'region=*'
+    """
+    return f"{segment.partition('=')[0]}={_ANY}"
 
 
 class Asked(NamedTuple):
@@ -80,8 +94,15 @@ class Asked(NamedTuple):
 
     @property
     def part(self) -> str:
-        """The feature or class that the rule names."""
+        """The feature, class or key that the rule names."""
         return self.text.partition(":")[2]
+
+    @property
+    def compared(self) -> str | None:
+        """What stands for all segments that it compares; `None` where it compares none."""
+        about = families.CATALOGUE.metric(self.text)
+        assert about is not None
+        return f"{self.part}={_ANY}" if about.part is Part.KEY else None
 
 
 def _side(about: Metric) -> int:

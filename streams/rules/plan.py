@@ -8,7 +8,13 @@ from streams import families
 from streams.chosen import Wanted
 from streams.monitors import Monitors, Threshold
 from streams.rules.lengths import USUAL, Pace, short_ms, step_ms
-from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS, OF_RESOURCES, asked_of
+from streams.rules.metrics import (
+    OF_OUTCOMES,
+    OF_PREDICTIONS,
+    OF_RESOURCES,
+    any_segment,
+    asked_of,
+)
 
 COVERAGE = "coverage"
 
@@ -38,6 +44,8 @@ class Plan:
         Length of the panes that rows are counted into.
     longest_ms
         The longest window.
+    named, segments
+        Segments that rules look at; and those with what stands for all segments of a key.
     asked
         What every rule asks of its metric, by its name.
     families, wanted
@@ -70,8 +78,10 @@ class Plan:
         shorts_ms = [short for one in thresholds if (short := short_ms(one)) is not None]
         self.pane_ms = math.gcd(self.evaluate_ms, *every_ms, *shorts_ms)
         self.sparing = bool(pace.least_ms)
-        self.segments = frozenset(one.segment for one in thresholds)
+        self.named = frozenset(one.segment for one in thresholds)
         self.asked = {one.name: asked_of(one.metric) for one in thresholds}
+        compared = [c for one in self.asked.values() if (c := one.compared)]
+        self.segments, self._compares = self.named.union(compared), bool(compared)
         metrics = [one.metric for one in thresholds]
         guarded = any(one.minimum_coverage for one in thresholds)
         metrics += [COVERAGE] if guarded else []
@@ -95,6 +105,24 @@ class Plan:
         self.traffic = sorted(
             {(one.segment, one.metric) for one in thresholds if self.asked[one.name].is_count}
         )
+
+    def counted(self, segment: str) -> tuple[str, ...]:
+        """Return as what rows of a segment are counted, see `segments`; as nothing: they are not.
+
+        Examples
+        --------
+        >>> rule = Threshold(
+        ...     name="fair", metric="selection_rate_ratio:region", kind="below", given=0.8
+        ... )
+        >>> plan = Plan([rule], Monitors(), lengths_ms={"fair": (60_000,)})
+        >>> plan.counted(""), plan.counted("region=eu"), plan.counted("team=a")
+        (('',), ('region=*',), ())
+        """
+        found = (segment,) if segment in self.named else ()
+        if not self._compares:
+            return found
+        other = any_segment(segment)
+        return (*found, other) if other in self.segments else found
 
     def step_ms(self, length_ms: int) -> int:
         """Return how often one of several windows is judged."""

@@ -219,7 +219,7 @@ class RuleWatch:
         side: int = OF_OUTCOMES,
         start_ms: int = NEVER_MS,
     ) -> Mask:
-        """Tell which rows are in a segment that a rule of their model names.
+        """Tell which rows are in a segment that a rule of their model names, or compares.
 
         Parameters
         ----------
@@ -230,10 +230,11 @@ class RuleWatch:
         asked = []
         for code in codes.tolist():
             plan = self._plan_of(code)
-            segments = frozenset[str]() if plan is None else plan.segments
-            asked.append(
-                [s in segments and self.floors.of(code, s, (side,)) <= start_ms for s in names]
-            )
+            if plan is None:
+                asked.append([False] * len(names))
+                continue
+            floor = partial(self.floors.of, code, sides=(side,))
+            asked.append([any(floor(one) <= start_ms for one in plan.counted(s)) for s in names])
         wanted: Mask = np.array(asked, np.bool_)[places, name]
         return wanted
 

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from streams.chosen import Choice
-from streams.errors import ConfigError
 from streams.monitors import Monitors, Window
-from streams.monitors_file import parse_monitors
 from tests.builders import MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs
 from tests.plain_intervals import wilson
@@ -172,10 +170,3 @@ def test_it_is_the_same_in_any_order_and_however_it_is_cut(
                 assert {n: found[start_ms][n] for n in ("value", "low", "high", "count")} == {
                     n: one[n] for n in ("value", "low", "high", "count")
                 }
-
-
-def test_rules_on_it_are_refused() -> None:
-    rule = {"name": "fair", "metric": "error_difference:country", "above": 0.1}
-
-    with pytest.raises(ConfigError, match="compares the segments of a window"):
-        parse_monitors({"thresholds": [rule]})
