@@ -48,6 +48,7 @@ def threshold_alert(name: Name, found: Finding) -> Alert:
             "high": found.high,
             "reference": found.reference,
             **({} if found.window_ms is None else {"window_ms": found.window_ms}),
+            **({"late_labels": found.late} if found.late else {}),
             **({} if rule.slo is None else {"slo": _burned(rule.slo, rule, found.value)}),
         },
     )

@@ -52,6 +52,8 @@ class Finding(NamedTuple):
         `None` where there is none.
     window_ms
         Length of the window that was long enough, of a rule that has several.
+    late
+        How many of its labels came late, see `streams.rules.late_labels`.
     """
 
     model: int
@@ -66,6 +68,7 @@ class Finding(NamedTuple):
     limit: float
     reference: float | None
     window_ms: int | None = None
+    late: int = 0
 
 
 class Boundaries(NamedTuple):
@@ -302,11 +305,10 @@ class _Look:
         may: Mask,
     ) -> _Held:
         """Return what windows that end at boundaries, of a length, are held against."""
-        at, length_ms = of
         if not rule.learns:
             bounds, back = (bounds_of(rule, reference, back=one) for one in (False, True))
             return _Held(bounds, back, reference)
-        asked = self._plan.asked[rule.name]
+        (at, length_ms), asked = of, self._plan.asked[rule.name]
         enough = may if asked.is_count else may & (readings.rests_on >= rule.minimum)
         (bounds, usual), back = self._judge.usuals.learn(
             rule,

@@ -86,7 +86,7 @@ class Grounds:
         self.close(found.model, rule.name)
         if not (found.violated and _rests_on_labels(rule, plan.asked[rule.name])):
             return
-        length_ms = found.window_ms or plan.lengths_ms[rule.name][0]
+        length_ms = plan.length_ms(rule.name, found.window_ms)
         ground = Ground(
             self._next,
             rule.segment,

@@ -128,6 +128,10 @@ class Plan:
         """Return how often one of several windows is judged."""
         return -(-step_ms(length_ms) // self.evaluate_ms) * self.evaluate_ms
 
+    def length_ms(self, rule: str, window_ms: int | None) -> int:
+        """Return the length of the window that a rule has found something in, if it told it."""
+        return self.lengths_ms[rule][0] if window_ms is None else window_ms
+
     def reach_ms(self, time_ms: int) -> int:
         """Return how far back the windows reach of the last boundary that is not after a time."""
         return time_ms // self.evaluate_ms * self.evaluate_ms - self.longest_ms

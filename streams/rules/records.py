@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from streams.cells.records import CellRecords, Name
-from streams.rules.boundaries import Course
 from streams.rules.lengths import PACES, Pace
 from streams.rules.watch import RuleWatch
 
@@ -55,9 +54,7 @@ class RuleRecords:
             for one in records.write(limit_bytes=limit_bytes):
                 yield (self._reference_key, side, *one[:3]), one.content
         for code in sorted(self._watch.changed):
-            course = self._watch.courses.get(code, Course())
-            content = [*course, self._watch.traffics.pack(code)]
-            yield (self._course_key, *self._names[code]), content
+            yield (self._course_key, *self._names[code]), self._watch.pack(code)
         self._watch.changed.clear()
         for code, floors in self._watch.floors.changes():
             yield (self._floors_key, *self._names[code]), floors
@@ -97,9 +94,7 @@ class RuleRecords:
         kind, *place = key
         if kind == self._course_key:
             if content is not None:
-                boundary_ms, last_ms, traffic = content
-                code = code_of((place[0], place[1]))
-                self._watch.restore(code, Course(boundary_ms, last_ms), traffic)
+                self._watch.restore(code_of((place[0], place[1])), content)
             return set()
         if kind == self._floors_key:
             if content is not None:

@@ -1,6 +1,6 @@
 """Alerts of rules that are taken back: the window that one opened on is not beyond its limit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,27 @@ class _Due(NamedTuple):
     model: int
     rule: Threshold
     ground: Ground
+
+
+def due_of(
+    grounds: Grounds,
+    plan_of: Callable[[int], Plan | None],
+    ends_ms: Mapping[int, int],
+    until_ms: int,
+) -> Collection[tuple[Plan, list[tuple[int, str]]]]:
+    """Return models and rules whose alerts are to be judged again by a time, by plan.
+
+    Parameters
+    ----------
+    ends_ms
+        The time by the code of the model; `until_ms` where it has none.
+    """
+    found: dict[int, tuple[Plan, list[tuple[int, str]]]] = {}
+    for code, rule in sorted(grounds.due):
+        plan, due_ms = plan_of(code), grounds.known[code][rule].due_ms
+        if plan and rule in plan.asked and due_ms <= ends_ms.get(code, until_ms):
+            found.setdefault(id(plan), (plan, []))[1].append((code, rule))
+    return found.values()
 
 
 def retractions(

@@ -24,9 +24,10 @@ from streams.rules.due import TIME_BITS, Part, arrivals, due_readings, due_rows,
 from streams.rules.findings import Finding, Judge
 from streams.rules.floors import Floors, Replanned
 from streams.rules.grounds import Grounds
+from streams.rules.late_labels import LateLabels, with_late
 from streams.rules.metrics import OF_OUTCOMES, OF_PREDICTIONS, OF_RESOURCES
 from streams.rules.plan import Plan
-from streams.rules.retracting import Retraction, retractions
+from streams.rules.retracting import Retraction, due_of, retractions
 from streams.rules.traffic import Traffics
 
 Ints = NDArray[np.int64]
@@ -78,7 +79,7 @@ class RuleWatch:
         self.references = References(families, world)
         self.courses: dict[int, Course] = {}
         self.awake: set[int] = set()
-        self.traffics = Traffics()
+        self.traffics, self.late_labels = Traffics(), LateLabels()
         self.floors = Floors()
         self.changed: set[int] = set()
         self._enough, self._settled = enough, False
@@ -256,6 +257,8 @@ class RuleWatch:
         part = Part(one, OF_OUTCOMES, late, rows.model[late], starts_ms, numbers, back)
         begun = dict(zip(part.models.tolist(), starts_ms.tolist(), strict=True))
         correct(self.grounds, [part], self._plan_of)
+        self.late_labels.add(one.table, late, numbers * pane_ms)
+        self.changed |= set(begun)
         for code, came in self._count([part], begun).items():
             boundary_ms, last_ms = self.courses.get(code, Course())
             if code not in self.awake:
@@ -316,7 +319,7 @@ class RuleWatch:
         for plan, passed in by_plan.values():
             for found in self._judge.at(self, plan, np.array(passed, np.int64)):
                 self.grounds.follow(found, plan, self.grid(plan.pane_ms))
-                yield found
+                yield with_late(self.late_labels, found, plan)
 
     def _retract(self, ends_ms: dict[int, int], until_ms: int) -> Iterator[Retraction]:
         """Judge again what open alerts rest on, where labels have changed it and it is time.
@@ -324,13 +327,7 @@ class RuleWatch:
         That goes before all else of its boundary: corrections that make a window well again would
         else resolve the alert that they take back.
         """
-        by_plan: dict[int, tuple[Plan, list[tuple[int, str]]]] = {}
-        for code, rule in sorted(self.grounds.due):
-            plan = self._plan_of(code)
-            due_ms = self.grounds.known[code][rule].due_ms
-            if plan and rule in plan.asked and due_ms <= ends_ms.get(code, until_ms):
-                by_plan.setdefault(id(plan), (plan, []))[1].append((code, rule))
-        for plan, due in by_plan.values():
+        for plan, due in due_of(self.grounds, self._plan_of, ends_ms, until_ms):
             for found in retractions(self._judge, self.grounds, plan, due):
                 self.grounds.close(found.model, found.threshold.name)
                 yield found
@@ -345,10 +342,19 @@ class RuleWatch:
         else:
             self.awake.discard(code)
 
-    def restore(self, code: int, course: Course, traffic: Sequence[Sequence[Any]]) -> None:
-        """Put back how far the rules of a model had come."""
-        self._came_to(code, course)
+    def pack(self, code: int) -> list[Any]:
+        """Return how far the rules of a model have come."""
+        course, plan = self.courses.get(code, Course()), self._plan_of(code)
+        reach_ms = 0 if plan is None else plan.longest_ms
+        late = self.late_labels.pack(code, since_ms=course.boundary_ms - reach_ms)
+        return [*course, self.traffics.pack(code), *([late] if late else [])]
+
+    def restore(self, code: int, packed: Sequence[Any]) -> None:
+        """Put back what `pack` returned."""
+        boundary_ms, last_ms, traffic, *late = packed
+        self._came_to(code, Course(boundary_ms, last_ms))
         self.traffics.restore(code, traffic)
+        self.late_labels.restore(code, late[0] if late else [])
         self.changed.discard(code)
 
     def drop_models(self, codes: Collection[int]) -> None:
@@ -358,6 +364,7 @@ class RuleWatch:
                 side.drop_models(codes)
         self.references.drop_models(codes)
         self.traffics.drop(codes)
+        self.late_labels.drop(codes)
         for code in codes:
             self.courses.pop(code, None)
             self.floors.drop(code)

@@ -166,6 +166,34 @@ def test_labels_that_came_too_late_take_it_back() -> None:
     assert found["evidence"]["retraction"]["labels"] == {"corrected": 0, "retracted": 0, "late": 60}
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+def test_an_alert_says_how_many_labels_of_its_window_came_late(restarts: bool) -> None:
+    """The window of five minutes is fine until labels come that belong to its third minute."""
+    events = minutes(*[1.0] * 5)
+    wrong = [
+        prediction(f"q{i}", timestamp_ms=START_MS + 2 * MINUTE_MS + i, segments={"at": "home"})
+        for i in range(60)
+    ]
+    early = [prediction("e", timestamp_ms=START_MS - MINUTE_MS)]
+    rules = [rule_of(window="5m"), rule_of(name="home", window="5m", segment="at=home")]
+    driver = Driver(monitors=Monitors(thresholds=tuple(rules)))
+    driver.feed(as_inputs(in_time(early, events, wrong)))
+    late = [label(f"q{i}", timestamp_ms=START_MS + 2 * MINUTE_MS + i, label=0) for i in range(60)]
+    driver.feed(as_inputs([*late, label("e", timestamp_ms=START_MS - MINUTE_MS, label=0)]))
+    if restarts:
+        driver.restart(random.Random(1))
+    driver.feed(as_inputs(minutes(*[1.0] * 8)[200:]))
+    driver.finish()
+
+    found = {a["monitor"]: a["evidence"] for a in driver.alerts if a["state"] == "firing"}
+    assert found["r"]["late_labels"] == found["home"]["late_labels"] == 60
+    assert (found["r"]["count"], found["home"]["count"]) == (160, 60)
+
+
+def test_an_alert_without_late_labels_says_nothing_of_them() -> None:
+    assert "late_labels" not in watched(minutes(*RIGHT)).alerts[0]["evidence"]
+
+
 def test_a_relative_rule_goes_by_the_limit_that_it_opened_on() -> None:
     events = in_time(minutes(1, 1, 0.5, 0.5, 0.5, 0.5), again(2, range(10, 20), at=4.5, label=1))
     threshold = rule_of(kind="falls_by", given=0.2)
