@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.errors import ConfigError
 from streams.monitors_file import parse_monitors
@@ -12,6 +14,7 @@ from streams.rule_kinds.learnt import Usual
 from streams.rule_kinds.outside_season import HOUR_MS, WEEK_MS, OutsideSeason
 from tests.builders import MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs, cut
+from tests.examples import some
 
 
 def minutes(*hits: int, per_minute: int = 20) -> list[Event]:
@@ -171,6 +174,69 @@ def test_kinds_that_learn_refuse_what_they_cannot_learn() -> None:
     assert "above_quantile" in refused(above_quantile=1)
     assert "compares windows with a baseline" in refused(metric="psi:x", beyond_sigma=3)
     monitors(metric="predictions", outside_season=4, window=None)
+
+
+EVERY = parse_monitors(
+    {
+        "defaults": False,
+        "reference": 40,
+        "thresholds": [
+            {"name": name, "metric": metric, "minimum": 3, "window": "1m", "by": "value"} | kind
+            for name, metric, kind in (
+                ("sigma", "accuracy", {"beyond_sigma": 1.5, "clear": 1.0}),
+                ("high", "label_delay_p50_ms", {"above_quantile": 0.9}),
+                ("low", "predictions", {"below_quantile": 0.1, "window": "2m"}),
+                ("effect", "accuracy", {"falls_by": 0.01, "minimum_effect": 0.2}),
+            )
+        ],
+    }
+)
+
+
+def some_traffic(seed: int) -> list[Event]:
+    dice, events = random.Random(seed), []
+    for minute in range(66):
+        for i in range(dice.randint(2, 6)):
+            at_ms = START_MS + minute * MINUTE_MS + i * 9_000
+            name, later_ms = f"p{minute}-{i}", at_ms + dice.randint(0, 8_000)
+            events.append(prediction(name, timestamp_ms=at_ms))
+            said = int(dice.random() < (0.5 if minute % 9 == 8 else 0.9))
+            events.append(label(name, timestamp_ms=later_ms, label=said))
+    return sorted(events, key=lambda one: one["timestamp_ms"])
+
+
+def alerts_of(
+    seed: int, sizes: list[int], *, partitions: int = 1, restarts: int = 0
+) -> list[Event]:
+    driver = Driver(partitions=partitions, monitors=EVERY)
+    for turn, batch in enumerate(cut(as_inputs(some_traffic(seed)), sizes)):
+        driver.feed(batch)
+        if restarts and turn % restarts == 0:
+            driver.restart(random.Random(turn))
+    driver.finish()
+    return driver.alerts
+
+
+@settings(max_examples=some(4))
+@given(
+    st.integers(0, 3),
+    st.lists(st.integers(5, 200), min_size=1, max_size=3),
+    st.sampled_from([1, 3]),
+    st.integers(0, 3),
+)
+def test_what_is_learnt_depends_on_no_cuts_partitions_or_restarts(
+    seed: int, sizes: list[int], partitions: int, restarts: int
+) -> None:
+    whole = alerts_of(seed, [100_000])
+
+    assert alerts_of(seed, sizes, partitions=partitions, restarts=restarts) == whole
+
+
+def test_rules_that_learn_fire_in_that_traffic() -> None:
+    """The property above would show little without."""
+    found = {one["monitor"] for seed in range(4) for one in alerts_of(seed, [100_000])}
+
+    assert found == {"sigma", "high", "low", "effect"}
 
 
 # --- seasons

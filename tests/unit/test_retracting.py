@@ -7,11 +7,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.replay import run_replay
+from streams.forget_record import forget_key, write_forget
 from streams.monitors import Monitors, Threshold
 from streams.monitors_file import parse_monitors
 from tests.builders import MINUTE_MS, START_MS, Event, label, prediction
@@ -297,6 +299,31 @@ def test_nothing_is_kept_once_it_is_over() -> None:
         assert not one.rules.grounds.known
         assert not any(side.table.live for side in one.rules.grounds.grid.sides)
     assert not any(b"ground" in key[:10] for log in driver.monitor_logs for key in log)
+
+
+def test_a_model_that_is_forgotten_leaves_nothing_that_its_alerts_rest_on() -> None:
+    """Nor what its rules have learnt."""
+    learns = Threshold(name="l", metric="accuracy", kind="beyond_sigma", given=3, window="1m")
+    rules = rule_of(), msgspec.structs.replace(learns, minimum=5)
+    driver = Driver(monitors=Monitors(thresholds=rules))
+    at_ms = START_MS + 6 * MINUTE_MS
+    driver.specify(write_forget("m", None, effective_ms=at_ms), key=forget_key("m", None))
+    events = minutes(*RIGHT, model="m")
+    driver.feed(as_inputs(events[:220]))
+    tables = {msgspec.msgpack.decode(key)[0] for log in driver.monitor_logs for key in log}
+    assert {"ground", "opened", "usual"} <= tables
+    clock = [
+        prediction(f"n{i}", model="n", timestamp_ms=START_MS + i * MINUTE_MS) for i in range(14)
+    ]
+
+    driver.feed(as_inputs([*events[220:240], *clock]))
+    driver.finish()
+
+    tables = {msgspec.msgpack.decode(key)[0] for log in driver.monitor_logs for key in log}
+    assert not {"ground", "opened", "usual"} & tables
+    assert not any(one.rules.grounds.known for one in driver.monitors)
+    driver.restart(random.Random(1))
+    assert not any(one.rules.grounds.known for one in driver.monitors)
 
 
 def turned(seed: int) -> list[Event]:
