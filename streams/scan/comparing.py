@@ -7,6 +7,7 @@ import numpy as np
 from streams.scan import judging, tails
 from streams.scan.budgets import Budgets
 from streams.scan.early import scatter, units
+from streams.scan.inputs import INPUTS
 from streams.scan.judging import Judged, hold_back, judge, judge_early, usual_of, windows_of
 from streams.scan.lanes import Floats, Ints, Lanes, Mask
 from streams.scan.life import Life, Seen
@@ -24,6 +25,7 @@ from streams.scan.reference import Reference, rates
 from streams.scan.weeks import are_new
 
 _LANES_AT_ONCE = 4_096
+_SKEWED = np.array([one.skewed for one in INPUTS])
 
 
 class Comparing:
@@ -45,8 +47,14 @@ class Comparing:
         known, hours = lanes.reference(own), panes // HOUR_PANES
         found = self._windows("pane", own, known, slots=panes % KEPT_PANES, hours=hours)
         days = lanes["days"][own]
+        skewed = _SKEWED[self._lanes["place"][own]]
         late = judge(
-            found, known, kinds=kinds, least=least, limit=limit, days=np.maximum(days, 1.0)
+            *(found, known),
+            kinds=kinds,
+            skewed=skewed,
+            least=least,
+            limit=limit,
+            days=np.maximum(days, 1.0),
         )
         new = are_new(lanes["first_hour"][own], days, hours.tolist(), SHORT)
         late = hold_back(late, found, new, kinds=kinds)
@@ -58,6 +66,7 @@ class Comparing:
             before,
             scatter(lanes, own, pane=int(panes[0])),
             kinds=kinds,
+            skewed=skewed,
             least=least,
             limit=limit,
         )
@@ -83,8 +92,14 @@ class Comparing:
         kinds, least, limit = self._settings(own)
         known, days = lanes.reference(own), lanes["days"][own]
         found = self._windows("hour", own, known, slots=hours % KEPT_HOURS, hours=hours)
+        skewed = _SKEWED[self._lanes["place"][own]]
         late = judge(
-            found, known, kinds=kinds, least=least, limit=limit, days=np.maximum(days, 1.0)
+            *(found, known),
+            kinds=kinds,
+            skewed=skewed,
+            least=least,
+            limit=limit,
+            days=np.maximum(days, 1.0),
         )
         new = are_new(lanes["first_hour"][own], days, hours.tolist(), LONG)
         late = hold_back(late, found, new, kinds=kinds)

@@ -34,6 +34,8 @@ class Input(NamedTuple):
         In which direction it is worse; 0 for a change that is neither.
     cause
         What it points to where it is another than usual: data, model or environment.
+    skewed
+        Whether a few of its numbers are much larger than the others: they are no ranks.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Input(NamedTuple):
     unit: float = 1.0
     worse: int = 0
     cause: str = "data"
+    skewed: bool = False
 
 
 class Ranked(NamedTuple):
@@ -100,7 +103,7 @@ CLASS = Input("class", "predictions", SHARE, of_rows=True, head="prediction")
 TRAFFIC = Input("traffic", "traffic", COUNT, least=1, **_AROUND)
 LABELS = Input("labels", "labels", COUNT, least=1, **_AROUND)
 VERSION = Input("version", "", COUNT)
-LOG_LOSS = Input("log loss", "log_loss", NUMBER, unit=LARGEST_LOG_LOSS, **_WORSE)
+LOG_LOSS = Input("log loss", "log_loss", NUMBER, unit=LARGEST_LOG_LOSS, skewed=True, **_WORSE)
 CLASS_WRONG = Input("class wrong", kind=SHARE, **_CLASS)
 TYPE = Input("type", "type", SHARE)
 UNSEEN = Input("unseen", "unseen", SHARE)

@@ -82,12 +82,21 @@ def windows_of(
 
 
 def judge(
-    found: Windows, reference: Reference, *, kinds: Ints, least: Floats, limit: Floats, days: Floats
+    found: Windows,
+    reference: Reference,
+    *,
+    kinds: Ints,
+    skewed: Mask,
+    least: Floats,
+    limit: Floats,
+    days: Floats,
 ) -> Judged:
     """Compare windows with references.
 
     Parameters
     ----------
+    skewed
+        Which lanes add up numbers of which a few are much larger than the others.
     least
         How many rows a window must have, by lane.
     limit
@@ -110,7 +119,7 @@ def judge(
         z,
         reference.degrees[some],
         limit[some],
-        (found.sums, found.expected, variance, kinds),
+        (found.sums, found.expected, variance, kinds, skewed),
     )
     return Judged(z, beyond)
 
@@ -120,15 +129,15 @@ def _beyond(
     z: Floats,
     degrees: Floats,
     limit: Floats,
-    counting: tuple[Floats, Floats, Floats, Ints],
+    adding: tuple[Floats, Floats, Floats, Ints, Mask],
 ) -> Ints:
-    """Return where the tail is small enough; of counts and shares, that of counting, too."""
+    """Return where the tail is small enough; other than of ranks, by another tail, too."""
     beyond = np.zeros(z.shape, np.int64)
     if not len(places[0]):
         return beyond
     own = z[places]
     tail = tails.student(np.abs(own), degrees[places])
-    sums, expected, variance, kinds = counting
+    sums, expected, variance, kinds, skewed = adding
     counted = kinds[places[1]] != NUMBER
     if counted.any():
         few = tuple(one[counted] for one in places)
@@ -136,6 +145,10 @@ def _beyond(
             np.rint(sums[few]), expected[few], variance[few], above=own[counted] > 0
         )
         tail[counted] = np.maximum(tail[counted], found)
+    long = skewed[places[1]] & (own > 0)
+    if long.any():
+        few = tuple(one[long] for one in places)
+        tail[long] = np.maximum(tail[long], tails.skewed(sums[few], expected[few], variance[few]))
     beyond[places] = np.where(tail < limit[places], np.sign(own), 0)
     return beyond
 
@@ -146,6 +159,7 @@ def judge_early(
     scatter: tuple[Floats, Floats],
     *,
     kinds: Ints,
+    skewed: Mask,
     least: Floats,
     limit: Floats,
 ) -> Judged:
@@ -181,7 +195,7 @@ def judge_early(
         z,
         degrees,
         limit[some],
-        (found.sums, found.rows * usual, variance, kinds),
+        (found.sums, found.rows * usual, variance, kinds, skewed),
     )
     return Judged(np.where(found.rows >= least, z, 0.0), beyond)
 

@@ -9,6 +9,8 @@ from streams.scan.panes import DAYS
 Floats = NDArray[np.float64]
 
 _WINDOWS_A_YEAR = np.array([365 / days for days in DAYS])
+_LARGE = 1 / 3
+"""So much of the mean of skewed sums is what a few rows bring, and varies."""
 _OVERLAP = 4
 """Overlapping windows are worth so many disjoint ones (measured)."""
 
@@ -75,6 +77,23 @@ def counted(count: Floats, mean: Floats, variance: Floats, above: NDArray[np.boo
     lower = special.betainc(shape, count + 1.0, share)
     upper = np.where(count > 0, special.betainc(np.maximum(count, 1e-300), shape, 1.0 - share), 1.0)
     found: Floats = np.where(above, upper, lower)
+    return found
+
+
+def skewed(value: Floats, mean: Floats, variance: Floats) -> Floats:
+    """Return the upper tail of a sum of losses: most are small alike, a few are large.
+
+    That of a gamma distribution of this variance above what nearly all rows have, which is two
+    thirds of the mean (measured: of log losses, where 5 % of the answers are wrong).
+
+    Examples
+    --------
+    >>> skewed(np.array([9.0]), np.array([6.0]), np.array([1.0])).round(5).tolist()
+    [0.01034]
+    """
+    own = np.maximum(mean, 1e-9) * _LARGE
+    above = np.maximum(value - mean + own, 0.0)
+    found: Floats = special.gammaincc(own**2 / variance, above * own / variance)
     return found
 
 

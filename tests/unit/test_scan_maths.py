@@ -85,6 +85,25 @@ def test_students_tail_is_scipys_and_never_lighter_than_that_of_gauss() -> None:
     np.testing.assert_allclose(tails.lowest_z(found), stats.norm.isf(found), rtol=1e-9)
 
 
+@pytest.mark.parametrize("sessions", [2, 10, 40])
+def test_log_losses_of_rows_that_share_a_rate_are_beyond_their_tail_as_seldom_as_it_says(
+    sessions: int,
+) -> None:
+    """By Student's tail, which knows no skewness, they are three to twelve times as often."""
+    rng = np.random.default_rng(1)
+    wrong = rng.binomial(20, rng.beta(0.5, 9.5, (100_000, sessions))).sum(axis=1)
+    sums = (2.3 * wrong + 0.26 * (20 * sessions - wrong)) / 8
+    mean, variance = np.full(len(sums), sums.mean()), np.full(len(sums), sums.var())
+    high = sums > mean
+    z = (sums - mean) / np.sqrt(variance)
+
+    own = tails.skewed(sums, mean, variance)
+    other = tails.student(z, np.full(len(sums), 1_000.0))
+
+    assert np.mean(high & (own < 0.001)) <= 0.001
+    assert np.mean(high & (other < 0.001)) > 0.003
+
+
 def test_a_budget_is_shared_by_windows_and_sides() -> None:
     limit = tails.limits(np.array([6.0]))[:, 0]
     a_year = np.array([52_560, 17_520, 8_760, 2_920, 1_460, 730, 365, 365 / 3, 365 / 7])
