@@ -120,6 +120,17 @@ def test_beyond_sigma_is_about_the_first_thirty_windows(
     assert fired["evidence"]["reference"] == pytest.approx(mean)
 
 
+def test_windows_that_are_learnt_do_not_overlap() -> None:
+    """Thirty windows of two minutes take an hour."""
+    hits = [10, 11] * 20
+
+    early = watched(minutes(*hits, 0, 0), beyond_sigma=4, window="2m")
+    late = watched(minutes(*hits, *hits[:20], 0, 0), beyond_sigma=4, window="2m")
+
+    assert states(early) == []
+    assert [state for state, _ in states(late)] == ["firing"]
+
+
 def test_beyond_sigma_has_two_sides() -> None:
     hits = [10, 11] * 15
 
