@@ -5,6 +5,7 @@ last is known in memory alone, for as long as a window is looked at often; witho
 written.
 """
 
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -161,7 +162,7 @@ class Revisions:
         for place, (row, ended) in enumerate(zip(rows.tolist(), final.tolist(), strict=True)):
             if not ended:
                 self._last[row] = written[:, bounds[place] : bounds[place + 1]].copy()
-        for row in list(self._last)[: len(self._last) - MOST_KNOWN]:
+        for row in list(islice(self._last, max(len(self._last) - MOST_KNOWN, 0))):
             del self._last[row]
 
     def forget(self, rows: Rows) -> None:

@@ -6,6 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from streams.cells import revisions
+from streams.cells.publication import Numbers
 from streams.cells.schedule import Revising, Schedule
 from streams.cells.spending import Spending
 from tests.builders import MINUTE_MS, START_MS, label, prediction
@@ -262,3 +264,20 @@ def test_what_was_held_back_is_written_after_a_restart() -> None:
 
     assert count_of(driver, "accuracy") == 105
     assert driver.result() == eager.result()
+
+
+@pytest.mark.parametrize(("windows", "written_again"), [(6, 0), (10, 0), (11, 1)])
+def test_of_so_many_windows_it_is_known_what_was_written_last(
+    monkeypatch: pytest.MonkeyPatch, windows: int, written_again: int
+) -> None:
+    """Half as many were, as soon as there were more than half of these."""
+    monkeypatch.setattr(revisions, "MOST_KNOWN", 10)
+    known, rows, one = revisions.Revisions(), np.arange(windows), np.ones(windows)
+    numbers = Numbers(rows, np.zeros(windows, int), one, one, one, np.full(windows, 100))
+    no, yes = np.zeros(windows, bool), np.ones(windows, bool)
+    how = {"final": no, "begun": yes, "paid": yes, "kinds": np.zeros(windows, np.int8)}
+
+    for _ in range(2):
+        found = known.choose(rows, numbers, one, **how, now_ms=0, refresh_ms=30_000)
+
+    assert np.count_nonzero(found.numbers) == written_again
