@@ -54,8 +54,8 @@ class Costs(Spent):
 
     Attributes
     ----------
-    rows, values, windows
-        By code of the model: rows counted, values fed to detectors, windows published.
+    values, windows
+        By code of the model: values fed to detectors, windows published.
     monitors
         By name of a drift monitor: seconds, and values that it saw; those of the scan, which look
         at the same sums, are one, and see rows.
@@ -65,7 +65,7 @@ class Costs(Spent):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: dict[int, int] = defaultdict(int)
+        self._rows = np.zeros(0, np.int64)
         self.values: dict[int, int] = defaultdict(int)
         self.windows: dict[int, int] = defaultdict(int)
         self.monitors: dict[str, tuple[float, int]] = {}
@@ -73,10 +73,19 @@ class Costs(Spent):
     def count_rows(self, models: NDArray[np.integer]) -> list[int]:
         """Count rows, of which the model of each is given; return the models."""
         codes, places = distinct(models)
+        if len(codes):
+            more = int(codes[-1]) + 1 - len(self._rows)
+            if more > 0:
+                self._rows = np.append(self._rows, np.zeros(more + more // 2, np.int64))
+            self._rows[codes] += np.bincount(places)
         found: list[int] = codes.tolist()
-        for code, count in zip(found, np.bincount(places).tolist(), strict=True):
-            self.rows[code] += count
         return found
+
+    @property
+    def rows(self) -> dict[int, int]:
+        """By code of the model, rows that were counted."""
+        codes = np.flatnonzero(self._rows)
+        return dict(zip(codes.tolist(), self._rows[codes].tolist(), strict=True))
 
     def count_values(self, models: NDArray[np.integer], counts: NDArray[np.integer]) -> None:
         """Count values that detectors have seen, of models that come once each."""
@@ -85,7 +94,8 @@ class Costs(Spent):
 
     def drop(self, code: int) -> None:
         """Forget a model."""
-        for units in (self.rows, self.values, self.windows):
+        self._rows[code : code + 1] = 0
+        for units in (self.values, self.windows):
             units.pop(code, None)
 
     def now_s(self) -> float:

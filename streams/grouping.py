@@ -38,6 +38,23 @@ def distinct(keys: NDArray[np.integer]) -> tuple[Ints, Ints]:
     return values + lowest, place[offsets]
 
 
+def distinct_pairs(first: Ints, second: Ints) -> tuple[Ints, Ints]:
+    """Return the different pairs of numbers in rising order; those of the first are not negative.
+
+    Examples
+    --------
+    >>> first, second = distinct_pairs(np.array([7, 3, 7, 7]), np.array([5, 6, 5, -1]))
+    >>> list(zip(first.tolist(), second.tolist(), strict=True))
+    [(3, 6), (7, -1), (7, 5)]
+    """
+    if not len(first):
+        return first, second
+    lowest = int(second.min())
+    width = int(second.max()) - lowest + 1
+    values, _ = distinct(first * width + (second - lowest))
+    return values // width, values % width + lowest
+
+
 def all_different(numbers: NDArray[Any]) -> bool:
     """Tell whether no number comes twice; numbers are of 64 bits.
 

@@ -186,7 +186,7 @@ class OutcomeColumns:
         self.rows = rows
         self.settled: Settled = lambda models, at_ms: at_ms >= settled_ms[models]
         codes, models = distinct(rows.model)
-        tasks = [task_of(code) for code in codes.tolist()]
+        tasks, models = _different_tasks(list(map(task_of, codes.tolist())), models)
         self.error = rows.number - rows.label_number
         self.text, self.text_label = np.isnan(rows.number), np.isnan(rows.label_number)
         fraction = (rows.number % 1 != 0) | (rows.label_number % 1 != 0)
@@ -283,6 +283,15 @@ class OutcomeColumns:
         if not np.isnan(told).all():
             means.append(("class_log_loss", -np.log(np.clip(told, TINY, 1.0))))
         return means
+
+
+def _different_tasks(tasks: Sequence[Task], models: Ints) -> tuple[list[Task], Ints]:
+    """Return the tasks that are different, and which of them each row has by the model's place."""
+    index: dict[Task, int] = {}
+    places = [index.setdefault(task, len(index)) for task in tasks]
+    if len(index) < 2:
+        return list(index), np.zeros(len(models), np.int64)
+    return list(index), np.array(places, np.int64)[models]
 
 
 def class_places(

@@ -9,6 +9,7 @@ so that a quiet window, with one class by chance, is judged like all others. Whi
 has been shown that is no usual one, nothing is decided: it is shown like several classes.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from streams.classes import NEGATIVE, POSITIVE, binary_name
@@ -142,7 +143,7 @@ class Task(NamedTuple):
     positive: str | None = None
 
     def judge(self, shown: Evidence) -> Judged:
-        """Say what kind of model it is.
+        """Say what kind of model it is; most models of many show what others have shown.
 
         Examples
         --------
@@ -151,6 +152,10 @@ class Task(NamedTuple):
         >>> str(Task().judge(Evidence(classes=frozenset({"Fraud", "legit"}))))
         "binary, positive class 'Fraud': its classes are 'Fraud' and 'legit'"
         """
+        return _judged(self, shown)
+
+    def judge_anew(self, shown: Evidence) -> Judged:
+        """Say what kind of model it is, without asking what was said of others."""
         words = len(shown.classes) > MOST_CLASSES
         if self.kind == "binary":
             positive = self._positive(shown.labels) or self._positive(shown.classes) or POSITIVE
@@ -197,6 +202,11 @@ class Task(NamedTuple):
             return POSITIVE
         usual = [name for name in classes if self.is_positive(name)]
         return usual[0] if len(classes) <= MOST_CLASSES and len(usual) == 1 else None
+
+
+@lru_cache(maxsize=1_000)
+def _judged(task: Task, shown: Evidence) -> Judged:
+    return task.judge_anew(shown)
 
 
 def _classes(names: frozenset[str], what: str) -> str:

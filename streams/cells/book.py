@@ -18,6 +18,7 @@ from streams.cells.revisions import Chosen, Revisions
 from streams.cells.schedule import Schedule
 from streams.cells.spending import Spending
 from streams.cells.store import PANE_BITS, Cells, World
+from streams.grouping import distinct_pairs
 from streams.monitors import Window
 
 Ints = NDArray[np.int64]
@@ -125,8 +126,7 @@ class Pages:
             if from_ms >= 0:
                 whole = firsts * self.pane_ms >= from_ms
                 subjects, last, firsts = subjects[whole], last[whole], firsts[whole]
-            keys = np.unique(subjects << PANE_BITS | (firsts + _BEFORE_EPOCH))
-            rows = self.rows(keys >> PANE_BITS, (keys & _LOW) - _BEFORE_EPOCH)
+            rows = self.rows(*distinct_pairs(subjects, firsts))
             self._wait(rows, reread=reread)
             known = self.revision[rows] > 0
             self.schedule.at_once(rows[~known])

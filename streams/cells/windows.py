@@ -28,6 +28,7 @@ from streams.cells.view import Windows
 from streams.cells.windowing import Layout, Since, Windowing, key_of, level_ms
 from streams.chosen import Chosen
 from streams.families.family import Family
+from streams.grouping import distinct_pairs
 from streams.monitors import Window
 from streams.outcomes import Ints
 from streams.shown import SEGMENTS
@@ -111,8 +112,8 @@ class WindowCells:
         reread
             Whether rows are counted again after a restart until their cells are written down.
         """
-        keys, merged = np.unique(keys), merged_ms(self.coarse.numbers)
-        places = keys >> PANE_BITS, keys & ((1 << PANE_BITS) - 1)
+        places = distinct_pairs(keys >> PANE_BITS, keys & ((1 << PANE_BITS) - 1))
+        merged = merged_ms(self.coarse.numbers)
         for one in self.pages if pages is None else pages:
             since_ms = self.windowing.since_ms.get(key_of(one.window), -1)
             from_ms = max(since_ms, merged.get(level_ms(one.window), -1))

@@ -113,7 +113,7 @@ class Counting(Forgetting):
     def _are_looked_at(self, codes: Collection[int]) -> bool:
         """Tell whether anybody looks at rows of models in order, or may before these are due."""
         state = self.state
-        return bool(state.specifications.waiting) or any(state.looking[code] for code in codes)
+        return bool(state.specifications.waiting) or any(map(state.looking.__getitem__, codes))
 
     def _sorted(self, records: Sequence[tuple[int, Outcomes]]) -> list[Outcomes]:
         """Return the rows of records that count now; others are put off, or left out."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.exact_sum import exact_sums
-from streams.grouping import distinct
+from streams.grouping import distinct, distinct_pairs
 
 whole = st.integers(-50, 50) | st.integers(-(2**62), 2**62)
 floats = st.floats(-1e300, 1e300) | st.sampled_from([5e-324, 2.0**996, -0.0, 1e-300])
@@ -21,6 +21,15 @@ def test_groups_are_those_of_numpy(keys: list[int]) -> None:
 
     assert values.tolist() == np.unique(column).tolist()
     assert values[places].tolist() == keys
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**22), st.integers(-(2**40), 2**40) | st.integers(0, 3))))
+def test_pairs_are_those_of_a_set(pairs: list[tuple[int, int]]) -> None:
+    columns = np.array(pairs, np.int64).reshape(-1, 2).T
+
+    first, second = distinct_pairs(*columns)
+
+    assert list(zip(first.tolist(), second.tolist(), strict=True)) == sorted(set(pairs))
 
 
 @given(st.lists(st.tuples(floats, st.integers(0, 3)), max_size=120))
