@@ -60,6 +60,11 @@ def numbered(column: NDArray[Any], rows: Ints) -> Numbered:
     >>> found.values.tolist(), found.bounds.tolist(), found.places.view("<u2").tolist()
     ([70, 71, 71], [0, 2, 3], [0, 1, 0, 0])
     """
+    if len(column) and (column == column[0]).all():  # as segments mostly are
+        there = np.diff(rows) > 0
+        bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(there)])
+        places = np.zeros(_PLACE_BYTES * len(column), np.uint8)
+        return Numbered(np.full(bounds[-1], column[0]), bounds, places, rows)
     codes = distinct(column)[1]
     owner = np.repeat(np.arange(len(rows) - 1), np.diff(rows))
     keys = owner * (int(codes.max(initial=0)) + 1) + codes

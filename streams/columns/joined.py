@@ -47,6 +47,7 @@ def _several(count: int) -> type[ctypes.Array[_Piece]]:
 
 _NOTHING: Bytes = np.zeros(1, np.uint8)
 _NO_NUMBERS: Ints = np.zeros(1, np.int64)
+_NOWHERE: int = _NO_NUMBERS.ctypes.data
 
 
 class Texts(NamedTuple):
@@ -113,6 +114,8 @@ class Joined:
 
     def same(self, data: bytes) -> None:
         """Add bytes that all records have."""
+        if self._given and self._given[-1].kind == _SAME:
+            data = self._given.pop().data.tobytes() + data
         self._given.append(_Given(_SAME, _column(data), _NO_NUMBERS))
 
     def span(self, data: bytes | Bytes, bounds: Ints) -> None:
@@ -200,7 +203,7 @@ def _column(data: bytes | Bytes) -> Bytes:
 def _piece(given: _Given) -> _Piece:
     where = given.data if len(given.data) else _NOTHING
     columns = (given.numbers, given.chosen, given.starts)
-    addresses = (column.ctypes.data for column in columns)
+    addresses = (_NOWHERE if one is _NO_NUMBERS else one.ctypes.data for one in columns)
     return _Piece(given.kind, where.ctypes.data, len(given.data), *addresses, len(given.starts) - 1)
 
 
