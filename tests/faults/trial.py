@@ -12,9 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka import ConsumerGroupState, KafkaException
+from confluent_kafka import ConsumerGroupState, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from streams.specification import KEY
 from tests import brokers, workers
 from tests.faults import verify
 from tests.faults.broker import FaultyBroker
@@ -22,7 +23,7 @@ from tests.faults.cluster import NODES, Cluster
 from tests.faults.ledger import Entry, Ledger, entries
 from tests.faults.onlooker import Onlooker
 from tests.faults.supervisor import EXIT_UNEXPECTED, Slot, Supervisor
-from tests.faults.truth import MONITORS, Truth
+from tests.faults.truth import MONITORS, Truth, specification
 
 PARTITIONS = 4
 SESSION_S = 6.0
@@ -30,6 +31,7 @@ LOG_BYTES = 4_000
 _LOOK_S = 0.25
 _SETTLE_S = 1.5
 _ANSWER_S = 5.0
+_TOLD_S = 30.0
 #: Why a worker ended itself.
 _ENDED = re.compile(r"\] ended: ([^\n]{1,160})")
 
@@ -129,6 +131,7 @@ class Trial:
         self._faults_s: list[float] = []
         copies = -1 if cluster is None else len(NODES)
         workers.create_topics(self.face, self.prefix, partitions=PARTITIONS, copies=copies)
+        _tell(servers, f"{self.prefix}.monitors")
         self.records = entries(self.prefix, truth.lines)
         self.ledger = Ledger(servers)
         outputs = [f"{self.prefix}.{name}" for name in ("metrics", "alerts", "outcomes")]
@@ -303,6 +306,14 @@ class Trial:
         silences = (self.onlooker.silence_s(t, until_s=self._written_s) for t in self._faults_s)
         verdict.blackouts_s = [silence for silence in silences if silence is not None]
         return verdict
+
+
+def _tell(servers: str, topic: str) -> None:
+    """Tell the workers to come what they are to watch from an event time on, in mid-history."""
+    producer = Producer({"bootstrap.servers": servers, "log_level": 2})
+    producer.produce(topic, specification(), KEY)
+    if producer.flush(_TOLD_S):
+        raise RuntimeError(f"{topic} could not be written within {_TOLD_S:.0f} s")
 
 
 def members(admin: AdminClient, group: str) -> int:

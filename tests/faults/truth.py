@@ -7,9 +7,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import yaml
+
 from tests import builders, oracle
 
 MONITORS = Path(__file__).with_name("monitors.yaml")
+#: What workers are told to watch instead, and from when on.
+APPLIED = Path(__file__).with_name("applied.yaml")
+APPLIED_MS = builders.START_MS + 50 * builders.MINUTE_MS
 WINDOW_MS = 300_000
 MARGIN_MS = 60_000
 #: `roc_auc` is made of histograms; in a window of a dozen rows two scores in one bin show.
@@ -54,7 +59,7 @@ def work_out(events: list[builders.Event], folder: Path) -> Truth:
     """Begin to work out what must come of a history; `folder` takes the files."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = builders.as_lines(events)
-    file = builders.write_lines(folder / "events.jsonl", lines)
+    file = builders.write_lines(folder / "events.jsonl", [specification(), *lines])
     disorder_ms = _disorder_ms(events) + MARGIN_MS
     return Truth(
         lines,
@@ -77,6 +82,12 @@ def _expect(lines: list[bytes]) -> oracle.Expected:
         if key.metric == "roc_auc":
             expected.metrics[key] = replace(want, absolute=AUC_TOLERANCE)
     return expected
+
+
+def specification() -> bytes:
+    """Return what is told to the workers, as the topic of monitors and a recording have it."""
+    monitors = yaml.safe_load(APPLIED.read_text(encoding="utf-8"))
+    return json.dumps({"effective_at": APPLIED_MS, "monitors": monitors}).encode()
 
 
 def is_label(event: builders.Event) -> bool:
