@@ -78,9 +78,10 @@ class Samples:
 
     def _grow(self) -> None:
         size = len(self._counts)
-        more = max(16, size // 8)
-        self._hashes = np.concatenate([self._hashes, np.empty((more, _ROOM), np.uint64)])
-        self._values = np.concatenate([self._values, np.empty((more, _ROOM))])
+        more = max(16, size // 2)  # what is not used yet takes no memory
+        hashes, values = np.empty((size + more, _ROOM), np.uint64), np.empty((size + more, _ROOM))
+        hashes[:size], values[:size] = self._hashes, self._values
+        self._hashes, self._values = hashes, values
         self._counts = np.concatenate([self._counts, np.zeros(more, np.int64)])
         self._bounds = np.concatenate([self._bounds, np.zeros(more, np.uint64)])
         self._free += range(size + more - 1, size - 1, -1)
