@@ -28,7 +28,7 @@ from streams.rules.limits import (
 from streams.rules.lives import Lives, Looks
 from streams.rules.metrics import Asked
 from streams.rules.plan import COVERAGE, Plan, WindowOf
-from streams.rules.said import Said, joined
+from streams.rules.said import Held, Said, joined
 from streams.rules.traffic import Growth, grow
 from streams.rules.usual import Usuals
 
@@ -101,14 +101,6 @@ class _References(NamedTuple):
     numbers: Numbers
     size: int
     places: Ints
-
-
-class _Held(NamedTuple):
-    """What windows are held against, and that within which a rule is over."""
-
-    bounds: Bounds
-    back: Bounds
-    reference: Floats
 
 
 class Judge:
@@ -303,11 +295,11 @@ class _Look:
         readings: Readings,
         reference: Floats,
         may: Mask,
-    ) -> _Held:
+    ) -> Held:
         """Return what windows that end at boundaries, of a length, are held against."""
         if not rule.learns:
             bounds, back = (bounds_of(rule, reference, back=one) for one in (False, True))
-            return _Held(bounds, back, reference)
+            return Held(bounds, back, reference)
         (at, length_ms), asked = of, self._plan.asked[rule.name]
         enough = may if asked.is_count else may & (readings.rests_on >= rule.minimum)
         (bounds, usual), back = self._judge.usuals.learn(
@@ -318,9 +310,9 @@ class _Look:
             may=enough,
             counts=asked.is_count,
         )
-        return _Held(bounds, back, usual)
+        return Held(bounds, back, usual)
 
-    def _said(self, rule: Threshold, readings: Readings, held: _Held, may: Mask) -> Said:
+    def _said(self, rule: Threshold, readings: Readings, held: Held, may: Mask) -> Said:
         """Hold readings against the limits of a rule, where it may judge them."""
         asked = self._plan.asked[rule.name]
         bounds, back, reference = held

@@ -1,14 +1,23 @@
-"""What a rule said at some boundaries, of windows of one length or of several."""
+"""What a rule said at some boundaries, of windows of one length or of several, and by what."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.rule_kinds import Bounds
 from streams.rules.limits import Levels, Readings
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+
+
+class Held(NamedTuple):
+    """What windows are held against, and that within which a rule is over."""
+
+    bounds: Bounds
+    back: Bounds
+    reference: Floats
 
 
 class Said(NamedTuple):
