@@ -223,8 +223,11 @@ def _parts(given: _Given, count: int) -> list[bytes]:
     if kind == _TEXTS:
         every = _of(Texts(data, starts), chosen.tolist() if ends and ends[-1] else [])
         spans = zip(rows, ends, strict=True)
+        if any(not 0 <= start <= end <= len(every) for start, end in zip(rows, ends, strict=True)):
+            kernels.bad_row()
         return [array_head(end - start) + b"".join(every[start:end]) for start, end in spans]
-    own = [_span(data.tobytes(), *span) for span in zip(rows, ends, strict=True)]
+    whole = data.tobytes()
+    own = [_span(whole, *span) for span in zip(rows, ends, strict=True)]
     return list(map(_encode, own)) if kind == _BINARY else own
 
 
@@ -235,7 +238,8 @@ def _span(data: bytes, start: int, end: int) -> bytes:
 
 
 def _of(texts: Texts, chosen: Sequence[int]) -> list[bytes]:
-    every = [_span(texts.data.tobytes(), *span) for span in pairwise(texts.starts.tolist())]
+    whole = texts.data.tobytes()
+    every = [_span(whole, *span) for span in pairwise(texts.starts.tolist())]
     if chosen and not 0 <= min(chosen) <= max(chosen) < len(every):
         kernels.bad_row()
     return [every[one] for one in chosen]

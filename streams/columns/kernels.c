@@ -1166,7 +1166,7 @@ static uint8_t *put_text(uint8_t *to, const uint8_t *end, const piece *of, int64
     if (text < 0 || text >= of->texts)
         return NULL;
     int64_t start = of->starts[text], size = of->starts[text + 1] - start;
-    if (start < 0 || size < 0 || start + size > of->size || size > end - to)
+    if (start < 0 || size < 0 || size > of->size - start || size > end - to)
         return NULL;
     memcpy(to, of->data + start, (size_t)size);
     return to + size;
@@ -1191,7 +1191,8 @@ EXPORT int driftline_join_records(const piece *pieces, int64_t count, int64_t n,
             const piece *of = pieces + p;
             int64_t start = 0, size = of->size;
             if (of->kind == TEXTS || of->kind == CHOSEN) {
-                if (of->kind == TEXTS && (of->numbers[i] < 0 || of->numbers[i] > of->numbers[i + 1]))
+                if (of->kind == TEXTS && (of->numbers[i] < 0 || of->numbers[i] > of->numbers[i + 1] ||
+                                          of->numbers[i + 1] > of->numbers[n])) /* all chosen */
                     return BAD_ROW;
                 to = of->kind == TEXTS ? put_texts(to, out + capacity, of, i)
                                        : put_text(to, out + capacity, of, of->numbers[i]);

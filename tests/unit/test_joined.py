@@ -104,6 +104,15 @@ def test_texts_that_are_not_there_are_refused(way: bool, chosen: list[int]) -> N
         records.records()
 
 
+@pytest.mark.parametrize("bounds", [[0, 9, 2], [0, 1 << 40, 2], [0, -1, 2]])
+def test_more_texts_than_are_chosen_are_refused(way: bool, bounds: list[int]) -> None:
+    records = Joined(2)
+    records.texts(Texts.of([b"\x01", b"\x02"]), np.array([0, 1]), np.array(bounds))
+
+    with pytest.raises(IndexError, match="no such row"):
+        records.records()
+
+
 @pytest.mark.parametrize("chosen", [2, -1])
 def test_a_text_that_is_not_there_is_refused(way: bool, chosen: int) -> None:
     records = Joined(1)
