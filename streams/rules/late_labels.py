@@ -25,18 +25,20 @@ class LateLabels:
     def __init__(self) -> None:
         self._known: dict[int, Counter[tuple[str, int]]] = {}
 
-    def add(self, table: Table, rows: Ints, starts_ms: Ints) -> None:
+    def add(self, table: Table, rows: Ints, starts_ms: Ints, *, segments: Collection[str]) -> None:
         """Count outcome rows, each of which came into a pane; those taken back count for nothing.
 
         Parameters
         ----------
         starts_ms
             Start of the pane of every row.
+        segments
+            Those that rules look at; others are left out.
         """
         outcomes = table.outcomes
         first = outcomes.first[rows] == 1
         rows, starts_ms = rows[first], starts_ms[first]
-        for names, own, name in segment_layers(table, outcomes.segments[rows]):
+        for names, own, name in segment_layers(table, outcomes.segments[rows], wanted=segments):
             keys = np.stack([outcomes.model[rows[own]].astype(np.int64), name, starts_ms[own]])
             found, counts = np.unique(keys, axis=1, return_counts=True)
             for (code, place, start_ms), count in zip(

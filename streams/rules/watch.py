@@ -257,7 +257,9 @@ class RuleWatch:
         part = Part(one, OF_OUTCOMES, late, rows.model[late], starts_ms, numbers, back)
         begun = dict(zip(part.models.tolist(), starts_ms.tolist(), strict=True))
         correct(self.grounds, [part], self._plan_of)
-        self.late_labels.add(one.table, late, numbers * pane_ms)
+        plans = [plan for code in begun if (plan := self._plan_of(code)) is not None]
+        segments = frozenset[str]().union(*(plan.named for plan in plans))
+        self.late_labels.add(one.table, late, numbers * pane_ms, segments=segments)
         self.changed |= set(begun)
         for code, came in self._count([part], begun).items():
             boundary_ms, last_ms = self.courses.get(code, Course())

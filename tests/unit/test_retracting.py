@@ -192,6 +192,19 @@ def test_an_alert_says_how_many_labels_of_its_window_came_late(restarts: bool) -
     assert (found["r"]["count"], found["home"]["count"]) == (160, 60)
 
 
+def test_late_labels_of_segments_that_no_rule_looks_at_are_not_kept() -> None:
+    """Segments may be many, and each of their panes would be written down."""
+    segments = {"at": "home", "team": "a"}
+    early = [prediction("e", timestamp_ms=START_MS, segments=segments)]
+    driver = Driver(monitors=Monitors(thresholds=(rule_of(window="5m", segment="at=home"),)))
+    driver.feed(as_inputs(in_time(early, minutes(1, 1, 1))))
+    driver.feed(as_inputs([label("e", timestamp_ms=START_MS, label=0)]))
+
+    watches = driver.monitors[0].rules.watches.values()
+    known = [one.late_labels.pack(code, since_ms=0) for one in watches for code in one.courses]
+    assert [name for own in known for name, _, _ in own] == ["at=home"]
+
+
 def test_an_alert_without_late_labels_says_nothing_of_them() -> None:
     assert "late_labels" not in watched(minutes(*RIGHT)).alerts[0]["evidence"]
 
