@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -12,9 +13,9 @@ from confluent_kafka.admin import AdminClient
 
 from agents import clients, topics_admin
 from agents.ends import offsets_since
-from agents.folding import Folding
+from agents.folding import in_turn
 from agents.settings import Settings
-from agents.tail_lines import KINDS, window_length_ms
+from agents.tail_lines import KINDS, Rendered, window_length_ms
 from driftline.reader import Reader
 from driftline.snapshot import snapshot
 from streams.errors import ConfigError, NoAnswerError
@@ -99,21 +100,21 @@ def tail(
     if since_ms is not None:
         places = [(name, number) for name, count in partitions.items() for number in range(count)]
         start = offsets_since(AdminClient(clients.admin(settings)), places, since_ms)
-    follow, folding = follow and not latest, Folding()
+    follow = follow and not latest
     # Failures are raised, so the client logs hardly anything.
     kafka = {"log_level": 2, **settings.kafka}
     try:
         with Reader(
             settings.bootstrap_servers, list(partitions), start=start, kafka=kafka
         ) as reader:
-            messages = _forever(reader) if follow else snapshot(reader)
+            messages: Iterable[Message | None] = _forever(reader) if follow else snapshot(reader)
             if latest:
-                messages = iter(_last_of_keys(messages))
-            for message in messages:
-                one = KINDS[kind](message)
-                if not selection.takes(one.record, deleted=message.value() is None):
-                    continue
-                if json_output or latest or kind != "alerts" or not folding.hides(one.record):
+                messages = _last_of_keys(messages)
+            shown = _selected(messages, kind, selection)
+            if kind == "alerts" and not (json_output or latest):
+                shown = in_turn(shown, clock=time.monotonic)
+            for one in shown:
+                if one is not None:
                     sys.stdout.write((one.json if json_output else one.line) + "\n")
                     sys.stdout.flush()
     except KafkaException as error:
@@ -136,18 +137,31 @@ def _partitions(settings: Settings, kind: str) -> dict[str, int]:
     return found
 
 
-def _forever(reader: Reader) -> Iterator[Message]:
+def _forever(reader: Reader) -> Iterator[Message | None]:
+    """Yield what comes, and `None` after each time of asking."""
     while True:
         yield from reader.messages(_POLL_S)
+        yield None
 
 
-def _last_of_keys(messages: Iterable[Message]) -> list[Message]:
+def _selected(
+    messages: Iterable[Message | None], kind: str, selection: Selection
+) -> Iterator[Rendered | None]:
+    for message in messages:
+        one = None if message is None else KINDS[kind](message)
+        if message is None or one is None:
+            yield None
+        elif selection.takes(one.record, deleted=message.value() is None):
+            yield one
+
+
+def _last_of_keys(messages: Iterable[Message | None]) -> list[Message]:
     """Return the last record of each key, without deleted ones, by topic and key.
 
     Keys of metrics are JSON: model, version and segment first, then the window, then the metric.
     """
     found: dict[tuple[str, bytes], Message] = {}
-    for message in messages:
+    for message in filter(None, messages):
         key = message.key() or b""
         place = (message.topic() or "", key)
         if message.value() is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-from agents.folding import Folding, folded
+from agents.folding import Folding, folded, in_turn
 
 
 def alert(name: str, at_ms: int = 1, state: str = "firing") -> dict[str, Any]:
@@ -34,3 +35,36 @@ def test_what_is_no_alert_at_all_is_never_hidden() -> None:
 
     for one in ({}, {"kind": "incident", "evidence": 3}, {"incident_id": ["x"], "at_ms": {}}):
         assert not folding.hides(one)
+
+
+class Line(NamedTuple):
+    record: dict[str, Any]
+
+
+def turns(*records: dict[str, Any] | float) -> list[dict[str, Any]]:
+    """Return what is shown; a number is a pause until then."""
+    at = [0.0]
+
+    def shown() -> Iterator[Line | None]:
+        for one in records:
+            if isinstance(one, float):
+                at[0] = one
+                yield None
+            else:
+                yield Line(one)
+
+    return [one.record for one in in_turn(shown(), clock=lambda: at[0], patience_s=0.5)]
+
+
+def test_an_incident_that_is_read_before_its_one_alert_waits_for_it() -> None:
+    others = alert("b", at_ms=2), incident(2, at_ms=2)
+
+    assert turns(incident(1), 0.4, alert("a"), 0.6, *others) == [alert("a"), *others]
+    assert turns(incident(1), alert("a")) == [alert("a")]
+
+
+def test_an_incident_whose_one_alert_does_not_come_is_shown_in_the_end() -> None:
+    other = alert("b", at_ms=2)
+
+    assert turns(incident(1), 0.4, 0.5, other) == [incident(1), other]
+    assert turns(incident(1), 0.4, other) == [other, incident(1)]
