@@ -4,6 +4,7 @@ driftline does nothing to a model itself. It writes what is to be done to the to
 the transaction of the alert, and whoever is in charge of that reads it.
 """
 
+import math
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Annotated, Literal, TypeAlias, get_args
@@ -21,6 +22,7 @@ PROMOTE = "promote"
 
 _MOST = 32
 _Text = Annotated[str, Meta(max_length=1_000)]
+_Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # what state and JSON hold
 
 
 class Consequence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
@@ -35,7 +37,7 @@ class Consequence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     action: Deed
-    parameters: dict[str, _Text | int | float | bool] = {}
+    parameters: dict[str, _Text | _Whole | float | bool] = {}
     cooldown: str = "1d"
 
     @cached_property
@@ -88,6 +90,9 @@ def check_then(then: Then, where: str, *, published: bool) -> None:
                 f"{where}: then: {one.action}: {len(one.parameters)} parameters are too many; at"
                 f" most {_MOST}"
             )
+        for name, value in one.parameters.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{where}: then: {one.action}: {name}: {value} is no number")
 
 
 def check_promotion(then: Then, where: str, *, of_loss: bool) -> None:

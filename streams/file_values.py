@@ -53,8 +53,17 @@ def _explained(text: str, given: Any, kind: type) -> str:
     words = _words(get_type_hints(kind).get(name))
     if words:
         return f"{name}: {value!r} is unknown{nearest(str(value), words)}"
-    quotes = "; write it in quotes" if "`str" in said and not isinstance(value, dict | list) else ""
-    return f"{name}: {value!r:.60}: {said[0].lower()}{said[1:].replace('`', '')}{quotes}"
+    return f"{name}: {value!r:.60}: {said[0].lower()}{said[1:].replace('`', '')}{_fix(said, value)}"
+
+
+def _fix(said: str, value: object) -> str:
+    """Say how to write a value of the wrong type, where that is all that is wrong with it."""
+    if "`str" in said.partition(", got")[0] and not isinstance(value, dict | list):
+        return "; write it in quotes"
+    if isinstance(value, str) and said.startswith(("Expected `float", "Expected `int")):
+        # YAML takes 1e308 for a text: exponents have a point and a sign there.
+        return "; write a number, without quotes, such as 0.001 or 1.0e-3"
+    return ""
 
 
 def _keys(kind: type) -> list[str]:

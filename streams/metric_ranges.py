@@ -158,6 +158,8 @@ def check_clear(metric: str, kind: RuleKind, limits: tuple[float, float], *, whe
     streams.errors.ConfigError: threshold 'a': clear: 0.8 is beyond below: 0.9
     """
     given, clear = limits
+    if not math.isfinite(clear):
+        raise ConfigError(f"{where}: clear: {clear} is no number")
     about = families.CATALOGUE.metric(metric)
     assert about is not None
     references = np.array([1e-9, 1.0])

@@ -20,7 +20,7 @@ from streams.rule_kinds import BY_NAME, Absence, Composite, Severity, Slo
 from streams.silences import Silences
 from streams.task import Task
 
-Positive = Annotated[int, Meta(ge=1)]
+Positive = Annotated[int, Meta(ge=1, le=10**12)]
 
 
 FORGET_MS = 35 * 24 * 3_600_000

@@ -29,7 +29,7 @@ _NEWEST = 0.25  # of the level after a change: the last few blocks
 # no digit, so that both are lowest before a change; river starts it at -1.
 _SUMS = {"count": 0, "mean": 0.0, "sums": np.zeros(2), "lowest": np.array([math.inf, 1.0])}
 
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=1e12)]
 
 
 class PageHinkleyParameters(Parameters, frozen=True, forbid_unknown_fields=True):

@@ -17,7 +17,7 @@ from streams.watchers.scaling import Scales
 from streams.watchers.series import Ints, Series
 from streams.watchers.state import State
 
-Whole = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=1, le=10**12)]
 
 
 class Parameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -259,6 +259,16 @@ def test_consequences_may_come_while_workers_run() -> None:
             id="no duration",
         ),
         pytest.param(
+            {"then": {"action": "retrain", "parameters": {"a": float("nan")}}},
+            "then: retrain: a: nan is no number",
+            id="not a number",
+        ),
+        pytest.param(
+            {"then": {"action": "retrain", "parameters": {"a": 10**30}}},
+            "expected int <= 9223372036854775807",
+            id="too large",
+        ),
+        pytest.param(
             {"then": {"action": "retrain", "parameters": {str(n): n for n in range(33)}}},
             "33 parameters are too many; at most 32",
             id="too many parameters",

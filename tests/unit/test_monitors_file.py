@@ -79,7 +79,19 @@ def coarse(given: dict[str, Any], window: str = "5m") -> dict[str, Any]:
         (coarse({}, "7d"), "coarse: panes of 7d do not divide an hour; take windows that do"),
         ({"windows": [5]}, "windows: 5 is no mapping of keys to values"),
         ({"windows": [{"siz": "5m"}]}, "windows: no such key 'siz'; did you mean size?"),
-        ({"reference": "x"}, "reference: 'x': expected int, got str"),
+        ({"reference": "x"}, "reference: 'x': expected int, got str; write a number, without quo"),
+        (rule(below="1e-3"), "below: '1e-3': expected float | null, got str; write a number, with"),
+        ({"reference": 2**64 - 1}, "reference: 18446744073709551615: expected int <= 10000000"),
+        (rule(minimum=2**64 - 1), "minimum: 18446744073709551615: expected int <= 1000000000000"),
+        (rule(clear=float("nan")), "threshold 'a': clear: nan is no number"),
+        (
+            drift(detector="page_hinkley", parameters={"block": 2.0**63}),
+            "detector page_hinkley: block 9.22337e+18 is out of range: at least 1, at most 1e+12",
+        ),
+        (
+            drift(detector="page_hinkley", parameters={"threshold": float("inf")}),
+            "detector page_hinkley: threshold inf is out of range: more than 0, at most 1e+12",
+        ),
     ],
 )
 def test_an_error_names_the_entry_the_value_and_what_is_near(data: object, says: str) -> None:

@@ -141,7 +141,14 @@ def test_a_parameter_that_cannot_work_is_refused_by_name(
     ("parameters", "said"),
     [
         ({"delta": 1.5}, "detector adwin: delta 1.5 is out of range: more than 0, less than 1"),
-        ({"reference": 0.0}, "detector adwin: reference 0 is out of range: at least 1"),
+        (
+            {"reference": 0.0},
+            "detector adwin: reference 0 is out of range: at least 1, at most 1e+12",
+        ),
+        (
+            {"reference": 1e308},
+            "detector adwin: reference 1e+308 is out of range: at least 1, at most 1e+12",
+        ),
         ({"reference": 2.5}, "detector adwin: reference 2.5 is no whole number"),
         ({"block": 3}, "detector adwin: unknown parameter 'block'; it has delta, reference"),
     ],
