@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -166,14 +166,22 @@ def _shares(one: Precision) -> tuple[str, str]:
 
 def _read(settings: Settings, topic: str, kind: type[Read]) -> list[Read]:
     _check_topic(settings, topic)
+    return last_of_keys(records_of(settings, topic), kind)
+
+
+def last_of_keys(messages: Iterable[Message], kind: type[Read]) -> list[Read]:
+    """Return what the last record of each key says; what is none of its topic is left out.
+
+    A verdict under another key than its alert's is none: it would stand beside those under that
+    key, and outlast later ones.
+    """
     known: dict[Any, Read] = {}
-    for message in records_of(settings, topic):
+    for message in messages:
         _take(known, message, kind)
     return list(known.values())
 
 
 def _take(known: dict[Any, Read], message: Message, kind: type[Read]) -> None:
-    """Keep the last record of a key; what is none of its topic is left out."""
     key, value = message.key(), message.value()
     if value is None:
         known.pop(key, None)
@@ -181,7 +189,8 @@ def _take(known: dict[Any, Read], message: Message, kind: type[Read]) -> None:
     with suppress(RefusedError):
         found = decoded(_KINDS[kind], value)
         assert isinstance(found, kind)
-        known[key] = found
+        if isinstance(found, Alert) or key == found.alert_id.encode():
+            known[key] = found
 
 
 def _check_topic(settings: Settings, topic: str) -> None:

@@ -1,8 +1,11 @@
 """How precise monitors are, by what people say of their alerts."""
 
+from typing import Any, NamedTuple
+
 import msgspec
 import pytest
 
+from agents.feedback import last_of_keys
 from streams.precision import Precision, precision
 from streams.verdicts import Verdict
 
@@ -58,3 +61,24 @@ def test_what_is_no_verdict_is_refused(fields: dict[str, object]) -> None:
 
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(plain, Verdict)
+
+
+class Record(NamedTuple):
+    """A message, as far as verdicts are read of it."""
+
+    name: bytes
+    said: Verdict | None
+
+    def key(self) -> bytes:
+        return self.name
+
+    def value(self) -> bytes | None:
+        return None if self.said is None else msgspec.json.encode(self.said)
+
+
+def test_a_verdict_under_another_key_does_not_outlast_those_of_the_alert() -> None:
+    own, other = Record(b"a0", said("a0", "false")), Record(b"a1", said("a0", "true"))
+    records: Any = [own, other]
+
+    assert last_of_keys(records, Verdict) == [own.said]
+    assert last_of_keys([*records, Record(b"a0", None)], Verdict) == []
