@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from abc import abstractmethod
 from collections import defaultdict
@@ -63,6 +64,11 @@ class Place:
     @contextmanager
     def away(self) -> Iterator[None]:
         """Have the target refuse at first, and come back by itself."""
+        yield
+
+    @contextmanager
+    def slow(self) -> Iterator[None]:
+        """Have the target take its time for whatever it is asked."""
         yield
 
     @abstractmethod
@@ -127,6 +133,19 @@ class InFiles(Place):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(os, "fsync", full)
+            yield
+
+    @contextmanager
+    def slow(self) -> Iterator[None]:
+        """The disk needs a while."""
+        fsync = os.fsync
+
+        def late(descriptor: int) -> None:
+            time.sleep(0.05)
+            fsync(descriptor)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "fsync", late)
             yield
 
     def check(self) -> None:
@@ -209,6 +228,18 @@ class InSqlite(Place):
         held.close()
         engine.dispose()
 
+    @contextmanager
+    def slow(self) -> Iterator[None]:
+        """Every statement takes a while."""
+        from sqlalchemy import Engine, event  # noqa: PLC0415
+
+        def late(*_: object) -> None:
+            time.sleep(0.02)
+
+        event.listen(Engine, "before_cursor_execute", late)
+        yield
+        event.remove(Engine, "before_cursor_execute", late)
+
 
 class InPostgres(InSqlite):
     url = ""
@@ -243,6 +274,12 @@ class Posting(Place):
     def away(self) -> Iterator[None]:
         self.receiver.answers = [503, 429, 500]
         self.receiver.pause_s = 0.1
+        yield
+
+    @contextmanager
+    def slow(self) -> Iterator[None]:
+        """Every answer takes a while."""
+        self.receiver.pause_s = 0.2
         yield
 
 
@@ -492,6 +529,25 @@ def test_a_target_that_is_away_gets_everything_when_it_is_back(place: Place) -> 
 
     place.check()
     assert letters(place.folder) == []
+
+
+def test_a_slow_target_gets_everything_once_and_nobody_takes_the_sink_for_dead(
+    place: Place,
+) -> None:
+    log, sink = place.log, place.sink()
+    health = SinkHealth(sink.name, version="1")
+
+    with place.slow():
+        run(sink, log, place.folder, most=2, health=health)
+
+    place.check()
+    assert letters(place.folder) == []
+    registry, own = health.telemetry.registry, {"sink": sink.name}
+    assert registry.get_sample_value("driftline_sink_errors_total", own) == 0
+    assert (health.unready(), health.stalled()) == (None, None)
+    if isinstance(place, ByWebhook):
+        ids = [post.headers["webhook-id"] for post in place.receiver.posts]
+        assert len(ids) == len(set(ids))
 
 
 def test_poison_on_the_topic_harms_nothing_else(place: Place) -> None:
