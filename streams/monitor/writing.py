@@ -299,7 +299,8 @@ class Writing:
             self._write(one, name, None)
         for drift, (_, bucket) in buckets:
             self._write("lanes", (*name, drift, bucket), None)
-        self._write_cells()
+        # Cells hold rows of other models, too: those that wait must not be counted again.
+        (self._write_cells if state.reread else self._write_counted)()
         self._write_pages(whole=True)
         self._write_watched()
         self._write("quarantine", name, msgspec.structs.astuple(why)[2:])

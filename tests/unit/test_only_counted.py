@@ -3,11 +3,13 @@
 import random
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.monitors import Monitors, Window
-from tests.builders import MINUTE_MS, START_MS, Event, delayed, history
+from streams.rules.paced import PacedRules
+from tests.builders import MINUTE_MS, START_MS, Event, delayed, history, prediction
 from tests.driver import Driver, as_inputs, cut, disorder_of
 from tests.examples import some
 from tests.unit.test_specifications import ACCURACY, spec, states, wrong
@@ -90,6 +92,35 @@ def test_a_specification_that_comes_has_them_written_down_first() -> None:
         driver.finish()
     assert states(restarted) == states(plain) != []
     assert restarted.result() == plain.result()
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_rows_that_wait_count_once_when_a_model_is_set_aside(
+    restarts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written down then is all of what is counted, of other models too."""
+    rows = [
+        prediction(f"{model}{i}", model=model, timestamp_ms=START_MS + i * 1_000)
+        for i in range(12)
+        for model in "mn"
+    ]
+    driver = standing(rows[:12])
+    [large] = (code for (model, _), code in driver.monitors[0].codes.items() if model == "n")
+    found = [{large: ("predictions", 10_000_000)}]
+    monkeypatch.setattr(PacedRules, "take_too_large", lambda _: found.pop() if found else {})
+
+    driver.feed(as_inputs(rows[12:18]))
+    assert driver.monitors[0].held
+    assert driver.monitors[0].quarantined
+    if restarts:
+        driver.restart(random.Random(1))
+    driver.feed(as_inputs(rows[18:]))
+    driver.finish()
+
+    counts = {
+        (r["model"], r["value"]) for r in driver.metrics.values() if r["metric"] == "predictions"
+    }
+    assert {value for model, value in counts if model == "m"} == {12}
 
 
 @settings(max_examples=some(24))
