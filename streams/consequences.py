@@ -22,6 +22,7 @@ PROMOTE = "promote"
 
 _MOST = 32
 _Text = Annotated[str, Meta(max_length=1_000)]
+_Key = Annotated[str, Meta(min_length=1, max_length=200)]
 _Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]  # what state and JSON hold
 
 
@@ -37,7 +38,7 @@ class Consequence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """
 
     action: Deed
-    parameters: dict[str, _Text | _Whole | float | bool] = {}
+    parameters: dict[_Key, _Text | _Whole | float | bool] = {}
     cooldown: str = "1d"
 
     @cached_property

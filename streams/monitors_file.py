@@ -41,6 +41,8 @@ from streams.silences import read_silences
 from streams.task import Task
 from streams.watchers.checking import check_drift
 
+_LONGEST_NAME = 200
+
 
 class LayoutOfModel(msgspec.Struct, forbid_unknown_fields=True):
     """What may be said of a model."""
@@ -330,6 +332,11 @@ def _check_consequences(monitors: list[Monitor]) -> None:
 def _check_names(monitors: list[Monitor]) -> None:
     seen = set()
     for monitor in monitors:
+        if not monitor.name.strip() or len(monitor.name) > _LONGEST_NAME:
+            raise ConfigError(
+                f"the name {monitor.name!r:.60} must have 1 to {_LONGEST_NAME} characters: alerts"
+                " go by it"
+            )
         if monitor.name in seen:
             raise ConfigError(
                 f"the name {monitor.name!r} is used twice; the default monitors have names, too"

@@ -269,6 +269,11 @@ def test_consequences_may_come_while_workers_run() -> None:
             id="too large",
         ),
         pytest.param(
+            {"then": {"action": "retrain", "parameters": {"k" * 201: 1}}},
+            "expected str of length <= 200",
+            id="long name of a parameter",
+        ),
+        pytest.param(
             {"then": {"action": "retrain", "parameters": {str(n): n for n in range(33)}}},
             "33 parameters are too many; at most 32",
             id="too many parameters",

@@ -72,6 +72,8 @@ def coarse(given: dict[str, Any], window: str = "5m") -> dict[str, Any]:
             {"drift": [{"name": "loss-scan", "input": "loss", "model": "fraud"}]},
             "drift 'loss-scan': model: 'fraud': a default monitor, which is of every model, has th",
         ),
+        (rule(name=" "), "the name ' ' must have 1 to 200 characters: alerts go by it"),
+        (drift(name="d" * 201), "ddd must have 1 to 200 characters: alerts go by it"),
         ({"coarse": True}, "coarse: no window is merged from hours or days, so nobody would"),
         (coarse({"hour": "1d"}), "coarse: no such key 'hour'; did you mean hours?"),
         (coarse({"hours": "9h"}), "coarse: hours: 9h is shorter than the window of 1d every 1h"),
