@@ -291,6 +291,7 @@ class RuleWatch:
                 anew = Course() if one.after is None else course.anew(one.after.pane_ms, at_ms)
                 self._came_to(one.code, anew)
         self.traffics.replan({one.code: one for one in every})
+        self.late_labels.drop([one.code for one in every if one.after is None])
         self.changed |= {one.code for one in every if one.code in self.courses}
 
     # ------------------------------------------------------------------ boundaries

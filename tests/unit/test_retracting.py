@@ -19,6 +19,7 @@ from streams.monitors_file import parse_monitors
 from tests.builders import MINUTE_MS, START_MS, Event, label, prediction
 from tests.driver import Driver, as_inputs, cut
 from tests.examples import some
+from tests.unit.test_specifications import spec
 
 RIGHT = (1, 1, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
 
@@ -203,6 +204,23 @@ def test_late_labels_of_segments_that_no_rule_looks_at_are_not_kept() -> None:
     watches = driver.monitors[0].rules.watches.values()
     known = [one.late_labels.pack(code, since_ms=0) for one in watches for code in one.courses]
     assert [name for own in known for name, _, _ in own] == ["at=home"]
+
+
+def test_late_labels_of_a_model_without_rules_are_not_kept() -> None:
+    rule = {"name": "r", "metric": "accuracy", "below": 0.8, "window": "30m"}
+    driver = Driver(monitors=Monitors())
+    driver.specify(spec(START_MS, thresholds=[rule]))
+    early = [prediction("e", timestamp_ms=START_MS)]
+    driver.feed(as_inputs(in_time(early, minutes(1, 1, 1))))
+    driver.feed(as_inputs([label("e", timestamp_ms=START_MS, label=0)]))
+    watches = driver.monitors[0].rules.watches.values()
+    assert any(one.late_labels.pack(0, since_ms=0) for one in watches)
+
+    driver.specify(spec(START_MS + 5 * MINUTE_MS, thresholds=[]))
+    driver.feed(as_inputs(minutes(*[1.0] * 90, per_minute=2)[6:]))
+    driver.finish()
+
+    assert not any(one.late_labels.pack(0, since_ms=0) for one in watches)
 
 
 def test_an_alert_without_late_labels_says_nothing_of_them() -> None:
