@@ -47,10 +47,9 @@ class Budgets:
         self._monitors, self._monitor_of = [], np.empty(0, np.int64)
         self._budget = None
 
-    def changed(self, lane: int) -> None:
-        """Note that a lane is another's."""
-        if lane < len(self._monitor_of):
-            self._monitor_of[lane] = _UNKNOWN
+    def changed(self, lanes: Ints) -> None:
+        """Note that lanes are another's."""
+        self._monitor_of[lanes[lanes < len(self._monitor_of)]] = _UNKNOWN
         self._budget = None
 
     def of(self, own: Ints) -> Floats:

@@ -65,8 +65,8 @@ def _before_windows(lanes: Lanes, own: Ints, *, pane: int) -> tuple[Floats, Floa
     """Measure in the hours that lie before each window: the change itself is no scatter."""
     until = (pane + 1) // HOUR_PANES
     slots = np.arange(until - _HOURS, until) % KEPT_HOURS
-    n = lanes["hour_rows"][slots][:, own].astype(np.float64)
-    s = lanes["hour_sum"][slots][:, own] / float(UNIT)
+    n = lanes["hour_rows"][slots[:, None], own].astype(np.float64)
+    s = lanes["hour_sum"][slots[:, None], own] / float(UNIT)
     ends = (pane + 1 - np.array(SHORT)) // HOUR_PANES - (until - _HOURS) - 1
     rows, sums, many, together, squares, hours = (
         one.cumsum(axis=0)[ends] for one in (n, s, s * s, s * n, n * n, n > 0)

@@ -64,7 +64,7 @@ class Filling:
     Parameters
     ----------
     begin
-        Gives the lane of a model's number that has none, or -1 if nobody looks at it.
+        Gives the lanes of numbers of models that have none, or -1 where nobody looks at it.
     tally
         Counts rows of a name of a model's number that has no lane.
     """
@@ -76,7 +76,7 @@ class Filling:
         tables: Tables,
         sets: Sets,
         *,
-        begin: Callable[[int, int, str], int],
+        begin: Callable[[Ints, int, str], Ints],
         tally: Callable[[int, int, str, int], None],
     ) -> None:
         self._lanes, self._samples, self._tables, self._begin = lanes, samples, tables, begin
@@ -91,8 +91,9 @@ class Filling:
         """Return the lanes of an input of models; new ones begin."""
         place = BY_NAME[one.name]
         found = self._lanes.find(place, name, groups)
-        for at in np.flatnonzero(found < 0).tolist():
-            found[at] = self._begin(int(groups[at]), place, name)
+        new = found < 0
+        if new.any():
+            found[new] = self._begin(groups[new], place, name)
         return found
 
     def named(self, one: Input, name: str, groups: Ints, counts: Ints) -> Ints:

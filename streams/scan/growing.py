@@ -126,7 +126,9 @@ def draw_tables(lanes: Lanes, samples: Samples, tables: Tables, *, pane: int) ->
     changed = []
     drawing = lanes["used"] & (lanes["final"] == 0) & _LEVELS[lanes["place"]]
     old = pane + 1 - lanes["first_pane"] >= _DAY_PANES
-    for lane in np.flatnonzero(drawing & (old | (lanes["table"] < 0))).tolist():
+    due = np.flatnonzero(drawing & (old | (lanes["table"] < 0))).tolist()
+    samples.settle(due)
+    for lane in due:
         count = samples.count(lane)
         last = bool(old[lane]) and count >= _LAST_SAMPLE
         if last or (lanes["table"][lane] < 0 and count >= _FIRST_SAMPLE):

@@ -127,15 +127,19 @@ class Lanes:
         inside = groups < len(known)
         return np.where(inside, known[np.where(inside, groups, 0)], -1)
 
-    def add(self, model: str, place: int, name: str, *, pane: int) -> int:
-        """Begin with a lane, from a pane on."""
-        if not self._free:
-            self.reserve(len(self.names) // CHUNK)
-        lane = self._free.pop()
-        self._take(lane, (model, place, name))
-        self["first_pane"][lane] = pane
-        self["first_hour"][lane] = -(-pane // HOUR_PANES)
-        return lane
+    def add(self, groups: Ints, place: int, name: str, *, pane: int) -> Ints:
+        """Begin with lanes of an input of models, by their numbers, from a pane on."""
+        many = len(groups)
+        if len(self._free) < many:
+            before, self._free = self._free, []
+            self.reserve((len(self.names) + many - len(before) - 1) // CHUNK)
+            self._free += before
+        lanes = np.array(self._free[: -many - 1 : -1], np.int64)
+        del self._free[len(self._free) - many :]
+        self._take(lanes, groups, place, name)
+        self["first_pane"][lanes] = pane
+        self["first_hour"][lanes] = -(-pane // HOUR_PANES)
+        return lanes
 
     def reserve(self, chunk: int) -> None:
         """Have room for a chunk, and for those before it."""
@@ -148,23 +152,23 @@ class Lanes:
             wanted = max(size + more, room + room // 2)
             for name, column in self._columns.items():
                 self._columns[name] = np.zeros((*column.shape[:-1], wanted), column.dtype)
-                self._columns[name][..., :room] = column  # what is beyond takes no memory yet
+                _copy(column, self._columns[name])
         self.names += [None] * more
         self["table"][size : size + more] = _NO_TABLE
         self._free += range(size + more - 1, size - 1, -1)
 
-    def _take(self, lane: int, name: Name) -> None:
-        model, place, what = name
-        group, one = self.group(model), INPUTS[place]
-        self.names[lane] = name
-        self["used"][lane], self["place"][lane], self["group"][lane] = True, place, group
-        self["kind"][lane], self["least"][lane] = one.kind, one.least
+    def _take(self, lanes: Ints, groups: Ints, place: int, what: str) -> None:
+        one, most = INPUTS[place], int(groups.max(initial=-1))
+        self["used"][lanes], self["place"][lanes], self["group"][lanes] = True, place, groups
+        self["kind"][lanes], self["least"][lanes] = one.kind, one.least
         known = self._lane_of.get((place, what), np.empty(0, np.int64))
-        if group >= len(known):
-            more = np.full(group + 1 + len(known) // 2 - len(known), -1)
+        if most >= len(known):
+            more = np.full(most + 1 + len(known) // 2 - len(known), -1)
             known = self._lane_of[place, what] = np.concatenate([known, more])
-        known[group] = lane
-        self._many[group, place] += 1
+        known[groups] = lanes
+        for lane, group in zip(lanes.tolist(), groups.tolist(), strict=True):
+            self.names[lane] = self.models[group], place, what
+            self._many[group, place] += 1
 
     def _leave(self, lane: int, name: Name) -> None:
         group = int(self["group"][lane])
@@ -278,11 +282,22 @@ class Lanes:
                 self._leave(lane, before)
             self.names[lane], self["used"][lane] = None, False
             if name is not None:
-                self._take(lane, (name[0], name[1], name[2]))
+                model, place, what = name
+                self._take(np.array([lane]), np.array([self.group(model)]), place, what)
 
     def settle(self) -> None:
         """After all was put back, find out which lanes are free."""
         self._free = [lane for lane, name in enumerate(self.names) if name is None][::-1]
+
+
+def _copy(column: NDArray[Any], larger: NDArray[Any]) -> None:
+    """Copy what is there; where nothing is, as in hours to come, it takes no memory yet."""
+    room, size = column.shape[-1], larger.shape[-1]
+    if not room:
+        return
+    for old, new in zip(column.reshape(-1, room), larger.reshape(-1, size), strict=True):
+        if old.any():
+            new[:room] = old
 
 
 def _packed(column: NDArray[Any]) -> bytes:

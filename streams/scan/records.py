@@ -53,10 +53,6 @@ class Written:
         self._settled = True
 
     # ------------------------------------------------------------------ what changes
-    def named(self, lane: int) -> None:
-        """Note that a lane belongs to somebody."""
-        self._changed["facts", lane // CHUNK, 0] = None
-
     def drawn(self, lane: int) -> None:
         """Note that a lane has another table; with its last, it has begun anew."""
         self._changed[_RANKS, lane // CHUNK, 0] = None
@@ -70,8 +66,8 @@ class Written:
         """Note that a lane begins with sums."""
         self._everything([lane // CHUNK])
 
-    def learnt(self, lanes: Ints) -> None:
-        """Note that lanes have learnt."""
+    def named(self, lanes: Ints) -> None:
+        """Note that lanes belong to somebody, or have learnt."""
         for chunk in np.unique(lanes // CHUNK).tolist():
             self._changed["facts", chunk, 0] = None
 
@@ -135,6 +131,8 @@ class Written:
         self._life.changed.clear()
         self._life.begun_anew.clear()
         changed, self._changed = sorted(self._changed), {}
+        ranks = [range(c * CHUNK, (c + 1) * CHUNK) for part, c, _ in changed if part == _RANKS]
+        self._samples.settle(lane for lanes in ranks for lane in lanes)
         for part, chunk, slot in changed:
             yield (part, chunk, slot), self._content(part, chunk, slot)
         for model, place in sorted(self.tally.changed):
@@ -145,8 +143,7 @@ class Written:
             self._gone.update(self._steps)
             self._steps.clear()
             steps = self._filling.whole()
-            ranks = {lane // CHUNK for lane in self._filling.take_drawn()}
-            for chunk in sorted(ranks):
+            for chunk in sorted({lane // CHUNK for lane in self._filling.take_drawn()}):
                 yield (_RANKS, chunk, 0), self._content(_RANKS, chunk, 0)
         else:
             steps = self._filling.changes()

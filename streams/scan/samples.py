@@ -4,6 +4,8 @@ A row counts once, however often it is added: what a step has drawn may be in th
 written down, too.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +13,8 @@ from streams.scan.ranks import SIZE, Floats, Hashes, Ints, smallest
 
 _ROOM = 2 * SIZE
 _MOST_FREE = 64
-_EVERY = np.iinfo(np.uint64).max
+_EVERY = np.uint64(np.iinfo(np.uint64).max)
+_AT_ONCE = 1_024
 
 
 class Samples:
@@ -28,6 +31,7 @@ class Samples:
     def __init__(self) -> None:
         self._hashes, self._values = np.empty((0, _ROOM), np.uint64), np.empty((0, _ROOM))
         self._counts, self._bounds = np.empty(0, np.int64), np.empty(0, np.uint64)
+        self._settled = np.empty(0, bool)
         self._row_of: dict[int, int] = {}
         self._free: list[int] = []
 
@@ -49,6 +53,7 @@ class Samples:
             place = self._counts[own] + np.arange(len(own)) - np.repeat(first, many)
             self._hashes[own, place], self._values[own, place] = hashes[fits], values[fits]
             self._counts[own[first]] += many
+            self._settled[own[first]] = False
         for run in np.flatnonzero(~room).tolist():
             some = slice(starts[run], ends[run])
             kept = taken[some]
@@ -64,7 +69,7 @@ class Samples:
             np.concatenate([self._values[row, :count], values]),
         )
         self._hashes[row, : len(hashes)], self._values[row, : len(values)] = hashes, values
-        self._counts[row] = len(hashes)
+        self._counts[row], self._settled[row] = len(hashes), True
         self._bounds[row] = hashes[-1] if len(hashes) == SIZE else _EVERY
 
     def _row(self, lane: int) -> int:
@@ -73,34 +78,56 @@ class Samples:
             if not self._free:
                 self._grow()
             row = self._row_of[lane] = self._free.pop()
-            self._counts[row], self._bounds[row] = 0, _EVERY
+            self._counts[row], self._bounds[row], self._settled[row] = 0, _EVERY, True
         return row
 
     def _grow(self) -> None:
         size = len(self._counts)
-        more = max(16, size // 2)  # what is not used yet takes no memory
+        more = max(16, size)  # what is not used yet takes no memory
+        some = slice(size), slice(self._counts.max(initial=0))
         hashes, values = np.empty((size + more, _ROOM), np.uint64), np.empty((size + more, _ROOM))
-        hashes[:size], values[:size] = self._hashes, self._values
+        hashes[some], values[some] = self._hashes[some], self._values[some]
         self._hashes, self._values = hashes, values
         self._counts = np.concatenate([self._counts, np.zeros(more, np.int64)])
         self._bounds = np.concatenate([self._bounds, np.zeros(more, np.uint64)])
+        self._settled = np.concatenate([self._settled, np.ones(more, bool)])
         self._free += range(size + more - 1, size - 1, -1)
 
-    def settle(self, lane: int) -> None:
-        """Keep no more of a lane than a table has, in their order."""
-        row = self._row_of.get(lane)
-        if row is not None:
+    def settle(self, lanes: Iterable[int]) -> None:
+        """Keep no more of lanes than a table has, in their order."""
+        found = (self._row_of.get(lane, -1) for lane in lanes)
+        rows = np.array([row for row in found if row >= 0], np.int64)
+        rows = rows[~self._settled[rows]]
+        for start in range(0, len(rows), _AT_ONCE):
+            self._sort(rows[start : start + _AT_ONCE])
+
+    def _sort(self, rows: Ints) -> None:
+        """Sort rows at once; the few that have a hash more than once are merged by themselves."""
+        counts = self._counts[rows]
+        size = int(counts.max())
+        within = np.arange(size) < counts[:, None]
+        hashes = np.where(within, self._hashes[rows, :size], _EVERY)
+        order = np.argsort(hashes, axis=1, kind="stable")
+        hashes = np.take_along_axis(hashes, order, 1)
+        again = ((hashes[:, 1:] == hashes[:, :-1]) & within[:, 1:]).any(axis=1)
+        for row in rows[again].tolist():
             self._merge(row, self._hashes[row, :0], self._values[row, :0])
+        rows, order, hashes, counts = (one[~again] for one in (rows, order, hashes, counts))
+        values = np.take_along_axis(self._values[rows, :size], order, 1)
+        kept = min(size, SIZE)
+        self._hashes[rows, :kept], self._values[rows, :kept] = hashes[:, :kept], values[:, :kept]
+        self._counts[rows], self._settled[rows] = np.minimum(counts, SIZE), True
+        self._bounds[rows] = np.where(counts >= SIZE, hashes[:, kept - 1], _EVERY)
 
     def count(self, lane: int) -> int:
         """Return how many values a table of a lane would have."""
-        self.settle(lane)
+        self.settle([lane])
         row = self._row_of.get(lane)
         return 0 if row is None else int(self._counts[row])
 
     def values(self, lane: int) -> Floats:
         """Return the values that a table of a lane would have, in rising order."""
-        self.settle(lane)
+        self.settle([lane])
         row = self._row_of[lane]
         return np.sort(self._values[row, : self._counts[row]])
 
@@ -117,12 +144,13 @@ class Samples:
         own = np.array(list(self._row_of.values()), np.int64)
         self._hashes, self._values = self._hashes[own], self._values[own]
         self._counts, self._bounds = self._counts[own], self._bounds[own]
+        self._settled = self._settled[own]
         self._row_of = {lane: row for row, lane in enumerate(self._row_of)}
         self._free = []
 
     def pack(self, lane: int) -> bytes:
         """Return what is kept of a lane."""
-        self.settle(lane)
+        self.settle([lane])
         row = self._row_of.get(lane)
         if row is None:
             return b""

@@ -79,6 +79,7 @@ class Scan:
         self._river = self.written.river
         self._groups = np.empty(0, np.int64)
         self._watched: dict[str, tuple[Drift, ...]] = {}
+        self._alike: dict[tuple[str, ...], tuple[Drift, ...]] = {}
         self._budgets = Budgets(
             self.lanes,
             drift_of=lambda name: self._drift(*name),
@@ -93,7 +94,7 @@ class Scan:
     def use(self, monitors: Monitors) -> None:
         """Watch by other monitors; lanes that nobody looks at any more are forgotten."""
         self._drifts = [one for one in monitors.drifts if one.detector == SCAN]
-        self._watched = {}
+        self._watched, self._alike = {}, {}
         self._budgets.per_month = monitors.false_alarms_per_month
         self._budgets.begin_anew()
 
@@ -180,6 +181,7 @@ class Scan:
             self._groups = np.concatenate([self._groups, more])
         model = self._names[code][0]
         own = tuple(one for one in self._drifts if one.name in names)
+        own = self._alike.setdefault(tuple(one.name for one in own), own)
         self._groups[code] = self.lanes.group(model) if own else -1
         if own and self._watched.get(model) != own:
             self._watched[model] = own
@@ -202,21 +204,25 @@ class Scan:
         serves = any(drift.input == one.serves for drift in every)
         return serves or self._drift(model, place, name) is not None
 
-    def _begin(self, group: int, place: int, name: str) -> int:
-        model = self.lanes.models[group]
-        if not self._wanted(model, place, name):
-            return -1
-        lane = self._add(model, place, name, pane=self._pane)
+    def _begin(self, groups: Ints, place: int, name: str) -> Ints:
+        models = [self.lanes.models[group] for group in groups.tolist()]
+        alike = {id(self._watched.get(model)): model for model in models}
+        known = {key: self._wanted(model, place, name) for key, model in alike.items()}
+        wanted = np.array([known[id(self._watched.get(model))] for model in models], bool)
+        found = np.full(len(groups), -1)
+        if wanted.any():
+            found[wanted] = self._add(groups[wanted], place, name, pane=self._pane)
         if INPUTS[place] == TYPE:
-            growing.begin_with_none(self.lanes, lane, pane=self._pane)
-            self.written.begun(lane)
-        return lane
+            for lane in found[wanted].tolist():
+                growing.begin_with_none(self.lanes, lane, pane=self._pane)
+                self.written.begun(lane)
+        return found
 
-    def _add(self, model: str, place: int, name: str, *, pane: int) -> int:
-        lane = self.lanes.add(model, place, name, pane=pane)
-        self.written.named(lane)
-        self._budgets.changed(lane)
-        return lane
+    def _add(self, groups: Ints, place: int, name: str, *, pane: int) -> Ints:
+        lanes = self.lanes.add(groups, place, name, pane=pane)
+        self.written.named(lanes)
+        self._budgets.changed(lanes)
+        return lanes
 
     def _count(self, group: int, place: int, name: str, count: int) -> None:
         """Count rows of a name that may get a lane."""
@@ -244,7 +250,7 @@ class Scan:
         self._samples.forget(lane)
         self._tables.forget(int(self.lanes["table"][lane]))
         self._sets.forget(lane)
-        self._budgets.changed(lane)
+        self._budgets.changed(np.array([lane]))
         self._life.open.pop(lane, None)
         self.written.forgotten(lane)
         self.lanes.forget(lane)
@@ -334,7 +340,7 @@ class Scan:
             self.written.drawn(lane)
         if ends_hour:
             learnt = growing.learn_due(lanes, hour, still=self._life.still())
-            self.written.learnt(learnt)
+            self.written.named(learnt)
             self._river.begin(learnt[_LOSSES[lanes["place"][learnt]]])
             self._choose(hour + 1)
 
@@ -363,7 +369,7 @@ class Scan:
                 continue
             free = INPUTS[place].most - self.lanes.many(int(group[0]), place)
             for name in self._tally.choose(model, place, free=free):
-                lane = self._add(model, place, name, pane=hour * HOUR_PANES)
+                lane = int(self._add(group, place, name, pane=hour * HOUR_PANES)[0])
                 if ranks >= 0:
                     growing.copy_table(self.lanes, self._tables, lane, ranks)
                     self.written.drawn(lane)

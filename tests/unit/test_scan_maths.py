@@ -259,13 +259,71 @@ def test_samples_that_are_kept_stay_when_room_is_given_back() -> None:
     assert samples.values(7).tolist() == [0.5]
 
 
+def test_samples_settled_together_are_as_each_by_itself() -> None:
+    """Also with rows that come twice, and hashes that two rows share."""
+    rng = np.random.default_rng(3)
+    lanes = np.repeat(np.arange(40), np.linspace(1, 3 * SIZE, 40).astype(int))
+    hashes = mixed(rng.integers(0, 1 << 40, len(lanes)))
+    values = rng.normal(size=len(lanes))
+    again = np.flatnonzero(lanes % 5 == 0)
+    lanes, values = np.append(lanes, lanes[again]), np.append(values, values[again])
+    hashes = np.append(hashes, hashes[again])
+    shared = lanes % 7 == 1
+    hashes[shared] //= np.uint64(1 << 58)
+    together, alone = Samples(), Samples()
+    for some in np.array_split(rng.permutation(len(lanes)), 9):
+        for samples in (together, alone):
+            samples.add(lanes[some], hashes[some], values[some])
+
+        together.settle(range(41))
+
+        for lane in range(40):
+            assert together.pack(lane) == alone.pack(lane)
+    for lane in range(40):
+        own = smallest(hashes[lanes == lane], values[lanes == lane])
+        assert together.pack(lane) == b"".join(one.tobytes() for one in own)
+
+
+def test_lanes_that_begin_together_have_the_numbers_that_each_would_have() -> None:
+    together, alone = Lanes(), Lanes()
+    groups = np.array([together.group(f"m{number}") for number in range(300)])
+    for number in range(300):
+        alone.group(f"m{number}")
+
+    together.reserve(0)
+    alone.reserve(0)
+    for place, count in ((0, 70), (1, 1), (2, 300)):
+        for lanes in (together, alone):
+            lanes.forget(5)
+            lanes.forget(9)
+        found = together.add(groups[:count], place, "x", pane=13)
+        each = [int(alone.add(groups[[n]], place, "x", pane=13)[0]) for n in range(count)]
+
+        assert found.tolist() == each
+        assert together.find(place, "x", groups[:count]).tolist() == each
+    assert together.names == alone.names
+    for part in ("facts", "totals"):
+        assert [together.pack(part, n) for n in range(5)] == [alone.pack(part, n) for n in range(5)]
+
+
+def test_what_lanes_have_is_there_once_there_is_room_for_more() -> None:
+    lanes = Lanes()
+    [lane] = lanes.add(np.array([lanes.group("m")]), 0, "", pane=0).tolist()
+    lanes["pane_rows"][3, lane], lanes["hour_sum"][7, lane], lanes["profile"][5, lane] = 1, 2, 3.5
+
+    lanes.reserve(40)
+
+    kept = [lanes[name][..., lane] for name in ("pane_rows", "hour_sum", "profile")]
+    assert [one.sum() for one in kept] == [kept[0][3], kept[1][7], kept[2][5]] == [1, 2, 3.5]
+
+
 def test_a_lane_needs_few_bytes() -> None:
     """At 10,000 models with 20 lanes each, 8 kB are 1.6 GB."""
     tracemalloc.start()
     try:
         lanes, tables = Lanes(), Tables()
         for number in range(2_000):
-            lanes.add(f"m{number}", 0, "", pane=0)
+            lanes.add(np.array([lanes.group(f"m{number}")]), 0, "", pane=0)
             if number % 5 == 0:
                 lanes["table"][number] = tables.put(np.arange(float(SIZE)))
         used, _ = tracemalloc.get_traced_memory()
