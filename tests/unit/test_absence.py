@@ -231,7 +231,7 @@ def test_a_detector_may_be_a_member() -> None:
         (
             {"metric": "labels", "absent_for": "1h", "for": "5m"},
             r"'c': no such key 'for' beside absent_for: it is of rules with a limit \(below, above,"
-            r" falls_by, rises_by\); leave it out; absent_for itself says for how long",
+            r" .*, outside_season\); leave it out; absent_for itself says for how long",
         ),
         ({"metric": "labels", "absent_for": "1h", "models": "m"}, "'models'; did you mean model?"),
         ({"name": "wrong", "all": ["slow"]}, "the name 'wrong' is used twice"),
