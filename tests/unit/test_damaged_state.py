@@ -9,6 +9,7 @@ import pytest
 
 from streams.errors import StateError
 from streams.monitor import Monitor
+from streams.monitors_file import parse_monitors
 from streams.steps import Batch
 from streams.topics import Topics
 from tests.builders import history, in_order
@@ -20,6 +21,16 @@ SOURCES = sorted(
 )
 UNSAFE = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 ATTEMPTS = 400
+WATCHED = parse_monitors(
+    {
+        "drift": [{"name": "loss-drift", "input": "loss"}],
+        "thresholds": [
+            {"name": "accuracy-drop", "metric": "accuracy", "falls_by": 0.05},
+            {"name": "odd", "metric": "recall", "beyond_sigma": 5, "window": "5m"},
+        ],
+    }
+)
+"""Beside the scan."""
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}.{path.stem}")
@@ -40,7 +51,7 @@ def test_no_module_reads_data_that_could_run_code(path: Path) -> None:
 @pytest.fixture(scope="module")
 def state() -> list[tuple[Monitor, bytes, bytes]]:
     """State records of a monitor that has panes, rules, waiting rows and detectors."""
-    driver = Driver(disorder_ms=600_000)
+    driver = Driver(disorder_ms=600_000, monitors=WATCHED)
     driver.feed(as_inputs(in_order(history(5, count=3_000))))
     records = [(driver.monitor, *record) for record in driver.monitor_logs[0].items()]
     kinds = {msgspec.msgpack.decode(key)[0] for _, key, _ in records}
@@ -54,6 +65,7 @@ def state() -> list[tuple[Monitor, bytes, bytes]]:
         "long rule",
         "long course",
         "rows",
+        "scan",
     }
     return records
 
