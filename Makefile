@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?=
 DATA ?=
 # Tests mostly wait, for brokers and workers: more processes than cores pay. 0: all in this one.
-PROCESSES ?= 3
+PROCESSES ?= 5
 
 .DEFAULT_GOAL := help
 .PHONY: help demo quick test packages golden properties faults faults-quick soak bench bench-quick bench-peers bench-signal compare docs lint format kafka clean
