@@ -161,7 +161,9 @@ def _last_of_keys(messages: Iterable[Message | None]) -> list[Message]:
     Keys of metrics are JSON: model, version and segment first, then the window, then the metric.
     """
     found: dict[tuple[str, bytes], Message] = {}
-    for message in filter(None, messages):
+    for message in messages:
+        if message is None:  # not "if not message": that of a deletion is false
+            continue
         key = message.key() or b""
         place = (message.topic() or "", key)
         if message.value() is None:
