@@ -104,7 +104,7 @@ def allowed(kind: Any) -> str:
     Examples
     --------
     >>> allowed(msgspec.inspect.type_info(PageHinkley.parameters).fields[0].type)
-    'at least 1'
+    'at least 1, at most 1e+12'
     """
     bounds = ((words, getattr(kind, side)) for side, words in _WORDS.items())
     return ", ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
