@@ -19,6 +19,8 @@ import numpy as np
 
 from benchmarks.exact import SAME
 from benchmarks.load import START_MS, Load, label_records, prediction_records
+from streams.join import Join
+from streams.monitor import Monitor
 from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.steps import Batch, Record
@@ -37,22 +39,13 @@ _SAME = {
 
 def measure(load: Load, *, monitors: Monitors, step: int) -> dict[str, float]:
     """Run both stages over a load in one partition."""
-    join, monitor = build(
-        TOPICS,
-        window_ms=300_000,
-        horizon_ms=3_600_000,
-        disorder_ms=5_000,
-        partitions=1,
-        monitors=monitors,
-    )
+    join, monitor = stages(monitors)
     begun_ms = START_MS + load.span_ms + load.delay_ms
     joined, monitored = join.new_state(0), monitor.new_state(0)
     used = {"join_us": 0.0, "monitor_us": 0.0}
     done = counted = offset = written = state_bytes = 0
     steps = _steps(load, step)
-    gc.collect()
-    gc.freeze()  # as a worker does
-    gc.set_threshold(100_000, 50, 100)
+    collect_as_a_worker()
     for batches in steps:
         records = sum(len(batch.offsets) for batch in batches)
         now_ms = begun_ms + int(1_000 * time.monotonic())
@@ -75,6 +68,25 @@ def measure(load: Load, *, monitors: Monitors, step: int) -> dict[str, float]:
     found = {name: 1e6 * seconds / counted for name, seconds in used.items()}
     per_event = {"monitor_records": written, "monitor_state_bytes": state_bytes}
     return {**found, **{name: amount / counted for name, amount in per_event.items()}}
+
+
+def stages(monitors: Monitors) -> tuple[Join, Monitor]:
+    """Return both stages as a worker with one partition and the default settings has them."""
+    return build(
+        TOPICS,
+        window_ms=300_000,
+        horizon_ms=3_600_000,
+        disorder_ms=5_000,
+        partitions=1,
+        monitors=monitors,
+    )
+
+
+def collect_as_a_worker() -> None:
+    """Let garbage be collected as in a worker from now on."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def _steps(load: Load, step: int) -> list[list[Batch]]:

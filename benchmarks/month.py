@@ -10,7 +10,6 @@ topic, in all and for each lane; the resident set of the process before and at t
 """
 
 import argparse
-import gc
 import json
 import time
 from collections.abc import Iterator
@@ -20,14 +19,13 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.in_memory import TOPICS, batch_of, outcomes_of
+from benchmarks.in_memory import TOPICS, batch_of, collect_as_a_worker, outcomes_of, stages
 from benchmarks.load import START_MS, Chunk, Load, Progress, label_records, prediction_records
 from streams.monitors import Monitors
 from streams.monitors_file import parse_monitors
 from streams.scan.panes import PANE_MS
 from streams.scan.watch import Scan
 from streams.steps import Batch
-from streams.topology import build
 
 _DAY_MS = 86_400_000
 _STEP_MS = 10 * 60_000
@@ -57,27 +55,18 @@ class _Clock:
 
 def measure(load: Load, *, monitors: Monitors) -> dict[str, float]:
     """Run both stages over a load in one partition, ten minutes of event time a step."""
-    join, monitor = build(
-        TOPICS,
-        window_ms=300_000,
-        horizon_ms=3_600_000,
-        disorder_ms=5_000,
-        partitions=1,
-        monitors=monitors,
-    )
+    join, monitor = stages(monitors)
     before = psutil.Process().memory_info().rss
     joined, monitored = join.new_state(0), monitor.new_state(0)
     clock = _Clock()
     clock.watch(monitored.scan)
     kept: dict[bytes | None, int] = {}
-    used_s = written = offset = events = alerts = 0.0
-    gc.collect()
-    gc.freeze()  # as a worker does
-    gc.set_threshold(100_000, 50, 100)
+    used_s, written, offset, events, alerts = 0.0, 0, 0, 0, 0
+    collect_as_a_worker()
     with Progress(f"{load.models:,} models", load.span_ms) as progress:
         for at_ms, batches in _steps(load):
             now_ms = at_ms + load.delay_ms
-            outcomes = outcomes_of(join.step(joined, batches, now_ms=now_ms).records, int(offset))
+            outcomes = outcomes_of(join.step(joined, batches, now_ms=now_ms).records, offset)
             offset = outcomes.next_offset
             begun_s = time.process_time()
             results = monitor.step(monitored, [outcomes], now_ms=now_ms)
@@ -92,7 +81,7 @@ def measure(load: Load, *, monitors: Monitors) -> dict[str, float]:
                     kept[key] = len(key or b"") + len(value)
             progress.reach(at_ms - START_MS)
     lanes = len(monitored.scan.lanes.used())
-    state = float(sum(kept.values()))
+    state = sum(kept.values())
     return {
         "lanes": lanes,
         "scan_us_per_lane_and_pane": 1e6 * clock.used_s / max(clock.lane_panes, 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -71,44 +72,29 @@ def _metrics(
     )
 
 
-def _alerts(
-    *,
-    model: Model = None,
-    segment: Segment = None,
-    latest: Latest = False,
-    span: Span,
-    brokers: Brokers,
-    json_output: Json = False,
-) -> None:
-    """Print alerts as they come."""
-    _tail(
-        "alerts",
-        span,
-        brokers=brokers,
-        chosen={"model": model, "segment": segment},
-        latest=latest,
-        json_output=json_output,
-    )
+def _of_models(kind: str, what: str) -> Callable[..., None]:
+    """Return the command for what has a model and a segment, and is there until it is deleted."""
 
+    def command(
+        *,
+        model: Model = None,
+        segment: Segment = None,
+        latest: Latest = False,
+        span: Span,
+        brokers: Brokers,
+        json_output: Json = False,
+    ) -> None:
+        _tail(
+            kind,
+            span,
+            brokers=brokers,
+            chosen={"model": model, "segment": segment},
+            latest=latest,
+            json_output=json_output,
+        )
 
-def _actions(
-    *,
-    model: Model = None,
-    segment: Segment = None,
-    latest: Latest = False,
-    span: Span,
-    brokers: Brokers,
-    json_output: Json = False,
-) -> None:
-    """Print what alerts ask for as it comes."""
-    _tail(
-        "actions",
-        span,
-        brokers=brokers,
-        chosen={"model": model, "segment": segment},
-        latest=latest,
-        json_output=json_output,
-    )
+    command.__doc__ = what
+    return command
 
 
 def _dead_letters(
@@ -160,14 +146,14 @@ GROUP = Group(
         name="metrics",
     ),
     Command(
-        _alerts,
+        _of_models("alerts", "Print alerts as they come."),
         "driftline tail alerts --bootstrap-servers kafka:9092",
         "driftline tail alerts --from-beginning --no-follow --json | jq .message",
         "driftline tail alerts --latest --model fraud",
         name="alerts",
     ),
     Command(
-        _actions,
+        _of_models("actions", "Print what alerts ask for as it comes."),
         "driftline tail actions --bootstrap-servers kafka:9092",
         "driftline tail actions --from-beginning --no-follow --json | jq .action",
         name="actions",
