@@ -148,10 +148,11 @@ def _selected(
     messages: Iterable[Message | None], kind: str, selection: Selection
 ) -> Iterator[Rendered | None]:
     for message in messages:
-        one = None if message is None else KINDS[kind](message)
-        if message is None or one is None:
+        if message is None:
             yield None
-        elif selection.takes(one.record, deleted=message.value() is None):
+            continue
+        one = KINDS[kind](message)
+        if selection.takes(one.record, deleted=message.value() is None):
             yield one
 
 
